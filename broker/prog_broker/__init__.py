@@ -1,0 +1,1 @@
+"""Publish, subscribe, inbox, outbox relay, retry and dead letters."""

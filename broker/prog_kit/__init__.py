@@ -1,0 +1,1 @@
+"""What every process shares: settings, database, tenancy, clock, logging, telemetry and secrets."""

@@ -1,0 +1,1 @@
+"""What crosses a process boundary: messages, envelope, topics, ids, money and errors."""

@@ -1,0 +1,1 @@
+"""The edge: HTTP requests become commands; pages and the API read through queries."""

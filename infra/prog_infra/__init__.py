@@ -1,0 +1,1 @@
+"""The prog command, the embedded servers, the supervisor and the migrations runner."""

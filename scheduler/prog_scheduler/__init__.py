@@ -1,0 +1,1 @@
+"""What runs by the clock: the cron table and due timers."""
