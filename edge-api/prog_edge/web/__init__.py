@@ -1,0 +1,1 @@
+"""The three clients, rendered on the server: marketing site, account and admin console."""

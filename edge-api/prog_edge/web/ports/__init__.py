@@ -1,0 +1,99 @@
+"""What the pages need from the rest of the edge, one small protocol a client.
+
+Routes know only these; the real implementations (commands out, queries in) live in `prog_edge.backend`, and the tests
+run the same pages against sample data. Every method may raise a `prog_contracts.errors.ProgError`: `invalid` and
+`conflict` become messages beside the form's fields (the names of the arguments here are the names of the fields),
+`not_found` a 404 page, `denied` a 403 page, `unavailable` a page that says to try again. A command that is safely
+stored but not done yet raises `StillWorking`.
+
+`idempotency_key` is made with the form that was sent: a second click or a reload sends the same one, and the
+implementation makes the command's id from it, so that nothing happens twice.
+"""
+
+from prog_edge.web.ports.account import (
+    AccountBackend,
+    BillingView,
+    Card,
+    Dunning,
+    InvitationRow,
+    InvoicePdf,
+    InvoiceRow,
+    MemberRow,
+    SubscriptionView,
+    TenantCard,
+    TenantView,
+)
+from prog_edge.web.ports.admin import (
+    AdminBackend,
+    AdminInvoiceRow,
+    AdminOverview,
+    ConsumerRow,
+    DeadLetterRow,
+    EventRow,
+    MessageRow,
+    SearchHit,
+    Series,
+    ServiceHealth,
+    Story,
+    StoryNode,
+    SubscriptionRow,
+    TenantRow,
+    UserRow,
+)
+from prog_edge.web.ports.mailbox import MailboxBackend, MailRow, MailView
+from prog_edge.web.ports.services import WebServices
+from prog_edge.web.ports.shared import (
+    Client,
+    ListQuery,
+    OpenSession,
+    Page,
+    Plan,
+    SessionCookie,
+    Sessions,
+    StillWorking,
+    Viewer,
+)
+from prog_edge.web.ports.site import SiteBackend
+
+__all__ = [
+    "AccountBackend",
+    "AdminBackend",
+    "AdminInvoiceRow",
+    "AdminOverview",
+    "BillingView",
+    "Card",
+    "Client",
+    "ConsumerRow",
+    "DeadLetterRow",
+    "Dunning",
+    "EventRow",
+    "InvitationRow",
+    "InvoicePdf",
+    "InvoiceRow",
+    "ListQuery",
+    "MailRow",
+    "MailView",
+    "MailboxBackend",
+    "MemberRow",
+    "MessageRow",
+    "OpenSession",
+    "Page",
+    "Plan",
+    "SearchHit",
+    "Series",
+    "ServiceHealth",
+    "SessionCookie",
+    "Sessions",
+    "SiteBackend",
+    "StillWorking",
+    "Story",
+    "StoryNode",
+    "SubscriptionRow",
+    "SubscriptionView",
+    "TenantCard",
+    "TenantRow",
+    "TenantView",
+    "UserRow",
+    "Viewer",
+    "WebServices",
+]

@@ -1,0 +1,263 @@
+"""What the admin console needs: lists across tenants, live figures, causal stories and dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from prog_contracts.money import Money
+from prog_contracts.payments import Interval, InvoiceStatus, SubscriptionStatus
+from prog_contracts.tenants import TenantStatus
+from prog_contracts.users import PlatformRole
+from prog_edge.web.ports.shared import ListQuery, Page, Viewer
+
+NodeKind = Literal["command", "event", "mail", "charge", "timer"]
+MessageStatus = Literal["pending", "succeeded", "refused", "retrying", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Lines over time: `times` in epoch seconds, and for each label as many values (None: nothing measured)."""
+
+    times: Sequence[float]
+    values: Mapping[str, Sequence[float | None]]
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceHealth:
+    """A process or server that the platform runs on: `detail` says what is wrong, or since when it is up."""
+
+    name: str
+    healthy: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdminOverview:
+    """Figures of the whole platform now; the series cover the last 15 minutes in 10 s windows."""
+
+    users: int
+    tenants: int
+    active_subscriptions: int
+    monthly_revenue: Money
+    messages_per_second: float
+    p95_milliseconds: float | None
+    lag: int
+    dead_letters: int
+    throughput: Series
+    latency: Series
+    services: Sequence[ServiceHealth]
+    latest: Sequence[EventRow]
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    id: str
+    name: str
+    email: str
+    email_verified: bool
+    platform_role: PlatformRole | None
+    tenants: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    id: str
+    name: str
+    slug: str
+    status: TenantStatus
+    plan: str | None
+    members: int
+    created_at: datetime
+    clock_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRow:
+    id: str
+    tenant_id: str
+    tenant_name: str
+    plan: str
+    status: SubscriptionStatus
+    price: Money
+    interval: Interval
+    current_period_end: datetime
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AdminInvoiceRow:
+    id: str
+    number: str
+    tenant_id: str
+    tenant_name: str
+    status: InvoiceStatus
+    total: Money
+    amount_due: Money
+    issued_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A command that was handled (a row of the inbox). `error` is the answer when it was refused or died."""
+
+    id: str
+    type: str
+    tenant_id: str
+    tenant_name: str | None
+    actor: str
+    status: MessageStatus
+    attempts: int
+    milliseconds: float | None
+    received_at: datetime
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event of the log. `position` is its place in commit order, and what a live view resumes after."""
+
+    position: int
+    id: str
+    type: str
+    tenant_id: str
+    tenant_name: str | None
+    subject: str | None
+    actor: str
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerRow:
+    """One consumer group. Figures are of the last closed window; `series` covers the last 15 minutes."""
+
+    group: str
+    topics: Sequence[str]
+    per_second: float
+    lag: int
+    oldest_seconds: float | None
+    p50_milliseconds: float | None
+    p95_milliseconds: float | None
+    p99_milliseconds: float | None
+    handled: int
+    retries: int
+    dead_letters: int
+    throughput: Series
+    latency: Series
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterRow:
+    id: str
+    message_id: str
+    topic: str
+    group: str
+    type: str
+    tenant_id: str | None
+    reason: str
+    detail: str
+    body: Mapping[str, Any] | str
+    attempts: int
+    died_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoryNode:
+    """One thing that happened, and what it caused. `id` opens it; `subject` is the object that it is about.
+
+    `milliseconds` is the time that handling took; `body` is the message, mail or charge as JSON.
+    """
+
+    id: str
+    kind: NodeKind
+    type: str
+    title: str
+    status: str
+    at: datetime
+    milliseconds: float | None
+    actor: str
+    tenant_id: str
+    subject: str | None = None
+    body: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    children: Sequence[StoryNode] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """The causal trees that touch an object, oldest first. A message or correlation id has one tree, a long-lived
+    object (a tenant, a subscription) one for every time that something began with it."""
+
+    id: str
+    title: str
+    roots: Sequence[StoryNode]
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """Something that the palette found: `kind` is a word for people (user, tenant, invoice), `href` opens it."""
+
+    kind: str
+    title: str
+    subtitle: str
+    href: str
+
+
+class AdminBackend(Protocol):
+    """Read across tenants as the platform operator. The routes have checked the role; so must this."""
+
+    async def overview(self, viewer: Viewer) -> AdminOverview: ...
+
+    async def users(self, viewer: Viewer, query: ListQuery) -> Page[UserRow]:
+        """Filters: `role` (operator, support), `verified` (yes, no)."""
+        ...
+
+    async def tenants(self, viewer: Viewer, query: ListQuery) -> Page[TenantRow]:
+        """Filters: `status`."""
+        ...
+
+    async def subscriptions(self, viewer: Viewer, query: ListQuery) -> Page[SubscriptionRow]:
+        """Filters: `status`, `tenant`."""
+        ...
+
+    async def invoices(self, viewer: Viewer, query: ListQuery) -> Page[AdminInvoiceRow]:
+        """Filters: `status`, `tenant`."""
+        ...
+
+    async def messages(self, viewer: Viewer, query: ListQuery) -> Page[MessageRow]:
+        """Filters: `status`, `domain`, `tenant`."""
+        ...
+
+    async def events(self, viewer: Viewer, query: ListQuery) -> Page[EventRow]:
+        """Filters: `domain`, `type`, `tenant`."""
+        ...
+
+    def follow_events(
+        self, viewer: Viewer, filters: Mapping[str, str], after: int | None
+    ) -> AsyncIterator[EventRow | None]:
+        """Events as they are recorded, from after position `after` (None: from now). None about every 10 s when
+        nothing happens, which keeps the connection alive."""
+        ...
+
+    async def consumers(self, viewer: Viewer) -> Sequence[ConsumerRow]: ...
+
+    async def dead_letters(self, viewer: Viewer, query: ListQuery) -> Page[DeadLetterRow]:
+        """Filters: `domain`."""
+        ...
+
+    async def redrive(self, viewer: Viewer, dead_letter_id: str) -> None: ...
+
+    async def drop(self, viewer: Viewer, dead_letter_id: str) -> None: ...
+
+    async def story(self, viewer: Viewer, object_id: str) -> Story:
+        """Of any object, message or correlation id; `NotFound` when nothing is known of it."""
+        ...
+
+    async def find(self, viewer: Viewer, text: str) -> Sequence[SearchHit]:
+        """Up to eight hits for an id, an address, an invoice number or a name."""
+        ...

@@ -1,0 +1,29 @@
+"""The one object that the edge hands to the pages, as `app.state.web`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prog_edge.web.ports.account import AccountBackend
+from prog_edge.web.ports.admin import AdminBackend
+from prog_edge.web.ports.mailbox import MailboxBackend
+from prog_edge.web.ports.shared import Sessions
+from prog_edge.web.ports.site import SiteBackend
+
+
+@dataclass(frozen=True, slots=True)
+class WebServices:
+    """`signing_key` (32 bytes or more, derived from PROG_SECRET_KEYS for this use alone) signs form tokens and
+    one-time notices. `mailbox` is None in production, which takes `/dev/mailbox` away."""
+
+    site: SiteBackend
+    account: AccountBackend
+    admin: AdminBackend
+    sessions: Sessions
+    signing_key: bytes
+    public_url: str
+    mailbox: MailboxBackend | None = None
+
+    @property
+    def secure_cookies(self) -> bool:
+        return self.public_url.startswith("https://")

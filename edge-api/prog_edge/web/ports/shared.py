@@ -1,0 +1,110 @@
+"""Who is looking, how a list is asked for and answered, and what more than one client shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from prog_contracts.money import Money
+from prog_contracts.payments import Interval
+from prog_contracts.users import PlatformRole
+
+Row = TypeVar("Row")
+
+
+class StillWorking(Exception):  # noqa: N818 - not an error: the command is stored and will be done
+    """The command outlived the wait. It is durable; `operation_id` names it in `/v1/operations/{id}`."""
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(f"operation {operation_id} is still running")
+        self.operation_id = operation_id
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """The signed-in person behind a request."""
+
+    user_id: str
+    email: str
+    name: str
+    session_id: str
+    platform_role: PlatformRole | None = None
+
+    @property
+    def is_operator(self) -> bool:
+        return self.platform_role == "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a sign-in comes from; kept with the session."""
+
+    address: str | None
+    user_agent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCookie:
+    """The value to keep in the browser: opaque here, sealed by whoever made it."""
+
+    value: str
+    max_age_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """`renewed` is set when the tokens inside were refreshed and the browser must keep a new value."""
+
+    viewer: Viewer
+    renewed: SessionCookie | None = None
+
+
+class Sessions(Protocol):
+    """Browser sessions: the access and refresh tokens sealed into one cookie."""
+
+    @property
+    def cookie_name(self) -> str: ...
+
+    async def open(self, cookie: str) -> OpenSession | None:
+        """The session in a cookie; None when it is forged, over or revoked. Never raises for a bad cookie."""
+        ...
+
+    async def sign_in(self, email: str, password: str, client: Client) -> SessionCookie:
+        """Raises `Denied` with code `unverified` before the address is verified, `Denied` otherwise."""
+        ...
+
+    async def sign_out(self, cookie: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A price that can be bought. `features` are short lines for people, the most telling one first."""
+
+    price_id: str
+    name: str
+    description: str
+    price: Money
+    interval: Interval
+    interval_count: int = 1
+    trial_days: int = 0
+    features: Sequence[str] = ()
+    highlighted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """One page of a list, newest first. `filters` holds only the names that the list's page offers."""
+
+    search: str = ""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    cursor: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Rows and the cursor of the next ones (keyset: it stays true while rows are added)."""
+
+    rows: Sequence[Row]
+    next_cursor: str | None = None
