@@ -1,1 +1,4 @@
-"""What every process shares: settings, database, tenancy, clock, logging, telemetry and secrets."""
+"""What every process shares: settings, database, secrets, clock, logging and telemetry.
+
+Nothing here knows a domain, a broker or HTTP.
+"""

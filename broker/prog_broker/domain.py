@@ -1,0 +1,139 @@
+"""A domain's handlers: which function handles which message.
+
+    users = Domain("users")
+
+    @users.handles(RegisterUser)
+    async def register_user(command: RegisterUser, tx: Transaction) -> UserCreated: ...
+
+A handler is a function of a message and a transaction that returns events. It never publishes, commits, retries or
+acknowledges; the runtime does that once for every handler (`prog_broker.processing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from prog_broker.outcome import Outcome
+from prog_broker.transaction import Transaction
+from prog_contracts.messages import Command, Message
+from prog_contracts.topics import DOMAINS, Topic, consumed_by, topic_of
+
+M = TypeVar("M", bound=Message)
+C = TypeVar("C", bound=Command)
+
+Handler = Callable[[Any, Transaction], Awaitable[Outcome]]
+BatchHandler = Callable[[list[Any], Transaction], Awaitable[Outcome]]
+Finish = Callable[[Transaction], Awaitable[Outcome]]
+
+
+class Work(Protocol):
+    """What a performing function may use before and during its outside call."""
+
+    attempt: int
+    """1 for the first try; a redelivery after a crash counts on."""
+
+    replaying: bool
+    """True in a replay: the call must be left out."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction of its own, committed when the block ends: for recording the intent."""
+        ...
+
+
+Performer = Callable[[Any, Work], Awaitable[Finish]]
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One message type of a domain and what handles it: exactly one of the three functions is set."""
+
+    model: type[Message]
+    handler: Handler | None = None
+    batch_handler: BatchHandler | None = None
+    performer: Performer | None = None
+
+
+class Domain:
+    """The handlers of one domain, which is one consumer group and one database role."""
+
+    def __init__(self, name: str) -> None:
+        if name not in DOMAINS:
+            raise ValueError(f"{name!r} is not one of the domains {', '.join(DOMAINS)}")
+        self.name = name
+        self.registrations: dict[str, Registration] = {}
+        self.catch_all: BatchHandler | None = None
+        self.started: list[Callable[[Any], Awaitable[None]]] = []
+
+    def handles(
+        self, model: type[M]
+    ) -> Callable[[Callable[[M, Transaction], Awaitable[Outcome]]], Callable[[M, Transaction], Awaitable[Outcome]]]:
+        """Registers the handler of a message type; one a type and domain."""
+
+        def decorate(
+            function: Callable[[M, Transaction], Awaitable[Outcome]],
+        ) -> Callable[[M, Transaction], Awaitable[Outcome]]:
+            self._register(Registration(model, handler=function))
+            return function
+
+        return decorate
+
+    def handles_batch(
+        self, model: type[M]
+    ) -> Callable[
+        [Callable[[list[M], Transaction], Awaitable[Outcome]]], Callable[[list[M], Transaction], Awaitable[Outcome]]
+    ]:
+        """Registers a handler that takes all messages of a type in a batch at once, across tenants, in order."""
+
+        def decorate(
+            function: Callable[[list[M], Transaction], Awaitable[Outcome]],
+        ) -> Callable[[list[M], Transaction], Awaitable[Outcome]]:
+            self._register(Registration(model, batch_handler=function))
+            return function
+
+        return decorate
+
+    def performs(
+        self, model: type[C]
+    ) -> Callable[[Callable[[C, Work], Awaitable[Finish]]], Callable[[C, Work], Awaitable[Finish]]]:
+        """Registers a function that makes an outside call for a command, outside of any transaction.
+
+        It records the intent in `work.transaction()`, calls with an idempotency key, and returns a function that
+        records the outcome; that one runs in the same transaction as the inbox and the events.
+        """
+
+        def decorate(function: Callable[[C, Work], Awaitable[Finish]]) -> Callable[[C, Work], Awaitable[Finish]]:
+            self._register(Registration(model, performer=function))
+            return function
+
+        return decorate
+
+    def observes_everything(self, function: BatchHandler) -> BatchHandler:
+        """Registers a handler that gets every event the domain's group reads, as envelopes, a batch at a time."""
+        self.catch_all = function
+        return function
+
+    def on_start(self, function: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+        """Registers a function that is called once with the process's `Resources` before the first message."""
+        self.started.append(function)
+        return function
+
+    def topics(self) -> list[Topic]:
+        """The topics that this domain has handlers for, of those that the topic table lets it consume."""
+        wanted = {topic_of(registration.model).name for registration in self.registrations.values()}
+        return [
+            topic
+            for topic in consumed_by(self.name)
+            if topic.name in wanted or (self.catch_all is not None and topic.kind == "events")
+        ]
+
+    def _register(self, registration: Registration) -> None:
+        model = registration.model
+        topic = topic_of(model)
+        if self.name not in topic.consumers:
+            raise ValueError(f"{self.name} does not consume {topic.name}; see prog_contracts.topics")
+        if model.TYPE in self.registrations:
+            raise ValueError(f"{self.name} has two handlers for {model.TYPE}")
+        self.registrations[model.TYPE] = registration

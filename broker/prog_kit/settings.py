@@ -1,0 +1,182 @@
+"""Settings: read from the environment, checked at start, told as one message when something is wrong.
+
+Each setting `PROG_X` may come from a file named in `PROG_X_FILE` (as container platforms mount secrets), and a value may
+refer to other variables as `${VAR}`. `Settings.load()` collects every problem before it complains.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+_TEMPLATE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PREFIX: Final = "PROG_"
+_DEVELOPMENT_SECRETS: Final = ("change-me", "secret", "development")
+
+Environment = Literal["development", "test", "production"]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. `problems` has one line each, with the remedy."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("The settings cannot be used:\n" + "\n".join(f"  - {line}" for line in problems))
+
+
+class Settings(BaseModel):
+    """All settings. Field `x_y` is the variable `PROG_X_Y`; descriptions are what the documentation shows."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    env: Environment = Field("development", description="development, test or production; production is strict")
+    database_url: str = Field(description="PostgreSQL 17 or newer: postgresql://user:password@host/database")
+    database_replica_url: str | None = Field(None, description="a read replica for queries that may lag")
+    database_pool_size: int = Field(8, ge=1, le=200, description="connections per role and process, at most")
+    redis_url: str = Field(description="Redis 7.2 or Valkey 8 or newer: redis://host:6379/0 or unix:///path?db=0")
+    broker_url: str | None = Field(None, description="redis://… or kafka://host:9092,host:9092; default PROG_REDIS_URL")
+    public_url: str = Field("http://127.0.0.1:8000", description="the address that people and mail links use")
+    secret_keys: tuple[str, ...] = Field(description="32 or more random characters each, newest first, comma-separated")
+    stripe_api_key: str | None = Field(None, description="Stripe's secret key; without one the sandbox gateway is used")
+    stripe_webhook_secrets: tuple[str, ...] = Field((), description="signing secrets of /webhooks/stripe")
+    stripe_api_base: str = Field("https://api.stripe.com", description="address of Stripe's API")
+    sendgrid_api_key: str | None = Field(None, description="SendGrid's key; without one mail goes to PROG_SMTP_URL")
+    sendgrid_api_base: str = Field("https://api.sendgrid.com", description="address of SendGrid's API")
+    sendgrid_webhook_key: str | None = Field(None, description="public key that signs SendGrid's webhooks")
+    smtp_url: str | None = Field(None, description="smtp://user:password@host:587 (STARTTLS) or smtps://…")
+    sms_url: str | None = Field(None, description="address of the SMS provider")
+    mail_from: str = Field("ProgNetwork <hello@prognetwork.example>", description="sender of the platform's mails")
+    trusted_proxies: tuple[str, ...] = Field((), description="networks whose X-Forwarded-For is believed")
+    otlp_endpoint: str | None = Field(None, description="where traces go")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug to error")
+    process_name: str = Field("process", description="stable name of this process: a restart takes its old leases")
+    host: str = Field("127.0.0.1", description="address the edge listens on")
+    port: int = Field(8000, ge=0, le=65535, description="port the edge listens on")
+    smtp_listen_port: int = Field(0, ge=0, le=65535, description="port of the local mailbox's SMTP server")
+    metrics_port: int = Field(0, ge=0, le=65535, description="port of a worker's /metrics and /healthz; 0 is off")
+    batch_size: int = Field(500, ge=1, le=5000, description="messages that a worker takes at once")
+    lease_seconds: float = Field(5.0, gt=0, le=300, description="how long a shard stays with a silent worker")
+    retry_attempts: int = Field(8, ge=1, le=100, description="tries of a failing message before it is a dead letter")
+    retry_base_seconds: float = Field(0.5, gt=0, description="first retry's longest delay; it doubles each time")
+    retry_cap_seconds: float = Field(300.0, gt=0, description="longest delay between two tries")
+    drain_seconds: float = Field(20.0, gt=0, description="time a process has to finish its work after SIGTERM")
+
+    @field_validator("secret_keys", "stripe_webhook_secrets", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _strong(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        if not keys:
+            raise ValueError("needs at least one key; make one with: openssl rand -hex 32")
+        if any(len(key) < 32 for key in keys):
+            raise ValueError("each key needs 32 or more characters; make one with: openssl rand -hex 32")
+        return keys
+
+    @field_validator("database_url", "database_replica_url")
+    @classmethod
+    def _postgresql(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must start with postgresql://")
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, url: str) -> str:
+        if not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return url
+
+    @model_validator(mode="after")
+    def _production(self) -> Self:
+        if self.env != "production":
+            return self
+        problems = []
+        if any(word in key for key in self.secret_keys for word in _DEVELOPMENT_SECRETS):
+            problems.append("PROG_SECRET_KEYS holds a default; make one with: openssl rand -hex 32")
+        if self.stripe_api_key is None:
+            problems.append("PROG_STRIPE_API_KEY is missing: the sandbox gateway is refused in production")
+        if self.sendgrid_api_key is None and self.smtp_url is None:
+            problems.append(
+                "PROG_SENDGRID_API_KEY or PROG_SMTP_URL is missing: the local mailbox is refused in production"
+            )
+        if not self.public_url.startswith("https://"):
+            problems.append("PROG_PUBLIC_URL must start with https:// in production")
+        if problems:
+            raise SettingsError(problems)
+        return self
+
+    @property
+    def effective_broker_url(self) -> str:
+        """The broker's address: its own setting, else Redis."""
+        return self.broker_url or self.redis_url
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:
+        """Reads the environment (or the mapping given).
+
+        Raises SettingsError with every problem at once, each with its remedy.
+        """
+        source = os.environ if environment is None else environment
+        values, problems = _collect(source, set(cls.model_fields))
+        values.update(overrides)
+        try:
+            settings = cls.model_validate(values)
+        except SettingsError as error:
+            raise SettingsError(problems + error.problems) from None
+        except ValidationError as error:
+            raise SettingsError(problems + [_problem(cls, item) for item in error.errors()]) from None
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+
+def _collect(source: Mapping[str, str], fields: set[str]) -> tuple[dict[str, Any], list[str]]:
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for field in sorted(fields):
+        name = _PREFIX + field.upper()
+        text = source.get(name)
+        file = source.get(name + "_FILE")
+        if text is not None and file is not None:
+            problems.append(f"{name} and {name}_FILE are both set; remove one")
+            continue
+        if file is not None:
+            try:
+                text = Path(file).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                problems.append(f"{name}_FILE: {file} cannot be read ({error.strerror})")
+                continue
+        if text is None or text == "":
+            continue
+        missing = [match for match in _TEMPLATE.findall(text) if match not in source]
+        if missing:
+            problems.append(f"{name} refers to {', '.join('${' + m + '}' for m in missing)}, which is not set")
+            continue
+        values[field] = _TEMPLATE.sub(lambda match: source[match[1]], text)
+    return values, problems
+
+
+def _problem(cls: type[Settings], item: Any) -> str:
+    field = str(item["loc"][0]) if item["loc"] else "settings"
+    name = _PREFIX + field.upper()
+    description = cls.model_fields[field].description if field in cls.model_fields else ""
+    if item["type"] == "missing":
+        return f"{name} is missing: {description}"
+    return f"{name}: {item['msg'].removeprefix('Value error, ')} ({description})"
+
+
+def documented() -> list[tuple[str, str, str]]:
+    """Name, default and description of every setting, for the documentation and its test."""
+    rows = []
+    for field, info in Settings.model_fields.items():
+        default = "" if info.is_required() or info.default in (None, ()) else str(info.default)
+        rows.append((_PREFIX + field.upper(), default, info.description or ""))
+    return rows

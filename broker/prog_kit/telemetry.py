@@ -1,0 +1,52 @@
+"""Trace context (W3C Trace Context) and the Prometheus metrics that every process exports.
+
+Metric names are a contract: INTERFACE lists them and dashboards, alerts and autoscaling rely on them.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_TRACEPARENT: Final = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$")
+
+MESSAGES: Final = Counter("prog_messages_total", "Messages handled", ["topic", "outcome"])
+HANDLER_SECONDS: Final = Histogram(
+    "prog_handler_seconds",
+    "Time in a handler",
+    ["type"],
+    buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
+)
+BATCH_SIZE: Final = Histogram(
+    "prog_batch_size", "Messages in a batch", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+)
+RETRIES: Final = Counter("prog_retries_total", "Messages put off for a later try", ["topic"])
+DEAD_LETTERS: Final = Gauge("prog_dead_letters", "Dead letters that wait for a decision", ["topic"])
+CONSUMER_LAG: Final = Gauge("prog_consumer_lag", "Messages not yet handled", ["topic", "group", "partition"])
+CONSUMER_OLDEST_SECONDS: Final = Gauge(
+    "prog_consumer_oldest_seconds", "Age of the oldest message not yet handled", ["topic", "group"]
+)
+OUTBOX_PENDING: Final = Gauge("prog_outbox_pending", "Messages that are committed and not yet published")
+OUTBOX_OLDEST_SECONDS: Final = Gauge("prog_outbox_oldest_seconds", "Age of the oldest message not yet published")
+
+
+def new_traceparent() -> str:
+    """A traceparent that starts a trace, sampled."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def child_traceparent(parent: str | None) -> str:
+    """A traceparent in the same trace with a span id of its own; a new trace where the parent is absent or malformed."""
+    match = _TRACEPARENT.match(parent or "")
+    if match is None or set(match[1]) == {"0"}:
+        return new_traceparent()
+    return f"00-{match[1]}-{secrets.token_hex(8)}-{match[3]}"
+
+
+def trace_id(traceparent: str | None) -> str | None:
+    """The 32 hex digits of the trace, or None."""
+    match = _TRACEPARENT.match(traceparent or "")
+    return match[1] if match else None

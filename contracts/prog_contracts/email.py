@@ -1,0 +1,95 @@
+"""Messages of the email domain: mails on their way, and the people who left an address on the site."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from prog_contracts.ids import LeadId, MailId
+from prog_contracts.messages import Command, Event, command, event
+
+Template = Literal[
+    "verify_email",
+    "welcome",
+    "invitation",
+    "tenant_ready",
+    "receipt",
+    "payment_failed",
+    "payment_recovered",
+    "subscription_canceled",
+    "lead_thanks",
+]
+
+
+@command("prognetwork.email.send_mail", key="mail_id")
+class SendMail(Command):
+    """Render a template for one recipient and queue it. `sealed_data` holds secret values such as link tokens."""
+
+    mail_id: MailId
+    template: Template
+    to: str
+    to_name: str | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+    sealed_data: dict[str, str] = Field(default_factory=dict)
+
+
+@command("prognetwork.email.deliver_mail", key="mail_id")
+class DeliverMail(Command):
+    """An outside call: hand a queued mail to the provider."""
+
+    mail_id: MailId
+
+
+@command("prognetwork.email.capture_lead", key="email", subject="lead_id")
+class CaptureLead(Command):
+    lead_id: LeadId
+    email: str
+    name: str | None = None
+    message: str | None = None
+    source: str = "site"
+
+
+class MailEvent(Event):
+    mail_id: MailId
+    template: str
+    to: str
+    subject_line: str
+    occurred_at: datetime
+
+
+@event("prognetwork.email.email_sent", key="mail_id")
+class EmailSent(MailEvent):
+    provider: str
+    provider_id: str | None = None
+
+
+@event("prognetwork.email.email_delivered", key="mail_id")
+class EmailDelivered(MailEvent):
+    pass
+
+
+@event("prognetwork.email.email_failed", key="mail_id")
+class EmailFailed(MailEvent):
+    reason: str
+    permanent: bool
+
+
+@event("prognetwork.email.email_opened", key="mail_id")
+class EmailOpened(MailEvent):
+    pass
+
+
+@event("prognetwork.email.email_clicked", key="mail_id")
+class EmailClicked(MailEvent):
+    url: str
+
+
+@event("prognetwork.email.lead_captured", key="lead_id")
+class LeadCaptured(Event):
+    lead_id: LeadId
+    email: str
+    name: str | None = None
+    source: str
+    captured_at: datetime

@@ -1,0 +1,181 @@
+"""The envelope: CloudEvents 1.0 attributes around a body of bytes, in binary mode.
+
+On Redis a stream entry has the fields `ce` (the attributes as one JSON object) and `data` (the body). On Kafka each
+attribute is a header `ce_<name>` and the body is the value. Attribute values are ASCII: other characters are
+percent-encoded as the CloudEvents HTTP and Kafka bindings ask.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote, unquote
+from uuid import UUID
+
+import msgspec
+
+from prog_contracts.ids import new_message_id
+from prog_contracts.messages import Message
+
+MAX_BODY_BYTES: Final = 512 * 1024
+"""A larger body is refused where it enters."""
+
+_SAFE: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in '%"')
+
+
+class _Attributes(msgspec.Struct, omit_defaults=True):
+    """The wire form of the attributes. Required ones first, as in the CloudEvents specification."""
+
+    specversion: str
+    id: UUID
+    source: str
+    type: str
+    time: datetime
+    tenantid: str
+    correlationid: UUID
+    partitionkey: str
+    datacontenttype: str = "application/json"
+    schemaversion: int = 1
+    subject: str | None = None
+    causationid: UUID | None = None
+    actor: str | None = None
+    traceparent: str | None = None
+    replyto: str | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(_Attributes, strict=False)
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """One message on its way. `data` is the JSON body, `time` the instant on the tenant's clock."""
+
+    id: UUID
+    type: str
+    source: str
+    tenant_id: str
+    partition_key: str
+    correlation_id: UUID
+    time: datetime
+    data: bytes
+    schema_version: int = 1
+    causation_id: UUID | None = None
+    subject: str | None = None
+    actor: str | None = None
+    traceparent: str | None = None
+    reply_to: str | None = None
+
+    @property
+    def domain(self) -> str:
+        return self.type.split(".")[1] if self.type.count(".") >= 2 else ""
+
+    def attributes(self) -> bytes:
+        """The `ce` field: one JSON object, pure ASCII."""
+        return _encoder.encode(
+            _Attributes(
+                specversion="1.0",
+                id=self.id,
+                source=self.source,
+                type=self.type,
+                time=self.time,
+                tenantid=self.tenant_id,
+                correlationid=self.correlation_id,
+                partitionkey=_ascii(self.partition_key),
+                schemaversion=self.schema_version,
+                subject=_optional_ascii(self.subject),
+                causationid=self.causation_id,
+                actor=_optional_ascii(self.actor),
+                traceparent=self.traceparent,
+                replyto=self.reply_to,
+            )
+        )
+
+    @classmethod
+    def parse(cls, attributes: bytes, data: bytes) -> Envelope:
+        """The envelope in the fields `ce` and `data`.
+
+        Raises ValueError, naming what is wrong, when the attributes are not CloudEvents 1.0 with our extensions.
+        """
+        try:
+            wire = _decoder.decode(attributes)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"attributes cannot be read: {error}") from error
+        if wire.specversion != "1.0":
+            raise ValueError(f"specversion is {wire.specversion!r}, this code reads 1.0")
+        if wire.datacontenttype != "application/json":
+            raise ValueError(f"datacontenttype is {wire.datacontenttype!r}, this code reads application/json")
+        if len(data) > MAX_BODY_BYTES:
+            raise ValueError(f"the body has {len(data)} bytes, the limit is {MAX_BODY_BYTES}")
+        return cls(
+            id=wire.id,
+            type=wire.type,
+            source=wire.source,
+            tenant_id=wire.tenantid,
+            partition_key=unquote(wire.partitionkey),
+            correlation_id=wire.correlationid,
+            time=wire.time,
+            data=data,
+            schema_version=wire.schemaversion,
+            causation_id=wire.causationid,
+            subject=_unquoted(wire.subject),
+            actor=_unquoted(wire.actor),
+            traceparent=wire.traceparent,
+            reply_to=wire.replyto,
+        )
+
+    def json(self) -> dict[str, Any]:
+        """Attributes and body as one object, for people and for the API (CloudEvents structured mode)."""
+        attributes: dict[str, Any] = msgspec.json.decode(self.attributes())
+        attributes["data"] = msgspec.json.decode(self.data)
+        return attributes
+
+
+def _ascii(value: str) -> str:
+    if value.isascii() and value.isprintable() and "%" not in value and '"' not in value:
+        return value
+    return quote(value, safe=_SAFE)
+
+
+def _optional_ascii(value: str | None) -> str | None:
+    return None if value is None else _ascii(value)
+
+
+def _unquoted(value: str | None) -> str | None:
+    return unquote(value) if value and "%" in value else value
+
+
+def wrap(
+    message: Message,
+    *,
+    tenant_id: str,
+    source: str,
+    now: datetime | None = None,
+    message_id: UUID | None = None,
+    correlation_id: UUID | None = None,
+    causation_id: UUID | None = None,
+    actor: str | None = None,
+    traceparent: str | None = None,
+    reply_to: str | None = None,
+) -> Envelope:
+    """An envelope for `message`.
+
+    A message that starts a story has its own id as correlation id. `now` is the instant on the tenant's clock; without
+    one the machine's clock is used, which is right for senders outside the platform.
+    """
+    identity = message_id or new_message_id()
+    return Envelope(
+        id=identity,
+        type=message.TYPE,
+        source=source,
+        tenant_id=tenant_id,
+        partition_key=message.partition_key or tenant_id,
+        correlation_id=correlation_id or identity,
+        time=now or datetime.now(UTC),
+        data=message.model_dump_json(exclude_none=True).encode(),
+        schema_version=message.VERSION,
+        causation_id=causation_id,
+        subject=message.subject,
+        actor=actor,
+        traceparent=traceparent,
+        reply_to=reply_to,
+    )

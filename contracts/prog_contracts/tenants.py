@@ -1,0 +1,145 @@
+"""Messages of the tenants domain: customers of the platform, their members, plan, limits and clock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from prog_contracts.ids import InvitationId, TenantId, UserId
+from prog_contracts.messages import Command, Event, command, event
+
+TenantRole = Literal["owner", "admin", "billing", "member", "viewer"]
+TenantStatus = Literal["provisioning", "active", "suspended", "deleting", "deleted"]
+
+
+@command("prognetwork.tenants.create_tenant", key="tenant_id")
+class CreateTenant(Command):
+    tenant_id: TenantId
+    name: str
+    owner_user_id: UserId
+    owner_email: str
+    owner_name: str
+
+
+@command("prognetwork.tenants.provision_tenant", key="tenant_id")
+class ProvisionTenant(Command):
+    """Take the next provisioning steps; those that are done are skipped."""
+
+    tenant_id: TenantId
+
+
+@command("prognetwork.tenants.rename_tenant", key="tenant_id")
+class RenameTenant(Command):
+    tenant_id: TenantId
+    name: str
+
+
+@command("prognetwork.tenants.invite_member", key="tenant_id")
+class InviteMember(Command):
+    """The actor is the inviter; the role may not exceed the inviter's own."""
+
+    invitation_id: InvitationId
+    tenant_id: TenantId
+    email: str
+    role: TenantRole
+
+
+@command("prognetwork.tenants.accept_invitation", key="tenant_id")
+class AcceptInvitation(Command):
+    """Join with the token of an invitation mail; the user's verified address must be the invited one."""
+
+    tenant_id: TenantId
+    sealed_token: str
+    user_id: UserId
+    email: str
+    name: str
+
+
+@command("prognetwork.tenants.set_clock", key="tenant_id")
+class SetClock(Command):
+    """Turn the tenant's clock into a test clock that stands at `at`."""
+
+    tenant_id: TenantId
+    at: datetime
+
+
+@command("prognetwork.tenants.advance_clock", key="tenant_id")
+class AdvanceClock(Command):
+    """Move the test clock to `to`; the operation is done when all work that falls due on the way is done."""
+
+    tenant_id: TenantId
+    to: datetime
+
+
+@command("prognetwork.tenants.finish_clock_advance", key="tenant_id")
+class FinishClockAdvance(Command):
+    """Sent by the scheduler when the clock has arrived; completes the waiting operation."""
+
+    tenant_id: TenantId
+    operation_id: str
+    at: datetime
+    fired_timers: int
+
+
+@event("prognetwork.tenants.tenant_created", key="tenant_id")
+class TenantCreated(Event):
+    tenant_id: TenantId
+    name: str
+    slug: str
+    status: TenantStatus
+    created_at: datetime
+    owner_user_id: UserId
+    owner_email: str
+    owner_name: str
+
+
+@event("prognetwork.tenants.tenant_updated", key="tenant_id")
+class TenantUpdated(Event):
+    tenant_id: TenantId
+    name: str
+    status: TenantStatus
+    changed: tuple[str, ...] = ()
+    owner_email: str | None = None
+    owner_name: str | None = None
+
+
+@event("prognetwork.tenants.tenant_deleted", key="tenant_id")
+class TenantDeleted(Event):
+    tenant_id: TenantId
+
+
+@event("prognetwork.tenants.billing_changed", key="tenant_id")
+class BillingChanged(Event):
+    """The plan, or a limit that follows from it, has changed."""
+
+    tenant_id: TenantId
+    plan: str | None
+    reason: str
+
+
+@event("prognetwork.tenants.member_invited", key="tenant_id", subject="invitation_id")
+class MemberInvited(Event):
+    invitation_id: InvitationId
+    tenant_id: TenantId
+    email: str
+    role: TenantRole
+    expires_at: datetime
+
+
+@event("prognetwork.tenants.member_joined", key="tenant_id", subject="user_id")
+class MemberJoined(Event):
+    tenant_id: TenantId
+    user_id: UserId
+    email: str
+    name: str
+    role: TenantRole
+    invitation_id: InvitationId | None = None
+
+
+@event("prognetwork.tenants.clock_changed", key="tenant_id")
+class ClockChanged(Event):
+    """A test clock was set or has arrived at `at`."""
+
+    tenant_id: TenantId
+    at: datetime
+    fired_timers: int = 0

@@ -1,0 +1,135 @@
+"""Messages of the users domain: people, their credentials and sessions.
+
+Fields named `sealed_…` hold secrets that were sealed by `prog_kit.secrets.Sealer`; only their consumer opens them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from prog_contracts.ids import SessionId, UserId
+from prog_contracts.messages import Command, Event, command, event
+
+PlatformRole = Literal["operator", "support"]
+
+
+@command("prognetwork.users.register_user", key="email", subject="user_id")
+class RegisterUser(Command):
+    """Make an account, or do nothing visible when the address is known (no enumeration)."""
+
+    user_id: UserId
+    email: str
+    name: str
+    sealed_password: str
+    tenant_name: str | None = None
+
+
+@command("prognetwork.users.ensure_administrator", key="email", subject="user_id")
+class EnsureAdministrator(Command):
+    """Make the first platform operator unless one with this address exists."""
+
+    user_id: UserId
+    email: str
+    name: str
+    sealed_password: str
+
+
+@command("prognetwork.users.verify_email")
+class VerifyEmail(Command):
+    """Spend the token of a verification mail."""
+
+    sealed_token: str
+
+
+@command("prognetwork.users.resend_verification", key="email")
+class ResendVerification(Command):
+    email: str
+
+
+@command("prognetwork.users.authenticate", key="email")
+class Authenticate(Command):
+    """Check a password and open a session. The reply, sealed, is a `TokenSet`."""
+
+    email: str
+    sealed_password: str
+    client_address: str | None = None
+    user_agent: str | None = None
+
+
+@command("prognetwork.users.refresh_session", key="session_id")
+class RefreshSession(Command):
+    """Exchange a refresh token for new ones; a used token ends the whole session. The reply is a sealed `TokenSet`."""
+
+    session_id: SessionId
+    sealed_refresh_token: str
+
+
+@command("prognetwork.users.end_session", key="session_id")
+class EndSession(Command):
+    session_id: SessionId
+    reason: Literal["signed_out", "revoked"] = "signed_out"
+
+
+@command("prognetwork.users.update_profile", key="user_id")
+class UpdateProfile(Command):
+    user_id: UserId
+    name: str | None = None
+
+
+@event("prognetwork.users.user_created", key="user_id")
+class UserCreated(Event):
+    user_id: UserId
+    email: str
+    name: str
+    created_at: datetime
+    email_verified: bool = False
+    platform_role: PlatformRole | None = None
+    tenant_name: str | None = None
+
+
+@event("prognetwork.users.user_updated", key="user_id")
+class UserUpdated(Event):
+    user_id: UserId
+    email: str
+    name: str
+    email_verified: bool
+    changed: tuple[str, ...] = ()
+
+
+@event("prognetwork.users.user_deleted", key="user_id")
+class UserDeleted(Event):
+    user_id: UserId
+
+
+@event("prognetwork.users.email_verified", key="user_id")
+class EmailVerified(Event):
+    user_id: UserId
+    email: str
+    name: str
+    verified_at: datetime
+    tenant_name: str | None = None
+
+
+@event("prognetwork.users.user_authenticated", key="user_id")
+class UserAuthenticated(Event):
+    user_id: UserId
+    session_id: SessionId
+    method: Literal["password"] = "password"
+    client_address: str | None = None
+
+
+@event("prognetwork.users.authentication_failed", key="email_digest")
+class AuthenticationFailed(Event):
+    """`email_digest` is a keyed digest of the address that was tried; the address itself is not told."""
+
+    email_digest: str
+    reason: Literal["unknown_user", "wrong_password", "unverified", "disabled"]
+    client_address: str | None = None
+
+
+@event("prognetwork.users.session_ended", key="user_id")
+class SessionEnded(Event):
+    user_id: UserId
+    session_id: SessionId
+    reason: Literal["signed_out", "revoked", "refresh_reused", "expired"]
