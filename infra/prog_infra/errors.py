@@ -1,0 +1,19 @@
+"""What the operator is told when something cannot start or run: one line, and what to do about it.
+
+Raised anywhere below the command line and printed there once, without a traceback (`prog_infra.cli`).
+"""
+
+
+class OperatorError(Exception):
+    """A condition that the operator can mend.
+
+    `message` says what is wrong in one line; `remedy` says what to do. Never holds a secret.
+    """
+
+    def __init__(self, message: str, *, remedy: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} - {self.remedy}"

@@ -1,0 +1,243 @@
+"""Forward-only migrations: SQL files in the rooms that own the tables, applied by `prog migrate` and by nothing else.
+
+Files are `<room>/migrations/NNNN_name.sql`. The carrier's schema comes first, then the domains in a fixed order. Each
+file runs in one transaction together with its row in `bus.schema_migrations`; one advisory lock lets one runner work at
+a time. A file that was applied never changes: its checksum is compared at every start.
+
+Every process calls `require_current_schema` before it starts, and refuses a database that is older or newer than it.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from importlib.resources import files
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from prog_infra.errors import OperatorError
+from prog_kit.database import ROLES, role_password, role_url
+
+OWNERS = ("bus", "users", "tenants", "payments", "email", "monitoring", "events")
+_FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+_LOCK_KEY = 0x50524F47  # "PROG"
+_UNFINISHED = (
+    ConnectionRefusedError,
+    FileNotFoundError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)
+
+_TABLE = """
+CREATE SCHEMA IF NOT EXISTS bus;
+CREATE TABLE IF NOT EXISTS bus.schema_migrations (
+    owner text NOT NULL,
+    number integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (owner, number)
+);
+COMMENT ON TABLE bus.schema_migrations IS 'global: which migrations ran; holds nothing of any tenant';
+ALTER TABLE bus.schema_migrations ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY everyone_reads ON bus.schema_migrations FOR SELECT USING (true);
+CREATE POLICY runner_writes ON bus.schema_migrations TO CURRENT_USER USING (true) WITH CHECK (true);
+GRANT USAGE ON SCHEMA bus TO PUBLIC;
+GRANT SELECT ON bus.schema_migrations TO PUBLIC;
+"""
+
+
+class SchemaMismatch(OperatorError):
+    """The database's schema and this code do not belong together."""
+
+
+class Fetches(Protocol):
+    """What `check` needs of a connection, pooled or not."""
+
+    async def fetch(self, query: str, /) -> list[asyncpg.Record]: ...
+
+    async def fetchval(self, query: str, /) -> object: ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Migration:
+    """One file. `checksum` is the SHA-256 of its text with Unix line ends."""
+
+    owner: str
+    number: int
+    name: str
+    checksum: str
+    sql: str
+
+    def __str__(self) -> str:
+        return f"{self.owner}/{self.number:04d}_{self.name}"
+
+
+@cache
+def known() -> tuple[Migration, ...]:
+    """The migrations that this code brings, in the order in which they apply.
+
+    Raises ValueError for a file that is named wrongly or a number that is missing or there twice.
+    """
+    return tuple(migration for owner in OWNERS for migration in _of(owner))
+
+
+async def migrate(url: str) -> list[Migration]:
+    """Bring the database up to this code and return what was applied; nothing when it was up to date.
+
+    `url` is the administrator's. Where it has a password, every role gets its own, derived from it.
+
+    Raises SchemaMismatch when the database is newer than the code or an applied file was changed, and OperatorError
+    when a migration fails; earlier ones stay applied.
+    """
+    connection = await connect(url)
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
+        if not await _has_table(connection):
+            async with connection.transaction():
+                await connection.execute(_TABLE)
+        waiting = compare(await _applied(connection))
+        for migration in waiting:
+            await _apply(connection, migration)
+        await _set_role_passwords(connection, url)
+        return waiting
+    finally:
+        await connection.close()
+
+
+async def check(connection: Fetches) -> None:
+    """Raise SchemaMismatch unless the database has exactly the migrations that this code brings."""
+    applied = await _applied(connection) if await _has_table(connection) else {}
+    if waiting := compare(applied):
+        raise SchemaMismatch(
+            f"the database's schema is older than this version: {len(waiting)} missing, first {waiting[0]}",
+            remedy="run `prog migrate`",
+        )
+
+
+async def require_current_schema(url: str, role: str = "prog_relay") -> None:
+    """`check` on a connection of its own, with the rights of `role`; waits for a server that is just starting.
+
+    Raises SchemaMismatch, or OperatorError when the server does not answer.
+    """
+    try:
+        connection = await connect(role_url(url, role))
+    except asyncpg.InvalidAuthorizationSpecificationError:
+        raise SchemaMismatch(
+            f"the database does not know the role {role}, or not its password", remedy="run `prog migrate`"
+        ) from None
+    try:
+        await check(connection)
+    finally:
+        await connection.close()
+
+
+async def connect(url: str, *, patience_seconds: float = 10.0) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection; a server that is just starting is given some time. Raises OperatorError."""
+    deadline = asyncio.get_running_loop().time() + patience_seconds
+    while True:
+        try:
+            return await asyncpg.connect(url, server_settings={"application_name": "prog"})
+        except asyncpg.InvalidAuthorizationSpecificationError:
+            raise
+        except _UNFINISHED as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise _unreachable(url, error) from None
+            await asyncio.sleep(0.1)
+        except (OSError, asyncpg.PostgresError, ValueError) as error:
+            raise _unreachable(url, error) from None
+
+
+def compare(applied: dict[tuple[str, int], str]) -> list[Migration]:
+    """What of `known` is not applied yet; `applied` maps owner and number to the checksum.
+
+    Raises SchemaMismatch when the database is newer than the code, or when an applied file was changed.
+    """
+    brought = {(migration.owner, migration.number): migration for migration in known()}
+    if unknown := sorted(set(applied) - set(brought)):
+        owner, number = unknown[-1]
+        raise SchemaMismatch(
+            f"the database's schema is newer than this version {_version()}: it has {owner}/{number:04d}",
+            remedy="install the version that made it, or a later one",
+        )
+    for key, checksum in applied.items():
+        if brought[key].checksum != checksum:
+            raise SchemaMismatch(
+                f"the migration {brought[key]} was changed after it was applied",
+                remedy="restore the file as it was and add a new migration (a new --data directory starts afresh)",
+            )
+    return [migration for key, migration in brought.items() if key not in applied]
+
+
+def _of(owner: str) -> Iterable[Migration]:
+    room = files("prog_broker") if owner == "bus" else files("prog_workers") / owner
+    folder = room / "migrations"
+    if not folder.is_dir():
+        return []
+    found = []
+    for file in sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda f: f.name):
+        match = _FILE_NAME.fullmatch(file.name)
+        if match is None:
+            raise ValueError(f"migrations are named NNNN_name.sql, not {owner}/{file.name}")
+        sql = file.read_text(encoding="utf-8").replace("\r\n", "\n")
+        found.append(Migration(owner, int(match[1]), match[2], hashlib.sha256(sql.encode()).hexdigest(), sql))
+    if [migration.number for migration in found] != list(range(1, len(found) + 1)):
+        raise ValueError(f"the migrations of {owner} are not numbered 1 to {len(found)}")
+    return found
+
+
+async def _has_table(connection: Fetches) -> bool:
+    return bool(await connection.fetchval("SELECT to_regclass('bus.schema_migrations') IS NOT NULL"))
+
+
+async def _applied(connection: Fetches) -> dict[tuple[str, int], str]:
+    rows = await connection.fetch("SELECT owner, number, checksum FROM bus.schema_migrations")
+    return {(row["owner"], row["number"]): row["checksum"] for row in rows}
+
+
+async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
+    try:
+        async with connection.transaction():
+            await connection.execute(migration.sql)
+            await connection.execute(
+                "INSERT INTO bus.schema_migrations (owner, number, name, checksum) VALUES ($1, $2, $3, $4)",
+                migration.owner,
+                migration.number,
+                migration.name,
+                migration.checksum,
+            )
+    except asyncpg.PostgresError as error:
+        where = ""
+        if position := getattr(error, "position", None):
+            where = f" at line {migration.sql.count(chr(10), 0, int(position)) + 1}"
+        raise OperatorError(
+            f"the migration {migration} failed{where}: {error.args[0]}", remedy="mend the cause and run `prog migrate`"
+        ) from error
+
+
+async def _set_role_passwords(connection: "asyncpg.Connection[asyncpg.Record]", url: str) -> None:
+    password = urlsplit(url).password
+    if password is None:
+        return
+    there = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
+    for role in (role for role in ROLES if role in there):
+        # A role's name is a constant and its password is hexadecimal; DDL takes no parameters.
+        await connection.execute(f"ALTER ROLE {role} PASSWORD '{role_password(password, role)}'")
+
+
+def _unreachable(url: str, error: Exception) -> OperatorError:
+    parts = urlsplit(url)
+    place = parts.hostname or parts.query.partition("host=")[2] or "the local socket"
+    return OperatorError(
+        f"PostgreSQL at {place} cannot be used: {str(error) or type(error).__name__}",
+        remedy="check PROG_DATABASE_URL and that the server runs",
+    )
+
+
+def _version() -> str:
+    return metadata.version("prognetwork")

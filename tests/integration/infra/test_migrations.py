@@ -1,0 +1,101 @@
+"""The runner of the migrations against a real PostgreSQL."""
+
+import asyncio
+import dataclasses
+
+import asyncpg
+import pytest
+
+from prog_infra import migrations
+from prog_infra.errors import OperatorError
+from prog_infra.migrations import Migration, SchemaMismatch
+
+FIRST = Migration("bus", 1, "first", "checksum-1", "CREATE TABLE bus.thing (id int)")
+SECOND = Migration("users", 1, "second", "checksum-2", "CREATE SCHEMA users; CREATE TABLE users.other (id int)")
+
+
+def bring(monkeypatch: pytest.MonkeyPatch, *known: Migration) -> None:
+    monkeypatch.setattr(migrations, "known", lambda: known)
+
+
+async def test_migrations_apply_in_order_and_only_once(empty_postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bring(monkeypatch, FIRST, SECOND)
+    assert await migrations.migrate(empty_postgres) == [FIRST, SECOND]
+    assert await migrations.migrate(empty_postgres) == []
+
+
+async def test_two_runners_at_once_apply_each_migration_once(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(monkeypatch, FIRST, SECOND)
+    applied = await asyncio.gather(*(migrations.migrate(empty_postgres) for _ in range(4)))
+    assert sorted(map(len, applied)) == [0, 0, 0, 2]
+
+
+async def test_an_older_database_is_refused_with_the_command_to_run(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(monkeypatch, FIRST)
+    await migrations.migrate(empty_postgres)
+    bring(monkeypatch, FIRST, SECOND)
+    connection = await asyncpg.connect(empty_postgres)
+    with pytest.raises(SchemaMismatch, match=r"older than this version.*users/0001_second.*prog migrate"):
+        await migrations.check(connection)
+    await connection.close()
+
+
+async def test_a_newer_database_is_refused_by_check_and_by_migrate(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(monkeypatch, FIRST, SECOND)
+    await migrations.migrate(empty_postgres)
+    bring(monkeypatch, FIRST)
+    connection = await asyncpg.connect(empty_postgres)
+    with pytest.raises(SchemaMismatch, match=r"newer than this version.*users/0001.*install the version"):
+        await migrations.check(connection)
+    with pytest.raises(SchemaMismatch, match="newer"):
+        await migrations.migrate(empty_postgres)
+    await connection.close()
+
+
+async def test_a_file_changed_after_it_was_applied_is_refused(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(monkeypatch, FIRST)
+    await migrations.migrate(empty_postgres)
+    bring(monkeypatch, dataclasses.replace(FIRST, checksum="another"))
+    with pytest.raises(SchemaMismatch, match="bus/0001_first was changed"):
+        await migrations.migrate(empty_postgres)
+
+
+async def test_a_failing_migration_leaves_nothing_of_itself_and_says_where(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Migration("users", 1, "broken", "c", "CREATE SCHEMA users;\nSELECT 1;\nSELECT nothing_such;\n")
+    bring(monkeypatch, FIRST, broken)
+    with pytest.raises(OperatorError, match=r"users/0001_broken failed at line 3: .*nothing_such"):
+        await migrations.migrate(empty_postgres)
+    connection = await asyncpg.connect(empty_postgres)
+    assert await connection.fetchval("SELECT to_regnamespace('users') IS NULL")
+    assert await connection.fetchval("SELECT count(*) FROM bus.schema_migrations") == 1
+    await connection.close()
+
+
+async def test_a_database_without_roles_is_told_to_migrate(empty_postgres: str) -> None:
+    with pytest.raises(SchemaMismatch, match="run `prog migrate`"):
+        await migrations.require_current_schema(empty_postgres, role="prog_nobody")
+
+
+async def test_a_server_that_is_away_is_one_clear_line() -> None:
+    with pytest.raises(OperatorError, match="PROG_DATABASE_URL"):
+        await migrations.connect("postgresql://postgres@/postgres?host=/nonexistent", patience_seconds=0)
+
+
+async def test_the_template_of_all_tests_has_the_current_schema(postgres: str) -> None:
+    connection = await asyncpg.connect(postgres)
+    await migrations.check(connection)
+    await connection.close()
+
+
+async def test_the_test_servers_answer(environment: dict[str, str]) -> None:
+    assert environment["PROG_REDIS_URL"].startswith("redis://")

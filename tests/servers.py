@@ -1,0 +1,105 @@
+"""The embedded servers for tests: real PostgreSQL and Valkey, one pair for each test process, gone when it ends.
+
+They start when the first test asks for them, with persistence off, and die with the process even if it is killed. The
+migrations run once into a template; a test's own database is a copy of it.
+"""
+
+import asyncio
+import itertools
+import socket
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+
+from prog_infra import migrations
+from prog_infra.servers import Postgres, Valkey
+
+Result = TypeVar("Result")
+
+TEMPLATE = "prognetwork_template"
+_FAST_POSTGRES = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
+_FAST_VALKEY = {"appendonly": "no"}
+
+
+class TestServers:
+    """Starts each server when it is first asked for; `close` ends both."""
+
+    __test__ = False
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._exits = ExitStack()
+        self._numbers = itertools.count(1)
+        self._postgres: Postgres | None = None
+        self._valkey: Valkey | None = None
+
+    def close(self) -> None:
+        self._exits.close()
+
+    @property
+    def postgres(self) -> Postgres:
+        if self._postgres is None:
+            server = Postgres(self._directory / "postgres", settings=_FAST_POSTGRES)
+            self._postgres = self._exits.enter_context(server.running(self._directory / "postgres.log"))
+            run(self._make_template(self._postgres))
+        return self._postgres
+
+    @property
+    def valkey(self) -> Valkey:
+        if self._valkey is None:
+            server = Valkey(self._directory / "valkey", settings=_FAST_VALKEY)
+            self._valkey = self._exits.enter_context(server.running(self._directory / "valkey.log"))
+        return self._valkey
+
+    def new_database(self) -> str:
+        """A fresh database with the current schema; its name."""
+        name = f"test_{next(self._numbers)}"
+        self._run(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+        return name
+
+    def empty_database(self) -> str:
+        """A fresh database with no schema at all, for tests of the migrations; its name."""
+        name = f"empty_{next(self._numbers)}"
+        self._run(f"CREATE DATABASE {name}")
+        return name
+
+    def drop_database(self, name: str) -> None:
+        self._run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def empty_valkey(self) -> str:
+        """Forget everything in Valkey; its address."""
+        server = self.valkey
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(f"AUTH {server.password}\r\nFLUSHALL\r\n".encode())
+            answer = b""
+            while answer.count(b"\n") < 2:
+                answer += connection.recv(64)
+        assert answer == b"+OK\r\n+OK\r\n", answer
+        return server.url()
+
+    async def _make_template(self, server: Postgres) -> None:
+        connection = await asyncpg.connect(server.url())
+        await connection.execute(f"CREATE DATABASE {TEMPLATE}")
+        await connection.close()
+        await migrations.migrate(server.url(TEMPLATE))
+
+    def _run(self, statement: str) -> None:
+        run(_execute(self.postgres.url(), statement))
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine from a synchronous fixture, away from the loop of the test."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, work).result()
