@@ -67,8 +67,11 @@ class RefreshSession(Command):
 
 @command("prognetwork.users.end_session", key="session_id")
 class EndSession(Command):
+    """End a session: its own user may, a platform operator, or whoever holds its refresh token."""
+
     session_id: SessionId
     reason: Literal["signed_out", "revoked"] = "signed_out"
+    sealed_refresh_token: str | None = None
 
 
 @command("prognetwork.users.update_profile", key="user_id")
