@@ -16,14 +16,14 @@ from functools import cache
 from importlib import metadata
 from importlib.resources import files
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from prog_infra.errors import OperatorError
-from prog_kit.database import ROLES, role_password, role_url
+from prog_kit.database import DOMAIN_ROLES, ROLES, role_password, role_url
 
-OWNERS = ("bus", "users", "tenants", "payments", "email", "monitoring", "events")
+OWNERS = ("bus", *DOMAIN_ROLES)
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _LOCK_KEY = 0x50524F47  # "PROG"
 _UNFINISHED = (
@@ -106,6 +106,19 @@ async def migrate(url: str) -> list[Migration]:
             await _apply(connection, migration)
         await _set_role_passwords(connection, url)
         return waiting
+    finally:
+        await connection.close()
+
+
+async def create_database(url: str) -> None:
+    """Make the database that the administrator's `url` names, unless it is there."""
+    parts = urlsplit(url)
+    name = parts.path.lstrip("/")
+    connection = await connect(urlunsplit(parts._replace(path="/postgres")))
+    try:
+        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+            quoted = '"' + name.replace('"', '""') + '"'
+            await connection.execute(f"CREATE DATABASE {quoted}")
     finally:
         await connection.close()
 

@@ -1,0 +1,131 @@
+"""The `prog` command: finds its commands in `prog_infra.commands`, and tells errors in one line.
+
+Nothing but the command that was asked for is imported, so that `prog --help` answers at once. Exit codes: 0 done, 1
+failed, 2 used wrongly. With `--json` an error is an object on standard output, else a line on standard error.
+"""
+
+import ast
+import json
+import os
+import sys
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from prog_infra import commands
+from prog_infra.errors import OperatorError
+
+# What a newcomer needs comes first; commands that are not named here follow by the alphabet.
+_ORDER = (
+    "up", "demo", "doctor", "migrate", "topics", "edge", "worker", "relay", "scheduler", "mailbox", "publish", "tail",
+    "events", "dead", "replay", "admin", "keys", "clock", "bench", "openapi", "asyncapi",
+)  # fmt: skip
+
+
+class _Commands(TyperGroup):
+    """The modules of `prog_infra.commands`. Help shows the first line of each; only the one that runs is imported."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        order = {name: place for place, name in enumerate(_ORDER)}
+        return sorted(_modules(), key=lambda name: (order.get(name, len(order)), name))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        path = _modules().get(cmd_name)
+        return None if path is None else TyperCommand(cmd_name, help=_first_line(path))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is None or command is None:
+            return name, command, rest
+        module = import_module(f"{commands.__name__}.{name.replace('-', '_')}")
+        module.app._add_completion = False  # typer would offer it for each command by itself
+        command = typer.main.get_command(module.app)
+        command.name = name
+        return name, command, rest
+
+
+_app = typer.Typer(
+    cls=_Commands,
+    name="prog",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@_app.callback()
+def _prog(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+) -> None:
+    """ProgNetwork: the backbone of a multi-tenant SaaS business.
+
+    `prog up` runs everything on this machine; `prog COMMAND --help` tells what a command does.
+    """
+    if version:
+        typer.echo(metadata.version("prognetwork"))
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code. Errors that a person can mend are told in one line."""
+    try:
+        result = typer.main.get_command(_app).main(list(arguments), prog_name="prog", standalone_mode=False)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last one who can tell the person at the terminal
+        return _tell(error, as_json="--json" in arguments)
+    return result if isinstance(result, int) else 0
+
+
+def _tell(error: Exception, *, as_json: bool) -> int:
+    if hasattr(error, "exit_code"):  # typer's own: wrong usage, aborted
+        if hasattr(error, "show"):
+            error.show()
+        return int(error.exit_code)
+    message, remedy = _explain(error)
+    if as_json:
+        typer.echo(json.dumps({"ok": False, "error": message, "remedy": remedy}))
+    else:
+        typer.echo(f"{typer.style('prog:', fg='red', bold=True)} {message}{f' - {remedy}' if remedy else ''}", err=True)
+    if os.environ.get("PROG_LOG_LEVEL") == "debug":
+        sys.excepthook(type(error), error, error.__traceback__)
+    return 1
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    if isinstance(error, OperatorError):
+        return error.message, error.remedy
+    kind = type(error)
+    if kind.__name__ == "SettingsError" or kind.__module__ == "prog_contracts.errors":
+        return str(error), ""
+    return f"{kind.__name__}: {error}", "PROG_LOG_LEVEL=debug shows where it comes from"
+
+
+@cache
+def _modules() -> dict[str, Path]:
+    """Command name to file."""
+    folder = Path(commands.__path__[0])
+    return {file.stem.replace("_", "-"): file for file in folder.glob("*.py") if not file.stem.startswith("_")}
+
+
+def _first_line(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_bytes())) or ""
+    return docstring.partition("\n")[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""What the commands that run one process of production have in common."""
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import typer
+
+
+def run_process(entry: str, *arguments: Any) -> None:
+    """Run `module:function` (a coroutine function or a plain one) until it ends.
+
+    Refuses first, with an OperatorError or a SettingsError, when the settings are wrong or the database's schema does
+    not belong to this version.
+    """
+    from prog_infra.errors import OperatorError
+    from prog_infra.migrations import require_current_schema
+    from prog_kit.settings import Settings
+
+    settings = Settings.load()
+    asyncio.run(require_current_schema(settings.database_url))
+    try:
+        _call(entry, arguments)
+    except OperatorError:
+        raise
+    except Exception:  # noqa: BLE001 - the process ends, and its log says where
+        traceback.print_exc()
+        raise typer.Exit(1) from None
+
+
+def _call(entry: str, arguments: tuple[Any, ...]) -> None:
+    module, _, name = entry.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    if inspect.iscoroutinefunction(function):
+        asyncio.run(function(*arguments))
+    else:
+        function(*arguments)

@@ -1,0 +1,37 @@
+"""Run everything on this machine: servers, processes, web clients."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+class Broker(StrEnum):
+    redis = "redis"
+    kafka = "kafka"
+
+
+@app.command()
+def up(
+    data: Annotated[Path, typer.Option(help="Where data, logs and sign-ins live.", file_okay=False)] = Path(".prog"),
+    port: Annotated[int, typer.Option(help="The port of the site, the consoles and the API.", min=1, max=65535)] = 8000,
+    broker: Annotated[Broker, typer.Option(help="What carries the messages.")] = Broker.redis,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget all data first.")] = False,
+) -> None:
+    """Run PostgreSQL, Valkey and every process of the platform under one supervisor.
+
+    Prints the addresses and the first administrator's sign-in. Ctrl-C stops all of it; data stays in --data.
+    Settings that the environment gives (PROG_DATABASE_URL, PROG_REDIS_URL, …) are used; the rest is filled in.
+    """
+    from prog_infra.errors import OperatorError
+    from prog_infra.local.platform import Options, Platform
+    from prog_infra.local.terminal import Terminal
+
+    if broker is Broker.kafka or os.environ.get("PROG_BROKER_URL", "").startswith("kafka:"):
+        raise OperatorError("this version does not carry messages over Kafka yet", remedy="use --broker redis")
+    host = os.environ.get("PROG_HOST", "127.0.0.1")
+    Platform(Options(data=data, host=host, port=port, fresh=fresh), Terminal()).up()

@@ -1,0 +1,31 @@
+"""Log files of the supervised processes: one each, bounded, the last one kept."""
+
+from pathlib import Path
+
+LIMIT_BYTES = 8 * 1024 * 1024
+
+
+class BoundedLog:
+    """Appends to `path`; at the limit the file becomes `<name>.1` and a new one begins."""
+
+    def __init__(self, path: Path, *, limit_bytes: int = LIMIT_BYTES) -> None:
+        self.path = path
+        self._limit_bytes = limit_bytes
+        self._file = path.open("ab", buffering=0)
+        self._last = b""
+
+    def write(self, text: bytes) -> None:
+        if self._file.tell() + len(text) > self._limit_bytes:
+            self._file.close()
+            self.path.replace(self.path.with_name(self.path.name + ".1"))
+            self._file = self.path.open("ab", buffering=0)
+        self._file.write(text)
+        self._last = (self._last + text)[-4096:]
+
+    def last_line(self) -> str:
+        """The last line that says something, of this process's life."""
+        lines = [line.strip() for line in self._last.decode(errors="replace").splitlines() if line.strip()]
+        return lines[-1] if lines else "it said nothing"
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,185 @@
+"""The life of one platform on one machine: servers, schema, processes, first administrator, until told to stop."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from prog_infra.errors import OperatorError
+from prog_infra.local import programs
+from prog_infra.local.directory import DataDirectory
+from prog_infra.local.supervisor import Program, StopRequested, Supervisor
+from prog_infra.local.terminal import Terminal
+from prog_infra.servers import Postgres, Valkey, free_port, is_free
+
+DATABASE = "prognetwork"
+READY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `prog up` was asked for."""
+
+    data: Path
+    host: str
+    port: int
+    fresh: bool
+
+
+class Platform:
+    """Servers and processes under one supervisor. `up` returns when it was told to stop and all of it has ended."""
+
+    def __init__(self, options: Options, terminal: Terminal) -> None:
+        self._options = options
+        self._terminal = terminal
+        self._directory = DataDirectory(options.data)
+        self._own = {name: value for name, value in os.environ.items() if name.startswith("PROG_")}
+        self._postgres = None if _given(self._own, "PROG_DATABASE_URL") else Postgres(self._directory.postgres)
+        self._valkey = None if _given(self._own, "PROG_REDIS_URL") else Valkey(self._directory.valkey)
+
+    def up(self) -> None:
+        """Start everything, tell where it is, supervise until a signal, and end all of it.
+
+        Raises OperatorError when something cannot start; nothing is left running then either.
+        """
+        self._directory.open(fresh=self._options.fresh)
+        self._check_port()
+        supervisor = Supervisor(self._directory.logs, self._terminal.say)
+        supervisor.watch_signals()
+        try:
+            self._start(supervisor)
+            supervisor.run()
+            self._terminal.say("stopping; Ctrl-C once more stops at once")
+        except StopRequested:
+            self._terminal.say("stopping before all of it was up")
+        finally:
+            supervisor.stop()
+            if self._postgres is not None:
+                self._postgres.clear_sockets()
+            self._directory.close()
+        self._terminal.say("stopped; nothing is left running")
+
+    def _start(self, supervisor: Supervisor) -> None:
+        began = time.perf_counter()
+        with self._phase("servers"):
+            servers = self._start_servers(supervisor)
+        with self._phase("code"):
+            programs.preload()
+        with self._phase("PostgreSQL and Valkey"):
+            supervisor.wait_ready(servers, within_seconds=READY_SECONDS)
+        variables = self._variables()
+        environment = {**os.environ, **variables}
+        with self._phase("schema"):
+            supervisor.start(programs.task(supervisor, "migrate", _migrate, environment, title="prog migrate"))
+            supervisor.wait_ready(["migrate"], within_seconds=READY_SECONDS)
+        with self._phase("processes"):
+            self._start_processes(supervisor, environment)
+        self._directory.remember_platform(variables)
+        self._terminal.ready(variables, self._directory, time.perf_counter() - began)
+
+    def _start_servers(self, supervisor: Supervisor) -> list[str]:
+        names = []
+        for name, server in (("valkey", self._valkey), ("postgres", self._postgres)):
+            if server is not None:
+                supervisor.start(programs.server(name, server))
+                names.append(name)
+        return names
+
+    def _start_processes(self, supervisor: Supervisor, environment: Mapping[str, str]) -> None:
+        probes = {
+            programs.EDGE.name: programs.answers_http(int(environment["PROG_PORT"]), "/readyz"),
+            programs.MAILBOX.name: programs.accepts(int(environment["PROG_SMTP_LISTEN_PORT"])),
+        }
+        wanted = [
+            process
+            for process in programs.PROCESSES
+            if process is not programs.MAILBOX or environment["PROG_SMTP_LISTEN_PORT"] != "0"
+        ]
+        for process in wanted:
+            supervisor.start(programs.process(supervisor, process, environment, probes.get(process.name)))
+        names = [process.name for process in wanted]
+        if not self._directory.has_administrator:
+            supervisor.start(self._administrator(supervisor, environment))
+            names.append("administrator")
+        supervisor.wait_ready(names, within_seconds=READY_SECONDS)
+
+    def _administrator(self, supervisor: Supervisor, environment: Mapping[str, str]) -> Program:
+        def main() -> int:
+            from prog_infra.local.administrator import ensure
+
+            ensure(**self._directory.administrator())
+            self._directory.confirm_administrator()
+            return 0
+
+        return programs.task(supervisor, "administrator", main, environment, title="prog up: administrator")
+
+    def _variables(self) -> dict[str, str]:
+        """The settings of the platform: what the environment gives, and all that it leaves open."""
+        smtp_port = free_port()
+        filled = {
+            "PROG_ENV": "development",
+            "PROG_HOST": self._options.host,
+            "PROG_PORT": str(self._options.port),
+            "PROG_PUBLIC_URL": f"http://{self._options.host}:{self._options.port}",
+            "PROG_SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
+            "PROG_SMTP_LISTEN_PORT": str(smtp_port),
+        }
+        if self._postgres is not None:
+            filled["PROG_DATABASE_URL"] = self._postgres.url(DATABASE)
+        if self._valkey is not None:
+            filled["PROG_REDIS_URL"] = self._valkey.url()
+        if not _given(self._own, "PROG_SECRET_KEYS"):
+            filled["PROG_SECRET_KEYS"] = self._directory.secret_keys()
+        if any(_given(self._own, name) for name in ("PROG_SMTP_URL", "PROG_SENDGRID_API_KEY")):
+            filled["PROG_SMTP_LISTEN_PORT"] = "0"
+            filled.pop("PROG_SMTP_URL")
+        taken = {name for name in filled if _given(self._own, name)} - {"PROG_PORT", "PROG_HOST"}
+        return self._own | {name: value for name, value in filled.items() if name not in taken}
+
+    def _check_port(self) -> None:
+        if not is_free(self._options.port, self._options.host):
+            raise OperatorError(
+                f"port {self._options.port} of {self._options.host} is taken{_holder(self._options.port)}",
+                remedy="stop that program, or use another one with --port",
+            )
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        self._terminal.begin(name)
+        yield
+        self._terminal.done(name, time.perf_counter() - began)
+
+
+def _migrate() -> int:
+    """Runs in a fork: the embedded server's database is made here, the first time."""
+    from prog_infra import migrations
+
+    url = os.environ["PROG_DATABASE_URL"]
+
+    async def work() -> None:
+        await migrations.create_database(url)
+        await migrations.migrate(url)
+
+    asyncio.run(work())
+    return 0
+
+
+def _given(variables: Mapping[str, str], name: str) -> bool:
+    return bool(variables.get(name) or variables.get(f"{name}_FILE"))
+
+
+def _holder(port: int) -> str:
+    """Who listens on the port, when we may know it."""
+    import psutil
+
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1] == port and connection.pid:
+                return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    except (psutil.Error, OSError):
+        return ""
+    return ""

@@ -1,0 +1,55 @@
+"""What `prog up` shows: its progress, where everything is, and what happens later. Colours on a terminal alone."""
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prog_infra.local.directory import DataDirectory
+
+_PLACES = (
+    ("Site", "/"),
+    ("Account", "/account"),
+    ("Admin console", "/admin"),
+    ("API documentation", "/docs"),
+    ("Mailbox", "/dev/mailbox"),
+)
+
+
+class Terminal:
+    """Lines on standard output; `timings` adds how long each phase took, in plain output too."""
+
+    def __init__(self) -> None:
+        self._styled = sys.stdout.isatty()
+
+    def begin(self, phase: str) -> None:
+        if self._styled:
+            self._write(f"  \x1b[2m… {phase}\x1b[0m\r", end="")
+
+    def done(self, phase: str, seconds: float) -> None:
+        self._write(f"{self._clear()}  {self._paint('32', '✓')} {phase:<24}{self._paint('2', f'{seconds:6.2f} s')}")
+
+    def say(self, line: str) -> None:
+        self._write(f"{self._clear()}{self._paint('2', 'prog up:')} {line}")
+
+    def ready(self, variables: dict[str, str], directory: "DataDirectory", seconds: float) -> None:
+        """The addresses, and the first administrator's sign-in."""
+        url = variables["PROG_PUBLIC_URL"].rstrip("/")
+        administrator = directory.administrator()
+        self._write(f"\n{self._paint('1', 'ProgNetwork is ready')} after {seconds:.1f} s\n")
+        for name, path in _PLACES:
+            self._write(f"  {name:<19}{self._paint('36', url + path)}")
+        self._write(f"\n  Administrator      {self._paint('1', administrator['email'])}")
+        self._write(f"  Password           {self._paint('1', administrator['password'])}")
+        self._write(f"                     {self._paint('2', f'kept in {directory.administrator_file}')}")
+        self._write(f"\n  Data and logs      {directory.path}")
+        self._write(f"  Next               prog demo          stop with {self._paint('1', 'Ctrl-C')}\n")
+
+    def _write(self, line: str, end: str = "\n") -> None:
+        sys.stdout.write(line + end)
+        sys.stdout.flush()
+
+    def _clear(self) -> str:
+        return "\r\x1b[2K" if self._styled else ""
+
+    def _paint(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._styled else text
