@@ -1,1 +1,19 @@
-"""Publish, subscribe, inbox, outbox relay, retry and dead letters."""
+"""Messages with guarantees: order per key, effects once, nothing lost. Publish, handle, relay, retry, dead letters.
+
+Handlers use `Domain`, `Transaction`, `Reply` and `Work`; senders use `prog_broker.client`; processes use
+`prog_broker.worker` and `prog_broker.relay`. What stands behind is one concept a file:
+
+- `decoding`    bytes to messages, or the reason why not
+- `processing`  one transaction around inbox, handlers and event log
+- `settlement`  retries, the line behind a failed key, dead letters
+- `retrying`    the pump that runs retries when they are due
+- `leases`      which worker owns which shard, with fencing
+- `relay`       the event log to the broker, in commit order
+- `ports`       what a broker must do; `redis` is the adapter
+"""
+
+from prog_broker.domain import Domain, Finish, Work
+from prog_broker.outcome import Outcome, Reply
+from prog_broker.transaction import Transaction
+
+__all__ = ["Domain", "Finish", "Outcome", "Reply", "Transaction", "Work"]

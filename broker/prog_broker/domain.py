@@ -32,11 +32,15 @@ Finish = Callable[[Transaction], Awaitable[Outcome]]
 class Work(Protocol):
     """What a performing function may use before and during its outside call."""
 
-    attempt: int
-    """1 for the first try; a redelivery after a crash counts on."""
+    @property
+    def attempt(self) -> int:
+        """1 for the first try of this message; a retry counts on."""
+        ...
 
-    replaying: bool
-    """True in a replay: the call must be left out."""
+    @property
+    def replaying(self) -> bool:
+        """True in a replay: the call must be left out."""
+        ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction of its own, committed when the block ends: for recording the intent."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from prog_contracts.errors import ProgError
 from prog_contracts.messages import Event, Message
 
 
@@ -17,13 +18,15 @@ class Reply:
 
     `result` goes to whoever waits for the command and is kept with it; `sealed` encrypts it on the way and at rest,
     for credentials. `pending` leaves the operation open: a later command completes it through
-    `Transaction.complete_operation`.
+    `Transaction.complete_operation`. `error` refuses the command and keeps what the handler wrote and returned, as
+    the record of a failed sign-in must be; raising the error undoes both.
     """
 
     result: dict[str, Any] | None
     messages: tuple[Message, ...] = field(default=())
     sealed: bool = False
     pending: bool = False
+    error: ProgError | None = None
 
     def __init__(
         self,
@@ -31,12 +34,14 @@ class Reply:
         *messages: Message,
         sealed: bool = False,
         pending: bool = False,
+        error: ProgError | None = None,
     ) -> None:
         value = result.model_dump(mode="json") if isinstance(result, BaseModel) else result
         object.__setattr__(self, "result", value)
         object.__setattr__(self, "messages", messages)
         object.__setattr__(self, "sealed", sealed)
         object.__setattr__(self, "pending", pending)
+        object.__setattr__(self, "error", error)
 
 
 Outcome = Reply | Message | Sequence[Message] | None

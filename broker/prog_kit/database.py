@@ -50,8 +50,18 @@ class Database:
         self.role = role
 
     @classmethod
-    async def connect(cls, url: str, role: str, *, min_size: int = 1, max_size: int = 8) -> Self:
+    async def connect(
+        cls,
+        url: str,
+        role: str,
+        *,
+        min_size: int = 1,
+        max_size: int = 8,
+        idle_in_transaction_seconds: float = 60,
+    ) -> Self:
         """Opens a pool as `role` (such as `prog_users`).
+
+        A transaction that waits longer than `idle_in_transaction_seconds` for its client is ended by the server.
 
         Raises OSError or asyncpg.PostgresError when the server does not answer or refuses the role.
         """
@@ -60,7 +70,11 @@ class Database:
             min_size=min_size,
             max_size=max_size,
             max_inactive_connection_lifetime=300,
-            server_settings={"application_name": role, "timezone": "UTC"},
+            server_settings={
+                "application_name": role,
+                "timezone": "UTC",
+                "idle_in_transaction_session_timeout": str(int(idle_in_transaction_seconds * 1000)),
+            },
         )
         assert pool is not None
         return cls(pool, role)

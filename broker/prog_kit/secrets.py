@@ -16,6 +16,14 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+PASSWORD: Final = "password"
+TOKEN: Final = "token"
+MAIL: Final = "mail"
+REPLY: Final = "reply"
+SESSION: Final = "session"
+"""Purposes: of `sealed_password` fields, of tokens that people present, of `SendMail.sealed_data`, of sealed replies on
+their way and at rest, and of the browser's session cookie."""
+
 _NONCE_BYTES: Final = 12
 _KEY_ID_BYTES: Final = 4
 

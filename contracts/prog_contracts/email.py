@@ -42,6 +42,14 @@ class DeliverMail(Command):
     mail_id: MailId
 
 
+@command("prognetwork.email.settle_mail", key="mail_id")
+class SettleMail(Command):
+    """An operator tells what became of a held mail: `sent` closes it, `not_sent` has it sent again."""
+
+    mail_id: MailId
+    outcome: Literal["sent", "not_sent"]
+
+
 @command("prognetwork.email.capture_lead", key="email", subject="lead_id")
 class CaptureLead(Command):
     lead_id: LeadId
@@ -74,6 +82,13 @@ class EmailDelivered(MailEvent):
 class EmailFailed(MailEvent):
     reason: str
     permanent: bool
+
+
+@event("prognetwork.email.email_held", key="mail_id")
+class EmailHeld(MailEvent):
+    """Nobody can tell whether the provider took the mail; it waits for `SettleMail` rather than be sent twice."""
+
+    reason: str
 
 
 @event("prognetwork.email.email_opened", key="mail_id")

@@ -104,6 +104,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"specversion is {wire.specversion!r}, this code reads 1.0")
         if wire.datacontenttype != "application/json":
             raise ValueError(f"datacontenttype is {wire.datacontenttype!r}, this code reads application/json")
+        if b"\\u0000" in attributes:
+            raise ValueError("attributes hold a NUL character")
         if len(data) > MAX_BODY_BYTES:
             raise ValueError(f"the body has {len(data)} bytes, the limit is {MAX_BODY_BYTES}")
         return cls(

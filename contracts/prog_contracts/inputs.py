@@ -50,7 +50,7 @@ def clean_name(text: str, field: str = "name", max_length: int = NAME_MAX_LENGTH
         raise Invalid.field(field, "required", "Enter a name.")
     if len(name) > max_length:
         raise Invalid.field(field, "too_long", f"A name has at most {max_length} characters.")
-    if any(unicodedata.category(letter) in ("Cc", "Cs", "Cn", "Co") or letter in _DIRECTION_MARKS for letter in name):
+    if any(unicodedata.category(letter) in ("Cc", "Cs") or letter in _DIRECTION_MARKS for letter in name):
         raise Invalid.field(field, "invalid_characters", "The name holds characters that cannot be shown.")
     return name
 

@@ -76,6 +76,20 @@ class PayInvoice(Command):
     invoice_id: InvoiceId
 
 
+@command("prognetwork.payments.end_dunning", subject="invoice_id")
+class EndDunning(Command):
+    """A timer: the time to pay an invoice whose card was declined for good is over."""
+
+    invoice_id: InvoiceId
+
+
+@command("prognetwork.payments.expire_subscription", subject="subscription_id")
+class ExpireSubscription(Command):
+    """A timer: the first invoice of a subscription was not paid in time."""
+
+    subscription_id: SubscriptionId
+
+
 @event("prognetwork.payments.customer_created", subject="customer_id")
 class CustomerCreated(Event):
     customer_id: CustomerId
@@ -124,7 +138,7 @@ class SubscriptionUpdated(SubscriptionEvent):
 
 @event("prognetwork.payments.subscription_canceled", subject="subscription_id")
 class SubscriptionCanceled(SubscriptionEvent):
-    reason: Literal["requested", "dunning_exhausted"]
+    reason: Literal["requested", "dunning_exhausted", "never_paid", "superseded"]
 
 
 class InvoiceEvent(Event):
@@ -148,6 +162,11 @@ class InvoiceEvent(Event):
 @event("prognetwork.payments.invoice_generated", subject="invoice_id")
 class InvoiceGenerated(InvoiceEvent):
     pass
+
+
+@event("prognetwork.payments.invoice_voided", subject="invoice_id")
+class InvoiceVoided(InvoiceEvent):
+    """Nothing is owed any more: what it billed never began."""
 
 
 @event("prognetwork.payments.payment_processed", subject="payment_id")

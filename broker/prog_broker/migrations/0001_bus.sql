@@ -50,6 +50,7 @@ CREATE TABLE bus.inbox (
     consumer_group text NOT NULL,
     message_id uuid NOT NULL,
     tenant_id text NOT NULL,
+    partition_key text NOT NULL,
     type text NOT NULL,
     subject text,
     actor text,
@@ -296,8 +297,10 @@ CREATE TABLE bus.tenant_clocks (
 COMMENT ON TABLE bus.tenant_clocks IS 'Test clocks: time of such a tenant moves only when told';
 ALTER TABLE bus.tenant_clocks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bus.tenant_clocks FORCE ROW LEVEL SECURITY;
-CREATE POLICY tenant_isolation ON bus.tenant_clocks TO prog_worker, prog_edge
+CREATE POLICY tenant_isolation ON bus.tenant_clocks TO prog_tenants, prog_edge
     USING (tenant_id = (SELECT bus.current_tenant())) WITH CHECK (tenant_id = (SELECT bus.current_tenant()));
+-- A batch spans tenants and needs each one's present instant before it sets the first tenant.
+CREATE POLICY worker_reads ON bus.tenant_clocks FOR SELECT TO prog_worker USING (true);
 CREATE POLICY scheduler_all ON bus.tenant_clocks TO prog_scheduler USING (true) WITH CHECK (true);
 CREATE POLICY operator_reads ON bus.tenant_clocks FOR SELECT TO prog_operator USING (true);
 GRANT SELECT ON bus.tenant_clocks TO prog_worker, prog_edge, prog_operator;

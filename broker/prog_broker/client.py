@@ -1,0 +1,157 @@
+"""Sending a command and waiting for its answer: what the edge does for every write, and tools for theirs.
+
+No answer is ever "accepted" for a command that only a broker holds: before `pending` is returned the command is in
+PostgreSQL's outbox, and the inbox makes the two one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
+from prog_broker import sql
+from prog_broker.redis import streams
+from prog_broker.redis.connection import OUTAGES, Client, reconnect_delay_seconds
+from prog_broker.replies import Answer, open_answer
+from prog_contracts.envelope import Envelope, wrap
+from prog_contracts.errors import Unavailable
+from prog_contracts.messages import Command
+from prog_contracts.topics import topic_of
+from prog_kit import logging
+from prog_kit.database import Database
+from prog_kit.secrets import Sealer, new_token
+
+log = logging.get("prog_broker.client")
+
+DEFAULT_WAIT_SECONDS: Final = 5.0
+STORED_ANSWER: Final = """
+SELECT message_id AS id, status, result, sealed_result, error FROM bus.inbox
+WHERE consumer_group = $1 AND message_id = $2
+"""
+
+
+class CommandClient:
+    """Sends commands and hands out their answers. `database` has a role that may write the command outbox (`prog_edge`).
+
+    Use it as an async context manager; it listens on a reply channel of its own.
+    """
+
+    def __init__(
+        self, client: Client, database: Database, sealer: Sealer, *, source: str = "/prognetwork/edge"
+    ) -> None:
+        self._redis = client
+        self._publisher = streams.StreamPublisher(client)
+        self._database = database
+        self._sealer = sealer
+        self._source = source
+        self._channel = f"prog.replies.{new_token(12)}"
+        self._waiting: dict[UUID, asyncio.Future[dict[str, Any]]] = {}
+        self._listener: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
+
+    async def __aenter__(self) -> CommandClient:
+        self._listener = asyncio.create_task(self._listen())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._listening.wait(), timeout=3)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+
+    async def request(
+        self,
+        command: Command,
+        *,
+        tenant_id: str,
+        actor: str | None = None,
+        message_id: UUID | None = None,
+        correlation_id: UUID | None = None,
+        traceparent: str | None = None,
+        wait_seconds: float = DEFAULT_WAIT_SECONDS,
+    ) -> Answer:
+        """Sends `command` and waits up to `wait_seconds` for what its handler answers.
+
+        `pending` means that it is stored and will be handled. Raises Unavailable when neither the broker nor the
+        database takes it: then it was not accepted.
+        """
+        envelope = wrap(
+            command,
+            tenant_id=tenant_id,
+            source=self._source,
+            message_id=message_id,
+            correlation_id=correlation_id,
+            actor=actor,
+            traceparent=traceparent,
+            reply_to=self._channel if wait_seconds > 0 else None,
+        )
+        if wait_seconds <= 0:
+            return await self._store(command, envelope)
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[envelope.id] = future
+        try:
+            await self._publisher.send([(topic_of(command), envelope)])
+            fields = await asyncio.wait_for(future, wait_seconds)
+            return open_answer(fields, self._sealer)
+        except (TimeoutError, Unavailable):
+            return await self._store(command, envelope)
+        finally:
+            self._waiting.pop(envelope.id, None)
+
+    async def stored_answer(self, group: str, message_id: UUID, tenant_id: str) -> Answer | None:
+        """The answer that rests in the inbox, or None when the command was not handled yet."""
+        async with self._database.scope(tenant_id=tenant_id) as connection:
+            row = await connection.fetchrow(STORED_ANSWER, group, message_id)
+        return None if row is None else open_answer(dict(row), self._sealer)
+
+    async def _store(self, command: Command, envelope: Envelope) -> Answer:
+        """Puts the command into the outbox, unless it was handled meanwhile and only the reply was lost."""
+        try:
+            done = await self.stored_answer(command.domain(), envelope.id, envelope.tenant_id)
+            if done is not None:
+                return done
+            async with self._database.scope(tenant_id=envelope.tenant_id) as connection:
+                await connection.execute(
+                    sql.STORE_COMMAND,
+                    envelope.id,
+                    envelope.tenant_id,
+                    topic_of(command).name,
+                    envelope.partition_key,
+                    envelope.attributes().decode(),
+                    envelope.data,
+                )
+        except OSError as error:
+            raise Unavailable("The platform cannot take requests at the moment; try again.") from error
+        with suppress(*OUTAGES):
+            await self._redis.publish(streams.WAKE_CHANNEL, b"1")
+        return Answer(envelope.id, "pending")
+
+    async def _listen(self) -> None:
+        failures = 0
+        while True:
+            try:
+                async with self._redis.pubsub() as pubsub:
+                    await pubsub.subscribe(self._channel)
+                    async for message in pubsub.listen():
+                        if message["type"] == "subscribe":
+                            failures = 0
+                            self._listening.set()
+                        elif message["type"] == "message":
+                            self._resolve(message["data"])
+            except OUTAGES as error:
+                failures += 1
+                if failures == 1:
+                    log.warning("replies cannot be heard, the broker does not answer", error=str(error))
+                await asyncio.sleep(reconnect_delay_seconds(failures))
+
+    def _resolve(self, payload: bytes) -> None:
+        fields = orjson.loads(payload)
+        future = self._waiting.get(UUID(fields["id"]))
+        if future is not None and not future.done():
+            future.set_result(fields)

@@ -1,0 +1,93 @@
+"""From bytes to something a handler understands, or to the reason why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from prog_broker.domain import Domain, Registration
+from prog_broker.ports import Delivery, Shard
+from prog_contracts import ids
+from prog_contracts.envelope import Envelope
+from prog_contracts.errors import ErrorBody, FieldError
+from prog_contracts.messages import Message
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A message that can be handled. `attempts` counts the tries before this one."""
+
+    delivery: Delivery
+    envelope: Envelope
+    message: Message | None
+    registration: Registration | None
+    attempts: int = 0
+
+
+@dataclass(slots=True)
+class Rejected:
+    """A message that cannot be handled, ever, by this code. `envelope` is there when at least the attributes are good."""
+
+    delivery: Delivery
+    code: str
+    reason: str
+    envelope: Envelope | None = None
+    error: ErrorBody | None = None
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A batch, sorted out. `skipped` are events that this group has no handler for."""
+
+    incoming: list[Incoming] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    skipped: list[Delivery] = field(default_factory=list)
+
+
+def decode_batch(domain: Domain, shard: Shard, deliveries: list[Delivery]) -> Decoded:
+    """Decodes each delivery on its own, so that a bad one costs only itself."""
+    decoded = Decoded()
+    for delivery in deliveries:
+        result = decode(domain, shard, delivery)
+        if isinstance(result, Incoming):
+            decoded.incoming.append(result)
+        elif isinstance(result, Rejected):
+            decoded.rejected.append(result)
+        else:
+            decoded.skipped.append(delivery)
+    return decoded
+
+
+def decode(domain: Domain, shard: Shard, delivery: Delivery) -> Incoming | Rejected | None:
+    """One delivery; None means an event that this group does not handle."""
+    try:
+        envelope = Envelope.parse(delivery.attributes, delivery.data)
+    except ValueError as error:
+        return Rejected(delivery, "undecodable", str(error))
+    if not ids.is_id(envelope.tenant_id) or not envelope.tenant_id.startswith("tenant_"):
+        return Rejected(delivery, "bad_tenant", f"tenantid {envelope.tenant_id[:64]!r} is no tenant id", envelope)
+    registration = domain.registrations.get(envelope.type)
+    if registration is None:
+        if shard.topic.kind == "commands":
+            return Rejected(delivery, "unknown_type", f"no handler for {envelope.type[:200]}", envelope)
+        return None if domain.catch_all is None else Incoming(delivery, envelope, None, None)
+    model = registration.model
+    if envelope.schema_version != model.VERSION:
+        reason = f"{model.TYPE} version {envelope.schema_version}; this code reads version {model.VERSION}"
+        return Rejected(delivery, "unknown_version", reason, envelope)
+    try:
+        message = model.model_validate_json(envelope.data)
+    except ValidationError as error:
+        body = _explain(error)
+        return Rejected(delivery, "invalid_body", body.message, envelope, body)
+    return Incoming(delivery, envelope, message, registration)
+
+
+def _explain(error: ValidationError) -> ErrorBody:
+    fields = tuple(
+        FieldError(field=".".join(str(part) for part in item["loc"]) or "body", code=item["type"], message=item["msg"])
+        for item in error.errors(include_input=False, include_url=False)[:20]
+    )
+    told = "; ".join(f"{item.field}: {item.message}" for item in fields[:5])
+    return ErrorBody(kind="invalid", code="invalid_body", message=f"The body breaks its schema: {told}", fields=fields)

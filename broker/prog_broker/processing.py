@@ -1,0 +1,466 @@
+"""The way of a batch: decode, one transaction around inbox, handlers and event log, commit; then acknowledge and answer.
+
+For every shard that a worker owns, `Processor.process` takes what the broker delivered and returns when all of it is
+settled: handled, refused, put off, lined up behind a failed key, or a dead letter. It is the only place that decides
+this, for both brokers and for live, reclaimed and retried messages alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from prog_broker import settlement, sql
+from prog_broker.decoding import Decoded, Incoming, Rejected, decode_batch
+from prog_broker.domain import Domain
+from prog_broker.outcome import Outcome, Reply, settle
+from prog_broker.ports import AddressedReply, Delivery, Shard
+from prog_broker.replies import Status, StoredAnswer
+from prog_broker.reporting import NoReport, Report, ReportedOutcome
+from prog_broker.settlement import Failure, RetryPolicy
+from prog_broker.transaction import Transaction
+from prog_contracts.envelope import Envelope
+from prog_contracts.errors import ProgError, Unavailable
+from prog_contracts.messages import Event, Message, find
+from prog_contracts.topics import topic_of
+from prog_kit.clock import Clock, SystemClock
+from prog_kit.database import Connection, Database
+from prog_kit.secrets import Sealer
+from prog_kit.telemetry import HANDLER_SECONDS, MESSAGES, RETRIES
+
+TRANSIENT: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+"""Errors of the database that say nothing against the message: it is retried."""
+
+OUTAGES: Final = (
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+"""The database is away: nothing is settled, the batch stays with the broker."""
+
+
+class Fenced(Exception):
+    """The shard belongs to another worker by now: nothing of this batch was committed, nothing may be acknowledged."""
+
+
+class RolledBack(Exception):
+    """A handler raised inside a batch; the messages are to run one by one."""
+
+
+@dataclass(slots=True)
+class Settled:
+    """What is to be told to the broker after the commit."""
+
+    receipts: list[bytes] = field(default_factory=list)
+    answers: list[AddressedReply] = field(default_factory=list)
+    appended: bool = False
+    retry_in_seconds: float | None = None
+
+    def add(self, other: Settled) -> None:
+        self.receipts += other.receipts
+        self.answers += other.answers
+        self.appended = self.appended or other.appended
+        if other.retry_in_seconds is not None:
+            self.retry_in_seconds = min(self.retry_in_seconds or other.retry_in_seconds, other.retry_in_seconds)
+
+
+@dataclass(slots=True)
+class Admission:
+    """What ADMIT said: which messages are new, which keys are parked, and each tenant's test clock."""
+
+    admitted: set[UUID]
+    parked: set[str]
+    clocks: dict[str, datetime]
+
+
+class Processor:
+    """Handles batches of one domain. One a process and domain; safe for shards in parallel."""
+
+    def __init__(
+        self,
+        domain: Domain,
+        database: Database,
+        sealer: Sealer,
+        *,
+        policy: RetryPolicy | None = None,
+        clock: Clock | None = None,
+        report: Report | None = None,
+    ) -> None:
+        self.domain = domain
+        self.database = database
+        self.sealer = sealer
+        self.policy = policy or RetryPolicy()
+        self.clock = clock or SystemClock()
+        self.report = report or NoReport()
+
+    async def process(self, shard: Shard, token: int, deliveries: list[Delivery]) -> Settled:
+        """Settles every delivery of a batch.
+
+        Raises Fenced when the lease with this `token` is no longer ours, and asyncpg or OS errors when the database
+        does not answer; in both cases nothing may be acknowledged.
+        """
+        decoded = decode_batch(self.domain, shard, deliveries)
+        settled = Settled(receipts=[delivery.receipt for delivery in decoded.skipped])
+        await self._reject(shard, token, decoded, settled)
+        for performs, group in groupby(decoded.incoming, key=_performs):
+            items = list(group)
+            if performs:
+                for item in items:
+                    settled.add(await self._perform(shard, token, item))
+                continue
+            try:
+                settled.add(await self._together(shard, token, items))
+            except RolledBack:
+                for item in items:
+                    settled.add(await self.settle_one(shard, token, item))
+        return settled
+
+    async def settle_one(self, shard: Shard, token: int, item: Incoming, *, retrying: bool = False) -> Settled:
+        """Settles one message, whatever happens to it. `retrying` says that it is itself what parks its key."""
+        if _performs(item):
+            return await self._perform(shard, token, item, retrying=retrying)
+        try:
+            return await self._together(shard, token, [item], retrying=retrying)
+        except RolledBack as rolled_back:
+            assert rolled_back.__cause__ is not None
+            return await self._fail(shard, token, item, rolled_back.__cause__, retrying=retrying)
+
+    async def _together(self, shard: Shard, token: int, items: list[Incoming], *, retrying: bool = False) -> Settled:
+        """One transaction for all of `items`. Raises RolledBack, with the cause, when it cannot be committed."""
+        try:
+            return await self._commit_together(shard, token, items, retrying=retrying)
+        except OUTAGES:
+            raise
+        except asyncpg.PostgresError as error:
+            raise RolledBack from error
+
+    async def _commit_together(self, shard: Shard, token: int, items: list[Incoming], *, retrying: bool) -> Settled:
+        settled = Settled(receipts=[item.delivery.receipt for item in items])
+        async with self.database.pool.acquire() as connection, connection.transaction():
+            admission = await self._admit(connection, shard, token, items, retrying=retrying)
+            fresh, waiting, known = _sort(items, admission)
+            for item in waiting:
+                await settlement.wait_behind(connection, shard, item)
+            answers, outgoing, completed = await self._run(connection, fresh, admission.clocks)
+            if retrying:
+                await connection.execute(sql.CLEAR_RETRY, shard.group, items[0].envelope.id)
+            if answers or outgoing or completed:
+                await self._finish(connection, answers, outgoing, completed)
+            stored = await self._stored_answers(connection, known)
+        settled.appended = bool(outgoing)
+        settled.answers = _addressed(fresh, answers) + _addressed(known, stored)
+        self._count(shard, fresh, answers, duplicates=known)
+        return settled
+
+    async def _admit(
+        self, connection: Connection, shard: Shard, token: int, items: Sequence[Incoming], *, retrying: bool
+    ) -> Admission:
+        envelopes = [item.envelope for item in items]
+        row = await connection.fetchrow(
+            sql.ADMIT,
+            shard.group,
+            shard.topic.name,
+            shard.partition,
+            token,
+            retrying,
+            [e.id for e in envelopes],
+            [e.tenant_id for e in envelopes],
+            [e.partition_key for e in envelopes],
+            [e.type for e in envelopes],
+            [e.subject for e in envelopes],
+            [e.actor for e in envelopes],
+            [e.correlation_id for e in envelopes],
+            [e.causation_id for e in envelopes],
+            [e.time for e in envelopes],
+        )
+        assert row is not None
+        if not row["leased"]:
+            raise Fenced(shard.name)
+        clocks = orjson.loads(row["clocks"]) if row["clocks"] else {}
+        return Admission(
+            admitted=set(row["admitted"] or ()),
+            parked=set(row["parked"] or ()),
+            clocks={tenant: datetime.fromisoformat(at) for tenant, at in clocks.items()},
+        )
+
+    async def _run(
+        self, connection: Connection, items: list[Incoming], clocks: dict[str, datetime]
+    ) -> tuple[list[tuple[StoredAnswer, int]], list[Envelope], list[StoredAnswer]]:
+        """Calls the handlers in order; consecutive messages of a batch handler's type go to it together."""
+        answers: list[tuple[StoredAnswer, int]] = []
+        outgoing: list[Envelope] = []
+        completed: list[StoredAnswer] = []
+        tenant = items[0].envelope.tenant_id if items else ""
+        for _, group in groupby(items, key=_batch_key):
+            batch = list(group)
+            envelope = batch[0].envelope
+            if envelope.tenant_id != tenant:
+                tenant = envelope.tenant_id
+                await connection.execute(sql.SET_TENANT, tenant)
+            tx = self._transaction(connection, envelope, clocks)
+            started = time.perf_counter_ns()
+            try:
+                reply = settle(await _call(self.domain, batch, tx))
+            except OUTAGES:
+                raise
+            except Exception as error:  # the broker room is where any exception of a handler is decided
+                raise RolledBack from error
+            microseconds = (time.perf_counter_ns() - started) // 1000
+            outgoing += tx.outgoing
+            outgoing += [tx.wrap(message) for message in reply.messages]
+            completed += [
+                StoredAnswer.of_reply(message_id, Reply(result), self.sealer) for message_id, result in tx.completed
+            ]
+            answers += [
+                (StoredAnswer.of_reply(item.envelope.id, reply, self.sealer), microseconds // len(batch))
+                for item in batch
+            ]
+        return answers, outgoing, completed
+
+    def _transaction(self, connection: Connection, envelope: Envelope, clocks: dict[str, datetime]) -> Transaction:
+        now = clocks.get(envelope.tenant_id) or self.clock.now()
+        return Transaction(connection, self.domain.name, envelope, now, self.sealer)
+
+    async def _finish(
+        self,
+        connection: Connection,
+        answers: list[tuple[StoredAnswer, int]],
+        outgoing: list[Envelope],
+        completed: list[StoredAnswer],
+    ) -> None:
+        models = [_topic_and_kind(envelope) for envelope in outgoing]
+        rows: list[tuple[StoredAnswer, int | None]] = [*answers, *((answer, None) for answer in completed)]
+        await connection.execute(
+            sql.FINISH,
+            self.domain.name,
+            [e.id for e in outgoing],
+            [kind for _, kind in models],
+            [topic for topic, _ in models],
+            [e.type for e in outgoing],
+            [e.schema_version for e in outgoing],
+            [e.tenant_id for e in outgoing],
+            [e.partition_key for e in outgoing],
+            [e.subject for e in outgoing],
+            [e.actor for e in outgoing],
+            [e.correlation_id for e in outgoing],
+            [e.causation_id for e in outgoing],
+            [e.traceparent for e in outgoing],
+            [e.time for e in outgoing],
+            [e.data for e in outgoing],
+            [answer.message_id for answer, _ in rows],
+            [answer.status for answer, _ in rows],
+            [answer.result for answer, _ in rows],
+            [answer.sealed_result for answer, _ in rows],
+            [answer.error for answer, _ in rows],
+            [microseconds for _, microseconds in rows],
+        )
+
+    async def _stored_answers(self, connection: Connection, known: list[Incoming]) -> list[tuple[StoredAnswer, int]]:
+        """The answers that were given before, for callers of messages that came twice."""
+        waiting = [item.envelope.id for item in known if item.envelope.reply_to]
+        if not waiting:
+            return []
+        rows = await connection.fetch(sql.ANSWERS, self.domain.name, waiting)
+        return [(StoredAnswer(**dict(row)), 0) for row in rows]
+
+    async def _fail(
+        self, shard: Shard, token: int, item: Incoming, error: BaseException, *, retrying: bool = False
+    ) -> Settled:
+        """Settles a message whose handler raised: the answer, a retry, or a dead letter."""
+        failure = Failure.of(error)
+        settled = Settled(receipts=[item.delivery.receipt])
+        refused = isinstance(error, ProgError) and not isinstance(error, Unavailable) and shard.topic.kind == "commands"
+        again = isinstance(error, (Unavailable, *TRANSIENT)) and item.attempts + 1 < self.policy.attempts
+        async with self._fenced(shard, token) as connection:
+            if refused:
+                await settlement.mark_inbox(connection, shard.group, item.envelope, "failed", failure.error)
+                if retrying:
+                    await connection.execute(sql.CLEAR_RETRY, shard.group, item.envelope.id)
+            elif again:
+                settled.retry_in_seconds = await settlement.put_off(connection, shard, item, failure, self.policy)
+            else:
+                await settlement.bury(connection, shard, item, failure)
+        outcome: ReportedOutcome = "refused" if refused else "retried" if again else "dead"
+        MESSAGES.labels(shard.topic.name, outcome).inc()
+        self.report.add(self.domain.name, item.envelope, outcome, 0)
+        if again:
+            RETRIES.labels(shard.topic.name).inc()
+        elif item.envelope.reply_to:
+            status: Status = "failed" if refused else "dead"
+            answer = StoredAnswer.of_error(item.envelope.id, failure.error, status)
+            settled.answers.append(AddressedReply(item.envelope.reply_to, answer.encode()))
+        return settled
+
+    async def _reject(self, shard: Shard, token: int, decoded: Decoded, settled: Settled) -> None:
+        if not decoded.rejected:
+            return
+        async with self._fenced(shard, token) as connection:
+            for item in decoded.rejected:
+                await settlement.bury_rejected(connection, shard, item)
+        for item in decoded.rejected:
+            settled.receipts.append(item.delivery.receipt)
+            MESSAGES.labels(shard.topic.name, "dead").inc()
+            settled.answers += _refusal(item)
+
+    async def _perform(self, shard: Shard, token: int, item: Incoming, *, retrying: bool = False) -> Settled:
+        """An outside call: looked up first, called outside of any transaction, recorded with the inbox row."""
+        registration = item.registration
+        assert registration is not None and registration.performer is not None
+        row = await self.database.pool.fetchrow(
+            sql.LOOK, shard.group, shard.topic.name, shard.partition, token, retrying,
+            item.envelope.partition_key, item.envelope.id,
+        )  # fmt: skip
+        assert row is not None
+        if not row["leased"]:
+            raise Fenced(shard.name)
+        if row["handled"] or row["parked"]:
+            return await self._together(shard, token, [item], retrying=retrying)
+        started = time.perf_counter_ns()
+        try:
+            finish = await registration.performer(item.message, _Work(self, item))
+            microseconds = (time.perf_counter_ns() - started) // 1000
+            return await self._record(shard, token, item, finish, microseconds, retrying=retrying)
+        except (Fenced, *OUTAGES):
+            raise
+        except OSError as error:
+            unavailable = Unavailable(f"{type(error).__name__}: {error}", code="provider_unreachable")
+            return await self._fail(shard, token, item, unavailable, retrying=retrying)
+        except Exception as error:  # noqa: BLE001 - whatever a provider's library raises becomes a retry or a dead letter
+            return await self._fail(shard, token, item, error, retrying=retrying)
+
+    async def _record(
+        self, shard: Shard, token: int, item: Incoming, finish: Any, microseconds: int, *, retrying: bool
+    ) -> Settled:
+        async with self.database.pool.acquire() as connection, connection.transaction():
+            admission = await self._admit(connection, shard, token, [item], retrying=retrying)
+            tx = self._transaction(connection, item.envelope, admission.clocks)
+            reply = settle(await finish(tx))
+            outgoing = [*tx.outgoing, *(tx.wrap(message) for message in reply.messages)]
+            answers = [(StoredAnswer.of_reply(item.envelope.id, reply, self.sealer), microseconds)]
+            if retrying:
+                await connection.execute(sql.CLEAR_RETRY, shard.group, item.envelope.id)
+            await self._finish(connection, answers, outgoing, [])
+        self._count(shard, [item], answers, duplicates=[])
+        return Settled([item.delivery.receipt], _addressed([item], answers), appended=bool(outgoing))
+
+    @asynccontextmanager
+    async def _fenced(self, shard: Shard, token: int) -> AsyncIterator[Connection]:
+        """A transaction that only commits while the lease is ours."""
+        async with self.database.pool.acquire() as connection, connection.transaction():
+            held = await connection.fetchval(
+                "SELECT 1 FROM bus.shard_leases WHERE consumer_group = $1 AND topic = $2 AND partition = $3"
+                " AND token = $4 FOR KEY SHARE",
+                shard.group, shard.topic.name, shard.partition, token,
+            )  # fmt: skip
+            if held is None:
+                raise Fenced(shard.name)
+            yield connection
+
+    def _count(
+        self,
+        shard: Shard,
+        items: list[Incoming],
+        answers: list[tuple[StoredAnswer, int]],
+        *,
+        duplicates: list[Incoming],
+    ) -> None:
+        if duplicates:
+            MESSAGES.labels(shard.topic.name, "duplicate").inc(len(duplicates))
+        if items:
+            MESSAGES.labels(shard.topic.name, "succeeded").inc(len(items))
+        for item, (answer, microseconds) in zip(items, answers, strict=True):
+            HANDLER_SECONDS.labels(item.envelope.type).observe(microseconds / 1e6)
+            outcome: ReportedOutcome = "refused" if answer.status == "failed" else "succeeded"
+            self.report.add(self.domain.name, item.envelope, outcome, microseconds)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What a performer is given; see `prog_broker.domain.Work`."""
+
+    processor: Processor
+    item: Incoming
+    replaying: bool = False
+
+    @property
+    def attempt(self) -> int:
+        return self.item.attempts + 1
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        envelope = self.item.envelope
+        async with self.processor.database.scope(tenant_id=envelope.tenant_id) as connection:
+            stands_at = await connection.fetchval(sql.CLOCK, envelope.tenant_id)
+            clocks = {} if stands_at is None else {envelope.tenant_id: stands_at}
+            yield self.processor._transaction(connection, envelope, clocks)
+
+
+def _performs(item: Incoming) -> bool:
+    return item.registration is not None and item.registration.performer is not None
+
+
+def _batch_key(item: Incoming) -> Any:
+    """Equal for neighbours that one batch handler takes together; unique for all others."""
+    if item.registration is None:
+        return "catch_all"
+    return item.registration.model if item.registration.batch_handler else item.envelope.id
+
+
+async def _call(domain: Domain, batch: list[Incoming], tx: Transaction) -> Outcome:
+    registration = batch[0].registration
+    if registration is None:
+        assert domain.catch_all is not None
+        return await domain.catch_all([item.envelope for item in batch], tx)
+    if registration.batch_handler is not None:
+        return await registration.batch_handler([item.message for item in batch], tx)
+    assert registration.handler is not None
+    return await registration.handler(batch[0].message, tx)
+
+
+def _sort(items: Sequence[Incoming], admission: Admission) -> tuple[list[Incoming], list[Incoming], list[Incoming]]:
+    """Fresh ones, ones that must wait behind their key, and ones that were handled before."""
+    fresh, waiting, known = [], [], []
+    seen: set[UUID] = set()
+    for item in items:
+        envelope = item.envelope
+        if envelope.partition_key in admission.parked:
+            waiting.append(item)
+        elif envelope.id in admission.admitted and envelope.id not in seen:
+            seen.add(envelope.id)
+            fresh.append(item)
+        else:
+            known.append(item)
+    return fresh, waiting, known
+
+
+def _addressed(items: Sequence[Incoming], answers: Sequence[tuple[StoredAnswer, int]]) -> list[AddressedReply]:
+    channels = {item.envelope.id: item.envelope.reply_to for item in items if item.envelope.reply_to}
+    return [
+        AddressedReply(channel, answer.encode())
+        for answer, _ in answers
+        if (channel := channels.get(answer.message_id)) is not None
+    ]
+
+
+def _refusal(item: Rejected) -> list[AddressedReply]:
+    envelope = item.envelope
+    if envelope is None or envelope.reply_to is None or item.error is None:
+        return []
+    return [AddressedReply(envelope.reply_to, StoredAnswer.of_error(envelope.id, item.error).encode())]
+
+
+def _topic_and_kind(envelope: Envelope) -> tuple[str, str]:
+    model: type[Message] | None = find(envelope.type, envelope.schema_version)
+    assert model is not None, envelope.type
+    return topic_of(model).name, "event" if issubclass(model, Event) else "command"

@@ -1,0 +1,248 @@
+"""The relay: publishes what is committed in the event log, in commit order, at least once.
+
+It reads rows whose transaction is below the oldest running one (`pg_snapshot_xmin`), so a transaction that commits late
+with a lower position is never skipped, publishes them in pipelined batches and moves its cursor. One relay is active a
+lane, by advisory lock; a second one waits to take over. A marker beside the streams holds the last published position:
+when it is behind the cursor, the broker has lost data and the gap is published again. The inbox makes it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from typing import Any, Final
+
+import asyncpg
+
+import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
+from prog_broker.redis import streams
+from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
+from prog_broker.redis.trimming import trim
+from prog_contracts.envelope import Envelope
+from prog_contracts.errors import Unavailable
+from prog_contracts.topics import TOPICS, Topic
+from prog_kit import logging
+from prog_kit.database import Database
+from prog_kit.settings import Settings
+from prog_kit.telemetry import OUTBOX_OLDEST_SECONDS, OUTBOX_PENDING
+
+log = logging.get("prog_broker.relay")
+
+LANE: Final = 0
+ADVISORY_LOCK: Final = 0x50524F47  # "PROG"
+BATCH: Final = 500
+IDLE_SECONDS: Final = 0.25
+TRIM_SECONDS: Final = 60.0
+MARKER: Final = "prog.relay.marker"
+PUBLISHED_CHANNEL: Final = "prog.relay.published"
+
+PENDING: Final = """
+SELECT position, txid::text AS txid, message_id, topic, source_domain, type, schema_version, tenant_id, partition_key,
+       subject, actor, correlation_id, causation_id, traceparent, occurred_at, data
+FROM bus.event_log
+WHERE txid < pg_snapshot_xmin(pg_current_snapshot()) AND (txid, position) > ($1::text::xid8, $2::bigint)
+ORDER BY txid, position
+LIMIT $3
+"""
+
+COMMANDS: Final = """
+SELECT position, topic, attributes, data FROM bus.command_outbox WHERE published_at IS NULL ORDER BY position LIMIT $1
+"""
+
+REFILL_FROM: Final = """
+SELECT txid::text AS txid, position FROM bus.event_log
+WHERE recorded_at < clock_timestamp() - make_interval(hours => $1) ORDER BY txid DESC, position DESC LIMIT 1
+"""
+
+BACKLOG: Final = """
+SELECT count(*) AS pending, coalesce(extract(epoch FROM clock_timestamp() - min(recorded_at)), 0)::float8 AS oldest
+FROM bus.event_log WHERE (txid, position) > ($1::text::xid8, $2::bigint)
+"""
+
+
+async def wake(client: Client) -> None:
+    """Tells the relay that something was committed. A lost wake-up costs a quarter of a second."""
+    with suppress(*OUTAGES):
+        await client.publish(streams.WAKE_CHANNEL, b"1")
+
+
+class Relay:
+    """One lane of the event log. `run_once` is the whole cycle; tests call it directly."""
+
+    def __init__(self, database: Database, client: Client) -> None:
+        self._database = database
+        self._client = client
+        self._publisher = streams.StreamPublisher(client)
+        self._cursor: tuple[str, int] | None = None
+
+    async def run_once(self) -> int:
+        """Publishes all that is pending now; returns how many messages went out.
+
+        Raises Unavailable or asyncpg errors when a server is away; the cursor then stands where the last batch ended.
+        """
+        if self._cursor is None:
+            self._cursor = await self._resume()
+        published = await self._publish_commands()
+        while True:
+            rows = await self._database.pool.fetch(PENDING, *self._cursor, BATCH)
+            if not rows:
+                return published
+            await self._publisher.send([_outgoing(row) for row in rows])
+            last = (rows[-1]["txid"], rows[-1]["position"])
+            await self._move(last)
+            self._cursor = last
+            published += len(rows)
+
+    async def backlog(self) -> tuple[int, float]:
+        """Messages not yet published and the age of the oldest in seconds; sets the gauges."""
+        txid, position = self._cursor or ("0", 0)
+        row = await self._database.pool.fetchrow(BACKLOG, txid, position)
+        assert row is not None
+        OUTBOX_PENDING.set(row["pending"])
+        OUTBOX_OLDEST_SECONDS.set(row["oldest"])
+        return row["pending"], row["oldest"]
+
+    def forget(self) -> None:
+        """Has the next run compare the marker with the cursor again: after an outage."""
+        self._cursor = None
+
+    async def _publish_commands(self) -> int:
+        rows = await self._database.pool.fetch(COMMANDS, BATCH)
+        if not rows:
+            return 0
+        outgoing = [(TOPICS[row["topic"]], Envelope.parse(row["attributes"].encode(), row["data"])) for row in rows]
+        await self._publisher.send(outgoing)
+        await self._database.pool.execute(
+            "UPDATE bus.command_outbox SET published_at = clock_timestamp() WHERE position = ANY ($1::bigint[])",
+            [row["position"] for row in rows],
+        )
+        return len(rows)
+
+    async def _move(self, cursor: tuple[str, int]) -> None:
+        """The marker first: a crash between the two publishes again, which the inbox absorbs."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.set(MARKER, f"{cursor[0]}:{cursor[1]}")
+        await pipeline.execute()
+        await self._database.pool.execute(
+            "UPDATE bus.relay_cursors SET txid = $2::text::xid8, position = $3, moved_at = clock_timestamp()"
+            " WHERE lane = $1",
+            LANE,
+            *cursor,
+        )
+        await self._client.publish(PUBLISHED_CHANNEL, f"{cursor[0]}:{cursor[1]}")
+
+    async def _resume(self) -> tuple[str, int]:
+        row = await self._database.pool.fetchrow(
+            "SELECT txid::text AS txid, position FROM bus.relay_cursors WHERE lane = $1", LANE
+        )
+        assert row is not None
+        cursor = (row["txid"], row["position"])
+        if int(cursor[0]) == 0:
+            return cursor
+        marker: Any = await self._client.get(MARKER)
+        if marker is None:
+            hours = max(topic.retention_hours for topic in TOPICS.values() if topic.kind == "events")
+            start = await self._database.pool.fetchrow(REFILL_FROM, hours)
+            log.warning("the broker has lost its data, publishing again what it should hold", hours=hours)
+            return ("0", 0) if start is None else (start["txid"], start["position"])
+        txid, _, position = marker.decode().partition(":")
+        held = (txid, int(position))
+        if (int(held[0]), held[1]) < (int(cursor[0]), cursor[1]):
+            log.warning("the broker has lost its newest data, publishing it again")
+            return held
+        return cursor
+
+
+def _outgoing(row: Any) -> tuple[Topic, Envelope]:
+    return TOPICS[row["topic"]], Envelope(
+        id=row["message_id"],
+        type=row["type"],
+        source=f"/prognetwork/{row['source_domain']}",
+        tenant_id=row["tenant_id"],
+        partition_key=row["partition_key"],
+        correlation_id=row["correlation_id"],
+        time=row["occurred_at"],
+        data=row["data"],
+        schema_version=row["schema_version"],
+        causation_id=row["causation_id"],
+        subject=row["subject"],
+        actor=row["actor"],
+        traceparent=row["traceparent"],
+    )
+
+
+class RelayProcess:
+    """The process around it: waits for its turn, wakes on commits, survives outages, trims streams."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = connect(settings.effective_broker_url, max_connections=8)
+        self._woken = asyncio.Event()
+        self.stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        work = [asyncio.create_task(self._work()), asyncio.create_task(self._listen())]
+        await self.stopping.wait()
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        await self._client.aclose()
+        log.info("stopped")
+
+    async def _work(self) -> None:
+        failures = 0
+        while True:
+            try:
+                database = await Database.connect(self._settings.database_url, "prog_relay", max_size=3)
+                try:
+                    async with database.pool.acquire() as lock:
+                        await lock.execute("SELECT pg_advisory_lock($1, $2)", ADVISORY_LOCK, LANE)
+                        log.info("active", lane=LANE)
+                        await self._relay(Relay(database, self._client), lock)
+                finally:
+                    database.pool.terminate()
+            except (Unavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, *OUTAGES) as error:
+                failures += 1
+                log.warning("a server does not answer", error=str(error))
+                await asyncio.sleep(reconnect_delay_seconds(failures))
+
+    async def _relay(self, relay: Relay, lock: Any) -> None:
+        loop = asyncio.get_running_loop()
+        await streams.ensure_groups(self._client, TOPICS.values())
+        trimmed_at = gauged_at = loop.time()
+        while True:
+            self._woken.clear()
+            await relay.run_once()
+            if loop.time() - gauged_at > 2.0:
+                gauged_at = loop.time()
+                await relay.backlog()
+                await lock.execute("SELECT 1")  # the lock lives in this connection: notice when it is gone
+            if loop.time() - trimmed_at > TRIM_SECONDS:
+                trimmed_at = loop.time()
+                await trim(self._client, TOPICS.values())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), timeout=IDLE_SECONDS)
+
+    async def _listen(self) -> None:
+        failures = 0
+        while True:
+            try:
+                async with self._client.pubsub() as pubsub:
+                    await pubsub.subscribe(streams.WAKE_CHANNEL)
+                    async for _ in pubsub.listen():
+                        failures = 0
+                        self._woken.set()
+            except OUTAGES:
+                failures += 1
+                await asyncio.sleep(reconnect_delay_seconds(failures))
+
+
+async def run() -> None:
+    """The relay process."""
+    settings = Settings.load()
+    logging.configure(settings.log_level, settings.process_name)
+    await RelayProcess(settings).run()

@@ -1,0 +1,96 @@
+"""The retry pump: runs messages of the retry table again when they are due, on the database's clock.
+
+It works only on shards that this worker owns, and never while a live batch of the same shard is at work, so the order
+of a key holds: first the message that failed, then those that lined up behind it, then what comes new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import asyncpg
+
+from prog_broker import sql
+from prog_broker.decoding import Incoming, decode
+from prog_broker.leases import OwnedShard
+from prog_broker.ports import Delivery, Signals
+from prog_broker.processing import Fenced, Processor
+from prog_broker.redis.connection import OUTAGES
+from prog_kit import logging
+
+MAX_KEYS: Final = 50
+IDLE_SECONDS: Final = 1.0
+log = logging.get("prog_broker.retrying")
+
+
+class RetryPump:
+    """One a domain and worker; run `pump()` as a task."""
+
+    def __init__(
+        self, processor: Processor, owned: dict[tuple[str, int], OwnedShard], signals: Signals, due: asyncio.Event
+    ) -> None:
+        self._processor = processor
+        self._owned = owned
+        self._signals = signals
+        self._due = due
+
+    async def pump(self) -> None:
+        """Runs until cancelled. `due` wakes it when this worker has just put something off."""
+        while True:
+            try:
+                handled = await self.round()
+                wait = 0.0 if handled else await self._idle_seconds()
+            except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError, *OUTAGES) as error:
+                log.warning("retries wait, a server does not answer", error=str(error))
+                wait = IDLE_SECONDS
+            self._due.clear()
+            try:
+                await asyncio.wait_for(self._due.wait(), timeout=wait)
+            except TimeoutError:
+                continue
+
+    async def round(self) -> int:
+        """Runs every key once that has a due message; returns how many messages were run."""
+        mine = {key: owned for key, owned in self._owned.items() if owned.gained.is_set()}
+        if not mine:
+            return 0
+        topics, partitions = [topic for topic, _ in mine], [partition for _, partition in mine]
+        group = self._processor.domain.name
+        rows = await self._processor.database.pool.fetch(sql.DUE_RETRIES, group, topics, partitions, MAX_KEYS)
+        handled = 0
+        for row in rows:
+            owned = mine[row["topic"], row["partition"]]
+            async with owned.busy:
+                handled += await self._run_key(owned, row)
+        return handled
+
+    async def _run_key(self, owned: OwnedShard, row: Any) -> int:
+        """The first message of a key and, as long as they succeed, those behind it."""
+        handled = 0
+        current = row
+        while current is not None and owned.gained.is_set():
+            item = self._item(owned, current)
+            try:
+                settled = await self._processor.settle_one(owned.shard, owned.token, item, retrying=True)
+            except Fenced:
+                owned.lose()
+                return handled
+            handled += 1
+            await self._signals.settled(owned.shard, [], settled.answers, settled.appended)
+            current = await self._processor.database.pool.fetchrow(
+                sql.PROMOTE_NEXT, owned.shard.group, owned.shard.topic.name, item.envelope.partition_key
+            )
+        return handled
+
+    def _item(self, owned: OwnedShard, row: Any) -> Incoming:
+        delivery = Delivery(b"", row["attributes"].encode(), row["data"])
+        item = decode(self._processor.domain, owned.shard, delivery)
+        # It was decoded before it was put off; only a changed contract could refuse it now, and CI refuses such changes.
+        assert isinstance(item, Incoming), f"message {row['message_id']} in the retry table cannot be decoded"
+        item.attempts = row["attempts"]
+        return item
+
+    async def _idle_seconds(self) -> float:
+        seconds = await self._processor.database.pool.fetchval(sql.NEXT_DUE_SECONDS, self._processor.domain.name)
+        return IDLE_SECONDS if seconds is None else min(IDLE_SECONDS, max(0.01, seconds))

@@ -1,0 +1,144 @@
+"""All SQL of the carrier's tables (schema `bus`), except what the relay and the leases keep beside their own code.
+
+Budgets that tests hold: a batch costs one ADMIT, one FINISH and one commit, whatever its size.
+"""
+
+from typing import Final
+
+ADMIT: Final = """
+WITH lease AS (
+    -- KEY SHARE holds off a take-over (which locks FOR UPDATE) until this transaction ends, but no renewal.
+    SELECT 1 FROM bus.shard_leases
+    WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND token = $4 FOR KEY SHARE
+), parked AS (
+    SELECT DISTINCT partition_key FROM bus.retries
+    WHERE consumer_group = $1 AND topic = $2 AND partition_key = ANY ($8::text[]) AND NOT $5
+), admitted AS (
+    INSERT INTO bus.inbox (consumer_group, message_id, tenant_id, partition_key, type, subject, actor, correlation_id,
+                           causation_id, sent_at)
+    SELECT $1, u.message_id, u.tenant_id, u.partition_key, u.type, u.subject, u.actor, u.correlation_id,
+           u.causation_id, u.sent_at
+    FROM unnest($6::uuid[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::uuid[], $13::uuid[],
+                $14::timestamptz[])
+         AS u (message_id, tenant_id, partition_key, type, subject, actor, correlation_id, causation_id, sent_at)
+    WHERE EXISTS (SELECT FROM lease) AND u.partition_key NOT IN (SELECT partition_key FROM parked)
+    ON CONFLICT DO NOTHING
+    RETURNING message_id
+)
+SELECT EXISTS (SELECT FROM lease) AS leased,
+       (SELECT array_agg(message_id) FROM admitted) AS admitted,
+       (SELECT array_agg(partition_key) FROM parked) AS parked,
+       (SELECT jsonb_object_agg(tenant_id, stands_at) FROM bus.tenant_clocks WHERE tenant_id = ANY ($7::text[])) AS clocks,
+       set_config('prog.tenant_id', ($7::text[])[1], true)
+"""
+"""Fences, skips keys that are parked (unless $5: this is the retry of a parked message), and inserts the rest into the
+inbox; ids that are not among `admitted` were handled before."""
+
+LOOK: Final = """
+SELECT EXISTS (
+           SELECT FROM bus.shard_leases
+           WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND token = $4
+       ) AS leased,
+       EXISTS (
+           SELECT FROM bus.retries WHERE consumer_group = $1 AND topic = $2 AND partition_key = $6 AND NOT $5
+       ) AS parked,
+       EXISTS (SELECT FROM bus.inbox WHERE consumer_group = $1 AND message_id = $7) AS handled
+"""
+"""What ADMIT would say about one message, without taking it: asked before an outside call."""
+
+SET_TENANT: Final = "SELECT set_config('prog.tenant_id', $1, true)"
+
+CLOCK: Final = "SELECT stands_at FROM bus.tenant_clocks WHERE tenant_id = $1"
+
+FINISH: Final = """
+WITH appended AS (
+    INSERT INTO bus.event_log (message_id, kind, topic, source_domain, type, schema_version, tenant_id, partition_key,
+                               subject, actor, correlation_id, causation_id, traceparent, occurred_at, data)
+    SELECT u.message_id, u.kind, u.topic, $1, u.type, u.schema_version, u.tenant_id, u.partition_key, u.subject,
+           u.actor, u.correlation_id, u.causation_id, u.traceparent, u.occurred_at, u.data
+    FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[],
+                $10::text[], $11::uuid[], $12::uuid[], $13::text[], $14::timestamptz[], $15::bytea[])
+         WITH ORDINALITY
+         AS u (message_id, kind, topic, type, schema_version, tenant_id, partition_key, subject, actor, correlation_id,
+               causation_id, traceparent, occurred_at, data, ordinality)
+    ORDER BY u.ordinality
+)
+UPDATE bus.inbox
+SET status = u.status, result = u.result::jsonb, sealed_result = u.sealed_result, error = u.error::jsonb,
+    handler_microseconds = coalesce(u.handler_microseconds, inbox.handler_microseconds), handled_at = clock_timestamp()
+FROM unnest($16::uuid[], $17::text[], $18::text[], $19::text[], $20::text[], $21::bigint[])
+     AS u (message_id, status, result, sealed_result, error, handler_microseconds)
+WHERE inbox.consumer_group = $1 AND inbox.message_id = u.message_id
+"""
+"""Appends what the handlers of a batch returned to the event log, and the answers to the inbox rows of its commands."""
+
+ANSWERS: Final = """
+SELECT message_id, status, result, sealed_result, error FROM bus.inbox
+WHERE consumer_group = $1 AND message_id = ANY ($2::uuid[])
+"""
+
+PUT_OFF: Final = """
+INSERT INTO bus.retries (consumer_group, message_id, tenant_id, topic, partition, partition_key, attempts, state, due_at,
+                         attributes, data, error)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + make_interval(secs => $9), $10, $11, $12::jsonb)
+ON CONFLICT (consumer_group, message_id) DO UPDATE
+SET attempts = EXCLUDED.attempts, state = EXCLUDED.state, due_at = EXCLUDED.due_at, error = EXCLUDED.error
+"""
+
+MARK_INBOX: Final = """
+INSERT INTO bus.inbox (consumer_group, message_id, tenant_id, partition_key, type, subject, actor, correlation_id,
+                       causation_id, sent_at, status, error)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)
+ON CONFLICT (consumer_group, message_id) DO UPDATE SET status = EXCLUDED.status, error = EXCLUDED.error
+"""
+
+BURY: Final = """
+INSERT INTO bus.dead_letters (id, consumer_group, tenant_id, message_id, type, topic, partition, partition_key,
+                              correlation_id, attempts, code, reason, fingerprint, traceback, attributes, data, history)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::jsonb)
+"""
+
+DUE_RETRIES: Final = """
+SELECT DISTINCT ON (r.topic, r.partition_key)
+       r.message_id, r.topic, r.partition, r.partition_key, r.attempts, r.attributes, r.data
+FROM bus.retries AS r
+JOIN unnest($2::text[], $3::smallint[]) AS owned (topic, partition) USING (topic, partition)
+WHERE r.consumer_group = $1 AND r.state = 'retry' AND r.due_at <= clock_timestamp()
+ORDER BY r.topic, r.partition_key, r.position
+LIMIT $4
+"""
+
+NEXT_DUE_SECONDS: Final = """
+SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM bus.retries
+WHERE consumer_group = $1 AND state = 'retry'
+"""
+
+CLEAR_RETRY: Final = "DELETE FROM bus.retries WHERE consumer_group = $1 AND message_id = $2"
+
+PROMOTE_NEXT: Final = """
+UPDATE bus.retries SET state = 'retry', due_at = clock_timestamp()
+WHERE consumer_group = $1 AND state = 'waiting' AND position = (
+    SELECT min(position) FROM bus.retries WHERE consumer_group = $1 AND topic = $2 AND partition_key = $3
+)
+RETURNING message_id, topic, partition, partition_key, attempts, attributes, data
+"""
+"""The message that waited longest behind the key, now first in line."""
+
+SUBSCRIBE: Final = """
+INSERT INTO bus.subscriptions (consumer_group, type) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING
+"""
+
+SCHEDULE_TIMER: Final = """
+INSERT INTO bus.timers (tenant_id, domain, name, due_at, topic, message_id, attributes, data)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (tenant_id, domain, name) DO UPDATE
+SET due_at = EXCLUDED.due_at, topic = EXCLUDED.topic, message_id = EXCLUDED.message_id,
+    attributes = EXCLUDED.attributes, data = EXCLUDED.data
+"""
+
+DROP_TIMER: Final = "DELETE FROM bus.timers WHERE tenant_id = $1 AND domain = $2 AND name = $3"
+
+STORE_COMMAND: Final = """
+INSERT INTO bus.command_outbox (message_id, tenant_id, topic, partition_key, attributes, data)
+VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (message_id) DO NOTHING
+"""

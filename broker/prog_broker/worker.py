@@ -1,0 +1,243 @@
+"""A worker process: the domains it serves, each with its pool, leases, retry pump and FastStream subscriptions.
+
+    await Worker([users, tenants], settings).run()
+
+It starts without its servers (and says so on /readyz), survives their absence, and on SIGTERM finishes the batch at
+work, commits, acknowledges and gives its leases back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+from faststream.redis import RedisBroker
+
+import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
+from prog_broker import sql
+from prog_broker.domain import Domain
+from prog_broker.leases import LeaseKeeper, OwnedShard
+from prog_broker.ports import Delivery, Shard
+from prog_broker.processing import OUTAGES as DATABASE_OUTAGES
+from prog_broker.processing import Fenced, Processor, Settled
+from prog_broker.redis import streams
+from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
+from prog_broker.redis.subscriber import subscribe
+from prog_broker.reporting import ConsumptionReport
+from prog_broker.retrying import RetryPump
+from prog_broker.settlement import RetryPolicy
+from prog_contracts.errors import Unavailable
+from prog_kit import logging
+from prog_kit.database import Database
+from prog_kit.secrets import Sealer
+from prog_kit.settings import Settings
+
+log = logging.get("prog_broker.worker")
+
+
+@dataclass(slots=True)
+class Resources:
+    """What a domain's start hooks may use."""
+
+    settings: Settings
+    database: Database
+    sealer: Sealer
+    redis: Client
+    publisher: streams.StreamPublisher
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    """Background tasks of the domain: they are cancelled when the worker stops."""
+
+
+@dataclass(slots=True)
+class Serving:
+    """One domain at work."""
+
+    domain: Domain
+    resources: Resources
+    processor: Processor
+    keeper: LeaseKeeper
+    pump: RetryPump
+    due: asyncio.Event
+
+
+class Worker:
+    """One process that serves some domains until it is told to stop."""
+
+    def __init__(self, domains: Sequence[Domain], settings: Settings) -> None:
+        self.domains = domains
+        self.settings = settings
+        self.sealer = Sealer(settings.secret_keys)
+        self.redis = connect(settings.effective_broker_url, max_connections=32)
+        self.publisher = streams.StreamPublisher(self.redis)
+        self.signals = streams.StreamSignals(self.redis)
+        self.report = ConsumptionReport(self.publisher, settings.process_name)
+        self.broker = RedisBroker(
+            settings.effective_broker_url,
+            logger=None,  # type: ignore[arg-type]  # None is FastStream's way to say: no logs of its own
+            apply_types=False,
+            graceful_timeout=settings.drain_seconds + 5,
+            max_connections=512,
+        )
+        self.serving: list[Serving] = []
+        self.stopping = asyncio.Event()
+        self.ready = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """Serves until SIGTERM or SIGINT, or until `stopping` is set."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        await self.start()
+        await self.stopping.wait()
+        await self.stop()
+
+    async def start(self) -> None:
+        """Connects, waiting for servers that are away, and begins to read."""
+        for domain in self.domains:
+            self.serving.append(await self._serve(domain))
+        await self._until_up(self.broker.start, "broker")
+        for serving in self.serving:
+            self._spawn(serving.keeper.keep())
+            self._spawn(serving.pump.pump())
+        self._spawn(self._report())
+        self.ready = True
+        log.info("ready", domains=[domain.name for domain in self.domains])
+
+    async def stop(self) -> None:
+        """Stops reading, finishes what is at work, gives leases back and closes."""
+        self.ready = False
+        await self.broker.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for serving in self.serving:
+            for task in serving.resources.tasks:
+                task.cancel()
+            await asyncio.gather(*serving.resources.tasks, return_exceptions=True)
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await serving.keeper.leave()
+        with suppress(Unavailable):
+            await self.report.flush()
+        for serving in self.serving:
+            await serving.resources.database.close()
+        await self.redis.aclose()
+        log.info("stopped")
+
+    async def _serve(self, domain: Domain) -> Serving:
+        settings = self.settings
+        database = await self._connect_database(domain)
+        resources = Resources(settings, database, self.sealer, self.redis, self.publisher)
+        policy = RetryPolicy(settings.retry_attempts, settings.retry_base_seconds, settings.retry_cap_seconds)
+        processor = Processor(domain, database, self.sealer, policy=policy, report=self.report)
+        shards = [
+            Shard(domain.name, topic, partition) for topic in domain.topics() for partition in range(topic.partitions)
+        ]
+        keeper = LeaseKeeper(database, domain.name, settings.process_name, shards, lease_seconds=settings.lease_seconds)
+        due = asyncio.Event()
+        serving = Serving(
+            domain, resources, processor, keeper, RetryPump(processor, keeper.owned, self.signals, due), due
+        )
+        for owned in keeper.owned.values():
+            subscribe(
+                self.broker, owned, self._handler(serving, owned),
+                consumer=settings.process_name, batch_size=settings.batch_size,
+            )  # fmt: skip
+        await database.pool.execute(sql.SUBSCRIBE, domain.name, list(domain.registrations))
+        for hook in domain.started:
+            await hook(resources)
+        return serving
+
+    async def _connect_database(self, domain: Domain) -> Database:
+        database: list[Database] = []
+
+        async def attempt() -> None:
+            database.append(
+                await Database.connect(
+                    self.settings.database_url,
+                    f"prog_{domain.name}",
+                    max_size=self.settings.database_pool_size,
+                    # A paused process must not hold its lease's row lock, or its shard, for longer than the lease.
+                    idle_in_transaction_seconds=self.settings.lease_seconds,
+                )
+            )
+
+        await self._until_up(attempt, "database")
+        return database[0]
+
+    def _handler(self, serving: Serving, owned: OwnedShard) -> Any:
+        async def handle(deliveries: list[Delivery]) -> None:
+            async with owned.busy:
+                settled = await self._settle(serving, owned, deliveries)
+                if settled is not None:
+                    await self._tell(owned.shard, settled)
+                    if settled.retry_in_seconds is not None:
+                        serving.due.set()
+
+        return handle
+
+    async def _settle(self, serving: Serving, owned: OwnedShard, deliveries: list[Delivery]) -> Settled | None:
+        """Processes a batch, again and again while the database is away; None when the shard is no longer ours."""
+        failures = 0
+        while owned.gained.is_set():
+            try:
+                return await serving.processor.process(owned.shard, owned.token, deliveries)
+            except Fenced:
+                log.warning("fenced", shard=owned.shard.name, token=owned.token)
+                owned.lose()
+            except (*DATABASE_OUTAGES, OSError) as error:
+                failures += 1
+                if failures == 1:
+                    log.warning("the database does not answer", shard=owned.shard.name, error=str(error))
+                await asyncio.sleep(reconnect_delay_seconds(failures))
+            except Exception:
+                # A defect of the broker room itself: keep the batch, tell loudly, do not spin.
+                failures += 1
+                log.exception("batch cannot be settled", shard=owned.shard.name, messages=len(deliveries))
+                await asyncio.sleep(reconnect_delay_seconds(failures))
+        return None
+
+    async def _tell(self, shard: Shard, settled: Settled) -> None:
+        """Acknowledges and answers. When the broker is away the entries stay pending and are absorbed by the inbox."""
+        try:
+            await self.signals.settled(shard, settled.receipts, settled.answers, settled.appended)
+        except OUTAGES as error:
+            log.warning("acknowledgement not delivered", shard=shard.name, error=str(error))
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            with suppress(Unavailable):
+                await self.report.flush()
+
+    async def _until_up(self, step: Any, server: str) -> None:
+        failures = 0
+        while True:
+            try:
+                await step()
+                return
+            except (
+                *OUTAGES,
+                asyncpg.InterfaceError,
+                asyncpg.PostgresConnectionError,
+                asyncpg.CannotConnectNowError,
+            ) as error:
+                failures += 1
+                if failures == 1:
+                    log.warning("waiting for a server", server=server, error=str(error))
+                await asyncio.sleep(reconnect_delay_seconds(failures))
+
+    def _spawn(self, coroutine: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(coroutine)
+        task.add_done_callback(_complain)
+        self._tasks.append(task)
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("a background task ended", error=repr(task.exception()))
