@@ -1,0 +1,208 @@
+"""Runs messages through the real processing on a real database, without a broker.
+
+    async with Harness(postgres, users, email) as platform:
+        answer = await platform.request(RegisterUser(...))
+        await platform.settle()                      # every message that followed, in every domain given
+        events = await platform.events(UserCreated)
+
+What a broker does is replaced by a loop over the event log; inbox, transactions, retries and dead letters are the real
+ones. Replies come back as `prog_broker.replies.Answer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+import prog_contracts.catalogue  # noqa: F401 - the registry must be whole
+from prog_broker.domain import Domain
+from prog_broker.ports import Delivery, Shard
+from prog_broker.processing import Processor
+from prog_broker.replies import Answer, open_answer
+from prog_broker.settlement import RetryPolicy
+from prog_contracts.envelope import Envelope, wrap
+from prog_contracts.ids import PLATFORM_TENANT_ID
+from prog_contracts.messages import Command, Message, find
+from prog_contracts.topics import TOPICS, topic_of
+from prog_kit.database import Database
+from prog_kit.secrets import Sealer
+
+M = TypeVar("M", bound=Message)
+SECRET_KEYS = ("0123456789abcdef" * 4,)
+TOKEN = 1
+REPLY_CHANNEL = "replies"
+
+
+class MovableClock:
+    """The wall clock of the platform under test; it stands still until it is moved."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+
+class Harness:
+    """A platform of some domains on one database. `clock` is the wall clock that tenants without a test clock live on."""
+
+    def __init__(self, url: str, *domains: Domain, at: datetime | None = None, attempts: int = 3) -> None:
+        self.url = url
+        self.domains = domains
+        self.sealer = Sealer(SECRET_KEYS)
+        self.clock = MovableClock(at or datetime(2027, 1, 1, 12, 0, tzinfo=UTC))
+        self.processors: dict[str, Processor] = {}
+        self._attempts = attempts
+        self._position = 0
+        self._exits = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self.admin = await asyncpg.connect(self.url)
+        self._exits.push_async_callback(self.admin.close)
+        for domain in self.domains:
+            database = await Database.connect(self.url, f"prog_{domain.name}", max_size=4)
+            self._exits.push_async_callback(database.close)
+            policy = RetryPolicy(attempts=self._attempts, base_seconds=0.001, cap_seconds=0.001)
+            self.processors[domain.name] = Processor(
+                domain, database, self.sealer, policy=policy, clock=self.clock
+            )
+            await self._lease(domain)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exits.aclose()
+
+    def seal(self, secret: str, purpose: str) -> str:
+        return self.sealer.seal(secret, purpose)
+
+    async def request(
+        self,
+        command: Command,
+        *,
+        tenant_id: str = PLATFORM_TENANT_ID,
+        actor: str | None = None,
+        message_id: UUID | None = None,
+    ) -> Answer:
+        """Sends a command to its domain and returns the answer, as the edge would get it."""
+        envelope = wrap(
+            command,
+            tenant_id=tenant_id,
+            source="/prognetwork/test",
+            now=self.clock.now(),
+            message_id=message_id,
+            actor=actor,
+            reply_to=REPLY_CHANNEL,
+        )
+        settled = await self.deliver(envelope, command.domain())
+        if not settled.answers:
+            return Answer(envelope.id, "pending")
+        return open_answer(orjson.loads(settled.answers[0].payload), self.sealer)
+
+    async def publish(self, event: Message, *, tenant_id: str, to: str | None = None, actor: str | None = None) -> Envelope:
+        """Delivers an event to the domains of this platform that consume it (or to the one named `to`)."""
+        envelope = wrap(event, tenant_id=tenant_id, source="/prognetwork/test", now=self.clock.now(), actor=actor)
+        for group in topic_of(event).consumers:
+            if group in self.processors and (to is None or to == group):
+                await self.deliver(envelope, group)
+        return envelope
+
+    async def deliver(self, envelope: Envelope, group: str) -> Any:
+        """Hands one envelope to one consumer group; returns `prog_broker.processing.Settled`."""
+        model = find(envelope.type, envelope.schema_version)
+        assert model is not None, envelope.type
+        topic = topic_of(model)
+        shard = Shard(group, topic, topic.partition_of(envelope.partition_key))
+        delivery = Delivery(b"1-1", envelope.attributes(), envelope.data)
+        return await self.processors[group].process(shard, TOKEN, [delivery])
+
+    async def settle(self, *, limit: int = 1000) -> int:
+        """Delivers everything in the event log that was not delivered yet, and what follows; returns how many."""
+        delivered = 0
+        while True:
+            rows = await self.admin.fetch(
+                "SELECT * FROM bus.event_log WHERE position > $1 ORDER BY position LIMIT 100", self._position
+            )
+            if not rows:
+                return delivered
+            for row in rows:
+                self._position = row["position"]
+                delivered += 1
+                assert delivered <= limit, f"more than {limit} messages: a loop? last was {row['type']}"
+                for group in TOPICS[row["topic"]].consumers:
+                    if group in self.processors:
+                        await self.deliver(_envelope(row), group)
+
+    async def events(self, model: type[M], *, tenant_id: str | None = None) -> list[M]:
+        """The messages of a type in the event log, oldest first."""
+        rows = await self.admin.fetch(
+            "SELECT data FROM bus.event_log WHERE type = $1 AND ($2::text IS NULL OR tenant_id = $2) ORDER BY position",
+            model.TYPE,
+            tenant_id,
+        )
+        return [model.model_validate_json(row["data"]) for row in rows]
+
+    async def fetch(self, query: str, *values: Any) -> Sequence[asyncpg.Record]:
+        """A query with the administrator's rights: sees every row."""
+        return await self.admin.fetch(query, *values)
+
+    async def set_clock(self, tenant_id: str, at: datetime) -> None:
+        """Gives a tenant a test clock that stands at `at`, or moves it."""
+        await self.admin.execute(
+            "INSERT INTO bus.tenant_clocks (tenant_id, stands_at) VALUES ($1, $2)"
+            " ON CONFLICT (tenant_id) DO UPDATE SET stands_at = $2",
+            tenant_id,
+            at,
+        )
+
+    async def fire_timers(self, tenant_id: str, at: datetime) -> int:
+        """Moves the tenant's clock from timer to timer up to `at`, settling all that follows; returns how many fired."""
+        fired = 0
+        while True:
+            row = await self.admin.fetchrow(
+                "DELETE FROM bus.timers WHERE (tenant_id, domain, name) = (SELECT tenant_id, domain, name FROM bus.timers"
+                " WHERE tenant_id = $1 AND due_at <= $2 ORDER BY due_at LIMIT 1) RETURNING *",
+                tenant_id,
+                at,
+            )
+            if row is None:
+                await self.set_clock(tenant_id, at)
+                return fired
+            fired += 1
+            await self.set_clock(tenant_id, row["due_at"])
+            await self.deliver(Envelope.parse(row["attributes"].encode(), row["data"]), row["domain"])
+            await self.settle()
+
+    async def _lease(self, domain: Domain) -> None:
+        for topic in domain.topics():
+            for partition in range(topic.partitions):
+                await self.admin.execute(
+                    "INSERT INTO bus.shard_leases VALUES ($1, $2, $3, 'test', $4, 'infinity')",
+                    domain.name,
+                    topic.name,
+                    partition,
+                    TOKEN,
+                )
+
+
+def _envelope(row: asyncpg.Record) -> Envelope:
+    return Envelope(
+        id=row["message_id"],
+        type=row["type"],
+        source=f"/prognetwork/{row['source_domain']}",
+        tenant_id=row["tenant_id"],
+        partition_key=row["partition_key"],
+        correlation_id=row["correlation_id"],
+        time=row["occurred_at"],
+        data=row["data"],
+        schema_version=row["schema_version"],
+        causation_id=row["causation_id"],
+        subject=row["subject"],
+        actor=row["actor"],
+        traceparent=row["traceparent"],
+    )
