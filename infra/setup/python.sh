@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Makes .venv in the project's folder: Python 3.11 or newer, what requirements.lock pins, and the project itself.
+# Uses uv where it is found, else the standard library's venv and pip. Safe to run again.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+fail() {
+  echo "task setup: $1" >&2
+  exit 1
+}
+
+if command -v uv >/dev/null; then
+  uv=(uv)
+elif python3 -m uv --version >/dev/null 2>&1; then
+  uv=(python3 -m uv)
+else
+  uv=()
+fi
+
+suitable() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
+
+find_python() {
+  local candidate
+  for candidate in python3 python3.13 python3.12 python3.11 python3.14 python; do
+    if suitable "$candidate"; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  if [ ${#uv[@]} -gt 0 ]; then
+    "${uv[@]}" python find '>=3.11' 2>/dev/null && return
+  fi
+  return 1
+}
+
+# An environment of another place or of a Python that is gone is made anew.
+if ! suitable .venv/bin/python; then
+  python=$(find_python) || fail "no Python 3.11 or newer found - install one, such as with your system's packages"
+  echo "Making .venv with $("$python" --version)…"
+  rm -rf .venv
+  if [ ${#uv[@]} -gt 0 ]; then
+    "${uv[@]}" venv --quiet --python "$python" .venv
+  else
+    "$python" -m venv .venv || fail "python -m venv failed - install your system's python3-venv package, or uv"
+  fi
+fi
+
+echo "Installing $(grep -c '^[a-z0-9]' requirements.lock) pinned packages…"
+if [ ${#uv[@]} -gt 0 ]; then
+  "${uv[@]}" pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock
+  "${uv[@]}" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+else
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+fi
+
+# So that the first start does not spend its time on it.
+.venv/bin/python -m compileall -q -j 0 .venv/lib contracts broker workers edge-api/prog_edge scheduler infra >/dev/null || true
