@@ -1,0 +1,184 @@
+"""What a route needs from its caller, declared beside the route: `Public`, `SignedIn`, `Needs(action)`, `Staff(…)`.
+
+Each is a FastAPI dependency that runs before the route and gives it what it may use. A tenant is picked by the path, by
+`Prog-Tenant`, or is the caller's only one; of a tenant that is not the caller's nothing is told, not even that it exists.
+Rows are read through `rows()`, which opens the scope that row-level security enforces: one tenant, or for the platform's
+staff without a `Prog-Tenant`, all of them.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal, Protocol, cast
+
+from starlette.requests import Request
+
+from prog_contracts.errors import Denied, NotFound
+from prog_contracts.ids import is_id
+from prog_contracts.permissions import Action, allowed
+from prog_contracts.tenants import TenantRole
+from prog_edge.callers import ANONYMOUS, Caller
+from prog_edge.context import RequestContext, context_of
+from prog_edge.platform import Platform
+from prog_edge.problems import Refused
+from prog_kit.database import Connection
+
+TENANT_HEADER: Final = "Prog-Tenant"
+
+PlatformAction = Literal["platform.read", "platform.manage"]
+"""What the platform's staff may do: `support` reads, `operator` reads and manages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request of anybody."""
+
+    platform: Platform
+    context: RequestContext
+    caller: Caller | None
+
+    @property
+    def actor(self) -> str:
+        return ANONYMOUS if self.caller is None else self.caller.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A request of a signed-in person, with the right to what the route does.
+
+    `tenant_id` is None where the route is about the person, or where staff looks across all tenants.
+    """
+
+    platform: Platform
+    context: RequestContext
+    caller: Caller
+    tenant_id: str | None = None
+    role: TenantRole | None = None
+
+    @property
+    def actor(self) -> str:
+        return self.caller.user_id
+
+    @property
+    def tenant(self) -> str:
+        """The tenant. Raises Refused when staff has picked none and the route is about one."""
+        if self.tenant_id is None:
+            raise Refused(400, "tenant_required", f"Say which tenant is meant in the {TENANT_HEADER} header.")
+        return self.tenant_id
+
+    def rows(self) -> AbstractAsyncContextManager[Connection]:
+        """A transaction that sees what the caller may see."""
+        if self.tenant_id is not None:
+            return self.platform.reader.scope(tenant_id=self.tenant_id)
+        if self.caller.platform_role is not None:
+            return self.platform.reader.operator()
+        return self.platform.reader.scope(user_id=self.caller.user_id)
+
+
+class Declaration(Protocol):
+    """What every such dependency tells about itself, for OpenAPI and the table of routes."""
+
+    permission: str
+    """`public`, `signed_in`, an `Action` or a `PlatformAction`."""
+
+
+class Public:
+    """Anybody; a credential that comes along is not looked at."""
+
+    permission = "public"
+
+    async def __call__(self, request: Request) -> Visit:
+        return Visit(platform_of(request), context_of(request.scope), None)
+
+
+class SignedIn:
+    """Any signed-in person, about themselves."""
+
+    permission = "signed_in"
+
+    async def __call__(self, request: Request) -> Access:
+        platform, context, caller = await _caller(request)
+        return Access(platform, context, caller)
+
+
+class Staff:
+    """The platform's own people, across all tenants or in one that they name."""
+
+    def __init__(self, permission: PlatformAction) -> None:
+        self.permission = permission
+
+    async def __call__(self, request: Request) -> Access:
+        platform, context, caller = await _caller(request)
+        if not _staff_may(caller, self.permission):
+            raise Denied("This is for the platform's operators.")
+        tenant_id = _named(request, "header")
+        context.tenant_id = tenant_id
+        return Access(platform, context, caller, tenant_id)
+
+
+class Needs:
+    """A member of the tenant whose role allows the action, or staff."""
+
+    _PLACES: ClassVar = ("header", "path")
+
+    def __init__(self, action: Action, tenant: Literal["header", "path"] = "header") -> None:
+        self.permission = action
+        self.action = action
+        self.place = tenant
+
+    async def __call__(self, request: Request) -> Access:
+        platform, context, caller = await _caller(request)
+        tenant_id = _named(request, self.place)
+        staff = _staff_may(caller, "platform.read" if self.action.endswith(".read") else "platform.manage")
+        if tenant_id is None:
+            tenant_id = None if staff else await _only_tenant(platform, caller)
+        context.tenant_id = tenant_id
+        role = None if tenant_id is None else await platform.role(caller.user_id, tenant_id)
+        if not allowed(role, self.action) and not staff:
+            if role is None:
+                raise NotFound("There is no such tenant.")
+            raise Denied(f"The role {role} does not allow this ({self.action}).")
+        return Access(platform, context, caller, tenant_id, role)
+
+
+def platform_of(request: Request) -> Platform:
+    return cast("Platform", request.app.state.platform)
+
+
+async def _caller(request: Request) -> tuple[Platform, RequestContext, Caller]:
+    platform = platform_of(request)
+    context = context_of(request.scope)
+    caller = await platform.callers.find(request, context)
+    if caller is None:
+        raise Denied("Sign in, and send the access token as: Authorization: Bearer TOKEN", code="unauthenticated")
+    context.actor = caller.user_id
+    return platform, context, caller
+
+
+def _named(request: Request, place: Literal["header", "path"]) -> str | None:
+    tenant_id = request.path_params["tenant_id"] if place == "path" else request.headers.get(TENANT_HEADER)
+    if tenant_id is not None and not (is_id(tenant_id) and tenant_id.startswith("tenant_")):
+        if place == "path":
+            raise NotFound("There is no such tenant.")
+        raise Refused(400, "tenant_invalid", f"{TENANT_HEADER} is the id of a tenant, such as tenant_01jd….")
+    return cast("str | None", tenant_id)
+
+
+async def _only_tenant(platform: Platform, caller: Caller) -> str:
+    tenants = await platform.tenants_of(caller.user_id)
+    if len(tenants) != 1:
+        raise Refused(
+            400,
+            "tenant_required",
+            f"Say which of your tenants is meant in the {TENANT_HEADER} header."
+            if tenants
+            else "You belong to no tenant yet: create one with POST /v1/tenants.",
+        )
+    return next(iter(tenants))
+
+
+def _staff_may(caller: Caller, action: PlatformAction) -> bool:
+    if action == "platform.read":
+        return caller.platform_role is not None
+    return caller.platform_role == "operator"

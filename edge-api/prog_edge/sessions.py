@@ -1,0 +1,145 @@
+"""Browser sessions: the access and the refresh token of a person, sealed into one HttpOnly cookie.
+
+Nothing is stored here: the cookie is the session, readable only by holders of PROG_SECRET_KEYS. When the access token has
+run out, the refresh token is exchanged on the way and the browser gets a new cookie; parallel requests of one browser
+share one exchange.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import orjson
+
+from prog_contracts.accounts import TokenSet
+from prog_contracts.errors import Denied, Unavailable
+from prog_contracts.ids import PLATFORM_TENANT_ID
+from prog_contracts.messages import Command
+from prog_contracts.users import Authenticate, EndSession, RefreshSession
+from prog_edge.tokens import Claims, TokenVerifier
+from prog_kit.secrets import PASSWORD, SESSION, TOKEN, SealError, Sealer
+
+MAX_AGE_SECONDS: Final = 30 * 24 * 3600
+"""How long a browser keeps the cookie; the session inside may end sooner."""
+MAX_COOKIE_BYTES: Final = 4000
+
+
+class Asks(Protocol):
+    """Sends a command that belongs to no tenant and returns its result. Raises ProgError."""
+
+    def __call__(self, command: Command, *, actor: str) -> Awaitable[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The tokens in a cookie."""
+
+    access_token: str
+    refresh_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open session; `renewed` is the cookie's new value when its tokens were exchanged."""
+
+    claims: Claims
+    renewed: str | None = None
+
+
+class BrowserSessions:
+    """Seals, opens, renews and ends sessions."""
+
+    def __init__(self, sealer: Sealer, tokens: TokenVerifier, ask: Asks, *, secure: bool) -> None:
+        self._sealer = sealer
+        self._tokens = tokens
+        self._ask = ask
+        self._secure = secure
+        self._renewals: dict[str, asyncio.Task[Opened | None]] = {}
+
+    @property
+    def cookie_name(self) -> str:
+        """With the `__Host-` prefix over HTTPS: then no subdomain can set it."""
+        return "__Host-prog_session" if self._secure else "prog_session"
+
+    def set_cookie(self, value: str) -> str:
+        """The `Set-Cookie` header for a value."""
+        secure = "; Secure" if self._secure else ""
+        return f"{self.cookie_name}={value}; Max-Age={MAX_AGE_SECONDS}; Path=/; HttpOnly; SameSite=Lax{secure}"
+
+    async def open(self, cookie: str) -> Opened | None:
+        """The session in a cookie; None when it is forged, over or revoked.
+
+        Raises Unavailable when it needs renewing and nobody answers: the session may still be good.
+        """
+        held = self._unseal(cookie)
+        if held is None:
+            return None
+        try:
+            return Opened(await self._tokens.verify(held.access_token))
+        except Denied:
+            return await self._renewed_once(cookie, held)
+
+    async def sign_in(self, email: str, password: str, address: str | None, user_agent: str | None) -> str:
+        """A new session's cookie value. Raises Denied, with code `unverified` before the address is verified."""
+        result = await self._ask(
+            Authenticate(
+                email=email,
+                sealed_password=self._sealer.seal(password, PASSWORD),
+                client_address=address,
+                user_agent=user_agent,
+            ),
+            actor="anonymous",
+        )
+        return self._seal(TokenSet.model_validate(result))
+
+    async def sign_out(self, cookie: str) -> None:
+        """Ends the session; a cookie that does not open has none to end."""
+        held = self._unseal(cookie)
+        if held is None:
+            return
+        try:
+            claims = await self._tokens.read_expired(held.access_token)
+        except Denied:
+            return
+        sealed = self._sealer.seal(held.refresh_token, TOKEN)
+        await self._ask(EndSession(session_id=claims.session_id, sealed_refresh_token=sealed), actor=claims.user_id)
+
+    async def _renewed_once(self, cookie: str, held: Held) -> Opened | None:
+        task = self._renewals.get(cookie)
+        if task is None:
+            task = asyncio.create_task(self._renew(held))
+            self._renewals[cookie] = task
+            task.add_done_callback(lambda _: self._renewals.pop(cookie, None))
+        return await asyncio.shield(task)
+
+    async def _renew(self, held: Held) -> Opened | None:
+        try:
+            expired = await self._tokens.read_expired(held.access_token)
+            sealed = self._sealer.seal(held.refresh_token, TOKEN)
+            result = await self._ask(
+                RefreshSession(session_id=expired.session_id, sealed_refresh_token=sealed), actor=expired.user_id
+            )
+        except Unavailable:
+            raise
+        except Denied:
+            return None
+        tokens = TokenSet.model_validate(result)
+        return Opened(await self._tokens.verify(tokens.access_token), self._seal(tokens))
+
+    def _seal(self, tokens: TokenSet) -> str:
+        text = orjson.dumps([tokens.access_token, tokens.refresh_token]).decode()
+        return self._sealer.seal(text, SESSION)
+
+    def _unseal(self, cookie: str) -> Held | None:
+        if len(cookie) > MAX_COOKIE_BYTES:
+            return None
+        try:
+            access_token, refresh_token = orjson.loads(self._sealer.open(cookie, SESSION))
+        except (SealError, ValueError):
+            return None
+        return Held(access_token, refresh_token)
+
+

@@ -1,0 +1,130 @@
+"""Access tokens (RFC 9068): EdDSA-signed JWTs of the users domain, checked strictly (RFC 8725).
+
+A key has one algorithm and the header may not choose another; `typ` is `at+jwt`, so that no ID or refresh token passes;
+`iss`, `aud`, `exp`, `iat`, `sub` and `sid` must be there and right; a `crit` header or an embedded key is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic, time
+from typing import Any, Final, Literal, cast
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from prog_contracts.errors import Denied
+from prog_contracts.users import PlatformRole
+
+AUDIENCE: Final = "prognetwork"
+LEEWAY_SECONDS: Final = 5.0
+MAX_TOKEN_BYTES: Final = 4096
+_ALGORITHM: Final = "EdDSA"
+_TYPE: Final = "at+jwt"
+_HEADER_FIELDS: Final = frozenset({"alg", "typ", "kid"})
+_KEYS_FRESH_SECONDS: Final = 300.0
+_KEYS_RETRY_SECONDS: Final = 2.0
+_MAX_REMEMBERED: Final = 4096
+
+Keys = Mapping[str, Ed25519PublicKey]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says. `expires_at` is in epoch seconds."""
+
+    user_id: str
+    session_id: str
+    platform_role: PlatformRole | None
+    expires_at: float
+
+
+class PublicKeys:
+    """The users domain's public keys by key id, read again when they are old or a new key id turns up."""
+
+    def __init__(self, load: Callable[[], Awaitable[Keys]], clock: Callable[[], float] = monotonic) -> None:
+        self._load = load
+        self._clock = clock
+        self._keys: Keys = {}
+        self._loaded_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def get(self, key_id: str) -> Ed25519PublicKey | None:
+        """The key, or None when there is no such key. Unknown ids cost at most one look-up every two seconds."""
+        age = self._clock() - self._loaded_at
+        if age > _KEYS_FRESH_SECONDS or (key_id not in self._keys and age > _KEYS_RETRY_SECONDS):
+            async with self._lock:
+                if self._clock() - self._loaded_at >= min(age, _KEYS_RETRY_SECONDS):
+                    self._keys = await self._load()
+                    self._loaded_at = self._clock()
+        return self._keys.get(key_id)
+
+
+class TokenVerifier:
+    """Checks access tokens; one that was good is remembered until it expires."""
+
+    def __init__(self, keys: PublicKeys, issuer: str, now: Callable[[], float] = time) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._now = now
+        self._good: OrderedDict[str, Claims] = OrderedDict()
+
+    async def verify(self, token: str) -> Claims:
+        """What the token says. Raises Denied with code `unauthenticated` when it is not good now."""
+        claims = self._good.get(token)
+        if claims is None:
+            claims = _claims(await self._decode(token, check_expiry=True))
+            self._good[token] = claims
+            if len(self._good) > _MAX_REMEMBERED:
+                self._good.popitem(last=False)
+        if claims.expires_at + LEEWAY_SECONDS <= self._now():
+            self._good.pop(token, None)
+            raise _refused("The access token has expired.")
+        return claims
+
+    async def read_expired(self, token: str) -> Claims:
+        """What a token said that may have run out since, for renewing its session. Otherwise as strict as `verify`."""
+        return _claims(await self._decode(token, check_expiry=False))
+
+    async def _decode(self, token: str, *, check_expiry: bool) -> dict[str, Any]:
+        if len(token) > MAX_TOKEN_BYTES or not token.isascii():
+            raise _refused("The access token cannot be read.")
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.PyJWTError:
+            raise _refused("The access token cannot be read.") from None
+        if header.get("alg") != _ALGORITHM or header.get("typ") != _TYPE or not _HEADER_FIELDS.issuperset(header):
+            raise _refused("This is not an access token.")
+        key = await self._keys.get(str(header.get("kid", "")))
+        if key is None:
+            raise _refused("The access token is signed with an unknown key.")
+        try:
+            return jwt.decode(
+                token,
+                key,
+                algorithms=[_ALGORITHM],
+                audience=AUDIENCE,
+                issuer=self._issuer,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "iat", "iss", "aud", "sub", "sid"], "verify_exp": check_expiry},
+            )
+        except jwt.PyJWTError as error:
+            expired = isinstance(error, jwt.ExpiredSignatureError)
+            raise _refused("The access token has expired." if expired else "The access token is not valid.") from None
+
+
+def _claims(payload: Mapping[str, Any]) -> Claims:
+    role: Any = payload.get("role")
+    return Claims(
+        user_id=str(payload["sub"]),
+        session_id=str(payload["sid"]),
+        platform_role=cast("Literal['operator', 'support']", role) if role in ("operator", "support") else None,
+        expires_at=float(payload["exp"]),
+    )
+
+
+def _refused(message: str) -> Denied:
+    return Denied(message, code="unauthenticated")

@@ -1,0 +1,121 @@
+"""Writes: a request becomes a command, and the command's answer becomes the response.
+
+Idempotency-Key and Prefer are honoured here, once for every route. A command that outlives the wait is stored, and
+answered with 202 and the address of its operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from prog_broker.replies import Answer
+from prog_contracts.errors import ErrorBody, Unavailable, from_body
+from prog_contracts.ids import encode_id, new_message_id
+from prog_contracts.messages import Command
+from prog_edge.access import Access, Visit
+from prog_edge.callers import ANONYMOUS
+from prog_edge.idempotency import Claimed, KeyScope, read_key
+from prog_edge.preferences import Preferences, read_preferences
+from prog_edge.problems import problem_of
+
+JSON: Final = "application/json"
+
+Present = Callable[[Mapping[str, Any]], BaseModel | None]
+"""Makes the answer's body of a command's result; None is an answer without one (204)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One command and how its success is told.
+
+    `tenant_id` is the tenant whose data it is about. `location` makes the address of what came into being.
+    `moves_money` asks for an Idempotency-Key; `waits` is False where an answer cannot be fetched later, as for tokens.
+    """
+
+    command: Command
+    tenant_id: str
+    present: Present
+    status: int = 200
+    location: Callable[[BaseModel], str] | None = None
+    moves_money: bool = False
+    deferrable: bool = True
+
+
+async def perform(request: Request, by: Access | Visit, write: Write) -> Response:
+    """Sends the command and answers: 200, 201 or 204, 202 when it goes on, a problem when it was refused."""
+    preferences = read_preferences(request.headers.get("prefer"))
+    key = read_key(request.headers, required=write.moves_money) if request.method == "POST" else None
+    if key is None:
+        return await _ask(by, write, preferences, message_id=None)
+    scope = KeyScope(write.tenant_id, _keeper(by), _route(request), key)
+    claimed = await by.platform.idempotency.claim(scope, await request.body())
+    if isinstance(claimed, Response):
+        return claimed
+    response = await _ask(by, write, preferences, message_id=claimed)
+    if response.status_code < 500:
+        await by.platform.idempotency.keep(scope, response)
+    return response
+
+
+def operation_id(answer: Answer) -> str:
+    return encode_id("operation", answer.message_id)
+
+
+async def _ask(by: Access | Visit, write: Write, preferences: Preferences, message_id: Claimed | None) -> Response:
+    deferred = preferences.respond_async and write.deferrable
+    answer = await by.platform.commands.request(
+        write.command,
+        tenant_id=write.tenant_id,
+        actor=by.actor,
+        message_id=message_id.message_id if message_id else new_message_id(),
+        traceparent=by.context.traceparent,
+        wait_seconds=0.0 if deferred else preferences.wait_seconds,
+    )
+    response = await _respond(by, write, answer)
+    if preferences.applied is not None:
+        response.headers["Preference-Applied"] = preferences.applied
+    return response
+
+
+async def _respond(by: Access | Visit, write: Write, answer: Answer) -> Response:
+    if answer.status == "succeeded":
+        return _succeeded(write, write.present(answer.result or {}))
+    if answer.status == "pending":
+        if not write.deferrable:
+            raise Unavailable("This takes longer than it may. Try again.")
+        return await _accepted(by, write, answer)
+    error = answer.error or ErrorBody(kind="unavailable", code="unavailable", message="The request was not completed.")
+    return problem_of(by.context, from_body(error))
+
+
+def _succeeded(write: Write, body: BaseModel | None) -> Response:
+    if body is None:
+        return Response(status_code=204)
+    response = Response(body.model_dump_json().encode(), write.status, media_type=JSON)
+    if write.location is not None:
+        response.headers["Location"] = write.location(body)
+    return response
+
+
+async def _accepted(by: Access | Visit, write: Write, answer: Answer) -> Response:
+    identity = operation_id(answer)
+    await by.platform.operations.remember(answer.message_id, write.tenant_id, by.actor)
+    body = {"id": identity, "status": "pending", "result": None, "error": None}
+    headers = {"Location": f"/v1/operations/{identity}"}
+    return Response(orjson.dumps(body), 202, headers, media_type=JSON)
+
+
+def _route(request: Request) -> str:
+    return f"{request.method} {request.url.path}"
+
+
+def _keeper(by: Access | Visit) -> str:
+    """Whose key it is. People who are not signed in are told apart by their address."""
+    return by.actor if by.actor != ANONYMOUS else f"{ANONYMOUS}:{by.context.client_address}"
