@@ -13,7 +13,7 @@ from prog_contracts.users import PlatformRole
 Row = TypeVar("Row")
 
 
-class StillWorking(Exception):  # noqa: N818 - not an error: the command is stored and will be done
+class StillWorking(Exception):
     """The command outlived the wait. It is durable; `operation_id` names it in `/v1/operations/{id}`."""
 
     def __init__(self, operation_id: str) -> None:

@@ -1,0 +1,1 @@
+"""The account: signing up and in, tenants with their people, and billing."""

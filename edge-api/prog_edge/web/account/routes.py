@@ -1,0 +1,137 @@
+"""The account's routes: getting in. Those of tenants and billing are in `tenant_routes`."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from starlette.responses import Response
+
+from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
+from prog_edge.web.account.views import (
+    AcceptInvitationPage,
+    CheckYourMailPage,
+    SignInPage,
+    SignUpPage,
+    VerifyPage,
+)
+from prog_edge.web.ports import Client
+from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
+from prog_edge.web.ui.rendering import render
+from prog_edge.web.ui.routing import notify, page_router, see
+from prog_edge.web.ui.sessions import SIGN_IN, Services, SignedIn, own_path
+from prog_edge.web.ui.state import web_state
+
+router = page_router("/account")
+
+
+@router.get("/sign-up")
+async def sign_up_form(request: Request) -> Response:
+    if web_state(request).viewer is not None:
+        return see("/account")
+    email = request.query_params.get("email", "")[:200]
+    return render(request, SignUpPage(form=FormState(values={"email": email} if email else {})))
+
+
+@router.post("/sign-up")
+async def sign_up(request: Request, web: Services) -> Response:
+    values = await sent_form(request)
+    try:
+        await web.account.register(
+            email=values.get("email", ""),
+            password=values.get("password", ""),
+            name=values.get("name", ""),
+            tenant_name=values.get("tenant_name") or None,
+            idempotency_key=form_key(values),
+        )
+    except (Invalid, Conflict) as error:
+        return render(request, SignUpPage(form=refused(values, error)), status=422)
+    return see("/account/check-your-mail")
+
+
+@router.get("/check-your-mail")
+async def check_your_mail(request: Request) -> Response:
+    return render(request, CheckYourMailPage(form=FormState()))
+
+
+@router.post("/check-your-mail")
+async def resend(request: Request, web: Services) -> Response:
+    values = await sent_form(request)
+    try:
+        await web.account.resend_verification(email=values.get("email", ""))
+    except (Invalid, Conflict) as error:
+        return render(request, CheckYourMailPage(form=refused(values, error)), status=422)
+    notify(request, "success", "If that address is waiting to be verified, a new mail is on its way.")
+    return see("/account/check-your-mail")
+
+
+@router.get("/verify")
+async def verify_form(request: Request, token: str = "") -> Response:
+    """Shows a button only: mail scanners that follow links must not spend the token."""
+    return render(request, VerifyPage(token=token, form=FormState()))
+
+
+@router.post("/verify")
+async def verify(request: Request, web: Services) -> Response:
+    values = await sent_form(request)
+    try:
+        await web.account.verify_email(token=values.get("token", ""))
+    except (Invalid, Conflict, NotFound, Denied) as error:
+        return render(request, VerifyPage(token="", form=refused({}, error)), status=422)
+    notify(request, "success", "Your address is verified. Welcome.")
+    return see("/account" if web_state(request).viewer else SIGN_IN)
+
+
+@router.get("/sign-in")
+async def sign_in_form(request: Request, next: str = "") -> Response:  # noqa: A002 - the parameter's public name
+    address = own_path(next, "/account")
+    if web_state(request).viewer is not None:
+        return see(address)
+    return render(request, SignInPage(form=FormState(), next_address=address))
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request, web: Services) -> Response:
+    values = await sent_form(request)
+    address = own_path(values.get("next"), "/account")
+    client = Client(
+        address=request.client.host if request.client else None,
+        user_agent=(request.headers.get("user-agent") or "")[:300] or None,
+    )
+    try:
+        session = await web.sessions.sign_in(values.get("email", ""), values.get("password", ""), client)
+    except (Invalid, Denied) as error:
+        page = SignInPage(
+            form=refused(values, error), next_address=address, unverified=getattr(error, "code", "") == "unverified"
+        )
+        return render(request, page, status=422)
+    web_state(request).session = session
+    return see(address)
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request, web: Services) -> Response:
+    cookie = request.cookies.get(web.sessions.cookie_name)
+    if cookie:
+        await web.sessions.sign_out(cookie)
+    state = web_state(request)
+    state.session, state.ends_session = None, True
+    notify(request, "info", "You are signed out.")
+    return see(SIGN_IN)
+
+
+@router.get("/invitations/accept")
+async def invitation_form(request: Request, token: str = "") -> Response:
+    return render(request, AcceptInvitationPage(token=token, form=FormState()))
+
+
+@router.post("/invitations/accept")
+async def accept_invitation(request: Request, web: Services, viewer: SignedIn) -> Response:
+    values = await sent_form(request)
+    try:
+        tenant_id = await web.account.accept_invitation(
+            viewer, token=values.get("token", ""), idempotency_key=form_key(values)
+        )
+    except (Invalid, Conflict, NotFound, Denied) as error:
+        page = AcceptInvitationPage(token="", form=refused({}, error))
+        return render(request, page, status=422)
+    notify(request, "success", "You have joined.")
+    return see(f"/account/tenants/{tenant_id}")

@@ -1,0 +1,131 @@
+"""The account's page contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from prog_edge.web.ports import BillingView, Plan, TenantCard, TenantView
+from prog_edge.web.ui.forms import FormState
+
+SANDBOX_CARDS: Final = (
+    ("pm_ok", "Visa •••• 4242, is charged"),
+    ("pm_declined", "Visa •••• 0002, is declined"),
+    ("pm_insufficient_funds", "Visa •••• 9995, has no funds"),
+    ("pm_expired", "Visa •••• 0069, is expired"),
+    ("pm_lost", "Visa •••• 9987, was reported lost"),
+    ("pm_timeout", "Visa •••• 0119, answers too late"),
+    ("pm_requires_action", "Visa •••• 3155, asks its owner"),
+    ("pm_fails_after_1", "Visa •••• 0341, fails after one charge"),
+)
+"""Tokens of the sandbox gateway, with what they do."""
+
+FAILURES: Final = {
+    "declined": "The card was declined.",
+    "insufficient_funds": "The card has insufficient funds.",
+    "expired_card": "The card has expired.",
+    "lost_card": "The card was reported lost.",
+    "requires_action": "The bank asks the card's owner to confirm.",
+    "gateway_error": "The payment provider did not answer.",
+}
+
+ROLES: Final = (
+    ("member", "Member: works in the tenant"),
+    ("viewer", "Viewer: looks only"),
+    ("billing", "Billing: plan, card and invoices"),
+    ("admin", "Admin: people and settings too"),
+    ("owner", "Owner: everything"),
+)
+MANAGES_PEOPLE: Final = frozenset({"owner", "admin"})
+MANAGES_BILLING: Final = frozenset({"owner", "admin", "billing"})
+
+
+@dataclass(frozen=True, slots=True)
+class SignUpPage:
+    template: ClassVar[str] = "account/sign_up.html"
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class CheckYourMailPage:
+    template: ClassVar[str] = "account/check_your_mail.html"
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPage:
+    template: ClassVar[str] = "account/verify.html"
+    token: str
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPage:
+    template: ClassVar[str] = "account/sign_in.html"
+    form: FormState
+    next_address: str
+    unverified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptInvitationPage:
+    template: ClassVar[str] = "account/accept_invitation.html"
+    token: str
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class HomePage:
+    template: ClassVar[str] = "account/home.html"
+    tenants: Sequence[TenantCard]
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class TenantPage:
+    template: ClassVar[str] = "account/tenant.html"
+    tenant: TenantView
+    invite: FormState
+    manages_people: bool
+    section: str = "overview"
+    roles: Sequence[tuple[str, str]] = ROLES
+
+
+@dataclass(frozen=True, slots=True)
+class BillingPage:
+    """`dunning_text` says why the last charge failed; `chosen` is the plan that the form begins with."""
+
+    template: ClassVar[str] = "account/billing.html"
+    billing: BillingView
+    subscribe: FormState
+    card: FormState
+    chosen: str
+    manages_billing: bool
+    dunning_text: str | None
+    current_plan: Plan | None
+    section: str = "billing"
+    cards: Sequence[tuple[str, str]] = field(default=SANDBOX_CARDS)
+
+
+def billing_page(
+    billing: BillingView,
+    *,
+    subscribe: FormState | None = None,
+    card: FormState | None = None,
+    chosen: str | None = None,
+) -> BillingPage:
+    subscription = billing.subscription
+    known = {plan.price_id: plan for plan in billing.plans}
+    highlighted = [plan.price_id for plan in billing.plans if plan.highlighted]
+    first = highlighted or list(known)
+    dunning = subscription.dunning if subscription else None
+    return BillingPage(
+        billing=billing,
+        subscribe=subscribe or FormState(),
+        card=card or FormState(),
+        chosen=chosen if chosen in known else first[0] if first else "",
+        manages_billing=billing.role in MANAGES_BILLING,
+        dunning_text=FAILURES.get(dunning.reason, "The last charge failed.") if dunning else None,
+        current_plan=known.get(subscription.price_id) if subscription else None,
+    )

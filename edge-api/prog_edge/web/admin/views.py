@@ -1,0 +1,170 @@
+"""The console's page contexts. Lists share one shape: rows, the query that asked for them, and filters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+from urllib.parse import urlencode
+
+from prog_edge.web.admin.story import StoryTree
+from prog_edge.web.ports import (
+    AdminInvoiceRow,
+    AdminOverview,
+    ConsumerRow,
+    DeadLetterRow,
+    EventRow,
+    ListQuery,
+    MessageRow,
+    Page,
+    SearchHit,
+    SubscriptionRow,
+    TenantRow,
+    UserRow,
+)
+
+Options = Sequence[tuple[str, str]]
+
+DOMAINS: Final = ("users", "tenants", "payments", "email", "monitoring", "events")
+_DOMAIN_OPTIONS: Final = tuple((name, name) for name in DOMAINS)
+
+
+def _options(*values: str) -> Options:
+    return tuple((value, value.replace("_", " ").capitalize()) for value in values)
+
+
+FILTERS: Final[Mapping[str, Mapping[str, Options]]] = {
+    "users": {"role": _options("operator", "support"), "verified": _options("yes", "no")},
+    "tenants": {"status": _options("provisioning", "active", "suspended", "deleting", "deleted")},
+    "subscriptions": {
+        "status": _options("incomplete", "trialing", "active", "past_due", "paused", "canceled", "unpaid"),
+        "tenant": (),
+    },
+    "invoices": {"status": _options("draft", "open", "paid", "void", "uncollectible"), "tenant": ()},
+    "messages": {
+        "status": _options("pending", "succeeded", "refused", "retrying", "dead"),
+        "domain": _DOMAIN_OPTIONS,
+        "tenant": (),
+    },
+    "events": {"domain": _DOMAIN_OPTIONS, "type": (), "tenant": ()},
+    "dead-letters": {"domain": _DOMAIN_OPTIONS},
+}
+"""The filters of each list; one without options takes any text and comes from links alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What every list knows besides its rows. `older` is the address of the next page, `newest` of the first."""
+
+    name: str
+    path: str
+    query: ListQuery
+    options: Mapping[str, Options]
+    older: str | None
+    newest: str | None
+    is_filtered: bool
+
+
+def listing(name: str, query: ListQuery, next_cursor: str | None) -> Listing:
+    path = f"/admin/{name}"
+    chosen = {"search": query.search, **query.filters}
+    kept = {key: value for key, value in chosen.items() if value}
+
+    def address(**more: str) -> str:
+        text = urlencode({**kept, **more})
+        return f"{path}?{text}" if text else path
+
+    return Listing(
+        name=name,
+        path=path,
+        query=query,
+        options=FILTERS[name],
+        older=address(cursor=next_cursor) if next_cursor else None,
+        newest=address() if query.cursor else None,
+        is_filtered=bool(kept),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewPage:
+    template: ClassVar[str] = "admin/overview.html"
+    overview: AdminOverview
+
+
+@dataclass(frozen=True, slots=True)
+class UsersPage:
+    template: ClassVar[str] = "admin/users.html"
+    page: Page[UserRow]
+    listing: Listing
+
+
+@dataclass(frozen=True, slots=True)
+class TenantsPage:
+    template: ClassVar[str] = "admin/tenants.html"
+    page: Page[TenantRow]
+    listing: Listing
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionsPage:
+    template: ClassVar[str] = "admin/subscriptions.html"
+    page: Page[SubscriptionRow]
+    listing: Listing
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicesPage:
+    template: ClassVar[str] = "admin/invoices.html"
+    page: Page[AdminInvoiceRow]
+    listing: Listing
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesPage:
+    template: ClassVar[str] = "admin/messages.html"
+    page: Page[MessageRow]
+    listing: Listing
+
+
+@dataclass(frozen=True, slots=True)
+class EventsPage:
+    """`stream` is the address of the live feed with the page's filters; None on older pages."""
+
+    template: ClassVar[str] = "admin/events.html"
+    page: Page[EventRow]
+    listing: Listing
+    stream: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettersPage:
+    template: ClassVar[str] = "admin/dead_letters.html"
+    page: Page[DeadLetterRow]
+    listing: Listing
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumersPage:
+    template: ClassVar[str] = "admin/consumers.html"
+    consumers: Sequence[ConsumerRow]
+
+
+@dataclass(frozen=True, slots=True)
+class StoryPage:
+    template: ClassVar[str] = "admin/story.html"
+    tree: StoryTree
+
+
+@dataclass(frozen=True, slots=True)
+class FindPage:
+    template: ClassVar[str] = "admin/find.html"
+    text: str
+    hits: Sequence[SearchHit]
+
+
+@dataclass(frozen=True, slots=True)
+class FindPart:
+    """The hits alone, for the palette."""
+
+    template: ClassVar[str] = "admin/hits.html"
+    hits: Sequence[SearchHit]

@@ -1,0 +1,36 @@
+"""Puts the clients into the edge's application."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from prog_contracts.errors import ProgError
+from prog_edge.web.account.routes import router as account_router
+from prog_edge.web.account.tenant_routes import router as tenant_router
+from prog_edge.web.admin.live_routes import router as live_router
+from prog_edge.web.admin.routes import router as admin_router
+from prog_edge.web.mailbox.routes import router as mailbox_router
+from prog_edge.web.site.routes import router as site_router
+from prog_edge.web.ui.assets import BUILT, URL_PREFIX, BuiltFiles
+from prog_edge.web.ui.errors import error_page, wants_page
+from prog_edge.web.ui.routing import enter, leave
+
+
+def mount_web(app: FastAPI) -> None:
+    """Adds pages and static files. Include the API's routers first: nothing here overlaps with them."""
+    app.mount(URL_PREFIX, BuiltFiles(directory=BUILT, check_dir=False), name="static")
+    for router in (site_router, account_router, tenant_router, admin_router, live_router, mailbox_router):
+        app.include_router(router)
+
+
+async def page_for_error(request: Request, error: ProgError, status: int) -> Response | None:
+    """The error as a page when a browser asked for one, else None: the API answers with problem+json.
+
+    For the application's exception handlers: unknown addresses (404), wrong methods (405) and crashes (500).
+    """
+    if not wants_page(request):
+        return None
+    await enter(request, anonymous=status >= 500)
+    return leave(request, error_page(request, error, status=status))

@@ -1,0 +1,46 @@
+"""Error pages. For pages' own routes, and for the application's handlers when a browser asks for an unknown address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from prog_contracts.errors import ProgError
+from prog_edge.web.ui.rendering import render
+
+_STATUS: Final = {"invalid": 400, "denied": 403, "not_found": 404, "conflict": 409, "unavailable": 503}
+_TITLES: Final = {
+    400: "That request does not add up",
+    403: "This is not for you",
+    404: "Nothing here",
+    409: "That does not go together",
+    500: "Something broke on our side",
+    503: "We cannot reach that right now",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    template: ClassVar[str] = "ui/error.html"
+    status: int
+    title: str
+    detail: str
+    can_retry: bool
+
+
+def error_page(request: Request, error: ProgError, *, status: int | None = None) -> Response:
+    """A page that says what is wrong and what to do. The request must have gone through `routing.enter`."""
+    code = status or _STATUS[error.kind]
+    title = _TITLES.get(code, _TITLES[500] if code >= 500 else _TITLES[400])
+    page = ErrorPage(status=code, title=title, detail=error.message, can_retry=error.kind == "unavailable")
+    return render(request, page, status=code)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether an error should be a page: a browser looks at something outside the API."""
+    if request.url.path.startswith(("/v1", "/healthz", "/readyz", "/metrics", "/oauth2", "/webhooks", "/.well-known")):
+        return False
+    return "text/html" in request.headers.get("accept", "")

@@ -1,0 +1,126 @@
+"""The route class of every page: opens the session before, adds cookies and headers after, shows errors as pages.
+
+Routers are made by `page_router`, so that no page can leave out the form token check or the headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from prog_contracts.errors import NotFound, ProgError, Unavailable
+from prog_edge.web.ports import StillWorking
+from prog_edge.web.ui import csrf, notices, security
+from prog_edge.web.ui.errors import error_page
+from prog_edge.web.ui.notices import Notice
+from prog_edge.web.ui.sessions import SignInNeeded, own_path
+from prog_edge.web.ui.state import WebState, services, web_state
+
+THEME_COOKIE = "prog_theme"
+_YEAR_SECONDS = 31_536_000
+
+
+class PageRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        inner = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                await enter(request)
+            except ProgError as error:  # the session cannot be opened now
+                await enter(request, anonymous=True)
+                return leave(request, error_page(request, error))
+            return leave(request, await _answer(request, inner))
+
+        return handle
+
+
+def page_router(prefix: str = "", *, dependencies: list[Any] | None = None) -> APIRouter:
+    """A router for pages: not in the API's schema, form tokens checked, session and headers handled."""
+    return APIRouter(
+        prefix=prefix,
+        route_class=PageRoute,
+        include_in_schema=False,
+        dependencies=[Depends(csrf.check_csrf), *(dependencies or [])],
+    )
+
+
+async def _answer(request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:
+    try:
+        return await inner(request)
+    except SignInNeeded as needed:
+        return RedirectResponse(needed.location, status_code=303)
+    except StillWorking:
+        web_state(request).carried.append(
+            Notice("info", "This takes a little longer. It is safely stored and goes on.")
+        )
+        return RedirectResponse(own_path(urlsplit(request.headers.get("referer", "")).path, "/account"), status_code=303)
+    except ProgError as error:
+        return error_page(request, error)
+    except HTTPException as error:
+        problem = NotFound("There is nothing at this address.") if error.status_code == 404 else None
+        return error_page(request, problem or Unavailable(str(error.detail)), status=error.status_code)
+
+
+async def enter(request: Request, *, anonymous: bool = False) -> None:
+    """Opens the session and reads the cookies; puts a `WebState` on the request. `anonymous` leaves the session alone,
+    for pages that must come even when nothing behind them answers."""
+    web = services(request)
+    cookies = request.cookies
+    cookie = None if anonymous else cookies.get(web.sessions.cookie_name)
+    session = await web.sessions.open(cookie) if cookie else None
+    visitor = cookies.get(csrf.VISITOR_COOKIE)
+    new_visitor = csrf.new_visitor() if session is None and not visitor and not anonymous else None
+    binding = session.viewer.session_id if session else visitor or new_visitor or ""
+    theme = cookies.get(THEME_COOKIE)
+    request.state.web = WebState(
+        nonce=security.new_nonce(),
+        csrf_token=csrf.form_token(web.signing_key, binding),
+        viewer=session.viewer if session else None,
+        theme=theme if theme in ("light", "dark") else None,  # type: ignore[arg-type]  # narrowed by the test
+        notices=notices.open_notices(web.signing_key, cookies.get(notices.COOKIE)),
+        new_visitor=new_visitor,
+        session=session.renewed if session else None,
+        ends_session=cookie is not None and session is None,
+    )
+
+
+def leave(request: Request, response: Response) -> Response:
+    """Writes what the request's state asks for into the response."""
+    web, state = services(request), web_state(request)
+    secure = web.secure_cookies
+
+    def keep(name: str, value: str, max_age_seconds: int | None) -> None:
+        response.set_cookie(
+            name, value, max_age=max_age_seconds, secure=secure, httponly=True, samesite="lax", path="/"
+        )
+
+    if state.session is not None:
+        keep(web.sessions.cookie_name, state.session.value, state.session.max_age_seconds)
+    elif state.ends_session:
+        response.delete_cookie(web.sessions.cookie_name, path="/", secure=secure, httponly=True, samesite="lax")
+    if state.new_visitor and state.renders:
+        keep(csrf.VISITOR_COOKIE, state.new_visitor, _YEAR_SECONDS)
+    if state.carried and not state.renders:
+        keep(notices.COOKIE, notices.seal_notices(web.signing_key, state.carried), 60)
+    elif state.notices and state.renders:
+        response.delete_cookie(notices.COOKIE, path="/")
+    security.secure_page(response.headers, state.nonce, secure_transport=secure)
+    return response
+
+
+def notify(request: Request, kind: str, text: str) -> None:
+    """Shows a notice on the next page."""
+    web_state(request).carried.append(Notice(kind, text))  # type: ignore[arg-type]  # the three kinds
+
+
+def see(location: str) -> RedirectResponse:
+    """After a form was taken: go and look there."""
+    return RedirectResponse(location, status_code=303)

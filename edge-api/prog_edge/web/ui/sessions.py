@@ -1,0 +1,59 @@
+"""Who may see a page: dependencies for routes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote, urlsplit
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from prog_contracts.errors import Denied
+from prog_edge.web.ports import Viewer, WebServices
+from prog_edge.web.ui.state import services, web_state
+
+SIGN_IN = "/account/sign-in"
+
+
+class SignInNeeded(Exception):
+    """Nobody is signed in; the visitor is sent to sign in and comes back to `next_address`."""
+
+    def __init__(self, next_address: str) -> None:
+        super().__init__(next_address)
+        self.next_address = next_address
+
+    @property
+    def location(self) -> str:
+        return f"{SIGN_IN}?next={quote(self.next_address, safe='/')}"
+
+
+def signed_in(request: Request) -> Viewer:
+    viewer = web_state(request).viewer
+    if viewer is None:
+        path = request.url.path if request.method == "GET" else "/account"
+        query = request.url.query if request.method == "GET" else ""
+        raise SignInNeeded(f"{path}?{query}" if query else path)
+    return viewer
+
+
+def operator(request: Request) -> Viewer:
+    """Only the platform's operators; others are told so, for the console's existence is no secret."""
+    viewer = signed_in(request)
+    if not viewer.is_operator:
+        raise Denied("The admin console is for operators of this platform.")
+    return viewer
+
+
+SignedIn = Annotated[Viewer, Depends(signed_in)]
+Operator = Annotated[Viewer, Depends(operator)]
+Services = Annotated[WebServices, Depends(services)]
+
+
+def own_path(address: str | None, otherwise: str) -> str:
+    """`address` when it is a path on this site, else `otherwise`: never a redirect to elsewhere."""
+    if not address or not address.startswith("/") or address.startswith(("//", "/\\")):
+        return otherwise
+    parts = urlsplit(address)
+    if parts.scheme or parts.netloc or any(ord(letter) < 32 for letter in address):
+        return otherwise
+    return address

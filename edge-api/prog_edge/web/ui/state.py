@@ -1,0 +1,42 @@
+"""What is known about a page request before its route runs, and what is to be set on the way out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+from starlette.requests import Request
+
+from prog_edge.web.ports import SessionCookie, Viewer, WebServices
+from prog_edge.web.ui.notices import Notice
+
+Theme = Literal["light", "dark"]
+
+
+@dataclass(slots=True)
+class WebState:
+    """Kept on `request.state.web`; `ui.routing` makes it and writes its changes to the response."""
+
+    nonce: str
+    csrf_token: str
+    viewer: Viewer | None = None
+    theme: Theme | None = None
+    notices: list[Notice] = field(default_factory=list)
+    """Shown by the page that is rendered now."""
+    carried: list[Notice] = field(default_factory=list)
+    """Shown by the page that comes after a redirect."""
+    new_visitor: str | None = None
+    session: SessionCookie | None = None
+    """Set to keep a new session in the browser."""
+    ends_session: bool = False
+    renders: bool = False
+    """A page was rendered, so that the notices it showed are spent."""
+
+
+def web_state(request: Request) -> WebState:
+    return cast("WebState", request.state.web)
+
+
+def services(request: Request) -> WebServices:
+    """The dependency through which routes reach the ports."""
+    return cast("WebServices", request.app.state.web)
