@@ -59,17 +59,22 @@ _app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(metadata.version("prognetwork"))
+        raise typer.Exit
+
+
 @_app.callback()
 def _prog(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+    ),
 ) -> None:
     """ProgNetwork: the backbone of a multi-tenant SaaS business.
 
     `prog up` runs everything on this machine; `prog COMMAND --help` tells what a command does.
     """
-    if version:
-        typer.echo(metadata.version("prognetwork"))
-        raise typer.Exit
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
