@@ -9,7 +9,7 @@ from pydantic import Field
 from prog_contracts.messages import Command, Event, command, event
 
 
-@command("prognetwork.events.publish_event", key="name")
+@command("prognetwork.events.publish_event", key="name", subject="subject_id")
 class PublishEvent(Command):
     """Append an event of a tenant's own making to its log."""
 
@@ -18,7 +18,7 @@ class PublishEvent(Command):
     payload: dict[str, Any] = Field(default_factory=dict)
 
 
-@event("prognetwork.events.event_published", key="name")
+@event("prognetwork.events.event_published", key="name", subject="subject_id")
 class EventPublished(Event):
     name: str
     subject_id: str | None = None

@@ -1,0 +1,50 @@
+"""The read side of the log. The edge calls these with a connection of its own role.
+
+What a caller sees follows from the connection: in `Database.scope(tenant_id=…)` the rows of one tenant, in
+`Database.operator()` those of all. No query here takes that decision.
+
+- `log`           events, newest first, and one event by id
+- `tail`          events as they are published, for live views
+- `messages`      commands that were handled, and the state of one operation
+- `story`         the causal tree of any object, message or correlation
+- `dead_letters`  what was given up, one by one and grouped by cause
+"""
+
+from prog_workers.events.queries.dead_letters import (
+    DeadLetter,
+    DeadLetterGroup,
+    dead_letter,
+    dead_letter_groups,
+    dead_letters,
+)
+from prog_workers.events.queries.log import EventRow, event, events
+from prog_workers.events.queries.messages import MessageRow, Operation, messages, operation
+from prog_workers.events.queries.pages import Page
+from prog_workers.events.queries.story import story
+from prog_workers.events.queries.tail import Cursor, Tail, cursor_of, tail_end, tail_since
+from prog_workers.events.rules import Handling, Story, StoryNode
+
+__all__ = [
+    "Cursor",
+    "DeadLetter",
+    "DeadLetterGroup",
+    "EventRow",
+    "Handling",
+    "MessageRow",
+    "Operation",
+    "Page",
+    "Story",
+    "StoryNode",
+    "Tail",
+    "cursor_of",
+    "dead_letter",
+    "dead_letter_groups",
+    "dead_letters",
+    "event",
+    "events",
+    "messages",
+    "operation",
+    "story",
+    "tail_end",
+    "tail_since",
+]
