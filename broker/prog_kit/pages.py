@@ -1,0 +1,64 @@
+"""Keyset pages: rows and an opaque cursor that stays true while rows are added."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import orjson
+
+from prog_contracts.errors import Invalid
+
+MAX_LIMIT: Final = 500
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Rows, and the cursor of the ones after them; None at the end."""
+
+    rows: Sequence[Row]
+    next_cursor: str | None = None
+
+
+class Where:
+    """Conditions of a WHERE clause, collected with their values. Conditions are constants; `{}` becomes `$n`."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._conditions: list[str] = []
+
+    def add(self, condition: str, *values: Any) -> None:
+        self._conditions.append(condition.format(*(self.value(value) for value in values)))
+
+    def value(self, value: Any) -> str:
+        """Keeps a value and returns its placeholder."""
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+    def __str__(self) -> str:
+        return " AND ".join(self._conditions) or "true"
+
+
+def bounded(limit: int) -> int:
+    """A limit between 1 and MAX_LIMIT."""
+    return max(1, min(limit, MAX_LIMIT))
+
+
+def encode_cursor(*parts: str | int) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, *kinds: type) -> list[Any]:
+    """The parts of a cursor. Raises Invalid when it was not made by `encode_cursor` with parts of these kinds."""
+    try:
+        parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error):
+        parts = None
+    if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
+        raise Invalid.field("cursor", "bad_cursor", "The cursor is not one that this list gave out.")
+    return parts

@@ -1,0 +1,70 @@
+"""What the tenants domain refuses, with the codes that programs match."""
+
+from __future__ import annotations
+
+from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
+
+
+def tenant_not_found() -> NotFound:
+    return NotFound("There is no such tenant.", code="tenant_not_found")
+
+
+def wrong_tenant() -> Invalid:
+    """The envelope and the body disagree: a fault of whoever sent the command."""
+    return Invalid.field("tenant_id", "wrong_tenant", "The command names another tenant than it was sent for.")
+
+
+def not_permitted() -> Denied:
+    return Denied("Your role in this tenant does not allow this.", code="not_permitted")
+
+
+def tenant_exists() -> Conflict:
+    return Conflict("A tenant with this id exists.", code="tenant_exists")
+
+
+def tenant_closed() -> Conflict:
+    return Conflict("The tenant is suspended or deleted.", code="tenant_closed")
+
+
+def role_too_high() -> Denied:
+    return Denied("You cannot give a role with more rights than your own.", code="role_too_high")
+
+
+def already_member() -> Conflict:
+    return Conflict("This person is a member already.", code="already_member")
+
+
+def member_limit(limit: int) -> Conflict:
+    return Conflict(
+        f"The plan allows {limit} members, open invitations among them; choose a larger plan.", code="member_limit"
+    )
+
+
+def invitation_unknown() -> NotFound:
+    return NotFound("This invitation does not exist or is not open any more.", code="invitation_invalid")
+
+
+def invitation_expired() -> Conflict:
+    return Conflict("This invitation has expired; ask for a new one.", code="invitation_expired")
+
+
+def invitation_for_another() -> Denied:
+    return Denied(
+        "This invitation was sent to another address; sign in with that one.", code="invitation_email_mismatch"
+    )
+
+
+def platform_clock() -> Denied:
+    return Denied("The platform's own clock cannot be moved.", code="platform_clock")
+
+
+def clock_exists() -> Conflict:
+    return Conflict("The tenant has a test clock already; advance it.", code="clock_exists")
+
+
+def clock_missing() -> Conflict:
+    return Conflict("The tenant runs on the wall clock; make it a test clock first.", code="clock_missing")
+
+
+def clock_advancing() -> Conflict:
+    return Conflict("The clock is being advanced; wait until that is done.", code="clock_advancing")

@@ -1,0 +1,225 @@
+"""The read side of the tenants domain. The edge calls these with a connection of its own role.
+
+What a caller sees follows from the connection: `Database.scope(tenant_id=…)` shows one tenant, `scope(user_id=…)` a
+person's own memberships and tenants, `Database.operator()` all. No query here takes that decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from prog_contracts.tenants import TenantRole, TenantStatus
+from prog_kit.database import Connection
+from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    """A tenant. `clock_at` is where its test clock stands, None on the wall clock; `clock_advancing_to` is set while
+    that is being moved."""
+
+    tenant_id: str
+    name: str
+    slug: str
+    status: TenantStatus
+    plan: str | None
+    owner_user_id: str | None
+    owner_email: str | None
+    owner_name: str | None
+    member_count: int
+    first_paid_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    clock_at: datetime | None
+    clock_advancing_to: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipRow:
+    """One of a person's tenants, with the person's role there."""
+
+    tenant_id: str
+    name: str
+    slug: str
+    status: TenantStatus
+    plan: str | None
+    member_count: int
+    created_at: datetime
+    role: TenantRole
+    joined_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    user_id: str
+    email: str
+    name: str
+    role: TenantRole
+    joined_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationRow:
+    """An open invitation; `expires_at` is on the tenant's clock."""
+
+    invitation_id: str
+    email: str
+    role: TenantRole
+    inviter_name: str
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRow:
+    stands_at: datetime
+    advancing_to: datetime | None
+    fired_timers: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRow:
+    version: int
+    settings: Mapping[str, Any]
+    updated_at: datetime
+
+
+_TENANTS: Final = """
+SELECT t.tenant_id, t.name, t.slug, t.status, t.plan, t.owner_user_id, t.owner_email, t.owner_name, t.member_count,
+       t.first_paid_at, t.created_at, t.updated_at, c.stands_at AS clock_at, c.advancing_to AS clock_advancing_to
+FROM tenants.tenants AS t LEFT JOIN bus.tenant_clocks AS c USING (tenant_id)
+"""
+
+
+async def tenant(connection: Connection, tenant_id: str) -> TenantRow | None:
+    """One tenant; None when it is not there, or not the viewer's."""
+    row = await connection.fetchrow(f"{_TENANTS} WHERE t.tenant_id = $1", tenant_id)
+    return None if row is None else TenantRow(**dict(row))
+
+
+async def role_of(connection: Connection, tenant_id: str, user_id: str) -> TenantRole | None:
+    """A person's role in a tenant; None for somebody who is no member."""
+    role: TenantRole | None = await connection.fetchval(
+        "SELECT role FROM tenants.members WHERE tenant_id = $1 AND user_id = $2", tenant_id, user_id
+    )
+    return role
+
+
+async def tenants_of(connection: Connection, user_id: str) -> Sequence[MembershipRow]:
+    """A person's tenants that are not deleted, in the order of joining, at most 500."""
+    rows = await connection.fetch(
+        """
+        SELECT t.tenant_id, t.name, t.slug, t.status, t.plan, t.member_count, t.created_at, m.role, m.joined_at
+        FROM tenants.members AS m JOIN tenants.tenants AS t USING (tenant_id)
+        WHERE m.user_id = $1 AND t.status <> 'deleted'
+        ORDER BY m.joined_at, t.tenant_id LIMIT 500
+        """,
+        user_id,
+    )
+    return [MembershipRow(**dict(row)) for row in rows]
+
+
+async def members(connection: Connection, tenant_id: str) -> Sequence[MemberRow]:
+    """The members in the order of joining, at most 1000."""
+    rows = await connection.fetch(
+        "SELECT user_id, email, name, role, joined_at FROM tenants.members WHERE tenant_id = $1"
+        " ORDER BY joined_at, user_id LIMIT 1000",
+        tenant_id,
+    )
+    return [MemberRow(**dict(row)) for row in rows]
+
+
+async def open_invitations(connection: Connection, tenant_id: str, now: datetime) -> Sequence[InvitationRow]:
+    """Invitations that can still be accepted at `now` on the tenant's clock, newest first, at most 1000."""
+    rows = await connection.fetch(
+        """
+        SELECT invitation_id, email, role, inviter_name, created_at, expires_at FROM tenants.invitations
+        WHERE tenant_id = $1 AND status = 'open' AND expires_at > $2
+        ORDER BY created_at DESC, invitation_id DESC LIMIT 1000
+        """,
+        tenant_id,
+        now,
+    )
+    return [InvitationRow(**dict(row)) for row in rows]
+
+
+async def limits(connection: Connection, tenant_id: str) -> Mapping[str, int | None]:
+    """What the tenant may use, by name; None is without limit."""
+    rows = await connection.fetch(
+        "SELECT name, value FROM tenants.limits WHERE tenant_id = $1 ORDER BY name", tenant_id
+    )
+    return {row["name"]: row["value"] for row in rows}
+
+
+async def config(connection: Connection, tenant_id: str) -> ConfigRow | None:
+    row = await connection.fetchrow(
+        "SELECT version, settings, updated_at FROM tenants.configs WHERE tenant_id = $1", tenant_id
+    )
+    return None if row is None else ConfigRow(row["version"], orjson.loads(row["settings"]), row["updated_at"])
+
+
+async def clock(connection: Connection, tenant_id: str) -> ClockRow | None:
+    """The tenant's test clock; None on the wall clock."""
+    row = await connection.fetchrow(
+        "SELECT stands_at, advancing_to, fired_timers FROM bus.tenant_clocks WHERE tenant_id = $1", tenant_id
+    )
+    return None if row is None else ClockRow(**dict(row))
+
+
+async def list_tenants(
+    connection: Connection,
+    *,
+    search: str = "",
+    status: TenantStatus | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[TenantRow]:
+    """Tenants, newest first. `search` is part of a name, a slug or an owner's address, or a whole id.
+
+    Raises Invalid for a cursor of another list.
+    """
+    where = Where()
+    if status is not None:
+        where.add("t.status = {}", status)
+    if search:
+        pattern = f"%{_literal(search.lower())}%"
+        where.add(
+            "(lower(t.name) LIKE {} OR t.slug LIKE {} OR t.owner_email LIKE {} OR t.tenant_id = {})",
+            pattern,
+            pattern,
+            pattern,
+            search,
+        )
+    if cursor is not None:
+        at, last_id = decode_cursor(cursor, str, str)
+        where.add("(t.created_at, t.tenant_id) < ({}::text::timestamptz, {})", at, last_id)
+    size = bounded(limit)
+    query = f"{_TENANTS} WHERE {where} ORDER BY t.created_at DESC, t.tenant_id DESC LIMIT {where.value(size + 1)}"
+    rows = [TenantRow(**dict(row)) for row in await connection.fetch(query, *where.values)]
+    if len(rows) <= size:
+        return Page(rows)
+    last = rows[size - 1]
+    return Page(rows[:size], encode_cursor(last.created_at.isoformat(), last.tenant_id))
+
+
+async def names_of(connection: Connection, tenant_ids: Sequence[str]) -> Mapping[str, str]:
+    """The names of tenants by id, for lists that show many."""
+    rows = await connection.fetch(
+        "SELECT tenant_id, name FROM tenants.tenants WHERE tenant_id = ANY ($1::text[])", list(set(tenant_ids))
+    )
+    return {row["tenant_id"]: row["name"] for row in rows}
+
+
+async def count(connection: Connection) -> int:
+    """How many tenants there are that are not deleted, the platform's own among them."""
+    return int(await connection.fetchval("SELECT count(*) FROM tenants.tenants WHERE status <> 'deleted'"))
+
+
+def _literal(text: str) -> str:
+    """`text` without meaning to LIKE."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

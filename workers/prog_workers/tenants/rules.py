@@ -1,0 +1,137 @@
+"""Decisions of the tenants domain: values and an instant in, values out."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+from prog_contracts.errors import Invalid, ProgError
+from prog_contracts.ids import is_id
+from prog_contracts.payments import SubscriptionStatus
+from prog_contracts.permissions import may_grant
+from prog_contracts.tenants import TenantRole, TenantStatus
+from prog_contracts.users import PlatformRole
+from prog_workers.tenants import errors
+
+INVITATION_LIFETIME: Final = timedelta(days=7)
+TENANT_NAME_MAX_LENGTH: Final = 80
+SLUG_MAX_LENGTH: Final = 40
+ADVANCE_MAX: Final = timedelta(days=3660)
+CLOCK_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+CLOCK_LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
+
+Step = Literal["configuration", "limits", "activation"]
+STEPS: Final[tuple[Step, ...]] = ("configuration", "limits", "activation")
+"""What provisioning a tenant takes, in this order. A step may be added anywhere: it is taken by those who lack it."""
+
+Limits = Mapping[str, int | None]
+FREE_LIMITS: Final[Limits] = {"members": 5, "events_per_month": 10_000, "mails_per_month": 500}
+PAID_LIMITS: Final[Limits] = {"members": 25, "events_per_month": 1_000_000, "mails_per_month": 50_000}
+PLAN_LIMITS: Final[Mapping[str, Limits]] = {
+    "starter": {"members": 10, "events_per_month": 100_000, "mails_per_month": 5_000},
+    "business": {"members": 250, "events_per_month": 10_000_000, "mails_per_month": 500_000},
+    "scale": {"members": None, "events_per_month": None, "mails_per_month": None},
+}
+"""By the plan's name in lower case; a paid plan that is not listed has PAID_LIMITS. None is without limit."""
+
+
+def slug(name: str, tenant_id: str, suffix_length: int = 6) -> str:
+    """A readable name for addresses: `acme-ltd-0x4k2m`.
+
+    The suffix is the random end of the tenant's id, so that two tenants of one name need not wait for each other to
+    find out who was first.
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain)[:SLUG_MAX_LENGTH].strip("-")
+    return f"{words or 'tenant'}-{tenant_id[-suffix_length:]}"
+
+
+def is_process(actor: str | None) -> bool:
+    """Whether a command was sent by a process of the platform rather than for a person or a key."""
+    return actor is not None and not is_id(actor)
+
+
+def effective_role(member: TenantRole | None, staff: PlatformRole | None) -> TenantRole | None:
+    """The role in which somebody acts in a tenant: operators of the platform act as owners, support may look."""
+    if staff == "operator":
+        return "owner"
+    return member or ("viewer" if staff == "support" else None)
+
+
+def remaining(done: Collection[str]) -> list[Step]:
+    """The provisioning steps that are not done yet, in order."""
+    return [step for step in STEPS if step not in done]
+
+
+def is_open(status: TenantStatus) -> bool:
+    """Whether a tenant takes changes."""
+    return status in ("provisioning", "active")
+
+
+@dataclass(frozen=True, slots=True)
+class Seats:
+    """Who fills the tenant's seats. `limit` None is without limit."""
+
+    members: int
+    invited: int
+    limit: int | None
+
+
+def invitation_refusal(
+    inviter: TenantRole | None, role: TenantRole, *, is_member: bool, seats: Seats
+) -> ProgError | None:
+    """Why somebody with the role `inviter` may not invite for `role`, or None. `seats` leave this invitation out."""
+    if inviter is None or not may_grant(inviter, "viewer"):
+        return errors.not_permitted()
+    if not may_grant(inviter, role):
+        return errors.role_too_high()
+    if is_member:
+        return errors.already_member()
+    if seats.limit is not None and seats.members + seats.invited >= seats.limit:
+        return errors.member_limit(seats.limit)
+    return None
+
+
+def acceptance_refusal(invited: str, expires_at: datetime, accepting: str, now: datetime) -> ProgError | None:
+    """Why the holder of the address `accepting` may not accept an open invitation, or None."""
+    if accepting != invited:
+        return errors.invitation_for_another()
+    if now >= expires_at:
+        return errors.invitation_expired()
+    return None
+
+
+def checked_start(at: datetime) -> datetime:
+    """Where a test clock may start, in UTC. Raises Invalid."""
+    if at.tzinfo is None:
+        raise Invalid.field("at", "no_offset", "Give the instant with its offset, such as 2027-01-31T00:00:00Z.")
+    if not CLOCK_EARLIEST <= at <= CLOCK_LATEST:
+        raise Invalid.field("at", "out_of_range", "A test clock stands between the years 2000 and 2100.")
+    return at.astimezone(UTC)
+
+
+def checked_advance(stands_at: datetime, to: datetime) -> datetime:
+    """Where a test clock may be moved, in UTC: forward only, and not without end. Raises Invalid."""
+    if to.tzinfo is None:
+        raise Invalid.field("to", "no_offset", "Give the instant with its offset, such as 2027-01-31T00:00:00Z.")
+    if to < stands_at:
+        raise Invalid.field("to", "backwards", f"The clock stands at {stands_at.isoformat()} and only moves forward.")
+    if to - stands_at > ADVANCE_MAX or to > CLOCK_LATEST:
+        raise Invalid.field("to", "too_far", "A clock moves ten years at a time at most, and not beyond 2100.")
+    return to.astimezone(UTC)
+
+
+def grants_plan(status: SubscriptionStatus) -> bool | None:
+    """Whether a subscription in this state gives its plan; None where it decides nothing yet."""
+    if status in ("trialing", "active", "past_due"):
+        return True
+    return None if status == "incomplete" else False
+
+
+def limits_of(plan: str | None) -> Limits:
+    """What a tenant may use on a plan."""
+    return FREE_LIMITS if plan is None else PLAN_LIMITS.get(plan.lower(), PAID_LIMITS)

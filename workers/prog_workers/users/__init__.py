@@ -1,0 +1,1 @@
+"""People: their accounts, credentials and sessions."""
