@@ -3,6 +3,10 @@
 Raised anywhere below the command line and printed there once, without a traceback (`prog_infra.cli`).
 """
 
+from typing import Self
+
+_DASH = " - "
+
 
 class OperatorError(Exception):
     """A condition that the operator can mend.
@@ -16,4 +20,10 @@ class OperatorError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.message} - {self.remedy}"
+        return f"{self.message}{_DASH}{self.remedy}"
+
+    @classmethod
+    def from_line(cls, line: str, *, remedy: str) -> Self:
+        """The error that another process told in its last line; `remedy` where that line names none."""
+        message, _, told = line.removeprefix("prog: ").partition(_DASH)
+        return cls(message, remedy=told or remedy)

@@ -25,7 +25,7 @@ from prog_kit.database import DOMAIN_ROLES, ROLES, role_password, role_url
 
 OWNERS = ("bus", *DOMAIN_ROLES)
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
-_LOCK_KEY = 0x50524F47  # "PROG"
+_LOCK_KEY = 0x4D494752  # "MIGR"
 _UNFINISHED = (
     ConnectionRefusedError,
     FileNotFoundError,

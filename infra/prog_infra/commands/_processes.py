@@ -2,8 +2,10 @@
 
 import asyncio
 import inspect
+import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -18,9 +20,11 @@ def run_process(entry: str, *arguments: Any) -> None:
     """
     from prog_infra.errors import OperatorError
     from prog_infra.migrations import require_current_schema
+    from prog_kit import logging
     from prog_kit.settings import Settings
 
     settings = Settings.load()
+    logging.configure(settings.log_level, settings.process_name)
     asyncio.run(require_current_schema(settings.database_url))
     try:
         _call(entry, arguments)
@@ -35,6 +39,14 @@ def _call(entry: str, arguments: tuple[Any, ...]) -> None:
     module, _, name = entry.partition(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
     if inspect.iscoroutinefunction(function):
-        asyncio.run(function(*arguments))
+        asyncio.run(_until_told_to_stop(function(*arguments)))
     else:
         function(*arguments)
+
+
+async def _until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
+    """SIGTERM cancels the work, unless it brings a way of its own to stop."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task

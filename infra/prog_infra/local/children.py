@@ -15,6 +15,7 @@ from typing import NoReturn, Protocol
 
 from setproctitle import setproctitle
 
+from prog_infra.errors import OperatorError
 from prog_infra.servers.process import Launch
 
 _PR_SET_PDEATHSIG = 1
@@ -97,6 +98,8 @@ def _become(
         code = main()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
+    except OperatorError as error:
+        print(f"prog: {error}", file=sys.stderr)  # noqa: T201 - the last line of its log, which the supervisor reads
     except BaseException:  # noqa: BLE001 - the fork must never return into the supervisor's code
         traceback.print_exc()
     finally:

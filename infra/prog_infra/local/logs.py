@@ -13,6 +13,17 @@ class BoundedLog:
         self._limit_bytes = limit_bytes
         self._file = path.open("ab", buffering=0)
         self._last = b""
+        self._awaited: bytes | None = None
+
+    def begin_life(self, awaited: bytes | None) -> None:
+        """A process starts to write here; `awaited` is what it says when it is ready."""
+        self._last = b""
+        self._awaited = awaited
+
+    @property
+    def has_said_awaited(self) -> bool:
+        """Whether this life has said what was awaited."""
+        return self._awaited is None
 
     def write(self, text: bytes) -> None:
         if self._file.tell() + len(text) > self._limit_bytes:
@@ -20,7 +31,10 @@ class BoundedLog:
             self.path.replace(self.path.with_name(self.path.name + ".1"))
             self._file = self.path.open("ab", buffering=0)
         self._file.write(text)
-        self._last = (self._last + text)[-4096:]
+        recent = self._last + text
+        if self._awaited is not None and self._awaited in recent:
+            self._awaited = None
+        self._last = recent[-4096:]
 
     def last_line(self) -> str:
         """The last line that says something, of this process's life."""

@@ -35,6 +35,9 @@ PRELOADED = (
 """What most processes import, and nothing that starts a thread: forks of a process with threads are not safe."""
 
 
+_READY = b'"event": "ready"'
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """One process of the platform: `prog ARGUMENTS` under `name`."""
@@ -42,13 +45,14 @@ class Process:
     name: str
     arguments: tuple[str, ...]
     stage: int = 1
+    says_when_ready: bytes | None = None
 
 
 EDGE = Process("edge", ("edge",), stage=0)
 MAILBOX = Process("mailbox", ("mailbox",))
 PROCESSES = (
-    Process("worker-core", ("worker", "users", "tenants", "payments", "email")),
-    Process("worker-observe", ("worker", "monitoring", "events")),
+    Process("worker-core", ("worker", "users", "tenants", "payments", "email"), says_when_ready=_READY),
+    Process("worker-observe", ("worker", "monitoring", "events"), says_when_ready=_READY),
     EDGE,
     Process("relay", ("relay",)),
     Process("scheduler", ("scheduler",)),
@@ -85,7 +89,9 @@ def process(
 ) -> Program:
     """One process of the platform under supervision."""
     program = command(supervisor, process.name, process.arguments, environment)
-    return replace(program, is_ready=is_ready, stage=process.stage, once=False)
+    quiet = environment.get("PROG_LOG_LEVEL", "info") not in ("debug", "info")
+    awaited = None if quiet else process.says_when_ready
+    return replace(program, is_ready=is_ready, says_when_ready=awaited, stage=process.stage, once=False)
 
 
 def command(supervisor: Supervisor, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Program:

@@ -29,15 +29,16 @@ START_ATTEMPTS = 3
 class Program:
     """What the supervisor runs under `name`.
 
-    `start` takes the descriptor for the output and starts a child. `prepare` runs before each start. `is_ready` is
-    asked until it says yes; a program without it is ready once it runs. Stages stop in ascending order; `grace_seconds`
-    is what a stage's program has from `stop_signal` until it is killed.
+    `start` takes the descriptor for the output and starts a child. `prepare` runs before each start. It is ready once
+    its output has said `says_when_ready` and `is_ready` answers yes, as far as it has these. Stages stop in ascending
+    order; `grace_seconds` is what a stage's program has from `stop_signal` until it is killed.
     """
 
     name: str
     start: Callable[[int], Child]
     prepare: Callable[[], None] | None = None
     is_ready: Callable[[], bool] | None = None
+    says_when_ready: bytes | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stage: int = 1
     grace_seconds: float = 25.0
@@ -166,7 +167,7 @@ class Supervisor:
             code = running.child.poll()
             if code is not None:
                 self._ended(running, code)
-            elif not running.ready and (running.program.is_ready is None or running.program.is_ready()):
+            elif not running.ready and _is_ready(running):
                 running.ready = running.ever_ready = True
                 running.seconds_to_ready = time.monotonic() - running.started_at
         elif running.restart_at is not None and time.monotonic() >= running.restart_at and not self._stopping:
@@ -179,6 +180,7 @@ class Supervisor:
                 running.program.prepare()
             read_end, write_end = os.pipe2(os.O_CLOEXEC)
             running.output = read_end
+            running.log.begin_life(running.program.says_when_ready)
             running.started_at = time.monotonic()
             running.child = running.program.start(write_end)
         except OSError as error:
@@ -231,11 +233,11 @@ class Supervisor:
     def _settled(self, running: Running) -> bool:
         if running.program.once:
             if running.ended_with not in (None, 0):
-                raise OperatorError(_without_prefix(running.log.last_line()), remedy=f"see {running.log.path}")
+                raise OperatorError.from_line(running.log.last_line(), remedy=f"see {running.log.path}")
             return running.ended_with == 0
         if running.deaths >= START_ATTEMPTS and not running.ever_ready:
             raise OperatorError(
-                f"{running.program.name} keeps dying: {_without_prefix(running.log.last_line())}",
+                f"{running.program.name} keeps dying: {running.log.last_line().removeprefix('prog: ')}",
                 remedy=f"see {running.log.path}",
             )
         return running.ready
@@ -272,9 +274,10 @@ SERVERS = 9
 """The stage of the servers: last to stop, and never killed for impatience alone."""
 
 
+def _is_ready(running: Running) -> bool:
+    probe = running.program.is_ready
+    return running.log.has_said_awaited and (probe is None or probe())
+
+
 def _manner(code: int) -> str:
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-
-
-def _without_prefix(line: str) -> str:
-    return line.removeprefix("prog: ")
