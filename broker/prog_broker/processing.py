@@ -115,9 +115,9 @@ class Processor:
         await self._reject(shard, token, decoded, settled)
         for performs, group in groupby(decoded.incoming, key=_performs):
             items = list(group)
-            if performs:
+            if performs or len(items) == 1:
                 for item in items:
-                    settled.add(await self._perform(shard, token, item))
+                    settled.add(await self.settle_one(shard, token, item))
                 continue
             try:
                 settled.add(await self._together(shard, token, items))

@@ -58,4 +58,4 @@ def configure(level: str = "info", process: str = "process") -> None:
 
 def get(name: str) -> Any:
     """A bound logger, such as `log = get("prog_broker.relay")`."""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(room=name)

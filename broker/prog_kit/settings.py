@@ -132,7 +132,9 @@ class Settings(BaseModel):
         except SettingsError as error:
             raise SettingsError(problems + error.problems) from None
         except ValidationError as error:
-            raise SettingsError(problems + [_problem(cls, item) for item in error.errors()]) from None
+            told = {line.split()[0].rstrip(":").removesuffix("_FILE") for line in problems}
+            more = [_problem(cls, item) for item in error.errors()]
+            raise SettingsError(problems + [line for line in more if line.split()[0].rstrip(":") not in told]) from None
         if problems:
             raise SettingsError(problems)
         return settings

@@ -1,0 +1,277 @@
+"""What the broker room promises, on real servers: order per key, effects once, nothing lost, failures contained."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from prog_broker.leases import LeaseKeeper
+from prog_broker.ports import Shard
+from prog_broker.processing import Fenced
+from prog_broker.redis.streams import StreamPublisher
+from prog_contracts.envelope import wrap
+from prog_contracts.errors import Unavailable
+from prog_contracts.ids import new_id, new_message_id
+from prog_contracts.tenants import RenameTenant
+from prog_contracts.topics import TOPICS, topic_of
+from tests.integration.broker.conftest import Rig, eventually
+
+COMMANDS = TOPICS["prog.tenants.commands"]
+
+
+async def pending(rig: Rig) -> int:
+    """Entries that were read and not acknowledged, over all shards of the commands topic."""
+    total = 0
+    for partition in range(COMMANDS.partitions):
+        summary: Any = await rig.redis.xpending(COMMANDS.stream(partition), "tenants")
+        total += summary["pending"]
+    return total
+
+
+async def test_a_command_is_answered_and_its_event_reaches_the_other_domain(rig: Rig) -> None:
+    await rig.worker()
+    answer = await rig.rename("Acme")
+    assert answer.status == "succeeded"
+    assert answer.result is not None
+    assert answer.result["name"] == "Acme"
+    assert await rig.relay.run_once() == 1
+    await eventually(lambda: rig.ledger.heard == ["Acme"])
+
+
+async def test_what_was_published_before_the_first_start_is_handled(rig: Rig) -> None:
+    tenant = new_id("tenant")
+    command = RenameTenant(tenant_id=tenant, name="early")
+    await StreamPublisher(rig.redis).send([(topic_of(command), wrap(command, tenant_id=tenant, source="/test"))])
+    await rig.worker()
+    await eventually(lambda: rig.ledger.handled == ["early"])
+
+
+async def test_messages_of_one_key_are_handled_in_order(rig: Rig) -> None:
+    tenant = new_id("tenant")
+    commands = [RenameTenant(tenant_id=tenant, name=f"n{number}") for number in range(300)]
+    await StreamPublisher(rig.redis).send(
+        [(topic_of(command), wrap(command, tenant_id=tenant, source="/test")) for command in commands]
+    )
+    await rig.worker()
+    await eventually(lambda: len(rig.ledger.handled) == 300)
+    assert rig.ledger.handled == [command.name for command in commands]
+
+
+async def test_a_message_that_comes_ten_times_has_one_effect_and_the_same_answer(rig: Rig) -> None:
+    await rig.worker()
+    tenant, message_id = new_id("tenant"), new_message_id()
+    first = await rig.rename("once", tenant, message_id=message_id)
+    again = [await rig.rename("once", tenant, message_id=message_id) for _ in range(9)]
+    assert rig.ledger.handled == ["once"]
+    assert all(answer == first for answer in again)
+    assert await rig.scalar("SELECT count(*) FROM bus.event_log") == 1
+
+
+async def test_a_refusal_is_the_answer_and_leaves_no_event(rig: Rig) -> None:
+    await rig.worker()
+    answer = await rig.rename("taken")
+    assert answer.status == "failed"
+    assert answer.error is not None
+    assert (answer.error.kind, answer.error.code) == ("conflict", "name_taken")
+    assert await rig.scalar("SELECT count(*) FROM bus.event_log") == 0
+    assert await rig.scalar("SELECT status FROM bus.inbox") == "failed"
+
+
+async def test_one_bad_message_in_a_batch_costs_only_itself(rig: Rig) -> None:
+    stream = COMMANDS.stream(0)
+    topic = COMMANDS
+    good = []
+    while len(good) < 100:
+        tenant = new_id("tenant")
+        if topic.partition_of(tenant) == 0:
+            good.append(RenameTenant(tenant_id=tenant, name=f"good{len(good)}"))
+    publisher = StreamPublisher(rig.redis)
+    await publisher.send([(topic, wrap(c, tenant_id=c.tenant_id, source="/test")) for c in good[:50]])
+    await rig.redis.xadd(stream, {"ce": b"not json", "data": b"{}"})
+    await rig.redis.xadd(stream, {"something": b"else"})
+    envelope = wrap(good[0], tenant_id=good[0].tenant_id, source="/test")
+    await rig.redis.xadd(stream, {"ce": envelope.attributes(), "data": b'{"tenant_id": 7}'})
+    unknown = envelope.attributes().replace(b"rename_tenant", b"paint_tenant")
+    await rig.redis.xadd(stream, {"ce": unknown, "data": b"{}"})
+    future = envelope.attributes().replace(b'"specversion"', b'"schemaversion":9,"specversion"')
+    await rig.redis.xadd(stream, {"ce": future, "data": envelope.data})
+    await publisher.send([(topic, wrap(c, tenant_id=c.tenant_id, source="/test")) for c in good[50:]])
+    await rig.worker()
+    await eventually(lambda: len(rig.ledger.handled) == 100)
+    assert rig.ledger.handled == [command.name for command in good]
+    codes = {row["code"] for row in await rig.admin.fetch("SELECT code FROM bus.dead_letters")}
+    assert codes == {"undecodable", "invalid_body", "unknown_type", "unknown_version"}
+    await eventually(lambda: pending_is(rig, 0))
+
+
+async def pending_is(rig: Rig, count: int) -> bool:
+    return await pending(rig) == count
+
+
+async def test_an_unavailable_handler_is_tried_again_until_it_succeeds(rig: Rig) -> None:
+    await rig.worker()
+    rig.ledger.failing.add("flaky")
+    waiting = asyncio.create_task(rig.rename("flaky"))
+    await eventually(lambda: rig.ledger.handled.count("flaky") >= 2)
+    rig.ledger.failing.clear()
+    answer = await waiting
+    assert answer.status == "succeeded"
+    assert await rig.scalar("SELECT count(*) FROM bus.retries") == 0
+
+
+async def test_a_message_that_always_fails_is_dead_after_its_attempts(rig: Rig) -> None:
+    await rig.worker()
+    rig.ledger.failing.add("hopeless")
+    answer = await rig.rename("hopeless")
+    assert answer.status == "dead"
+    assert rig.ledger.handled.count("hopeless") == rig.settings.retry_attempts
+    row = await rig.admin.fetchrow("SELECT * FROM bus.dead_letters")
+    assert row is not None
+    assert (row["code"], row["attempts"], row["state"]) == ("unavailable", rig.settings.retry_attempts, "open")
+
+
+async def test_later_messages_of_a_failed_key_wait_and_other_keys_go_on(rig: Rig) -> None:
+    await rig.worker()
+    tenant = new_id("tenant")
+    rig.ledger.failing.add("first")
+    waiting = [asyncio.create_task(rig.rename("first", tenant))]
+    await eventually(lambda: rig.ledger.handled.count("first") >= 1)
+    waiting += [asyncio.create_task(rig.rename(name, tenant)) for name in ("second", "third")]
+    other = await rig.rename("other")
+    assert other.status == "succeeded"
+    assert "second" not in rig.ledger.handled
+    rig.ledger.failing.clear()
+    answers = await asyncio.gather(*waiting)
+    effects = [name for name in rig.ledger.handled if name in ("second", "third")]
+    assert answers[0].status in ("succeeded", "dead")
+    if answers[0].status == "succeeded":
+        assert sorted(effects) == ["second", "third"]
+        assert await rig.scalar("SELECT count(*) FROM bus.retries") == 0
+
+
+async def test_a_defect_makes_a_dead_letter_with_its_traceback_and_parks_the_key(rig: Rig) -> None:
+    await rig.worker()
+    tenant = new_id("tenant")
+    answer = await rig.rename("defect", tenant)
+    assert answer.status == "dead"
+    assert answer.error is not None
+    assert "RuntimeError" not in answer.error.message, "the caller learns nothing of our insides"
+    row = await rig.admin.fetchrow("SELECT * FROM bus.dead_letters")
+    assert row is not None
+    assert "RuntimeError: a defect of the handler" in row["traceback"]
+    behind = await rig.rename("behind", tenant, wait_seconds=0.3)
+    assert behind.status == "pending"
+    assert await rig.scalar("SELECT state FROM bus.retries ORDER BY position DESC LIMIT 1") == "waiting"
+
+
+async def test_a_worker_that_is_gone_leaves_nothing_unhandled(rig: Rig) -> None:
+    """Its tasks are cut in the middle of a batch, as by kill -9; another worker takes the shard when the lease ends."""
+    dying = await rig.worker("worker-1")
+    tenant = new_id("tenant")
+    waiting = asyncio.create_task(rig.rename("slow one", tenant))
+    await eventually(lambda: rig.ledger.handled == ["slow one"])
+    for task in dying._tasks:
+        task.cancel()
+    for subscriber in dying.broker.subscribers:
+        for task in subscriber.tasks:
+            task.cancel()
+    for serving in dying.serving:
+        serving.resources.database.pool.terminate()
+    rig.workers.remove(dying)
+    rig.ledger.gate.set()
+    await rig.worker("worker-2")
+    answer = await waiting
+    assert answer.status in ("succeeded", "pending")
+    await eventually(lambda: inbox_holds(rig, 1))
+    assert await rig.scalar("SELECT count(*) FROM bus.event_log") == 1
+    await dying.broker.stop()
+    await dying.redis.aclose()
+
+
+async def inbox_holds(rig: Rig, count: int) -> bool:
+    return bool(await rig.scalar("SELECT count(*) FROM bus.inbox WHERE consumer_group = 'tenants'") == count)
+
+
+async def test_an_owner_that_lost_its_lease_cannot_commit(rig: Rig) -> None:
+    worker = await rig.worker()
+    processor = worker.serving[0].processor
+    tenant = new_id("tenant")
+    command = RenameTenant(tenant_id=tenant, name="late")
+    shard = Shard("tenants", COMMANDS, COMMANDS.partition_of(tenant))
+    envelope = wrap(command, tenant_id=tenant, source="/test")
+    from prog_broker.ports import Delivery
+
+    with pytest.raises(Fenced):
+        await processor.process(shard, -1, [Delivery(b"1-1", envelope.attributes(), envelope.data)])
+    assert rig.ledger.handled == []
+    assert await rig.scalar("SELECT count(*) FROM bus.inbox") == 0
+
+
+async def test_two_workers_share_the_shards_and_a_leaver_gives_them_back(rig: Rig) -> None:
+    first = await rig.worker("worker-1")
+    second = await rig.worker("worker-2")
+
+    def held(worker: Any) -> int:
+        return len(worker.serving[0].keeper._held())
+
+    await eventually(lambda: (held(first), held(second)) == (2, 2))
+    rig.workers.remove(second)
+    await second.stop()
+    await eventually(lambda: held(first) == 4, seconds=rig.settings.lease_seconds * 3)
+
+
+async def test_a_restart_under_the_same_name_takes_its_leases_at_once(rig: Rig) -> None:
+    shards = [Shard("tenants", COMMANDS, partition) for partition in range(COMMANDS.partitions)]
+    worker = await rig.worker("worker-1", lease_seconds=300.0)
+    database = worker.serving[0].resources.database
+    await eventually(lambda: len(worker.serving[0].keeper._held()) == 4)
+    reborn = LeaseKeeper(database, "tenants", "worker-1", shards, lease_seconds=300.0)
+    await reborn.turn()
+    assert len(reborn._held()) == 4
+    assert all(owned.token >= 2 for owned in reborn.owned.values()), "a new token fences the old incarnation"
+
+
+async def test_shutdown_finishes_the_batch_at_work(rig: Rig) -> None:
+    worker = await rig.worker()
+    waiting = asyncio.create_task(rig.rename("slow shutdown"))
+    await eventually(lambda: rig.ledger.handled == ["slow shutdown"])
+    stopping = asyncio.create_task(worker.stop())
+    rig.workers.remove(worker)
+    await asyncio.sleep(0)
+    rig.ledger.gate.set()
+    await stopping
+    assert (await waiting).status == "succeeded"
+    assert await pending_is(rig, 0)
+    owners = {row["owner"] for row in await rig.admin.fetch("SELECT owner FROM bus.shard_leases")}
+    assert owners == {""}, "leases are given back"
+
+
+async def test_a_command_that_nobody_answers_is_stored_before_it_is_called_accepted(rig: Rig) -> None:
+    tenant = new_id("tenant")
+    answer = await rig.rename("later", tenant, wait_seconds=0.05)
+    assert answer.status == "pending"
+    assert await rig.scalar("SELECT count(*) FROM bus.command_outbox WHERE message_id = $1", answer.message_id) == 1
+    await rig.relay.run_once()
+    await rig.worker()
+    await eventually(lambda: inbox_holds(rig, 1))
+    assert rig.ledger.handled == ["later"], "broker and outbox both held it; the inbox made the two one"
+
+
+async def test_a_lost_group_is_made_again_from_the_beginning(rig: Rig) -> None:
+    await rig.worker()
+    assert (await rig.rename("before")).status == "succeeded"
+    await rig.redis.flushall()
+    answer = await rig.rename("after", wait_seconds=10)
+    assert answer.status == "succeeded"
+
+
+async def test_without_a_broker_the_command_is_stored(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(_: Any, __: Any) -> None:
+        raise Unavailable("the broker does not answer")
+
+    monkeypatch.setattr(StreamPublisher, "send", away)
+    answer = await rig.rename("stored")
+    assert answer.status == "pending"
+    assert await rig.scalar("SELECT count(*) FROM bus.command_outbox WHERE published_at IS NULL") == 1

@@ -1,0 +1,86 @@
+"""The relay: commit order without gaps, at least once, and a refill when the broker has lost its data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from prog_broker.relay import MARKER, Relay
+from prog_contracts.envelope import wrap
+from prog_contracts.ids import new_id
+from prog_contracts.tenants import TenantUpdated
+from prog_contracts.topics import topic_of
+from tests.integration.broker.conftest import Rig
+
+INSERT = """
+INSERT INTO bus.event_log (message_id, kind, topic, source_domain, type, schema_version, tenant_id, partition_key,
+                           correlation_id, occurred_at, data)
+VALUES ($1, 'event', $2, 'tenants', $3, 1, $4, $4, $1, $5, $6)
+"""
+
+
+async def append(connection: Any, name: str) -> None:
+    event = TenantUpdated(tenant_id=new_id("tenant"), name=name, status="active")
+    envelope = wrap(event, tenant_id=event.tenant_id, source="/test")
+    await connection.execute(
+        INSERT, envelope.id, topic_of(event).name, envelope.type, envelope.tenant_id, envelope.time, envelope.data
+    )
+
+
+async def published(rig: Rig) -> int:
+    topic = topic_of(TenantUpdated)
+    return sum([await rig.redis.xlen(topic.stream(partition)) for partition in range(topic.partitions)])
+
+
+async def test_a_row_that_commits_late_with_a_lower_position_is_not_skipped(rig: Rig) -> None:
+    slow = await asyncpg.connect(rig.settings.database_url)
+    try:
+        transaction = slow.transaction()
+        await transaction.start()
+        await append(slow, "slow")
+        await append(rig.admin, "quick")
+        assert await rig.relay.run_once() == 0, "nothing above a running transaction is final"
+        await transaction.commit()
+        assert await rig.relay.run_once() == 2
+    finally:
+        await slow.close()
+
+
+async def test_a_crash_between_publishing_and_the_cursor_publishes_again(rig: Rig) -> None:
+    await append(rig.admin, "a")
+    await rig.relay.run_once()
+    await rig.admin.execute("UPDATE bus.relay_cursors SET txid = '0', position = 0")
+    assert rig.database is not None
+    rig.relay.forget()
+    assert await rig.relay.run_once() == 1
+    assert await published(rig) == 2
+
+
+async def test_a_restarted_relay_goes_on_where_it_stood(rig: Rig) -> None:
+    await append(rig.admin, "a")
+    await rig.relay.run_once()
+    await append(rig.admin, "b")
+    assert await Relay(rig.relay._database, rig.redis).run_once() == 1
+
+
+async def test_an_emptied_broker_is_filled_again(rig: Rig) -> None:
+    for number in range(5):
+        await append(rig.admin, str(number))
+    await rig.relay.run_once()
+    await rig.redis.flushall()
+    rig.relay.forget()
+    assert await rig.relay.run_once() == 5
+    assert await published(rig) == 5
+
+
+async def test_a_broker_that_lost_its_newest_entries_gets_those_again(rig: Rig) -> None:
+    await append(rig.admin, "kept")
+    await rig.relay.run_once()
+    marker = await rig.redis.get(MARKER)
+    assert marker is not None
+    await append(rig.admin, "lost")
+    await rig.relay.run_once()
+    await rig.redis.set(MARKER, marker)
+    rig.relay.forget()
+    assert await rig.relay.run_once() == 1

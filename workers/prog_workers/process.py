@@ -1,0 +1,44 @@
+"""The worker process: `prog worker users payments` serves these domains until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import signal
+from collections.abc import Sequence
+
+import prometheus_client
+
+from prog_broker.domain import Domain
+from prog_broker.worker import Worker
+from prog_contracts.errors import Invalid
+from prog_contracts.topics import DOMAINS
+from prog_kit import logging
+from prog_kit.settings import Settings
+
+
+def load(names: Sequence[str]) -> list[Domain]:
+    """The domains of these names, with all their handlers registered.
+
+    Raises Invalid for a name that is none of them.
+    """
+    unknown = [name for name in names if name not in DOMAINS]
+    if unknown or not names:
+        raise Invalid(
+            f"no such domain: {', '.join(unknown) or '(none given)'}; choose from {', '.join(DOMAINS)}",
+            code="unknown_domain",
+        )
+    return [importlib.import_module(f"prog_workers.{name}.app").app for name in dict.fromkeys(names)]
+
+
+async def run(names: Sequence[str]) -> None:
+    """Serves until SIGTERM or SIGINT; then finishes what is at work and gives its shards back."""
+    settings = Settings.load()
+    logging.configure(settings.log_level, settings.process_name)
+    worker = Worker(load(names), settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stopping.set)
+    if settings.metrics_port:
+        prometheus_client.start_http_server(settings.metrics_port, settings.host)
+    await worker.run()
