@@ -1,0 +1,171 @@
+"""What each template needs: the schema of its data, its secrets, and the link of its button.
+
+Whoever sends `SendMail` fills these fields; a mail whose data do not fit is refused when it is asked for, not when it
+is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Final
+from urllib.parse import quote, urlencode
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from prog_contracts.email import Template
+from prog_contracts.errors import FieldError, Invalid
+from prog_contracts.money import Money
+from prog_contracts.payments import FailureReason, SubscriptionStatus
+from prog_contracts.tenants import TenantRole
+from prog_workers.email.rules import greeting_name, one_line
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a mail's links lead: the platform's address, the tenant, and the opened secrets."""
+
+    public_url: str
+    tenant_id: str
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+    def url(self, path: str, **query: str) -> str:
+        return f"{self.public_url.rstrip('/')}{path}{'?' + urlencode(query) if query else ''}"
+
+    def billing(self) -> str:
+        return self.url(f"/account/tenants/{quote(self.tenant_id)}/billing")
+
+
+class MailContext(BaseModel):
+    """The data of a mail. `name` greets, `locale` decides how money and dates look."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    SECRETS: ClassVar[tuple[str, ...]] = ()
+
+    name: str | None = None
+    locale: str = "en_US"
+
+    @field_validator("name")
+    @classmethod
+    def _greets(cls, name: str | None) -> str | None:
+        return greeting_name(name)
+
+    def link(self, place: Place) -> str:
+        """Where the button leads."""
+        return place.url("/account")
+
+
+class VerifyEmail(MailContext):
+    SECRETS = ("token",)
+
+    def link(self, place: Place) -> str:
+        return place.url("/account/verify", token=place.secrets["token"])
+
+
+class Welcome(MailContext):
+    tenant_name: str | None = None
+
+
+class Invitation(MailContext):
+    SECRETS = ("token",)
+
+    tenant_name: str
+    role: TenantRole
+    inviter_name: str | None = None
+    expires_at: datetime | None = None
+
+    @field_validator("tenant_name")
+    @classmethod
+    def _fits_a_subject(cls, name: str) -> str:
+        return one_line(name, 80)
+
+    @field_validator("inviter_name")
+    @classmethod
+    def _names_a_person(cls, name: str | None) -> str | None:
+        return greeting_name(name)
+
+    def link(self, place: Place) -> str:
+        return place.url("/account/invitations/accept", token=place.secrets["token"])
+
+
+class TenantReady(MailContext):
+    tenant_id: str
+    tenant_name: str
+
+    def link(self, place: Place) -> str:
+        return place.url(f"/account/tenants/{quote(self.tenant_id)}")
+
+
+class BillingContext(MailContext):
+    plan: str
+
+    def link(self, place: Place) -> str:
+        return place.billing()
+
+
+class Receipt(BillingContext):
+    number: str
+    amount: Money
+    period_start: datetime
+    period_end: datetime
+    paid_at: datetime
+    card_brand: str
+    card_last4: str
+
+
+class PaymentFailed(BillingContext):
+    number: str
+    amount_due: Money
+    reason: FailureReason
+    failed_at: datetime
+    next_attempt_at: datetime | None = None
+    subscription_status: SubscriptionStatus | None = None
+
+
+class PaymentRecovered(BillingContext):
+    current_period_end: datetime
+
+
+class SubscriptionCanceled(BillingContext):
+    reason: str
+    ended_at: datetime
+
+
+class LeadThanks(MailContext):
+    def link(self, place: Place) -> str:
+        return place.url("/account/sign-up")
+
+
+CONTEXTS: Final[dict[Template, type[MailContext]]] = {
+    "verify_email": VerifyEmail,
+    "welcome": Welcome,
+    "invitation": Invitation,
+    "tenant_ready": TenantReady,
+    "receipt": Receipt,
+    "payment_failed": PaymentFailed,
+    "payment_recovered": PaymentRecovered,
+    "subscription_canceled": SubscriptionCanceled,
+    "lead_thanks": LeadThanks,
+}
+
+
+def context_of(template: Template, data: Mapping[str, Any], sealed_data: Mapping[str, str]) -> MailContext:
+    """The data of a mail, checked. Raises Invalid for each field that is missing or does not fit."""
+    model = CONTEXTS[template]
+    missing = [
+        FieldError(field=f"sealed_data.{name}", code="missing", message="is missing")
+        for name in model.SECRETS
+        if name not in sealed_data
+    ]
+    if missing:
+        raise Invalid(f"{template}: sealed_data.{missing[0].field} is missing", fields=missing)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        fields = [
+            FieldError(field=".".join(("data", *map(str, item["loc"]))), code=item["type"], message=item["msg"])
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        raise Invalid(f"{template}: {fields[0].field}: {fields[0].message}", fields=fields) from None

@@ -1,0 +1,202 @@
+"""Use cases of the email domain: which message makes which mail.
+
+A mail that an event causes has an id derived from that event, so an event that comes twice makes one mail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from prog_broker.domain import Domain, Finish, Work
+from prog_broker.outcome import Outcome
+from prog_broker.transaction import Transaction
+from prog_contracts.email import (
+    CaptureLead,
+    DeliverMail,
+    EmailSent,
+    LeadCaptured,
+    SendMail,
+    SettleMail,
+    Template,
+)
+from prog_contracts.errors import Conflict, Invalid, NotFound
+from prog_contracts.inputs import clean_name, normalize_email
+from prog_contracts.messages import Message
+from prog_contracts.payments import (
+    CustomerCreated,
+    PaymentFailed,
+    PaymentProcessed,
+    SubscriptionCanceled,
+    SubscriptionUpdated,
+)
+from prog_contracts.tenants import TenantUpdated
+from prog_contracts.users import EmailVerified
+from prog_kit.secrets import SealError
+from prog_workers.email import rules, store
+from prog_workers.email.contexts import context_of
+from prog_workers.email.delivery import SEAL_PURPOSE, Delivery, failure, record_sent
+from prog_workers.email.render import subject_line
+
+email = Domain("email")
+
+_deliveries: list[Delivery] = []
+
+
+def open_office(delivery: Delivery) -> None:
+    """Says how this process hands mails over. `app` calls it before the first message."""
+    _deliveries[:] = [delivery]
+
+
+@email.handles(SendMail)
+async def send_mail(command: SendMail, tx: Transaction) -> Outcome:
+    """Queues a mail; the same mail asked for twice is one mail."""
+    return await _queue(tx, command)
+
+
+@email.performs(DeliverMail)
+async def deliver_mail(command: DeliverMail, work: Work) -> Finish:
+    """Hands a queued mail to the provider."""
+    return await _deliveries[0].deliver(command, work)
+
+
+@email.handles(SettleMail)
+async def settle_mail(command: SettleMail, tx: Transaction) -> EmailSent | DeliverMail | None:
+    """Ends the uncertainty about a held mail as the operator found it."""
+    mail = await store.lock_mail(tx, command.mail_id)
+    if mail is None:
+        raise NotFound(f"there is no mail {command.mail_id}")
+    if mail.status != "held":
+        raise Conflict(f"the mail is {mail.status}, not held", code="mail_not_held")
+    if command.outcome == "sent":
+        return await record_sent(tx, mail, "operator", None)
+    await store.release(tx, mail)
+    return DeliverMail(mail_id=mail.mail_id)
+
+
+@email.handles(CaptureLead)
+async def capture_lead(command: CaptureLead, tx: Transaction) -> Outcome:
+    """Keeps the address that a visitor left, and thanks; a flood of forms does not become a flood of mails."""
+    address = normalize_email(command.email)
+    name = None if command.name is None else clean_name(command.name)
+    since = tx.now - timedelta(days=1)
+    thanked = await store.leads_since(tx, address, since) >= rules.LEAD_THANKS_PER_DAY
+    if not await store.insert_lead(
+        tx,
+        lead_id=command.lead_id,
+        address=address,
+        name=name,
+        message=rules.lead_message(command.message),
+        source=command.source,
+    ):
+        return None
+    captured = LeadCaptured(
+        lead_id=command.lead_id, email=address, name=name, source=command.source, captured_at=tx.now
+    )
+    if thanked:
+        return captured
+    return [captured, *await _write(tx, "lead_thanks", address, name, {})]
+
+
+@email.handles(EmailVerified)
+async def welcome(event: EmailVerified, tx: Transaction) -> Outcome:
+    return await _write(tx, "welcome", event.email, event.name, {"tenant_name": event.tenant_name})
+
+
+@email.handles(TenantUpdated)
+async def tenant_ready(event: TenantUpdated, tx: Transaction) -> Outcome:
+    """Tells the owner once the tenant is provisioned."""
+    if event.status != "active" or "status" not in event.changed or event.owner_email is None:
+        return None
+    data = {"tenant_id": event.tenant_id, "tenant_name": event.name}
+    return await _write(tx, "tenant_ready", event.owner_email, event.owner_name, data)
+
+
+@email.handles(CustomerCreated)
+async def remember_customer(event: CustomerCreated, tx: Transaction) -> None:
+    """Keeps the address for the billing mails whose events do not carry it."""
+    await store.remember_customer(tx, event.customer_id, event.name, normalize_email(event.email))
+
+
+@email.handles(PaymentProcessed)
+async def receipt(event: PaymentProcessed, tx: Transaction) -> Outcome:
+    return await _write(tx, "receipt", event.customer_email, event.customer_name, event.model_dump(mode="json"))
+
+
+@email.handles(PaymentFailed)
+async def payment_failed(event: PaymentFailed, tx: Transaction) -> Outcome:
+    if not rules.tells_about(event):
+        return None
+    return await _write(tx, "payment_failed", event.customer_email, event.customer_name, event.model_dump(mode="json"))
+
+
+@email.handles(SubscriptionUpdated)
+async def payment_recovered(event: SubscriptionUpdated, tx: Transaction) -> Outcome:
+    """Gives the all-clear after a payment that had failed."""
+    if event.reason != "recovered":
+        return None
+    return await _write_customer(
+        tx, "payment_recovered", event.customer_id, {"plan": event.plan, "current_period_end": event.current_period_end}
+    )
+
+
+@email.handles(SubscriptionCanceled)
+async def subscription_canceled(event: SubscriptionCanceled, tx: Transaction) -> Outcome:
+    return await _write_customer(
+        tx,
+        "subscription_canceled",
+        event.customer_id,
+        {"plan": event.plan, "reason": event.reason, "ended_at": tx.now},
+    )
+
+
+async def _write_customer(
+    tx: Transaction, template: Template, customer_id: str, data: Mapping[str, Any]
+) -> list[Message]:
+    customer = await store.customer(tx, customer_id)
+    if customer is None:
+        raise NotFound(f"no address is known of the customer {customer_id}")
+    return await _write(tx, template, customer.address, customer.name, data)
+
+
+async def _write(
+    tx: Transaction, template: Template, address: str, name: str | None, data: Mapping[str, Any]
+) -> list[Message]:
+    """A mail that the message in hand causes."""
+    mail_id = rules.derived_mail_id(tx.message_id, template)
+    return await _queue(tx, SendMail(mail_id=mail_id, template=template, to=address, to_name=name, data=dict(data)))
+
+
+async def _queue(tx: Transaction, command: SendMail) -> list[Message]:
+    """Checks and stores the mail, and has it delivered unless its address is suppressed."""
+    recipient = normalize_email(command.to, field="to")
+    name = rules.greeting_name(command.to_name)
+    data = command.model_dump(mode="json")["data"]
+    data["name"] = data.get("name") or name
+    context = context_of(command.template, data, command.sealed_data)
+    _check_seals(tx, command)
+    suppressed = await store.is_suppressed(tx, recipient)
+    mail = store.Mail(
+        mail_id=command.mail_id,
+        tenant_id=tx.tenant_id,
+        template=command.template,
+        recipient=recipient,
+        recipient_name=name,
+        subject_line=subject_line(command.template, context),
+        data=data,
+        sealed_data={} if suppressed else command.sealed_data,
+        status="suppressed" if suppressed else "queued",
+        attempt=0,
+    )
+    if not await store.insert_mail(tx, mail):
+        return []
+    return [failure(tx, mail, "suppressed")] if suppressed else [DeliverMail(mail_id=mail.mail_id)]
+
+
+def _check_seals(tx: Transaction, command: SendMail) -> None:
+    for name, value in command.sealed_data.items():
+        try:
+            tx.sealer.open(value, SEAL_PURPOSE)
+        except SealError:
+            raise Invalid.field(f"sealed_data.{name}", "unreadable", "is not sealed for mails") from None
