@@ -60,7 +60,11 @@ class DataDirectory:
                 self._forget()
             self._try_to_write()
         except OSError as error:
+            self.close()
             raise self._unusable(error) from None
+        except OperatorError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let go of the directory; in a forked child, of the child's handle alone."""
@@ -86,7 +90,6 @@ class DataDirectory:
         kept = _read_json(self.administrator_file)
         return {"email": str(kept["email"]), "password": str(kept["password"])}
 
-    @property
     def has_administrator(self) -> bool:
         """Whether the platform has confirmed the account."""
         return self.administrator_file.exists() and _read_json(self.administrator_file).get("confirmed") == "yes"

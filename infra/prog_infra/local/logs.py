@@ -20,7 +20,6 @@ class BoundedLog:
         self._last = b""
         self._awaited = awaited
 
-    @property
     def has_said_awaited(self) -> bool:
         """Whether this life has said what was awaited."""
         return self._awaited is None

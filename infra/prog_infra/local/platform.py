@@ -101,7 +101,7 @@ class Platform:
         for process in wanted:
             supervisor.start(programs.process(supervisor, process, environment, probes.get(process.name)))
         names = [process.name for process in wanted]
-        if not self._directory.has_administrator:
+        if not self._directory.has_administrator():
             supervisor.start(self._administrator(supervisor, environment))
             names.append("administrator")
         supervisor.wait_ready(names, within_seconds=READY_SECONDS)

@@ -276,7 +276,7 @@ SERVERS = 9
 
 def _is_ready(running: Running) -> bool:
     probe = running.program.is_ready
-    return running.log.has_said_awaited and (probe is None or probe())
+    return running.log.has_said_awaited() and (probe is None or probe())
 
 
 def _manner(code: int) -> str:

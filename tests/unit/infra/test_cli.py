@@ -1,0 +1,81 @@
+"""The command line: help that imports nothing, exit codes, and errors of one line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from prog_infra import cli
+from prog_infra.errors import OperatorError
+
+
+def test_help_lists_every_command_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name in ("up", "edge", "worker", "relay", "scheduler", "mailbox", "migrate", "doctor", "openapi"):
+        assert f" {name} " in shown
+
+
+def test_help_loads_no_command_and_nothing_heavy() -> None:
+    code = (
+        "import sys; from prog_infra import cli; cli.run(['--help']); "
+        "print([name for name in ('asyncpg', 'pydantic', 'fastapi', 'prog_infra.commands.up') if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--version"], 0),
+        (["up", "--help"], 0),
+        (["nothing-such"], 2),
+        (["worker"], 2),
+        (["worker", "cooking"], 2),
+        (["up", "--broker", "pigeon"], 2),
+        (["up", "--broker", "kafka"], 1),
+    ],
+)
+def test_exit_codes(arguments: list[str], code: int) -> None:
+    assert cli.run(arguments) == code
+
+
+def test_an_operators_error_is_one_line_with_its_remedy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prog_infra.local.database_url", _no_database)
+    assert cli.run(["migrate"]) == 1
+    assert capsys.readouterr().err == "prog: there is no database - start one\n"
+
+
+def test_with_json_an_error_is_an_object(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prog_infra.local.database_url", _no_database)
+    assert cli.run(["migrate", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "ok": False,
+        "error": "there is no database",
+        "remedy": "start one",
+    }
+
+
+def test_wrong_settings_are_told_all_at_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PROG_DATABASE_URL", "PROG_REDIS_URL", "PROG_SECRET_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    assert cli.run(["relay"]) == 1
+    told = capsys.readouterr().err
+    assert all(name in told for name in ("PROG_DATABASE_URL", "PROG_REDIS_URL", "PROG_SECRET_KEYS"))
+    assert "Traceback" not in told
+
+
+def test_an_error_told_by_another_process_keeps_its_remedy() -> None:
+    error = OperatorError("the disk is full", remedy="free some space")
+    assert str(OperatorError.from_line(f"prog: {error}", remedy="see the log")) == str(error)
+    assert OperatorError.from_line("Segmentation fault", remedy="see the log").remedy == "see the log"
+
+
+def _no_database() -> str:
+    raise OperatorError("there is no database", remedy="start one")
