@@ -1,1 +1,2 @@
-console.debug("account");
+import "htmx.org";
+import "./common.js";

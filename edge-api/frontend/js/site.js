@@ -1,1 +1,1 @@
-console.debug("site");
+import "./common.js";

@@ -1,0 +1,117 @@
+// Charts with uPlot. The figures are in the figure's data-chart attribute; when a refresh changes it, the lines move on.
+import uPlot from "uplot";
+
+const charts = new Map();
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const palette = () => [colour("--kind-command"), colour("--kind-event"), colour("--kind-mail"), colour("--kind-charge")];
+
+const compact = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, notation: "compact" });
+const value = (number, unit) => (number == null ? "–" : `${compact.format(number)}${unit ? ` ${unit}` : ""}`);
+
+const read = (figure) => {
+  const { times, values, unit } = JSON.parse(figure.dataset.chart);
+  return { labels: Object.keys(values), data: [times, ...Object.values(values)], unit };
+};
+
+function options(figure, canvas, { labels, unit }) {
+  const grid = { stroke: colour("--color-base-300"), width: 1 };
+  const axis = { stroke: colour("--faint"), font: "11px 'Geist Variable', sans-serif", ticks: { show: false } };
+  const colours = palette();
+  return {
+    width: canvas.clientWidth,
+    height: Number(figure.dataset.chartHeight),
+    padding: [8, 4, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, points: { size: 7 }, sync: { key: "console" } },
+    scales: { y: { range: (_, least, most) => [0, Math.max(most * 1.15, 1)] } },
+    axes: [
+      { ...axis, grid: { show: false }, space: 70, size: 24, values: (_, ticks) => ticks.map(time) },
+      { ...axis, grid, size: 44, space: 34, values: (_, ticks) => ticks.map((tick) => compact.format(tick)) },
+    ],
+    series: [
+      {},
+      ...labels.map((label, index) => ({
+        label,
+        stroke: colours[index % colours.length],
+        fill: labels.length === 1 ? `${colours[0]}1f` : undefined,
+        width: 1.5,
+        points: { show: false },
+        spanGaps: false,
+      })),
+    ],
+    hooks: { setCursor: [(plot) => legend(figure, plot, unit)], setData: [(plot) => legend(figure, plot, unit)] },
+  };
+}
+
+const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+
+/** Beside the title: each line's name with its value under the cursor, or the latest one. */
+function legend(figure, plot, unit) {
+  const place = figure.querySelector("[data-chart-legend]");
+  const index = plot.cursor.idx ?? plot.data[0].length - 1;
+  const items = plot.series.slice(1).map((series, line) => {
+    const item = document.createElement("span");
+    item.className = `legend-item legend-${line}`;
+    item.textContent = `${plot.series.length > 2 ? `${series.label} ` : ""}${value(plot.data[line + 1][index], unit)}`;
+    return item;
+  });
+  if (plot.cursor.idx != null) {
+    const at = document.createElement("span");
+    at.className = "faint";
+    at.textContent = new Date(plot.data[0][index] * 1000).toLocaleTimeString("en-GB");
+    items.unshift(at);
+  }
+  place.replaceChildren(...items);
+}
+
+function draw(figure) {
+  const canvas = figure.querySelector("[data-chart-canvas]");
+  const figures = read(figure);
+  charts.get(figure)?.destroy();
+  if (figures.data[0].length === 0) {
+    canvas.textContent = "Nothing measured yet";
+    return;
+  }
+  canvas.replaceChildren();
+  const plot = new uPlot(options(figure, canvas, figures), figures.data, canvas);
+  charts.set(figure, plot);
+  legend(figure, plot, figures.unit);
+}
+
+function update(figure) {
+  const plot = charts.get(figure);
+  const { data } = read(figure);
+  if (!plot || plot.series.length !== data.length) draw(figure);
+  else plot.setData(data);
+}
+
+function scan() {
+  for (const [figure, plot] of charts) {
+    if (!figure.isConnected) {
+      plot.destroy();
+      charts.delete(figure);
+    }
+  }
+  document.querySelectorAll("[data-chart]").forEach((figure) => {
+    if (charts.has(figure)) return;
+    draw(figure);
+    changes.observe(figure, { attributes: true, attributeFilter: ["data-chart"] });
+    sizes.observe(figure.querySelector("[data-chart-canvas]"));
+  });
+}
+
+const changes = new MutationObserver((records) => new Set(records.map((record) => record.target)).forEach(update));
+const sizes = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) {
+    const figure = target.closest("[data-chart]");
+    const plot = charts.get(figure);
+    if (plot && contentRect.width > 0) plot.setSize({ width: contentRect.width, height: Number(figure.dataset.chartHeight) });
+  }
+});
+const redraw = () => charts.forEach((_, figure) => draw(figure));
+
+document.addEventListener("theme-change", redraw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+document.addEventListener("htmx:after:swap", scan);
+document.fonts.ready.then(scan);
