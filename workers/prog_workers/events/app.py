@@ -1,5 +1,5 @@
-"""Wiring of the events domain: what `prog worker events` runs."""
+"""The events domain as a worker serves it: `prog worker events`."""
 
-from prog_workers.events.handlers import events as domain
+from prog_workers.events.handlers import events as app
 
-__all__ = ["domain"]
+__all__ = ["app"]

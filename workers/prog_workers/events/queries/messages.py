@@ -112,7 +112,8 @@ async def _retrying(
     query = f"""
         SELECT r.message_id, r.consumer_group, r.tenant_id, ce ->> 'type' AS type, ce ->> 'subject' AS subject,
                ce ->> 'actor' AS actor, (ce ->> 'correlationid')::uuid AS correlation_id,
-               (ce ->> 'causationid')::uuid AS causation_id, 'retrying' AS status, greatest(r.attempts, 1) AS attempts, NULL::bigint AS microseconds,
+               (ce ->> 'causationid')::uuid AS causation_id, 'retrying' AS status,
+               greatest(r.attempts, 1) AS attempts, NULL::bigint AS microseconds,
                (ce ->> 'time')::timestamptz AS sent_at, r.recorded_at AS handled_at, r.error
         FROM bus.retries AS r CROSS JOIN LATERAL (SELECT r.attributes::jsonb AS ce) AS attributes
         WHERE {where} ORDER BY r.due_at, r.position LIMIT {where.value(bounded(limit))}
