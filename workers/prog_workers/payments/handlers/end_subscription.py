@@ -1,0 +1,50 @@
+"""What ends a subscription: somebody cancels it, nobody pays its first invoice, or dunning has run out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from prog_broker.transaction import Transaction
+from prog_contracts.messages import Event
+from prog_contracts.payments import CancelSubscription, EndDunning, ExpireSubscription
+from prog_workers.payments import errors, messages, store
+from prog_workers.payments.handlers.domain import payments
+from prog_workers.payments.handlers.ending import end
+
+
+@payments.handles(CancelSubscription)
+async def cancel_subscription(command: CancelSubscription, tx: Transaction) -> list[Event]:
+    """Ends the subscription now, or at the end of the period that was paid. Asked twice, it answers alike.
+
+    A subscription that is not paid for (incomplete, past due) ends now in either case: there is no paid period to keep.
+    """
+    subscription = await store.subscriptions.subscription(tx, command.subscription_id)
+    if subscription is None:
+        raise errors.UnknownSubscription(f"There is no subscription {command.subscription_id}.")
+    if subscription.status == "canceled":
+        raise errors.SubscriptionEnded("The subscription has ended already.")
+    if command.at_period_end and subscription.status in ("active", "trialing"):
+        await store.subscriptions.schedule_cancellation(tx, subscription.id)
+        return [messages.subscription_updated(replace(subscription, cancel_at_period_end=True), "cancel_scheduled")]
+    return await end(tx, subscription, "requested")
+
+
+@payments.handles(ExpireSubscription)
+async def expire_subscription(command: ExpireSubscription, tx: Transaction) -> list[Event]:
+    """Ends a subscription whose first invoice was not paid in time."""
+    subscription = await store.subscriptions.subscription(tx, command.subscription_id)
+    if subscription is None or subscription.status != "incomplete":
+        return []
+    return await end(tx, subscription, "never_paid")
+
+
+@payments.handles(EndDunning)
+async def end_dunning(command: EndDunning, tx: Transaction) -> list[Event]:
+    """Ends a subscription whose card was declined for good and that nobody paid for otherwise."""
+    invoice = await store.invoices.invoice(tx, command.invoice_id)
+    if invoice is None or invoice.status != "open" or invoice.subscription_id is None:
+        return []
+    subscription = await store.subscriptions.subscription(tx, invoice.subscription_id)
+    if subscription is None or subscription.status == "canceled":
+        return []
+    return await end(tx, subscription, "dunning_exhausted")
