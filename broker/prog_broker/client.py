@@ -36,9 +36,9 @@ WHERE consumer_group = $1 AND message_id = $2
 
 
 class CommandClient:
-    """Sends commands and hands out their answers. `database` has a role that may write the command outbox (`prog_edge`).
+    """Sends commands and hands out their answers. An async context manager; it listens on a channel of its own.
 
-    Use it as an async context manager; it listens on a reply channel of its own.
+    `database` has a role that may write the command outbox: `prog_edge`.
     """
 
     def __init__(

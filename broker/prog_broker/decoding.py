@@ -27,7 +27,7 @@ class Incoming:
 
 @dataclass(slots=True)
 class Rejected:
-    """A message that cannot be handled, ever, by this code. `envelope` is there when at least the attributes are good."""
+    """A message that this code can never handle. `envelope` is there when at least the attributes are good."""
 
     delivery: Delivery
     code: str

@@ -1,8 +1,8 @@
 """Who owns which shard.
 
-A shard (one partition for one group) is read by one worker at a time, which holds its lease: a row with an expiry on the
-database's clock and a token that grows at every change of hands. The owner's transactions check the token, so a worker
-that was paused and has lost the lease cannot commit (a fencing token, as in M. Kleppmann, "How to do distributed
+A shard (one partition for one group) is read by one worker at a time, which holds its lease: a row with an expiry on
+the database's clock and a token that grows at every change of hands. The owner's transactions check the token, so a
+worker that was paused and has lost the lease cannot commit (a fencing token, as in M. Kleppmann, "How to do distributed
 locking", 2016). Live workers share the shards of a group evenly.
 """
 
@@ -71,7 +71,7 @@ LEAVE: Final = "DELETE FROM bus.members WHERE consumer_group = $1 AND member = $
 
 @dataclass(slots=True, eq=False)
 class OwnedShard:
-    """A shard as this worker sees it. `gained` is set while the lease is ours; `busy` is held while a batch is at work."""
+    """A shard as this worker sees it. `gained` is set while the lease is ours, `busy` held while a batch is at work."""
 
     shard: Shard
     token: int = 0
@@ -101,7 +101,7 @@ class LeaseKeeper:
         self.owned = {(shard.topic.name, shard.partition): OwnedShard(shard) for shard in shards}
 
     async def keep(self) -> None:
-        """Renews and takes leases until cancelled. While the database is away it holds what it has: fencing protects."""
+        """Renews and takes leases until cancelled. It keeps what it has while the database is away."""
         await self._until_answered(self._seed)
         while True:
             await self._until_answered(self.turn)

@@ -1,4 +1,4 @@
-"""The way of a batch: decode, one transaction around inbox, handlers and event log, commit; then acknowledge and answer.
+"""The way of a batch: decode, one transaction around inbox, handlers and event log, commit; then tell the broker.
 
 For every shard that a worker owns, `Processor.process` takes what the broker delivered and returns when all of it is
 settled: handled, refused, put off, lined up behind a failed key, or a dead letter. It is the only place that decides
@@ -17,9 +17,9 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-import orjson
 
-from prog_broker import settlement, sql
+from prog_broker import carrier, settlement, sql
+from prog_broker.carrier import Fenced, sort
 from prog_broker.decoding import Decoded, Incoming, Rejected, decode_batch
 from prog_broker.domain import Domain
 from prog_broker.outcome import Outcome, Reply, settle
@@ -30,8 +30,6 @@ from prog_broker.settlement import Failure, RetryPolicy
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import ProgError, Unavailable
-from prog_contracts.messages import Event, Message, find
-from prog_contracts.topics import topic_of
 from prog_kit.clock import Clock, SystemClock
 from prog_kit.database import Connection, Database
 from prog_kit.secrets import Sealer
@@ -48,10 +46,6 @@ OUTAGES: Final = (
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
 """The database is away: nothing is settled, the batch stays with the broker."""
-
-
-class Fenced(Exception):
-    """The shard belongs to another worker by now: nothing of this batch was committed, nothing may be acknowledged."""
 
 
 class RolledBack(Exception):
@@ -73,15 +67,6 @@ class Settled:
         self.appended = self.appended or other.appended
         if other.retry_in_seconds is not None:
             self.retry_in_seconds = min(self.retry_in_seconds or other.retry_in_seconds, other.retry_in_seconds)
-
-
-@dataclass(slots=True)
-class Admission:
-    """What ADMIT said: which messages are new, which keys are parked, and each tenant's test clock."""
-
-    admitted: set[UUID]
-    parked: set[str]
-    clocks: dict[str, datetime]
 
 
 class Processor:
@@ -133,8 +118,15 @@ class Processor:
         try:
             return await self._together(shard, token, [item], retrying=retrying)
         except RolledBack as rolled_back:
-            assert rolled_back.__cause__ is not None
-            return await self._fail(shard, token, item, rolled_back.__cause__, retrying=retrying)
+            return await self._fail(shard, token, item, rolled_back.__cause__ or rolled_back, retrying=retrying)
+
+    async def give_up(self, shard: Shard, token: int, message_id: UUID, item: Rejected | None) -> Settled:
+        """Takes out of the retry table what this code cannot decode any more; a dead letter if it is refused."""
+        async with carrier.fenced(self.database, shard, token) as connection:
+            await connection.execute(sql.CLEAR_RETRY, shard.group, message_id)
+            if item is not None:
+                await settlement.bury_rejected(connection, shard, item)
+        return Settled(answers=[] if item is None else _refusal(item))
 
     async def _together(self, shard: Shard, token: int, items: list[Incoming], *, retrying: bool = False) -> Settled:
         """One transaction for all of `items`. Raises RolledBack, with the cause, when it cannot be committed."""
@@ -148,51 +140,20 @@ class Processor:
     async def _commit_together(self, shard: Shard, token: int, items: list[Incoming], *, retrying: bool) -> Settled:
         settled = Settled(receipts=[item.delivery.receipt for item in items])
         async with self.database.pool.acquire() as connection, connection.transaction():
-            admission = await self._admit(connection, shard, token, items, retrying=retrying)
-            fresh, waiting, known = _sort(items, admission)
+            admission = await carrier.admit(connection, shard, token, items, retrying=retrying)
+            fresh, waiting, known = sort(items, admission)
             for item in waiting:
                 await settlement.wait_behind(connection, shard, item)
             answers, outgoing, completed = await self._run(connection, fresh, admission.clocks)
             if retrying:
                 await connection.execute(sql.CLEAR_RETRY, shard.group, items[0].envelope.id)
             if answers or outgoing or completed:
-                await self._finish(connection, answers, outgoing, completed)
-            stored = await self._stored_answers(connection, known)
+                await carrier.finish(connection, self.domain.name, answers, outgoing, completed)
+            stored = await carrier.stored_answers(connection, self.domain.name, known)
         settled.appended = bool(outgoing)
         settled.answers = _addressed(fresh, answers) + _addressed(known, stored)
         self._count(shard, fresh, answers, duplicates=known)
         return settled
-
-    async def _admit(
-        self, connection: Connection, shard: Shard, token: int, items: Sequence[Incoming], *, retrying: bool
-    ) -> Admission:
-        envelopes = [item.envelope for item in items]
-        row = await connection.fetchrow(
-            sql.ADMIT,
-            shard.group,
-            shard.topic.name,
-            shard.partition,
-            token,
-            retrying,
-            [e.id for e in envelopes],
-            [e.tenant_id for e in envelopes],
-            [e.partition_key for e in envelopes],
-            [e.type for e in envelopes],
-            [e.subject for e in envelopes],
-            [e.actor for e in envelopes],
-            [e.correlation_id for e in envelopes],
-            [e.causation_id for e in envelopes],
-            [e.time for e in envelopes],
-        )
-        assert row is not None
-        if not row["leased"]:
-            raise Fenced(shard.name)
-        clocks = orjson.loads(row["clocks"]) if row["clocks"] else {}
-        return Admission(
-            admitted=set(row["admitted"] or ()),
-            parked=set(row["parked"] or ()),
-            clocks={tenant: datetime.fromisoformat(at) for tenant, at in clocks.items()},
-        )
 
     async def _run(
         self, connection: Connection, items: list[Incoming], clocks: dict[str, datetime]
@@ -232,48 +193,6 @@ class Processor:
         now = clocks.get(envelope.tenant_id) or self.clock.now()
         return Transaction(connection, self.domain.name, envelope, now, self.sealer)
 
-    async def _finish(
-        self,
-        connection: Connection,
-        answers: list[tuple[StoredAnswer, int]],
-        outgoing: list[Envelope],
-        completed: list[StoredAnswer],
-    ) -> None:
-        models = [_topic_and_kind(envelope) for envelope in outgoing]
-        rows: list[tuple[StoredAnswer, int | None]] = [*answers, *((answer, None) for answer in completed)]
-        await connection.execute(
-            sql.FINISH,
-            self.domain.name,
-            [e.id for e in outgoing],
-            [kind for _, kind in models],
-            [topic for topic, _ in models],
-            [e.type for e in outgoing],
-            [e.schema_version for e in outgoing],
-            [e.tenant_id for e in outgoing],
-            [e.partition_key for e in outgoing],
-            [e.subject for e in outgoing],
-            [e.actor for e in outgoing],
-            [e.correlation_id for e in outgoing],
-            [e.causation_id for e in outgoing],
-            [e.traceparent for e in outgoing],
-            [e.time for e in outgoing],
-            [e.data for e in outgoing],
-            [answer.message_id for answer, _ in rows],
-            [answer.status for answer, _ in rows],
-            [answer.result for answer, _ in rows],
-            [answer.sealed_result for answer, _ in rows],
-            [answer.error for answer, _ in rows],
-            [microseconds for _, microseconds in rows],
-        )
-
-    async def _stored_answers(self, connection: Connection, known: list[Incoming]) -> list[tuple[StoredAnswer, int]]:
-        """The answers that were given before, for callers of messages that came twice."""
-        waiting = [item.envelope.id for item in known if item.envelope.reply_to]
-        if not waiting:
-            return []
-        rows = await connection.fetch(sql.ANSWERS, self.domain.name, waiting)
-        return [(StoredAnswer(**dict(row)), 0) for row in rows]
-
     async def _fail(
         self, shard: Shard, token: int, item: Incoming, error: BaseException, *, retrying: bool = False
     ) -> Settled:
@@ -282,7 +201,7 @@ class Processor:
         settled = Settled(receipts=[item.delivery.receipt])
         refused = isinstance(error, ProgError) and not isinstance(error, Unavailable) and shard.topic.kind == "commands"
         again = isinstance(error, (Unavailable, *TRANSIENT)) and item.attempts + 1 < self.policy.attempts
-        async with self._fenced(shard, token) as connection:
+        async with carrier.fenced(self.database, shard, token) as connection:
             if refused:
                 await settlement.mark_inbox(connection, shard.group, item.envelope, "failed", failure.error)
                 if retrying:
@@ -305,7 +224,7 @@ class Processor:
     async def _reject(self, shard: Shard, token: int, decoded: Decoded, settled: Settled) -> None:
         if not decoded.rejected:
             return
-        async with self._fenced(shard, token) as connection:
+        async with carrier.fenced(self.database, shard, token) as connection:
             for item in decoded.rejected:
                 await settlement.bury_rejected(connection, shard, item)
         for item in decoded.rejected:
@@ -316,7 +235,8 @@ class Processor:
     async def _perform(self, shard: Shard, token: int, item: Incoming, *, retrying: bool = False) -> Settled:
         """An outside call: looked up first, called outside of any transaction, recorded with the inbox row."""
         registration = item.registration
-        assert registration is not None and registration.performer is not None
+        assert registration is not None
+        assert registration.performer is not None
         row = await self.database.pool.fetchrow(
             sql.LOOK, shard.group, shard.topic.name, shard.partition, token, retrying,
             item.envelope.partition_key, item.envelope.id,
@@ -343,29 +263,16 @@ class Processor:
         self, shard: Shard, token: int, item: Incoming, finish: Any, microseconds: int, *, retrying: bool
     ) -> Settled:
         async with self.database.pool.acquire() as connection, connection.transaction():
-            admission = await self._admit(connection, shard, token, [item], retrying=retrying)
+            admission = await carrier.admit(connection, shard, token, [item], retrying=retrying)
             tx = self._transaction(connection, item.envelope, admission.clocks)
             reply = settle(await finish(tx))
             outgoing = [*tx.outgoing, *(tx.wrap(message) for message in reply.messages)]
             answers = [(StoredAnswer.of_reply(item.envelope.id, reply, self.sealer), microseconds)]
             if retrying:
                 await connection.execute(sql.CLEAR_RETRY, shard.group, item.envelope.id)
-            await self._finish(connection, answers, outgoing, [])
+            await carrier.finish(connection, self.domain.name, answers, outgoing, [])
         self._count(shard, [item], answers, duplicates=[])
         return Settled([item.delivery.receipt], _addressed([item], answers), appended=bool(outgoing))
-
-    @asynccontextmanager
-    async def _fenced(self, shard: Shard, token: int) -> AsyncIterator[Connection]:
-        """A transaction that only commits while the lease is ours."""
-        async with self.database.pool.acquire() as connection, connection.transaction():
-            held = await connection.fetchval(
-                "SELECT 1 FROM bus.shard_leases WHERE consumer_group = $1 AND topic = $2 AND partition = $3"
-                " AND token = $4 FOR KEY SHARE",
-                shard.group, shard.topic.name, shard.partition, token,
-            )  # fmt: skip
-            if held is None:
-                raise Fenced(shard.name)
-            yield connection
 
     def _count(
         self,
@@ -428,22 +335,6 @@ async def _call(domain: Domain, batch: list[Incoming], tx: Transaction) -> Outco
     return await registration.handler(batch[0].message, tx)
 
 
-def _sort(items: Sequence[Incoming], admission: Admission) -> tuple[list[Incoming], list[Incoming], list[Incoming]]:
-    """Fresh ones, ones that must wait behind their key, and ones that were handled before."""
-    fresh, waiting, known = [], [], []
-    seen: set[UUID] = set()
-    for item in items:
-        envelope = item.envelope
-        if envelope.partition_key in admission.parked:
-            waiting.append(item)
-        elif envelope.id in admission.admitted and envelope.id not in seen:
-            seen.add(envelope.id)
-            fresh.append(item)
-        else:
-            known.append(item)
-    return fresh, waiting, known
-
-
 def _addressed(items: Sequence[Incoming], answers: Sequence[tuple[StoredAnswer, int]]) -> list[AddressedReply]:
     channels = {item.envelope.id: item.envelope.reply_to for item in items if item.envelope.reply_to}
     return [
@@ -458,9 +349,3 @@ def _refusal(item: Rejected) -> list[AddressedReply]:
     if envelope is None or envelope.reply_to is None or item.error is None:
         return []
     return [AddressedReply(envelope.reply_to, StoredAnswer.of_error(envelope.id, item.error).encode())]
-
-
-def _topic_and_kind(envelope: Envelope) -> tuple[str, str]:
-    model: type[Message] | None = find(envelope.type, envelope.schema_version)
-    assert model is not None, envelope.type
-    return topic_of(model).name, "event" if issubclass(model, Event) else "command"

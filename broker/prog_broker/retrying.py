@@ -12,10 +12,11 @@ from typing import Any, Final
 import asyncpg
 
 from prog_broker import sql
+from prog_broker.carrier import Fenced
 from prog_broker.decoding import Incoming, decode
 from prog_broker.leases import OwnedShard
 from prog_broker.ports import Delivery, Signals
-from prog_broker.processing import Fenced, Processor
+from prog_broker.processing import Processor
 from prog_broker.redis.connection import OUTAGES
 from prog_kit import logging
 
@@ -70,26 +71,23 @@ class RetryPump:
         handled = 0
         current = row
         while current is not None and owned.gained.is_set():
-            item = self._item(owned, current)
+            delivery = Delivery(b"", current["attributes"].encode(), current["data"])
+            item = decode(self._processor.domain, owned.shard, delivery)
             try:
-                settled = await self._processor.settle_one(owned.shard, owned.token, item, retrying=True)
+                if isinstance(item, Incoming):
+                    item.attempts = current["attempts"]
+                    settled = await self._processor.settle_one(owned.shard, owned.token, item, retrying=True)
+                else:
+                    settled = await self._processor.give_up(owned.shard, owned.token, current["message_id"], item)
             except Fenced:
                 owned.lose()
                 return handled
             handled += 1
             await self._signals.settled(owned.shard, [], settled.answers, settled.appended)
             current = await self._processor.database.pool.fetchrow(
-                sql.PROMOTE_NEXT, owned.shard.group, owned.shard.topic.name, item.envelope.partition_key
+                sql.PROMOTE_NEXT, owned.shard.group, owned.shard.topic.name, current["partition_key"]
             )
         return handled
-
-    def _item(self, owned: OwnedShard, row: Any) -> Incoming:
-        delivery = Delivery(b"", row["attributes"].encode(), row["data"])
-        item = decode(self._processor.domain, owned.shard, delivery)
-        # It was decoded before it was put off; only a changed contract could refuse it now, and CI refuses such changes.
-        assert isinstance(item, Incoming), f"message {row['message_id']} in the retry table cannot be decoded"
-        item.attempts = row["attempts"]
-        return item
 
     async def _idle_seconds(self) -> float:
         seconds = await self._processor.database.pool.fetchval(sql.NEXT_DUE_SECONDS, self._processor.domain.name)

@@ -28,11 +28,16 @@ WITH lease AS (
 SELECT EXISTS (SELECT FROM lease) AS leased,
        (SELECT array_agg(message_id) FROM admitted) AS admitted,
        (SELECT array_agg(partition_key) FROM parked) AS parked,
-       (SELECT jsonb_object_agg(tenant_id, stands_at) FROM bus.tenant_clocks WHERE tenant_id = ANY ($7::text[])) AS clocks,
+       (SELECT jsonb_object_agg(tenant_id, stands_at)
+        FROM bus.tenant_clocks WHERE tenant_id = ANY ($7::text[])) AS clocks,
        set_config('prog.tenant_id', ($7::text[])[1], true)
 """
 """Fences, skips keys that are parked (unless $5: this is the retry of a parked message), and inserts the rest into the
 inbox; ids that are not among `admitted` were handled before."""
+
+FENCE: Final = """
+SELECT 1 FROM bus.shard_leases WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND token = $4 FOR KEY SHARE
+"""
 
 LOOK: Final = """
 SELECT EXISTS (
@@ -78,8 +83,8 @@ WHERE consumer_group = $1 AND message_id = ANY ($2::uuid[])
 """
 
 PUT_OFF: Final = """
-INSERT INTO bus.retries (consumer_group, message_id, tenant_id, topic, partition, partition_key, attempts, state, due_at,
-                         attributes, data, error)
+INSERT INTO bus.retries (consumer_group, message_id, tenant_id, topic, partition, partition_key, attempts, state,
+                         due_at, attributes, data, error)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + make_interval(secs => $9), $10, $11, $12::jsonb)
 ON CONFLICT (consumer_group, message_id) DO UPDATE
 SET attempts = EXCLUDED.attempts, state = EXCLUDED.state, due_at = EXCLUDED.due_at, error = EXCLUDED.error

@@ -20,11 +20,12 @@ from faststream.redis import RedisBroker
 
 import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
 from prog_broker import sql
+from prog_broker.carrier import Fenced
 from prog_broker.domain import Domain
 from prog_broker.leases import LeaseKeeper, OwnedShard
 from prog_broker.ports import Delivery, Shard
 from prog_broker.processing import OUTAGES as DATABASE_OUTAGES
-from prog_broker.processing import Fenced, Processor, Settled
+from prog_broker.processing import Processor, Settled
 from prog_broker.redis import streams
 from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
 from prog_broker.redis.subscriber import subscribe

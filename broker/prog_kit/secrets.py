@@ -1,7 +1,7 @@
 """Sealing of secrets in messages and rows, and digests of tokens.
 
-A sealed value is AES-256-GCM under a key derived from `PROG_SECRET_KEYS`; the newest key seals, all open, so keys can be
-rotated. The purpose is authenticated data: what was sealed as a password never opens as a link token.
+A sealed value is AES-256-GCM under a key derived from `PROG_SECRET_KEYS`; the newest key seals, all open, so keys can
+be rotated. The purpose is authenticated data: what was sealed as a password never opens as a link token.
 """
 
 from __future__ import annotations

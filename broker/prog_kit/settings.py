@@ -1,7 +1,7 @@
 """Settings: read from the environment, checked at start, told as one message when something is wrong.
 
-Each setting `PROG_X` may come from a file named in `PROG_X_FILE` (as container platforms mount secrets), and a value may
-refer to other variables as `${VAR}`. `Settings.load()` collects every problem before it complains.
+Each setting `PROG_X` may come from a file named in `PROG_X_FILE` (as container platforms mount secrets), and a value
+may refer to other variables as `${VAR}`. `Settings.load()` collects every problem before it complains.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def new_traceparent() -> str:
 
 
 def child_traceparent(parent: str | None) -> str:
-    """A traceparent in the same trace with a span id of its own; a new trace where the parent is absent or malformed."""
+    """A traceparent in the same trace with a span id of its own; a new trace where the parent is absent or broken."""
     match = _TRACEPARENT.match(parent or "")
     if match is None or set(match[1]) == {"0"}:
         return new_traceparent()

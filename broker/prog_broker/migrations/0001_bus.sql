@@ -80,7 +80,7 @@ CREATE POLICY tenant_isolation ON bus.inbox FOR SELECT TO prog_edge
     USING (tenant_id = (SELECT bus.current_tenant()));
 CREATE POLICY operator_reads ON bus.inbox FOR SELECT TO prog_operator USING (true);
 CREATE POLICY scheduler_reads ON bus.inbox FOR SELECT TO prog_scheduler USING (true);
-GRANT SELECT, INSERT, UPDATE ON bus.inbox TO prog_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON bus.inbox TO prog_worker;
 GRANT SELECT ON bus.inbox TO prog_edge, prog_operator;
 GRANT SELECT (consumer_group, message_id, tenant_id, status, handled_at) ON bus.inbox TO prog_scheduler;
 

@@ -110,7 +110,9 @@ class ShardSubscriber(StreamBatchSubscriber):
 
 
 async def _parse(message: Any, _: Any) -> RedisBatchStreamMessage:
-    return RedisBatchStreamMessage(raw_message=message, body=message["data"], headers={}, consumer=_ACKNOWLEDGED_ABOVE, group=None)
+    return RedisBatchStreamMessage(
+        raw_message=message, body=message["data"], headers={}, consumer=_ACKNOWLEDGED_ABOVE, group=None
+    )
 
 
 async def _decode(message: RedisBatchStreamMessage, _: Any) -> Any:

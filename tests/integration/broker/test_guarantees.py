@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from prog_broker.carrier import Fenced
 from prog_broker.leases import LeaseKeeper
 from prog_broker.ports import Shard
-from prog_broker.processing import Fenced
 from prog_broker.redis.streams import StreamPublisher
 from prog_contracts.envelope import wrap
 from prog_contracts.errors import Unavailable
@@ -172,11 +172,10 @@ async def test_a_worker_that_is_gone_leaves_nothing_unhandled(rig: Rig) -> None:
     tenant = new_id("tenant")
     waiting = asyncio.create_task(rig.rename("slow one", tenant))
     await eventually(lambda: rig.ledger.handled == ["slow one"])
-    for task in dying._tasks:
+    cut = [*dying._tasks, *(task for subscriber in dying.broker.subscribers for task in subscriber.tasks)]
+    for task in cut:
         task.cancel()
-    for subscriber in dying.broker.subscribers:
-        for task in subscriber.tasks:
-            task.cancel()
+    await asyncio.gather(*cut, return_exceptions=True)
     for serving in dying.serving:
         serving.resources.database.pool.terminate()
     rig.workers.remove(dying)
@@ -186,7 +185,7 @@ async def test_a_worker_that_is_gone_leaves_nothing_unhandled(rig: Rig) -> None:
     assert answer.status in ("succeeded", "pending")
     await eventually(lambda: inbox_holds(rig, 1))
     assert await rig.scalar("SELECT count(*) FROM bus.event_log") == 1
-    await dying.broker.stop()
+    await dying.broker.config.disconnect()
     await dying.redis.aclose()
 
 

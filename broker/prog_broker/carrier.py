@@ -1,0 +1,144 @@
+"""The carrier's part of a transaction: admit a batch through fence and inbox, append what it caused, keep its answers.
+
+One statement each, whatever the size of the batch. `processing` says when they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+
+from prog_broker import sql
+from prog_broker.decoding import Incoming
+from prog_broker.ports import Shard
+from prog_broker.replies import StoredAnswer
+from prog_contracts.envelope import Envelope
+from prog_contracts.messages import Event, Message, find
+from prog_contracts.topics import topic_of
+from prog_kit.database import Connection, Database
+
+
+class Fenced(Exception):
+    """The shard belongs to another worker by now: nothing of this batch was committed, nothing may be acknowledged."""
+
+
+@dataclass(slots=True)
+class Admission:
+    """What ADMIT said: which messages are new, which keys are parked, and each tenant's test clock."""
+
+    admitted: set[UUID]
+    parked: set[str]
+    clocks: dict[str, datetime]
+
+
+async def admit(
+    connection: Connection, shard: Shard, token: int, items: Sequence[Incoming], *, retrying: bool
+) -> Admission:
+    envelopes = [item.envelope for item in items]
+    row = await connection.fetchrow(
+        sql.ADMIT,
+        shard.group,
+        shard.topic.name,
+        shard.partition,
+        token,
+        retrying,
+        [e.id for e in envelopes],
+        [e.tenant_id for e in envelopes],
+        [e.partition_key for e in envelopes],
+        [e.type for e in envelopes],
+        [e.subject for e in envelopes],
+        [e.actor for e in envelopes],
+        [e.correlation_id for e in envelopes],
+        [e.causation_id for e in envelopes],
+        [e.time for e in envelopes],
+    )
+    assert row is not None
+    if not row["leased"]:
+        raise Fenced(shard.name)
+    clocks = orjson.loads(row["clocks"]) if row["clocks"] else {}
+    return Admission(
+        admitted=set(row["admitted"] or ()),
+        parked=set(row["parked"] or ()),
+        clocks={tenant: datetime.fromisoformat(at) for tenant, at in clocks.items()},
+    )
+
+
+async def finish(
+    connection: Connection,
+    group: str,
+    answers: list[tuple[StoredAnswer, int]],
+    outgoing: list[Envelope],
+    completed: list[StoredAnswer],
+) -> None:
+    models = [_topic_and_kind(envelope) for envelope in outgoing]
+    rows: list[tuple[StoredAnswer, int | None]] = [*answers, *((answer, None) for answer in completed)]
+    await connection.execute(
+        sql.FINISH,
+        group,
+        [e.id for e in outgoing],
+        [kind for _, kind in models],
+        [topic for topic, _ in models],
+        [e.type for e in outgoing],
+        [e.schema_version for e in outgoing],
+        [e.tenant_id for e in outgoing],
+        [e.partition_key for e in outgoing],
+        [e.subject for e in outgoing],
+        [e.actor for e in outgoing],
+        [e.correlation_id for e in outgoing],
+        [e.causation_id for e in outgoing],
+        [e.traceparent for e in outgoing],
+        [e.time for e in outgoing],
+        [e.data for e in outgoing],
+        [answer.message_id for answer, _ in rows],
+        [answer.status for answer, _ in rows],
+        [answer.result for answer, _ in rows],
+        [answer.sealed_result for answer, _ in rows],
+        [answer.error for answer, _ in rows],
+        [microseconds for _, microseconds in rows],
+    )
+
+
+async def stored_answers(connection: Connection, group: str, known: list[Incoming]) -> list[tuple[StoredAnswer, int]]:
+    """The answers that were given before, for callers of messages that came twice."""
+    waiting = [item.envelope.id for item in known if item.envelope.reply_to]
+    if not waiting:
+        return []
+    rows = await connection.fetch(sql.ANSWERS, group, waiting)
+    return [(StoredAnswer(**dict(row)), 0) for row in rows]
+
+
+@asynccontextmanager
+async def fenced(database: Database, shard: Shard, token: int) -> AsyncIterator[Connection]:
+    """A transaction that only commits while the lease is ours. Raises Fenced."""
+    async with database.pool.acquire() as connection, connection.transaction():
+        held = await connection.fetchval(sql.FENCE, shard.group, shard.topic.name, shard.partition, token)
+        if held is None:
+            raise Fenced(shard.name)
+        yield connection
+
+
+def sort(items: Sequence[Incoming], admission: Admission) -> tuple[list[Incoming], list[Incoming], list[Incoming]]:
+    """Fresh ones, ones that must wait behind their key, and ones that were handled before."""
+    fresh, waiting, known = [], [], []
+    seen: set[UUID] = set()
+    for item in items:
+        envelope = item.envelope
+        if envelope.partition_key in admission.parked:
+            waiting.append(item)
+        elif envelope.id in admission.admitted and envelope.id not in seen:
+            seen.add(envelope.id)
+            fresh.append(item)
+        else:
+            known.append(item)
+    return fresh, waiting, known
+
+
+def _topic_and_kind(envelope: Envelope) -> tuple[str, str]:
+    model: type[Message] | None = find(envelope.type, envelope.schema_version)
+    assert model is not None, envelope.type
+    return topic_of(model).name, "event" if issubclass(model, Event) else "command"

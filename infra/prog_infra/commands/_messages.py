@@ -1,0 +1,31 @@
+"""What the commands about messages have in common."""
+
+import difflib
+
+from prog_contracts.messages import Message
+from prog_infra.errors import OperatorError
+
+
+def parsed(type_name: str, text: str) -> Message:
+    """The message that a type's name and a JSON body stand for.
+
+    Raises OperatorError that names the nearest types, or each field that breaks the schema.
+    """
+    from pydantic import ValidationError
+
+    import prog_contracts.catalogue  # noqa: F401 - fills the registry
+    from prog_contracts.messages import all_messages
+
+    models = {model.TYPE: model for model in all_messages()}
+    model = models.get(type_name)
+    if model is None:
+        near = difflib.get_close_matches(type_name, models, n=3, cutoff=0.3)
+        raise OperatorError(f"there is no message type {type_name}", remedy=f"did you mean {', '.join(near)}?")
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'body'}: {item['msg']}" for item in error.errors()[:8]
+        )
+        fields = ", ".join(f"{name}{'' if field.is_required() else '?'}" for name, field in model.model_fields.items())
+        raise OperatorError(f"the body breaks the schema of {type_name}: {told}", remedy=f"fields: {fields}") from None
