@@ -50,10 +50,12 @@ const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB", {
 function legend(figure, plot, unit) {
   const place = figure.querySelector("[data-chart-legend]");
   const index = plot.cursor.idx ?? plot.data[0].length - 1;
+  const last = plot.series.length - 2;
+  const many = last > 0;
   const items = plot.series.slice(1).map((series, line) => {
     const item = document.createElement("span");
     item.className = `legend-item legend-${line}`;
-    item.textContent = `${plot.series.length > 2 ? `${series.label} ` : ""}${value(plot.data[line + 1][index], unit)}`;
+    item.textContent = `${many ? `${series.label} ` : ""}${value(plot.data[line + 1][index], many && line < last ? "" : unit)}`;
     return item;
   });
   if (plot.cursor.idx != null) {

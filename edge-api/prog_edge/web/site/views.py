@@ -12,9 +12,10 @@ from prog_edge.web.ui.forms import FormState
 HANDLER_SAMPLE: Final = """\
 projects = Domain("projects")
 
-
 @projects.handles(OpenProject)
-async def open_project(command: OpenProject, tx: Transaction) -> ProjectOpened:
+async def open_project(
+    command: OpenProject, tx: Transaction
+) -> ProjectOpened:
     if await store.name_is_taken(tx, command.name):
         raise Conflict.field("name", "taken", "This name is in use.")
     await store.add_project(tx, command.project_id, command.name)

@@ -61,7 +61,8 @@ async def _answer(request: Request, inner: Callable[[Request], Coroutine[Any, An
         web_state(request).carried.append(
             Notice("info", "This takes a little longer. It is safely stored and goes on.")
         )
-        return RedirectResponse(own_path(urlsplit(request.headers.get("referer", "")).path, "/account"), status_code=303)
+        came_from = urlsplit(request.headers.get("referer", "")).path
+        return RedirectResponse(own_path(came_from, "/account"), status_code=303)
     except ProgError as error:
         return error_page(request, error)
     except HTTPException as error:

@@ -1,0 +1,37 @@
+"""Chromium from the system, started so that it asks nobody on the network for anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Final
+
+from playwright.sync_api import Browser, Playwright
+
+ARGUMENTS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
+    "--disable-sync",
+    "--metrics-recording-only",
+    "--no-first-run",
+    "--disable-features=OptimizationHints,MediaRouter,AutofillServerCommunication,InterestFeedContentSuggestions",
+)
+
+
+def executable() -> str | None:
+    """Where Chromium is: `PROG_CHROMIUM`, or the first one on the path."""
+    named = os.environ.get("PROG_CHROMIUM")
+    if named:
+        return named
+    return next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+
+
+def launch(playwright: Playwright) -> Browser:
+    path = executable()
+    if path is None:
+        raise RuntimeError("Chromium is missing: `apt-get install chromium`, or set PROG_CHROMIUM")
+    return playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))

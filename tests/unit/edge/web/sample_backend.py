@@ -1,0 +1,315 @@
+"""Sample data behind the pages, so that each can be rendered and looked at without a platform.
+
+`python -m tests.unit.edge.web.sample_app` serves the pages with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
+from prog_contracts.money import Money
+from prog_contracts.tenants import TenantRole
+from prog_edge.web.ports import (
+    BillingView,
+    Card,
+    Client,
+    Dunning,
+    InvitationRow,
+    InvoicePdf,
+    InvoiceRow,
+    ListQuery,
+    MailRow,
+    MailView,
+    MemberRow,
+    OpenSession,
+    Page,
+    Plan,
+    SessionCookie,
+    SubscriptionView,
+    TenantCard,
+    TenantView,
+    Viewer,
+    WebServices,
+)
+from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
+
+NOW = datetime.now(UTC).replace(microsecond=412_000)
+TENANT = sample_id("tenant", 7)
+OTHER_TENANT = sample_id("tenant", 8)
+ADA = Viewer(sample_id("user", 1), "ada@example.com", "Ada Lovelace", sample_id("session", 1))
+OPERATOR = Viewer(
+    sample_id("user", 2), "admin@prognetwork.local", "First Administrator", sample_id("session", 2), "operator"
+)
+
+
+def usd(amount: int) -> Money:
+    return Money(amount=amount, currency="USD")
+
+
+PLANS = (
+    Plan(
+        price_id=sample_id("price", 1),
+        name="Starter",
+        description="For a first product with its first customers.",
+        price=usd(1900),
+        interval="month",
+        features=("3 people", "10,000 messages a day", "7 days of events"),
+    ),
+    Plan(
+        price_id=sample_id("price", 2),
+        name="Team",
+        description="For a team whose customers pay and expect an answer.",
+        price=usd(4900),
+        interval="month",
+        trial_days=14,
+        features=("20 people", "1 million messages a day", "90 days of events", "Test clocks"),
+        highlighted=True,
+    ),
+    Plan(
+        price_id=sample_id("price", 3),
+        name="Business",
+        description="For many tenants, audits and a number to call.",
+        price=usd(19900),
+        interval="month",
+        features=("Unlimited people", "20 million messages a day", "A year of events", "Audit export"),
+    ),
+)
+
+
+@dataclass
+class SampleSessions:
+    """The cookie's value names the viewer: `ada` or `operator`."""
+
+    cookie_name: str = "prog_session"
+    viewers: dict[str, Viewer] = field(default_factory=lambda: {"ada": ADA, "operator": OPERATOR})
+
+    async def open(self, cookie: str) -> OpenSession | None:
+        viewer = self.viewers.get(cookie)
+        return OpenSession(viewer) if viewer else None
+
+    async def sign_in(self, email: str, password: str, client: Client) -> SessionCookie:
+        if email == "new@example.com":
+            raise Denied("Verify your address first: open the link in our mail.", code="unverified")
+        if password != "correct horse battery":
+            raise Denied("Address and password do not go together.", code="wrong_credentials")
+        return SessionCookie("operator" if email.startswith("admin") else "ada", 3600)
+
+    async def sign_out(self, cookie: str) -> None:
+        return None
+
+
+@dataclass
+class SampleSite:
+    leads: list[tuple[str, str]] = field(default_factory=list)
+
+    async def plans(self) -> Sequence[Plan]:
+        return PLANS
+
+    async def capture_lead(self, *, email: str, name: str | None, message: str | None, idempotency_key: str) -> None:
+        if "@" not in email:
+            raise Invalid.field("email", "not_an_address", "This is not an email address.")
+        self.leads.append((email, idempotency_key))
+
+
+SUBSCRIPTION = SubscriptionView(
+    id=sample_id("subscription", 1),
+    plan="Team",
+    price_id=PLANS[1].price_id,
+    price=usd(4900),
+    interval="month",
+    status="active",
+    current_period_start=NOW - timedelta(days=9),
+    current_period_end=NOW + timedelta(days=21),
+)
+PAST_DUE = replace(
+    SUBSCRIPTION,
+    status="past_due",
+    dunning=Dunning("insufficient_funds", NOW - timedelta(hours=5), usd(4900), 1, NOW + timedelta(days=3)),
+)
+INVOICES = tuple(
+    InvoiceRow(
+        id=sample_id("invoice", number),
+        number=f"PN-2026-{number:04d}",
+        status="open" if number == 14 else "paid",
+        total=usd(4900),
+        amount_due=usd(4900 if number == 14 else 0),
+        issued_at=NOW - timedelta(days=30 * (14 - number)),
+        period_start=NOW - timedelta(days=30 * (14 - number)),
+        period_end=NOW - timedelta(days=30 * (13 - number)),
+    )
+    for number in (14, 13, 12)
+)
+_MEMBERS = (
+    MemberRow(ADA.user_id, ADA.name, ADA.email, "owner", NOW - timedelta(days=40)),
+    MemberRow(sample_id("user", 3), "Grace Hopper", "grace@example.com", "admin", NOW - timedelta(days=12)),
+    MemberRow(sample_id("user", 4), "Charles Babbage", "charles@example.com", "billing", NOW - timedelta(days=2)),
+)
+
+
+@dataclass
+class SampleAccount:
+    """`subscription` and `empty` choose which state the pages show."""
+
+    subscription: SubscriptionView | None = SUBSCRIPTION
+    empty: bool = False
+    registered: list[str] = field(default_factory=list)
+    created: list[str] = field(default_factory=list)
+    clock_at: datetime | None = None
+    status: Any = "active"
+    role: TenantRole = "owner"
+
+    async def register(
+        self, *, email: str, password: str, name: str, tenant_name: str | None, idempotency_key: str
+    ) -> None:
+        if len(password) < 12:
+            raise Invalid.field("password", "too_short", "Use at least 12 characters.")
+        self.registered.append(email)
+
+    async def resend_verification(self, *, email: str) -> None:
+        if "@" not in email:
+            raise Invalid.field("email", "not_an_address", "This is not an email address.")
+
+    async def verify_email(self, *, token: str) -> None:
+        if token != "good":
+            raise Invalid("This link has been used or is too old.", code="spent_token")
+
+    async def tenants(self, viewer: Viewer) -> Sequence[TenantCard]:
+        if self.empty:
+            return ()
+        return (
+            TenantCard(TENANT, "Analytical Engines", self.status, self.role, "Team", 3, NOW - timedelta(days=40)),
+            TenantCard(OTHER_TENANT, "Difference Lab", "active", "member", None, 1, NOW - timedelta(days=2)),
+        )
+
+    async def create_tenant(self, viewer: Viewer, *, name: str, idempotency_key: str) -> str:
+        if name.lower() == "taken":
+            raise Conflict.field("name", "taken", "A tenant of yours has this name already.")
+        self.created.append(name)
+        return TENANT
+
+    async def tenant(self, viewer: Viewer, tenant_id: str) -> TenantView:
+        if tenant_id not in (TENANT, OTHER_TENANT):
+            raise NotFound("There is no such tenant, or you are not a member of it.")
+        return TenantView(
+            id=tenant_id,
+            name="Analytical Engines",
+            slug="analytical-engines",
+            status=self.status,
+            role=self.role,
+            created_at=NOW - timedelta(days=40),
+            members=_MEMBERS[:1] if self.empty else _MEMBERS,
+            invitations=()
+            if self.empty
+            else (InvitationRow(sample_id("invitation", 1), "mary@example.com", "member", NOW + timedelta(days=7)),),
+            subscription=None if self.empty else self.subscription,
+            clock_at=self.clock_at,
+        )
+
+    async def invite_member(
+        self, viewer: Viewer, tenant_id: str, *, email: str, role: TenantRole, idempotency_key: str
+    ) -> None:
+        if email == ADA.email:
+            raise Conflict.field("email", "already_member", "This person is a member already.")
+
+    async def accept_invitation(self, viewer: Viewer, *, token: str, idempotency_key: str) -> str:
+        if token != "good":
+            raise NotFound("This invitation has been used, was taken back or is too old.")
+        return TENANT
+
+    async def billing(self, viewer: Viewer, tenant_id: str) -> BillingView:
+        return BillingView(
+            tenant_id=tenant_id,
+            tenant_name="Analytical Engines",
+            role=self.role,
+            plans=PLANS,
+            subscription=None if self.empty else self.subscription,
+            card=None if self.empty else Card("visa", "4242", 4, 2030),
+            invoices=() if self.empty else INVOICES,
+            sandbox=True,
+            clock_at=self.clock_at,
+        )
+
+    async def subscribe(
+        self, viewer: Viewer, tenant_id: str, *, price_id: str, payment_method: str, idempotency_key: str
+    ) -> None:
+        if payment_method != "pm_ok":
+            raise Invalid.field("payment_method", "declined", "The card was declined. Try another one.")
+
+    async def change_card(self, viewer: Viewer, tenant_id: str, *, payment_method: str, idempotency_key: str) -> None:
+        if payment_method != "pm_ok":
+            raise Invalid.field("payment_method", "declined", "The card was declined. Try another one.")
+
+    async def cancel_subscription(self, viewer: Viewer, tenant_id: str, *, idempotency_key: str) -> None:
+        return None
+
+    async def invoice_pdf(self, viewer: Viewer, tenant_id: str, invoice_id: str) -> InvoicePdf:
+        return InvoicePdf("PN-2026-0014.pdf", b"%PDF-1.7 sample")
+
+
+_LINK = "http://127.0.0.1:8000/account/verify?token=good"
+_HTML = f"""<html><head><title>m</title></head><body style="margin:0;background:#f6f6f4;font-family:sans-serif">
+<table width="100%"><tr><td align="center" style="padding:48px">
+<table width="480" style="background:#fff;border-radius:12px;padding:32px"><tr><td>
+<h1 style="font-size:20px">One more click</h1><p>Confirm that this address is yours.</p>
+<p><a href="{_LINK}" style="background:#1a1b1f;color:#fff;padding:12px 18px;border-radius:8px">Verify my address</a></p>
+</td></tr></table></td></tr></table></body></html>"""
+
+
+@dataclass
+class SampleMailbox:
+    empty: bool = False
+
+    async def mails(self, query: ListQuery) -> Page[MailRow]:
+        if self.empty or query.search == "nothing":
+            return Page(())
+        subjects = (
+            ("mail_1", "ada@example.com", "Verify your address", "Confirm that this address is yours", 1),
+            (
+                "mail_2",
+                "mary@example.com",
+                "Ada Lovelace invites you to Analytical Engines",
+                "You are invited as a member",
+                9,
+            ),
+            ("mail_3", "ada@example.com", "Receipt for invoice PN-2026-0013", "We have received $49.00", 80),
+        )
+        return Page(
+            [
+                MailRow(key, to, subject, text, NOW - timedelta(minutes=minutes))
+                for key, to, subject, text, minutes in subjects
+            ],
+            next_cursor="older",
+        )
+
+    async def mail(self, mail_id: str) -> MailView:
+        if mail_id == "mail_404":
+            raise NotFound("There is no such mail.")
+        return MailView(
+            id=mail_id,
+            sender="ProgNetwork <no-reply@prognetwork.local>",
+            to="ada@example.com",
+            subject="Verify your address",
+            text=f"One more click\n\nConfirm that this address is yours:\n{_LINK}\n",
+            html=None if mail_id == "mail_text" else _HTML,
+            received_at=NOW - timedelta(minutes=1),
+            size_bytes=4210,
+            story_id=sample_id("mail", 1),
+        )
+
+
+def sample_services(
+    *, account: SampleAccount | None = None, admin: SampleAdmin | None = None, mailbox: SampleMailbox | None = None
+) -> WebServices:
+    return WebServices(
+        site=SampleSite(),
+        account=account or SampleAccount(),
+        admin=admin or SampleAdmin(),
+        sessions=SampleSessions(),
+        signing_key=b"k" * 32,
+        public_url="http://127.0.0.1:8000",
+        mailbox=mailbox or SampleMailbox(),
+    )
