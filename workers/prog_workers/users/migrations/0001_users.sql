@@ -57,11 +57,16 @@ CREATE TABLE users.link_tokens (
     purpose text NOT NULL CHECK (purpose IN ('verify_email')),
     user_id text NOT NULL REFERENCES users.users ON DELETE CASCADE,
     email text NOT NULL,
+    sign_up_name text,
+    sign_up_password_hash text,
+    sign_up_tenant_name text,
     created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     spent_at timestamptz
 );
 COMMENT ON TABLE users.link_tokens IS 'global: belongs to a person; keyed digests of single-use tokens that were mailed';
+COMMENT ON COLUMN users.link_tokens.sign_up_password_hash IS
+    'Of a later sign-up with an address that nobody has verified yet: its own link makes it the one that counts';
 CREATE INDEX link_tokens_user ON users.link_tokens (user_id, purpose, created_at DESC);
 CREATE INDEX link_tokens_expiry ON users.link_tokens (expires_at);
 ALTER TABLE users.link_tokens ENABLE ROW LEVEL SECURITY;

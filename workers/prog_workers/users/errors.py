@@ -1,0 +1,43 @@
+"""What the users domain refuses, with the codes that programs match."""
+
+from __future__ import annotations
+
+from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
+
+
+def wrong_credentials() -> Denied:
+    """One answer for an unknown address, a wrong password and a disabled account."""
+    return Denied("The address or the password is wrong.", code="invalid_credentials")
+
+
+def email_unverified() -> Denied:
+    return Denied("Open the link in the verification mail first, or ask for a new one.", code="email_unverified")
+
+
+def token_invalid() -> Invalid:
+    return Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
+
+
+def already_verified() -> Conflict:
+    return Conflict("This address is verified already; sign in.", code="already_verified")
+
+
+def refresh_refused() -> Denied:
+    return Denied("The session is over; sign in again.", code="session_ended")
+
+
+def user_not_found() -> NotFound:
+    return NotFound("There is no such user.", code="user_not_found")
+
+
+def session_not_found() -> NotFound:
+    return NotFound("There is no such session.", code="session_not_found")
+
+
+def not_permitted() -> Denied:
+    return Denied("You may not do this for somebody else.", code="not_permitted")
+
+
+def unreadable_secret(field: str) -> Invalid:
+    """The sender and this process have no key in common, or the value was sealed for another purpose."""
+    return Invalid.field(field, "unreadable_secret", "The sealed value cannot be opened.")

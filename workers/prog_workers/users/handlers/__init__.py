@@ -1,0 +1,13 @@
+"""Use cases of the users domain. They run under the platform's tenant: a person belongs to no single customer.
+
+- `accounts`   sign up, verify the address, the first administrator, the profile
+- `sessions`   sign in, refresh, sign out
+- `reactions`  what other domains' events mean here
+
+What hashes a password is a performer: it works between two transactions, so that none is held open meanwhile.
+"""
+
+from prog_workers.users.handlers import accounts, reactions, sessions
+from prog_workers.users.handlers.domain import users
+
+__all__ = ["accounts", "reactions", "sessions", "users"]

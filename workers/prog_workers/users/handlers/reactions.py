@@ -1,0 +1,39 @@
+"""What other domains' events mean for accounts."""
+
+from __future__ import annotations
+
+from prog_broker.transaction import Transaction
+from prog_contracts.email import EmailSent
+from prog_contracts.payments import PaymentProcessed
+from prog_contracts.tenants import MemberJoined, TenantCreated, TenantDeleted
+from prog_workers.users import store
+from prog_workers.users.handlers.domain import users
+
+
+@users.handles(EmailSent)
+async def record_verification_mail(event: EmailSent, tx: Transaction) -> None:
+    """Support can tell somebody who waits for the mail when it went out."""
+    if event.template == "verify_email":
+        await store.set_verification_mail_sent(tx, event.mail_id, event.occurred_at)
+
+
+@users.handles(TenantCreated)
+async def adopt_created_tenant(event: TenantCreated, tx: Transaction) -> None:
+    """Sign-in opens the first tenant that a person made or joined."""
+    await store.set_home_tenant(tx, event.owner_user_id, event.tenant_id)
+
+
+@users.handles(MemberJoined)
+async def adopt_joined_tenant(event: MemberJoined, tx: Transaction) -> None:
+    await store.set_home_tenant(tx, event.user_id, event.tenant_id)
+
+
+@users.handles(TenantDeleted)
+async def forget_deleted_tenant(event: TenantDeleted, tx: Transaction) -> None:
+    await store.clear_home_tenant(tx, event.tenant_id)
+
+
+@users.handles(PaymentProcessed)
+async def record_first_payment(event: PaymentProcessed, tx: Transaction) -> None:
+    """People of a tenant that paid are no abandoned accounts."""
+    await store.set_first_paid(tx, tx.tenant_id, event.paid_at)

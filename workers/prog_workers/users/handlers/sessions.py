@@ -1,0 +1,192 @@
+"""Sign in, refresh, sign out.
+
+A refresh token's successor is derived from it under the platform's secret key. So two tabs that refresh at once get the
+same successor, and still nothing but keyed digests is stored.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from prog_broker.domain import Finish, Work
+from prog_broker.outcome import Outcome, Reply
+from prog_broker.transaction import Transaction
+from prog_contracts import credentials
+from prog_contracts.accounts import TokenSet
+from prog_contracts.errors import Invalid
+from prog_contracts.ids import new_id
+from prog_contracts.inputs import EMAIL_MAX_LENGTH, normalize_email
+from prog_contracts.messages import Event
+from prog_contracts.users import (
+    Authenticate,
+    AuthenticationFailed,
+    EndSession,
+    RefreshSession,
+    SessionEnded,
+    UserAuthenticated,
+)
+from prog_kit import secrets
+from prog_workers.users import errors, passwords, rules, store
+from prog_workers.users.handlers.domain import open_sealed, users
+from prog_workers.users.signing import AccessTokens
+
+USER_AGENT_MAX_LENGTH: Final = 400
+
+access_tokens = AccessTokens()
+
+_END_REASONS: Final[dict[rules.RefreshDecision, Literal["revoked", "refresh_reused", "expired"]]] = {
+    "expired": "expired",
+    "reused": "refresh_reused",
+    "revoked": "revoked",
+}
+
+
+@users.performs(Authenticate)
+async def authenticate(command: Authenticate, work: Work) -> Finish:
+    """Checks a password and opens a session. A failure is recorded too, and takes as long whomever it is about."""
+    email = _lookup_form(command.email)
+    async with work.transaction() as tx:
+        password = open_sealed(tx, command.sealed_password, secrets.PASSWORD, "password")
+        stored_hash = await store.password_hash(tx, email)
+    possible = rules.may_try(password)
+    verdict = await passwords.verify(stored_hash if possible else None, password if possible else "-")
+
+    async def record(tx: Transaction) -> Outcome:
+        # Looked up again: the password or the account may have changed while the hash was computed.
+        user = await store.user_by_email(tx, email)
+        unchanged = await store.password_hash(tx, email) == stored_hash
+        failure = rules.sign_in_failure(
+            known=user is not None,
+            right=verdict.right and unchanged,
+            status="active" if user is None else user.status,
+            verified=user is not None and user.email_verified_at is not None,
+        )
+        if user is None or failure is not None:
+            failed = AuthenticationFailed(
+                email_digest=tx.sealer.digest(email, "email"),
+                reason=failure or "unknown_user",
+                client_address=command.client_address,
+            )
+            refusal = errors.email_unverified() if failure == "unverified" else errors.wrong_credentials()
+            return Reply(None, failed, error=refusal)
+        if verdict.stronger_hash is not None:
+            await store.replace_password_hash(tx, user.user_id, verdict.stronger_hash, changed=False)
+        return await _open_session(tx, user, command)
+
+    return record
+
+
+@users.handles(RefreshSession)
+async def refresh_session(command: RefreshSession, tx: Transaction) -> Reply:
+    """Exchanges a refresh token. One that was replaced before ends the session, except within a moment of that."""
+    token = open_sealed(tx, command.sealed_refresh_token, secrets.TOKEN, "refresh_token")
+    found = await _presented(tx, command.session_id, token)
+    if found is None:
+        raise errors.refresh_refused()
+    presented, user = found
+    decision = rules.refresh_decision(presented, tx.now)
+    if decision == "rotate":
+        successor = _successor(tx, command.session_id, token)
+        times = rules.session_times(tx.now, presented.expires_at)
+        await store.rotate(
+            tx,
+            command.session_id,
+            used=_digest(tx, token),
+            successor=_digest(tx, successor),
+            idle_until=times.idle_until,
+        )
+        return await _token_reply(tx, user, command.session_id, successor)
+    if decision == "repeat":
+        for _ in range(presented.current_generation - presented.generation):
+            token = _successor(tx, command.session_id, token)
+        return await _token_reply(tx, user, command.session_id, token)
+    if decision == "ended":
+        raise errors.refresh_refused()
+    reason = _END_REASONS[decision]
+    await store.end_session(tx, command.session_id, reason)
+    ended = SessionEnded(user_id=user.user_id, session_id=command.session_id, reason=reason)
+    return Reply(None, ended, error=errors.refresh_refused())
+
+
+@users.handles(EndSession)
+async def end_session(command: EndSession, tx: Transaction) -> Outcome:
+    """Ends a session for its own user, for an operator, or for whoever holds its refresh token."""
+    owner = await store.session_owner(tx, command.session_id)
+    if owner is None or not await _may_end(tx, command, owner):
+        raise errors.session_not_found()
+    ended = SessionEnded(user_id=owner, session_id=command.session_id, reason=command.reason)
+    if await store.end_session(tx, command.session_id, command.reason):
+        return ended
+    return Reply(ended)
+
+
+async def _open_session(tx: Transaction, user: store.User, command: Authenticate) -> Reply:
+    session_id = new_id("session")
+    token = credentials.refresh_token(session_id, secrets.new_token())
+    await store.insert_session(
+        tx,
+        store.NewSession(
+            session_id=session_id,
+            user_id=user.user_id,
+            refresh_digest=_digest(tx, token),
+            times=rules.session_times(tx.now),
+            client_address=command.client_address,
+            user_agent=command.user_agent and command.user_agent[:USER_AGENT_MAX_LENGTH],
+        ),
+    )
+    authenticated = UserAuthenticated(
+        user_id=user.user_id, session_id=session_id, client_address=command.client_address
+    )
+    return await _token_reply(tx, user, session_id, token, authenticated)
+
+
+async def _token_reply(tx: Transaction, user: store.User, session_id: str, refresh_token: str, *events: Event) -> Reply:
+    claims = rules.access_claims(
+        issuer=access_tokens.issuer,
+        user_id=user.user_id,
+        session_id=session_id,
+        token_id=secrets.new_token(16),
+        platform_role=user.platform_role,
+        now=tx.now,
+    )
+    tokens = TokenSet(
+        access_token=await access_tokens.sign(tx.connection, tx.sealer, claims),
+        refresh_token=refresh_token,
+        expires_in=int(rules.ACCESS_LIFETIME.total_seconds()),
+        session_id=session_id,
+        user_id=user.user_id,
+        platform_role=user.platform_role,
+    )
+    return Reply(tokens, *events, sealed=True)
+
+
+async def _may_end(tx: Transaction, command: EndSession, owner: str) -> bool:
+    if tx.actor == owner or rules.is_process(tx.actor):
+        return True
+    if command.sealed_refresh_token is not None:
+        token = open_sealed(tx, command.sealed_refresh_token, secrets.TOKEN, "refresh_token")
+        if await _presented(tx, command.session_id, token) is not None:
+            return True
+    return tx.actor is not None and await store.platform_role(tx, tx.actor) == "operator"
+
+
+async def _presented(tx: Transaction, session_id: str, token: str) -> tuple[rules.PresentedToken, store.User] | None:
+    if credentials.session_of_refresh_token(token) != session_id:
+        return None
+    return await store.presented_token(tx, session_id, _digest(tx, token))
+
+
+def _digest(tx: Transaction, token: str) -> str:
+    return tx.sealer.digest(token, "refresh")
+
+
+def _successor(tx: Transaction, session_id: str, token: str) -> str:
+    return credentials.refresh_token(session_id, tx.sealer.digest(token, "refresh_successor"))
+
+
+def _lookup_form(email: str) -> str:
+    """The form in which an account would have this address; what is no address finds none and is treated alike."""
+    try:
+        return normalize_email(email)
+    except Invalid:
+        return email.strip().lower()[: EMAIL_MAX_LENGTH + 1]

@@ -1,0 +1,70 @@
+"""Password hashing: argon2id in a few threads of its own.
+
+Hashing is meant to be slow and to take memory, so it has a bounded number of threads: a storm of sign-ins waits in line
+here and neither starves the event loop nor multiplies the memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+
+CONCURRENCY: Final = 2
+
+_hasher: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, hash_len=32, salt_len=16)
+"""OWASP Password Storage Cheat Sheet: argon2id with m = 19 MiB, t = 2, p = 1 at the least."""
+
+_threads: Final = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="argon2")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a password was right. `stronger_hash` replaces the stored one when the parameters were raised since."""
+
+    right: bool
+    stronger_hash: str | None = None
+
+
+async def hash_password(password: str) -> str:
+    """The argon2id hash in PHC form."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, _hasher.hash, _prepared(password))
+
+
+async def verify(stored_hash: str | None, password: str) -> Verdict:
+    """Compares; without a stored hash it takes the same time and says no."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, _verify, stored_hash, _prepared(password))
+
+
+async def warm_up() -> None:
+    """Makes the hash that passwords of unknown people are compared with, so that the first of them takes no longer."""
+    await asyncio.get_running_loop().run_in_executor(_threads, _nobodys_hash)
+
+
+def _verify(stored_hash: str | None, password: str) -> Verdict:
+    try:
+        _hasher.verify(stored_hash or _nobodys_hash(), password)
+    except VerifyMismatchError:
+        return Verdict(right=False)
+    if stored_hash is None:
+        return Verdict(right=False)
+    return Verdict(
+        right=True, stronger_hash=_hasher.hash(password) if _hasher.check_needs_rehash(stored_hash) else None
+    )
+
+
+@cache
+def _nobodys_hash() -> str:
+    return _hasher.hash(secrets.token_urlsafe(32))
+
+
+def _prepared(password: str) -> str:
+    """One form for letters that keyboards compose in different ways (NIST SP 800-63B, section 5.1.1.2)."""
+    return unicodedata.normalize("NFKC", password)

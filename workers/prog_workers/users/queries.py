@@ -1,0 +1,174 @@
+"""The read side of the users domain. The edge calls these with a connection of its own role.
+
+What a caller sees follows from the connection: `Database.scope(user_id=…)` shows a person the own rows,
+`Database.operator()` shows the platform's operators all; nobody is shown a hash or a token's digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from prog_contracts.users import PlatformRole
+from prog_kit.database import Connection
+from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A person. `home_tenant_id` is the tenant that sign-in opens."""
+
+    user_id: str
+    email: str
+    name: str
+    status: Literal["active", "disabled"]
+    platform_role: PlatformRole | None
+    email_verified_at: datetime | None
+    verification_mail_sent_at: datetime | None
+    home_tenant_id: str | None
+    first_paid_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def email_verified(self) -> bool:
+        return self.email_verified_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    session_id: str
+    user_id: str
+    method: str
+    client_address: str | None
+    user_agent: str | None
+    created_at: datetime
+    refreshed_at: datetime
+    idle_until: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+
+    def is_live(self, now: datetime) -> bool:
+        return self.ended_at is None and now < min(self.idle_until, self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """The public half of a key that signs access tokens."""
+
+    kid: str
+    algorithm: str
+    public_key: str
+    created_at: datetime
+    retired_at: datetime | None
+
+    def jwk(self) -> dict[str, Any]:
+        """As a member of `keys` in a JWK Set (RFC 7517, RFC 8037)."""
+        return {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "x": self.public_key,
+            "kid": self.kid,
+            "alg": self.algorithm,
+            "use": "sig",
+        }
+
+
+_USERS: Final = (
+    "SELECT user_id, email, name, status, platform_role, email_verified_at, verification_mail_sent_at, home_tenant_id,"
+    " first_paid_at, created_at, updated_at FROM users.users"
+)
+_SESSIONS: Final = (
+    "SELECT session_id, user_id, method, client_address, user_agent, created_at, refreshed_at, idle_until, expires_at,"
+    " ended_at, end_reason FROM users.sessions"
+)
+
+
+async def signing_keys(connection: Connection) -> Sequence[PublicKey]:
+    """The keys whose tokens may still be good, newest first. A retired one stays for an hour."""
+    rows = await connection.fetch(
+        """
+        SELECT kid, algorithm, public_key, created_at, retired_at FROM users.signing_keys
+        WHERE retired_at IS NULL OR retired_at > clock_timestamp() - interval '1 hour'
+        ORDER BY created_at DESC, kid
+        """
+    )
+    return [PublicKey(**dict(row)) for row in rows]
+
+
+async def user(connection: Connection, user_id: str) -> UserRow | None:
+    """One person; None when there is none, or none that the viewer may see."""
+    row = await connection.fetchrow(f"{_USERS} WHERE user_id = $1", user_id)
+    return None if row is None else UserRow(**dict(row))
+
+
+async def session(connection: Connection, session_id: str) -> SessionRow | None:
+    """One session; None when there is none, or not the viewer's."""
+    row = await connection.fetchrow(f"{_SESSIONS} WHERE session_id = $1", session_id)
+    return None if row is None else SessionRow(**dict(row))
+
+
+async def session_is_live(connection: Connection, session_id: str, now: datetime) -> bool:
+    """Whether the session of an access token still goes on."""
+    found = await session(connection, session_id)
+    return found is not None and found.is_live(now)
+
+
+async def sessions_of(connection: Connection, user_id: str, now: datetime) -> Sequence[SessionRow]:
+    """A person's live sessions, the latest used first, at most 100."""
+    rows = await connection.fetch(
+        f"{_SESSIONS} WHERE user_id = $1 AND ended_at IS NULL AND least(idle_until, expires_at) > $2"
+        " ORDER BY refreshed_at DESC, session_id LIMIT 100",
+        user_id,
+        now,
+    )
+    return [SessionRow(**dict(row)) for row in rows]
+
+
+async def list_users(
+    connection: Connection,
+    *,
+    email_prefix: str = "",
+    search: str = "",
+    role: PlatformRole | None = None,
+    verified: bool | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[UserRow]:
+    """People, newest first. `search` is part of an address or a name, or a whole id.
+
+    Raises Invalid for a cursor of another list.
+    """
+    where = Where()
+    if email_prefix:
+        where.add("email LIKE {}", f"{_literal(email_prefix.lower())}%")
+    if search:
+        pattern = f"%{_literal(search.lower())}%"
+        where.add("(email LIKE {} OR lower(name) LIKE {} OR user_id = {})", pattern, pattern, search)
+    if role is not None:
+        where.add("platform_role = {}", role)
+    if verified is not None:
+        where.add("email_verified_at IS NOT NULL" if verified else "email_verified_at IS NULL")
+    if cursor is not None:
+        at, last_id = decode_cursor(cursor, str, str)
+        where.add("(created_at, user_id) < ({}::text::timestamptz, {})", at, last_id)
+    size = bounded(limit)
+    query = f"{_USERS} WHERE {where} ORDER BY created_at DESC, user_id DESC LIMIT {where.value(size + 1)}"
+    rows = [UserRow(**dict(row)) for row in await connection.fetch(query, *where.values)]
+    if len(rows) <= size:
+        return Page(rows)
+    last = rows[size - 1]
+    return Page(rows[:size], encode_cursor(last.created_at.isoformat(), last.user_id))
+
+
+async def count(connection: Connection) -> int:
+    """How many accounts there are."""
+    return int(await connection.fetchval("SELECT count(*) FROM users.users"))
+
+
+def _literal(text: str) -> str:
+    """`text` without meaning to LIKE."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -1,0 +1,175 @@
+"""Decisions of the users domain: values and an instant in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from prog_contracts.errors import FieldError, Invalid
+from prog_contracts.ids import is_id
+from prog_contracts.inputs import clean_name, normalize_email
+from prog_contracts.users import PlatformRole
+
+PASSWORD_MIN_LENGTH: Final = 8
+PASSWORD_MAX_LENGTH: Final = 1024
+TENANT_NAME_MAX_LENGTH: Final = 80
+
+VERIFICATION_LIFETIME: Final = timedelta(hours=24)
+MAIL_INTERVAL: Final = timedelta(seconds=60)
+"""An address gets one verification mail in this time at the most, however often somebody asks."""
+
+ACCESS_LIFETIME: Final = timedelta(minutes=15)
+SESSION_IDLE_LIFETIME: Final = timedelta(days=14)
+SESSION_LIFETIME: Final = timedelta(days=90)
+REFRESH_GRACE: Final = timedelta(seconds=10)
+"""Two tabs may send one refresh token at once; both then get the same successor."""
+GRACE_GENERATIONS: Final = 3
+AUDIENCE: Final = "prognetwork"
+
+AccountStatus = Literal["active", "disabled"]
+
+
+@dataclass(frozen=True, slots=True)
+class SignUp:
+    """What somebody gave at sign-up, in the form that is kept."""
+
+    email: str
+    name: str
+    password: str
+    tenant_name: str | None = None
+
+
+def checked_sign_up(email: str, name: str, password: str, tenant_name: str | None = None) -> SignUp:
+    """The sign-up in its kept form. Raises Invalid with everything that is wrong with it."""
+    problems: list[FieldError] = []
+    clean_email = _collect(problems, lambda: normalize_email(email))
+    clean = _collect(problems, lambda: clean_name(name))
+    wanted = (tenant_name or "").strip()
+    if wanted:
+        wanted = _collect(problems, lambda: clean_name(wanted, "tenant_name", TENANT_NAME_MAX_LENGTH))
+    problems += password_problems(password, clean_email or email)
+    if problems:
+        raise Invalid(problems[0].message, fields=problems)
+    return SignUp(clean_email, clean, password, wanted or None)
+
+
+def password_problems(password: str, email: str) -> list[FieldError]:
+    """What is wrong with a new password. Any characters are good; nothing is cut off or trimmed (ASVS 5.0, 6.2)."""
+
+    def problem(code: str, message: str) -> list[FieldError]:
+        return [FieldError(field="password", code=code, message=message)]
+
+    if len(password) < PASSWORD_MIN_LENGTH:
+        return problem("too_short", f"A password has {PASSWORD_MIN_LENGTH} characters or more.")
+    if len(password) > PASSWORD_MAX_LENGTH:
+        return problem("too_long", f"A password has at most {PASSWORD_MAX_LENGTH} characters.")
+    if password.strip().lower() in (email.lower(), email.partition("@")[0].lower()):
+        return problem("guessable", "The password must not be your address.")
+    if len(set(password)) == 1:
+        return problem("guessable", "The password must not be one character over and over.")
+    return []
+
+
+def may_try(password: str) -> bool:
+    """Whether a password given at sign-in is worth comparing: no account has an empty or an over-long one."""
+    return 0 < len(password) <= PASSWORD_MAX_LENGTH
+
+
+def may_mail_again(last_mail_at: datetime | None, now: datetime) -> bool:
+    """Whether another verification mail may go to an address."""
+    return last_mail_at is None or now - last_mail_at >= MAIL_INTERVAL
+
+
+def is_process(actor: str | None) -> bool:
+    """Whether a command was sent by a process of the platform rather than for a person or a key."""
+    return actor is not None and not is_id(actor)
+
+
+Failure = Literal["unknown_user", "wrong_password", "disabled", "unverified"]
+
+
+def sign_in_failure(*, known: bool, right: bool, status: AccountStatus, verified: bool) -> Failure | None:
+    """Why a sign-in fails, or None. Only who knows the password learns that the address is not verified."""
+    if not known:
+        return "unknown_user"
+    if not right:
+        return "wrong_password"
+    if status != "active":
+        return "disabled"
+    return None if verified else "unverified"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimes:
+    idle_until: datetime
+    expires_at: datetime
+
+
+def session_times(now: datetime, expires_at: datetime | None = None) -> SessionTimes:
+    """Until when a session lives after a sign-in, or (with its end given) after a refresh."""
+    end = expires_at or now + SESSION_LIFETIME
+    return SessionTimes(idle_until=min(now + SESSION_IDLE_LIFETIME, end), expires_at=end)
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedToken:
+    """A refresh token that was found, and the session that it belongs to."""
+
+    generation: int
+    replaced_at: datetime | None
+    current_generation: int
+    idle_until: datetime
+    expires_at: datetime
+    ended: bool
+    status: AccountStatus
+
+
+RefreshDecision = Literal["rotate", "repeat", "ended", "expired", "reused", "revoked"]
+
+
+def refresh_decision(token: PresentedToken, now: datetime) -> RefreshDecision:
+    """What becomes of a session whose refresh token is presented.
+
+    `repeat` gives the current token again to a second tab; any other use of a replaced token means that two parties
+    hold it, and ends the session (RFC 9700, section 4.14.2).
+    """
+    if token.ended:
+        return "ended"
+    if now >= min(token.idle_until, token.expires_at):
+        return "expired"
+    if token.status != "active":
+        return "revoked"
+    if token.generation == token.current_generation:
+        return "rotate"
+    in_grace = token.replaced_at is not None and now - token.replaced_at <= REFRESH_GRACE
+    recent = token.current_generation - token.generation <= GRACE_GENERATIONS
+    return "repeat" if in_grace and recent else "reused"
+
+
+def access_claims(
+    *, issuer: str, user_id: str, session_id: str, token_id: str, platform_role: PlatformRole | None, now: datetime
+) -> dict[str, Any]:
+    """The claims of an access token (RFC 9068)."""
+    issued_at = int(now.timestamp())
+    claims: dict[str, Any] = {
+        "iss": issuer,
+        "aud": AUDIENCE,
+        "sub": user_id,
+        "sid": session_id,
+        "jti": token_id,
+        "iat": issued_at,
+        "exp": issued_at + int(ACCESS_LIFETIME.total_seconds()),
+    }
+    if platform_role is not None:
+        claims["platform_role"] = platform_role
+    return claims
+
+
+def _collect(problems: list[FieldError], check: Callable[[], str]) -> str:
+    try:
+        return check()
+    except Invalid as error:
+        problems.extend(error.fields)
+        return ""
