@@ -1,16 +1,16 @@
 """What a route needs from its caller, declared beside the route: `Public`, `SignedIn`, `Needs(action)`, `Staff(…)`.
 
 Each is a FastAPI dependency that runs before the route and gives it what it may use. A tenant is picked by the path, by
-`Prog-Tenant`, or is the caller's only one; of a tenant that is not the caller's nothing is told, not even that it exists.
-Rows are read through `rows()`, which opens the scope that row-level security enforces: one tenant, or for the platform's
-staff without a `Prog-Tenant`, all of them.
+`Prog-Tenant`, or is the caller's only one; a tenant that is not the caller's does not exist. Rows are read through
+`rows()`, which opens the scope that row-level security enforces: one tenant, or all for the platform's staff when no
+tenant was picked.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, Protocol, cast
+from typing import Final, Literal, TypeAlias, cast
 
 from starlette.requests import Request
 
@@ -18,7 +18,7 @@ from prog_contracts.errors import Denied, NotFound
 from prog_contracts.ids import is_id
 from prog_contracts.permissions import Action, allowed
 from prog_contracts.tenants import TenantRole
-from prog_edge.callers import ANONYMOUS, Caller
+from prog_edge.callers import Caller
 from prog_edge.context import RequestContext, context_of
 from prog_edge.platform import Platform
 from prog_edge.problems import Refused
@@ -39,8 +39,9 @@ class Visit:
     caller: Caller | None
 
     @property
-    def actor(self) -> str:
-        return ANONYMOUS if self.caller is None else self.caller.user_id
+    def actor(self) -> str | None:
+        """Nobody: an actor's name would make a process of the platform of a stranger."""
+        return None if self.caller is None else self.caller.user_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +77,10 @@ class Access:
         return self.platform.reader.scope(user_id=self.caller.user_id)
 
 
-class Declaration(Protocol):
-    """What every such dependency tells about itself, for OpenAPI and the table of routes."""
-
-    permission: str
-    """`public`, `signed_in`, an `Action` or a `PlatformAction`."""
-
-
 class Public:
     """Anybody; a credential that comes along is not looked at."""
 
-    permission = "public"
+    permission: str = "public"
 
     async def __call__(self, request: Request) -> Visit:
         return Visit(platform_of(request), context_of(request.scope), None)
@@ -95,7 +89,7 @@ class Public:
 class SignedIn:
     """Any signed-in person, about themselves."""
 
-    permission = "signed_in"
+    permission: str = "signed_in"
 
     async def __call__(self, request: Request) -> Access:
         platform, context, caller = await _caller(request)
@@ -106,11 +100,12 @@ class Staff:
     """The platform's own people, across all tenants or in one that they name."""
 
     def __init__(self, permission: PlatformAction) -> None:
-        self.permission = permission
+        self.permission: str = permission
+        self.action = permission
 
     async def __call__(self, request: Request) -> Access:
         platform, context, caller = await _caller(request)
-        if not _staff_may(caller, self.permission):
+        if not _staff_may(caller, self.action):
             raise Denied("This is for the platform's operators.")
         tenant_id = _named(request, "header")
         context.tenant_id = tenant_id
@@ -120,10 +115,8 @@ class Staff:
 class Needs:
     """A member of the tenant whose role allows the action, or staff."""
 
-    _PLACES: ClassVar = ("header", "path")
-
     def __init__(self, action: Action, tenant: Literal["header", "path"] = "header") -> None:
-        self.permission = action
+        self.permission: str = action
         self.action = action
         self.place = tenant
 
@@ -140,6 +133,10 @@ class Needs:
                 raise NotFound("There is no such tenant.")
             raise Denied(f"The role {role} does not allow this ({self.action}).")
         return Access(platform, context, caller, tenant_id, role)
+
+
+Declaration: TypeAlias = Public | SignedIn | Staff | Needs
+"""Each tells its `permission`: `public`, `signed_in`, an `Action` or a `PlatformAction`."""
 
 
 def platform_of(request: Request) -> Platform:

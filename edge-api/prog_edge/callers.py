@@ -1,6 +1,6 @@
 """Who is calling: the one notion of a caller, whatever credential came with the request.
 
-A bearer token in `Authorization`, or a browser's session cookie. A cookie is sent by browsers on their own, so with it an
+A bearer token in `Authorization`, or a browser's session cookie. Browsers send a cookie on their own, so with it an
 unsafe request must also carry the session's form token in `X-CSRF-Token`, which another site cannot know.
 """
 
@@ -20,18 +20,18 @@ from prog_edge.tokens import Claims, TokenVerifier
 from prog_edge.web.ui.csrf import HEADER as CSRF_HEADER
 from prog_edge.web.ui.csrf import form_token
 
-ANONYMOUS: Final = "anonymous"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A signed-in person. `credential` says how they showed it."""
+    """A signed-in person. `credential` says how they showed it; it is good until `expires_at` (epoch seconds)."""
 
     user_id: str
     session_id: str
     platform_role: PlatformRole | None
     credential: Literal["bearer", "cookie"]
+    expires_at: float
 
     @property
     def is_operator(self) -> bool:
@@ -81,4 +81,4 @@ class Callers:
 
 
 def _caller(claims: Claims, credential: Literal["bearer", "cookie"]) -> Caller:
-    return Caller(claims.user_id, claims.session_id, claims.platform_role, credential)
+    return Caller(claims.user_id, claims.session_id, claims.platform_role, credential, claims.expires_at)

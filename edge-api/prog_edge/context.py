@@ -1,4 +1,4 @@
-"""What is known about a request before anybody looks at it. Middleware fills it; problems, logs and commands read it."""
+"""What is known about a request before anybody looks at it. Middleware fills it; problems, logs and commands read."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Who a person is and which tenants are theirs, remembered for a few seconds.
 
 Every authenticated request asks; asking PostgreSQL each time would double the cost of a read. What is remembered may be
-`FRESH_SECONDS` old, which bounds how long a removed member still gets in. A tenant that is not among the remembered ones
-is always looked up again, so a new member never waits.
+`FRESH_SECONDS` old, which bounds how long a removed member still gets in. What is not among the remembered is always
+looked up again, so a new member never waits.
 """
 
 from __future__ import annotations

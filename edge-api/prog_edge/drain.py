@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 
 
 class Drain:
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
+    """Starts once and never ends."""
 
-    @property
-    def started(self) -> bool:
-        return self._event.is_set()
+    def __init__(self) -> None:
+        self.started = False
+        self._actions: list[Callable[[], None]] = []
+
+    def on_start(self, action: Callable[[], None]) -> None:
+        """Has `action` called when draining starts; at once when it has."""
+        self._actions.append(action)
+        if self.started:
+            action()
 
     def start(self) -> None:
-        self._event.set()
-
-    async def wait(self) -> None:
-        """Returns when draining starts."""
-        await self._event.wait()
+        if not self.started:
+            self.started = True
+            for action in self._actions:
+                action()

@@ -19,10 +19,10 @@ _KEPT_SECONDS: Final = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asked for an operation, and in which tenant."""
+    """Who asked for an operation, and in which tenant. `actor` is None for somebody who was not signed in."""
 
     tenant_id: str
-    actor: str
+    actor: str | None
 
 
 class Operations:
@@ -31,21 +31,21 @@ class Operations:
     def __init__(self, redis: Client) -> None:
         self._redis = redis
 
-    async def remember(self, message_id: UUID, tenant_id: str, actor: str) -> None:
+    async def remember(self, message_id: UUID, tenant_id: str, actor: str | None) -> None:
         try:
-            await self._redis.set(_key(message_id), f"{tenant_id} {actor}".encode(), ex=_KEPT_SECONDS)
+            await self._redis.set(_key(message_id), f"{tenant_id} {actor or ''}".encode(), ex=_KEPT_SECONDS)
         except OUTAGES as error:
             _log.warning("operation not remembered", operation=str(message_id), error=str(error))
 
     async def find(self, message_id: UUID) -> Asked | None:
         try:
-            value = await self._redis.get(_key(message_id))
+            value: bytes | None = await self._redis.get(_key(message_id))  # type: ignore[assignment]  # bytes in, bytes out
         except OUTAGES:
             return None
         if value is None:
             return None
-        tenant_id, _, actor = bytes(value).decode().partition(" ")
-        return Asked(tenant_id, actor)
+        tenant_id, _, actor = value.decode().partition(" ")
+        return Asked(tenant_id, actor or None)
 
 
 def _key(message_id: UUID) -> str:

@@ -13,11 +13,15 @@ _WAIT: Final = re.compile(r"^wait\s*=\s*\"?(\d{1,4})\"?$")
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """`respond_async` answers 202 at once; `applied` is what the answer says was honoured."""
+    """`respond_async` answers 202 at once; `applied` is what the answer says was honoured.
+
+    `deferrable` is no wish of the client's: a route takes it away whose answer cannot be fetched later.
+    """
 
     wait_seconds: float = DEFAULT_WAIT_SECONDS
     respond_async: bool = False
     applied: str | None = None
+    deferrable: bool = True
 
 
 _NONE: Final = Preferences()

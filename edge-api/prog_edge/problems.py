@@ -20,7 +20,8 @@ from prog_edge.context import RequestContext
 MEDIA_TYPE: Final = "application/problem+json"
 
 STATUS_OF_KIND: Final = {"invalid": 422, "denied": 403, "not_found": 404, "conflict": 409, "unavailable": 503}
-_STATUS_OF_CODE: Final = {"unauthenticated": 401, "invalid_credentials": 401, "unverified": 403, "rate_limited": 429}
+_STATUS_OF_CODE: Final = {"unauthenticated": 401, "invalid_credentials": 401, "session_ended": 401}
+"""Denials that signing in (again) would mend."""
 _TITLES: Final = {
     "invalid": "The request is not valid",
     "denied": "Not allowed",

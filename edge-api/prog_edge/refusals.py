@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
+import asyncpg
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -14,7 +15,18 @@ from starlette.responses import Response
 from prog_contracts.errors import Conflict, Denied, FieldError, Invalid, NotFound, ProgError, Unavailable
 from prog_edge.context import context_of
 from prog_edge.problems import Refused, default_code, problem, problem_of, status_of
+from prog_kit.logging import get
 
+OUTAGES: Final = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)
+"""What PostgreSQL's driver raises while the server is away; answered with 503."""
+
+_log = get("prog_edge.refusals")
 _CODES: Final = {
     "missing": "required",
     "extra_forbidden": "unknown_field",
@@ -44,6 +56,9 @@ def add_handlers(app: FastAPI, page: ErrorPage) -> None:
     app.add_exception_handler(Refused, refusals.on_refused)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, refusals.on_invalid_request)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, refusals.on_http_exception)  # type: ignore[arg-type]
+    app.add_exception_handler(asyncpg.DataError, refusals.on_unstorable)
+    for outage in OUTAGES:
+        app.add_exception_handler(outage, refusals.on_outage)
 
 
 class _Refusals:
@@ -51,11 +66,20 @@ class _Refusals:
         self._page = page
 
     async def on_error(self, request: Request, error: ProgError) -> Response:
-        page = await self._page(request, error, status_of(error))
-        return page or problem_of(context_of(request.scope), error)
+        return await self._shown(request, error, status_of(error)) or problem_of(context_of(request.scope), error)
+
+    async def on_outage(self, request: Request, error: Exception) -> Response:
+        """A server that is needed went away in the middle of a request."""
+        _log.warning("a server does not answer", path=request.url.path, error=repr(error))
+        return await self.on_error(request, Unavailable("Something that is needed does not answer. Try again."))
+
+    async def on_unstorable(self, request: Request, error: Exception) -> Response:
+        """A value that passed the models and that PostgreSQL cannot hold, such as a NUL or a number beyond 64 bits."""
+        _log.info("unstorable value", path=request.url.path, error=repr(error))
+        return await self.on_error(request, Invalid("The request holds a value that no stored one can match."))
 
     async def on_refused(self, request: Request, error: Refused) -> Response:
-        page = await self._page(request, _stand_in(error.status, error.detail), error.status)
+        page = await self._shown(request, _stand_in(error.status, error.detail), error.status)
         if page is not None:
             return page
         context = context_of(request.scope)
@@ -75,6 +99,13 @@ class _Refusals:
             return await self.on_refused(request, Refused(400, "malformed_json", detail))
         fields = _fields(items)
         return await self.on_refused(request, Refused(422, "invalid", _summary(fields), fields=fields))
+
+    async def _shown(self, request: Request, error: ProgError, status: int) -> Response | None:
+        """The error as a page. Where its frame cannot be made (the session cannot be renewed), there is none."""
+        try:
+            return await self._page(request, error, status)
+        except (ProgError, *OUTAGES):
+            return None
 
 
 def _fields(items: Iterable[Mapping[str, Any]]) -> list[FieldError]:

@@ -1,8 +1,8 @@
 """Browser sessions: the access and the refresh token of a person, sealed into one HttpOnly cookie.
 
-Nothing is stored here: the cookie is the session, readable only by holders of PROG_SECRET_KEYS. When the access token has
-run out, the refresh token is exchanged on the way and the browser gets a new cookie; parallel requests of one browser
-share one exchange.
+Nothing is stored here: the cookie is the session, readable only by holders of PROG_SECRET_KEYS. When the access token
+has run out, the refresh token is exchanged on the way and the browser gets a new cookie; parallel requests of one
+browser share one exchange.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ import orjson
 
 from prog_contracts.accounts import TokenSet
 from prog_contracts.errors import Denied, Unavailable
-from prog_contracts.ids import PLATFORM_TENANT_ID
 from prog_contracts.messages import Command
 from prog_contracts.users import Authenticate, EndSession, RefreshSession
 from prog_edge.tokens import Claims, TokenVerifier
-from prog_kit.secrets import PASSWORD, SESSION, TOKEN, SealError, Sealer
+from prog_kit.secrets import PASSWORD, SESSION, TOKEN, Sealer, SealError
 
 MAX_AGE_SECONDS: Final = 30 * 24 * 3600
 """How long a browser keeps the cookie; the session inside may end sooner."""
@@ -30,7 +29,7 @@ MAX_COOKIE_BYTES: Final = 4000
 class Asks(Protocol):
     """Sends a command that belongs to no tenant and returns its result. Raises ProgError."""
 
-    def __call__(self, command: Command, *, actor: str) -> Awaitable[dict[str, Any]]: ...
+    def __call__(self, command: Command, *, actor: str | None) -> Awaitable[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class BrowserSessions:
                 client_address=address,
                 user_agent=user_agent,
             ),
-            actor="anonymous",
+            actor=None,
         )
         return self._seal(TokenSet.model_validate(result))
 
@@ -141,5 +140,3 @@ class BrowserSessions:
         except (SealError, ValueError):
             return None
         return Held(access_token, refresh_token)
-
-

@@ -7,6 +7,7 @@ A key has one algorithm and the header may not choose another; `typ` is `at+jwt`
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -116,8 +117,13 @@ class TokenVerifier:
             raise _refused("The access token has expired." if expired else "The access token is not valid.") from None
 
 
+def ed25519_key(text: str) -> Ed25519PublicKey:
+    """The key of a JWK's member `x` (RFC 8037): 32 bytes in base64url."""
+    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
 def _claims(payload: Mapping[str, Any]) -> Claims:
-    role: Any = payload.get("role")
+    role: Any = payload.get("platform_role")
     return Claims(
         user_id=str(payload["sub"]),
         session_id=str(payload["sid"]),

@@ -7,7 +7,7 @@ answered with 202 and the address of its operation.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -20,12 +20,23 @@ from prog_contracts.errors import ErrorBody, Unavailable, from_body
 from prog_contracts.ids import encode_id, new_message_id
 from prog_contracts.messages import Command
 from prog_edge.access import Access, Visit
-from prog_edge.callers import ANONYMOUS
 from prog_edge.idempotency import Claimed, KeyScope, read_key
 from prog_edge.preferences import Preferences, read_preferences
 from prog_edge.problems import problem_of
 
 JSON: Final = "application/json"
+
+MOVES_MONEY: Final = frozenset(
+    {
+        ("POST", "/v1/payment-methods"),
+        ("POST", "/v1/subscriptions"),
+        ("POST", "/v1/invoices/{invoice_id}/pay"),
+    }
+)
+"""Routes that refuse a request without an Idempotency-Key."""
+
+UNDEFERRABLE: Final = frozenset({("POST", "/v1/auth/login"), ("POST", "/v1/auth/refresh")})
+"""Routes whose answer holds credentials, which no operation shows: they are answered in time, or not at all."""
 
 Present = Callable[[Mapping[str, Any]], BaseModel | None]
 """Makes the answer's body of a command's result; None is an answer without one (204)."""
@@ -36,7 +47,6 @@ class Write:
     """One command and how its success is told.
 
     `tenant_id` is the tenant whose data it is about. `location` makes the address of what came into being.
-    `moves_money` asks for an Idempotency-Key; `waits` is False where an answer cannot be fetched later, as for tokens.
     """
 
     command: Command
@@ -44,21 +54,22 @@ class Write:
     present: Present
     status: int = 200
     location: Callable[[BaseModel], str] | None = None
-    moves_money: bool = False
-    deferrable: bool = True
 
 
 async def perform(request: Request, by: Access | Visit, write: Write) -> Response:
     """Sends the command and answers: 200, 201 or 204, 202 when it goes on, a problem when it was refused."""
+    identity = (request.method, request.scope["route"].path)
     preferences = read_preferences(request.headers.get("prefer"))
-    key = read_key(request.headers, required=write.moves_money) if request.method == "POST" else None
+    if identity in UNDEFERRABLE:
+        preferences = replace(preferences, respond_async=False, deferrable=False)
+    key = read_key(request.headers, required=identity in MOVES_MONEY) if request.method == "POST" else None
     if key is None:
-        return await _ask(by, write, preferences, message_id=None)
-    scope = KeyScope(write.tenant_id, _keeper(by), _route(request), key)
+        return await _ask(by, write, preferences, claimed=None)
+    scope = KeyScope(write.tenant_id, _keeper(by), f"{request.method} {request.url.path}", key)
     claimed = await by.platform.idempotency.claim(scope, await request.body())
     if isinstance(claimed, Response):
         return claimed
-    response = await _ask(by, write, preferences, message_id=claimed)
+    response = await _ask(by, write, preferences, claimed=claimed)
     if response.status_code < 500:
         await by.platform.idempotency.keep(scope, response)
     return response
@@ -68,27 +79,26 @@ def operation_id(answer: Answer) -> str:
     return encode_id("operation", answer.message_id)
 
 
-async def _ask(by: Access | Visit, write: Write, preferences: Preferences, message_id: Claimed | None) -> Response:
-    deferred = preferences.respond_async and write.deferrable
+async def _ask(by: Access | Visit, write: Write, preferences: Preferences, claimed: Claimed | None) -> Response:
     answer = await by.platform.commands.request(
         write.command,
         tenant_id=write.tenant_id,
         actor=by.actor,
-        message_id=message_id.message_id if message_id else new_message_id(),
+        message_id=claimed.message_id if claimed else new_message_id(),
         traceparent=by.context.traceparent,
-        wait_seconds=0.0 if deferred else preferences.wait_seconds,
+        wait_seconds=0.0 if preferences.respond_async else preferences.wait_seconds,
     )
-    response = await _respond(by, write, answer)
+    response = await _respond(by, write, answer, deferrable=preferences.deferrable)
     if preferences.applied is not None:
         response.headers["Preference-Applied"] = preferences.applied
     return response
 
 
-async def _respond(by: Access | Visit, write: Write, answer: Answer) -> Response:
+async def _respond(by: Access | Visit, write: Write, answer: Answer, *, deferrable: bool) -> Response:
     if answer.status == "succeeded":
         return _succeeded(write, write.present(answer.result or {}))
     if answer.status == "pending":
-        if not write.deferrable:
+        if not deferrable:
             raise Unavailable("This takes longer than it may. Try again.")
         return await _accepted(by, write, answer)
     error = answer.error or ErrorBody(kind="unavailable", code="unavailable", message="The request was not completed.")
@@ -112,10 +122,6 @@ async def _accepted(by: Access | Visit, write: Write, answer: Answer) -> Respons
     return Response(orjson.dumps(body), 202, headers, media_type=JSON)
 
 
-def _route(request: Request) -> str:
-    return f"{request.method} {request.url.path}"
-
-
 def _keeper(by: Access | Visit) -> str:
     """Whose key it is. People who are not signed in are told apart by their address."""
-    return by.actor if by.actor != ANONYMOUS else f"{ANONYMOUS}:{by.context.client_address}"
+    return by.actor or f"anonymous:{by.context.client_address}"

@@ -3,3 +3,40 @@
 A route declares what its caller needs (`prog_edge.access`), reads through a domain's queries or sends one command
 (`prog_edge.writes`), and answers with a model. Nothing else happens in a route.
 """
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from prog_edge.api import (
+    auth,
+    dead_letters,
+    events,
+    health,
+    leads,
+    mail,
+    members,
+    operations,
+    people,
+    reference,
+    stories,
+    tenants,
+)
+
+ROUTERS: Final[list[APIRouter]] = [
+    module.router
+    for module in (
+        auth,
+        people,
+        tenants,
+        members,
+        events,
+        stories,
+        mail,
+        operations,
+        dead_letters,
+        leads,
+        health,
+        reference,
+    )
+]

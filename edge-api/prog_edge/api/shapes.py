@@ -16,9 +16,9 @@ Item = TypeVar("Item")
 
 
 class Body(BaseModel):
-    """A request's body: unknown fields are refused, and nothing is converted silently."""
+    """A request's body: unknown fields are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 class Resource(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -44,10 +45,8 @@ class BodyLimitMiddleware:
             if not refused:
                 await send(message)
 
-        try:
+        with suppress(_TooLarge):
             await self.app(scope, receive_limited, send_unless_refused)
-        except _TooLarge:
-            pass
         if refused:
             await self._refuse(scope, receive, send)
 

@@ -33,7 +33,7 @@ class CrashMiddleware:
 
         try:
             await self.app(scope, receive, watch)
-        except Exception as error:  # the last resort of every request  # noqa: BLE001
+        except Exception as error:  # the last resort of every request
             _log.error("request failed", path=scope["path"], exc_info=error)
             if started:
                 raise

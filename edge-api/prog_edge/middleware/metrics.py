@@ -1,4 +1,4 @@
-"""Prometheus metrics of HTTP: requests, seconds, requests in flight. Routes are told by their template, never by path."""
+"""Prometheus metrics of HTTP: requests, seconds, requests in flight. A route is told by its template, never by path."""
 
 from __future__ import annotations
 

@@ -1,0 +1,196 @@
+"""The API's contract as OpenAPI 3.1: what FastAPI derives from routes and models, and what it cannot know.
+
+Added here: the credentials and the permission of each operation, the headers of writes and of tenant scope, the 202 of
+deferrable writes, problem documents under their own media type, and an answer for every error that any route may give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from prog_edge.access import TENANT_HEADER, Declaration, Needs, Public, SignedIn, Staff
+from prog_edge.api.shapes import problems
+from prog_edge.problems import MEDIA_TYPE
+from prog_edge.writes import MOVES_MONEY, UNDEFERRABLE
+
+_DESCRIPTION: Final = """\
+Everything that the web clients do goes through this API.
+
+**Credentials.** Sign in at `POST /v1/auth/login` and send the access token as `Authorization: Bearer …`. Where you
+belong to more than one tenant, `Prog-Tenant: tenant_…` says which one is meant.
+
+**Writes** are commands. The answer waits up to five seconds (`Prefer: wait=N`); a write that takes longer, or one sent
+with `Prefer: respond-async`, is answered with 202 and the address of its operation.
+
+**Retries.** Send an `Idempotency-Key` with a POST: the same key and body are done once and answered alike for 24 hours.
+
+**Errors** are problem documents (RFC 9457) with a stable `code`, and `errors` that name the fields.
+"""
+
+_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token."},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "prog_session",
+        "description": "A browser's session. Writes also need the page's `X-CSRF-Token`.",
+    },
+}
+_TAGS: Final = [
+    {"name": "Sign-in", "description": "Accounts and sessions."},
+    {"name": "People", "description": "The caller, and for the platform's staff everybody."},
+    {"name": "Tenants", "description": "Customers of the platform, their members and their clock."},
+    {"name": "Billing", "description": "Plans, cards, subscriptions, invoices and payments."},
+    {"name": "Events", "description": "The log of everything that happened, as lists and live."},
+    {"name": "Stories", "description": "What led to anything, and what came from it."},
+    {"name": "Mail", "description": "Mails and what became of them."},
+    {"name": "Operations", "description": "Writes on their way, dead letters, and how the platform is doing."},
+    {"name": "Site", "description": "What the marketing site needs."},
+    {"name": "Health", "description": "Probes and metrics."},
+]
+_PREFER: Final = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": "How long to wait: `wait=N` seconds, or `respond-async` for 202 at once.",
+    "schema": {"type": "string"},
+    "example": "wait=10",
+}
+_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Makes a retry safe: same key and body, same answer, for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
+}
+_TENANT: Final = {
+    "name": TENANT_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Which of the caller's tenants is meant. Staff may leave it out to look across all.",
+    "schema": {"type": "string", "pattern": "^tenant_[0-7][0-9a-hjkmnp-tv-z]{25}$"},
+}
+_PERMISSION: Final = {
+    "public": "Anybody.",
+    "signed_in": "Anybody who is signed in.",
+    "platform.read": "The platform's operators and support.",
+    "platform.manage": "The platform's operators.",
+}
+
+
+def describe(app: FastAPI, routers: list[APIRouter], public_url: str) -> None:
+    """Makes `app.openapi()` the complete contract. It is built when it is first asked for."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _build(app, routers, public_url)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+
+
+def api_routes(routers: list[APIRouter]) -> Iterator[APIRoute]:
+    """Every route of the API."""
+    for router in routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                yield route
+
+
+def declaration_of(route: APIRoute) -> Declaration | None:
+    """What the route asks of its caller; None for a route that declares nothing."""
+    waiting = list(route.dependant.dependencies)
+    while waiting:
+        dependant = waiting.pop()
+        if isinstance(dependant.call, Public | SignedIn | Staff | Needs):
+            return dependant.call
+        waiting.extend(dependant.dependencies)
+    return None
+
+
+def _build(app: FastAPI, routers: list[APIRouter], public_url: str) -> dict[str, Any]:
+    document = get_openapi(
+        title="ProgNetwork",
+        version=app.version,
+        description=_DESCRIPTION,
+        routes=[route for router in routers for route in router.routes],
+        tags=_TAGS,
+        servers=[{"url": public_url.rstrip("/")}],
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    document["components"]["securitySchemes"] = _SCHEMES
+    for route in api_routes(routers):
+        for method in route.methods or ():
+            operation = document["paths"].get(route.path_format, {}).get(method.lower())
+            if operation is not None:
+                _complete(operation, route, method)
+    _drop_default_errors(document)
+    return document
+
+
+def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
+    declared = declaration_of(route)
+    permission = declared.permission if declared is not None else "public"
+    operation["operationId"] = route.name
+    operation["security"] = [] if permission == "public" else [{"bearer": []}, {"session": []}]
+    operation["x-permission"] = permission
+    operation["x-permission-text"] = _PERMISSION.get(permission) or f"Members whose role allows `{permission}`."
+    parameters = operation.setdefault("parameters", [])
+    if isinstance(declared, Staff) or (isinstance(declared, Needs) and declared.place == "header"):
+        parameters.append(_TENANT)
+    if method in ("POST", "PATCH", "PUT", "DELETE"):
+        _complete_write(operation, (method, route.path_format), parameters)
+    _complete_problems(operation, permission)
+
+
+def _complete_write(operation: dict[str, Any], identity: tuple[str, str], parameters: list[Any]) -> None:
+    parameters.append(_PREFER)
+    if identity[0] == "POST":
+        parameters.append({**_KEY, "required": identity in MOVES_MONEY})
+        operation["responses"].update(_problem_responses(400, 409, 422))
+    operation["responses"].update(_problem_responses(413, 415, 503))
+    if identity not in UNDEFERRABLE:
+        operation["responses"]["202"] = {
+            "description": "Accepted: it goes on, and the operation tells when it is done",
+            "headers": {"Location": {"description": "The operation's address.", "schema": {"type": "string"}}},
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OperationResource"}}},
+        }
+
+
+def _complete_problems(operation: dict[str, Any], permission: str) -> None:
+    if permission != "public":
+        operation["responses"].update(_problem_responses(401))
+    for status, response in operation["responses"].items():
+        content = response.get("content", {})
+        if int(status) >= 400 and "application/json" in content:
+            response["content"] = {MEDIA_TYPE: content["application/json"]}
+    operation["responses"]["default"] = {
+        "description": "Any other problem",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+def _problem_responses(*statuses: int) -> dict[str, Any]:
+    return {
+        str(status): {
+            "description": described["description"],
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, described in problems(*statuses).items()
+    }
+
+
+def _drop_default_errors(document: dict[str, Any]) -> None:
+    """FastAPI's own error model never leaves this server."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in list(operation["responses"].items()):
+                if "HTTPValidationError" in str(response):
+                    operation["responses"][status] = _problem_responses(422)["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)

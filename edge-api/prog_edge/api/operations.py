@@ -1,0 +1,93 @@
+"""Operations: what became of a write that was answered with 202."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+from starlette.requests import Request
+
+from prog_contracts.errors import FieldError, NotFound
+from prog_contracts.ids import decode_id, encode_id
+from prog_edge.access import Public, Visit
+from prog_edge.api.shapes import Resource, problems
+from prog_edge.callers import Caller
+from prog_edge.platform import Platform
+from prog_workers.events.queries import Operation, operation
+
+router = APIRouter(prefix="/v1/operations", tags=["Operations"])
+
+
+class OperationError(Resource):
+    """Why an operation failed; `code` and `errors` as in a problem document."""
+
+    code: str
+    detail: str
+    errors: list[FieldError]
+
+
+class OperationResource(Resource):
+    """A write on its way. `result` is what the write would have answered from the domain; credentials are left out."""
+
+    id: str = Field(examples=["operation_01jd7z4c8nf3ktv9q2m6x0r5we"])
+    status: Literal["pending", "succeeded", "failed"]
+    result: dict[str, Any] | None = None
+    error: OperationError | None = None
+
+
+@router.get("/{operation_id}", responses=problems(401, 404))
+async def get_operation(
+    operation_id: str, request: Request, visit: Annotated[Visit, Depends(Public())]
+) -> OperationResource:
+    """How a write stands. Who asked for it may look, members of its tenant, and the platform's staff."""
+    platform = visit.platform
+    try:
+        message_id = decode_id(operation_id, "operation")
+    except ValueError:
+        raise NotFound("There is no such operation.") from None
+    caller = await platform.callers.find(request, visit.context)
+    found = await _find(platform, caller, message_id)
+    if found is None:
+        raise NotFound("There is no such operation.")
+    return _resource(found)
+
+
+async def _find(platform: Platform, caller: Caller | None, message_id: UUID) -> Operation | None:
+    """Looks where the caller may look, each time through that tenant's scope."""
+    asked = await platform.operations.find(message_id)
+    if asked is not None and asked.actor == (caller.user_id if caller else None):
+        found = await _in_tenant(platform, asked.tenant_id, message_id)
+        return found or Operation(message_id, "pending", tenant_id=asked.tenant_id)
+    if caller is None:
+        return None
+    if caller.platform_role is not None:
+        async with platform.database.operator() as connection:
+            return await operation(connection, message_id)
+    for tenant_id in await platform.tenants_of(caller.user_id):
+        found = await _in_tenant(platform, tenant_id, message_id)
+        if found is not None:
+            return found
+    return None
+
+
+async def _in_tenant(platform: Platform, tenant_id: str, message_id: UUID) -> Operation | None:
+    async with platform.database.scope(tenant_id=tenant_id) as connection:
+        return await operation(connection, message_id)
+
+
+def _resource(found: Operation) -> OperationResource:
+    error = found.error
+    return OperationResource(
+        id=encode_id("operation", found.message_id),
+        status=found.status,
+        result=dict(found.result) if found.result is not None else None,
+        error=None
+        if error is None
+        else OperationError(
+            code=error["code"],
+            detail=error["message"],
+            errors=[FieldError.model_validate(item) for item in error.get("fields", ())],
+        ),
+    )

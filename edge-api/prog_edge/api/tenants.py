@@ -1,0 +1,219 @@
+"""Tenants: making, listing, reading and renaming them, what they may use, and their test clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import AwareDatetime, Field
+from starlette.responses import Response
+
+from prog_contracts.errors import NotFound
+from prog_contracts.ids import new_id
+from prog_contracts.tenants import AdvanceClock, CreateTenant, RenameTenant, SetClock, TenantRole, TenantStatus
+from prog_edge.access import Access, Needs, SignedIn
+from prog_edge.api.operations import OperationResource
+from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
+from prog_edge.writes import Write, perform
+from prog_workers.tenants import queries
+
+router = APIRouter(prefix="/v1/tenants", tags=["Tenants"])
+
+Name = Annotated[str, Field(min_length=1, max_length=80, examples=["Acme Ltd"])]
+
+
+class Clock(Resource):
+    """A test clock: it stands at `at` until it is advanced."""
+
+    at: datetime
+    advancing_to: datetime | None = None
+
+
+class Tenant(Resource):
+    """A customer of the platform. `clock` is null on the wall clock; `role` is the caller's own."""
+
+    id: str = Field(examples=["tenant_01jd7z4c8nf3ktv9q2m6x0r5we"])
+    name: str
+    slug: str
+    status: TenantStatus
+    plan: str | None = Field(description="What the tenant pays for; null is the free plan.")
+    members: int
+    role: TenantRole | None = None
+    clock: Clock | None = None
+    created_at: datetime
+
+
+class NewTenant(Body):
+    name: Name
+
+
+class TenantChange(Body):
+    name: Name
+
+
+class ClockStart(Body):
+    at: AwareDatetime = Field(description="Where the clock is to stand.", examples=["2027-01-31T00:00:00Z"])
+
+
+class ClockMove(Body):
+    to: AwareDatetime = Field(description="Where the clock is to go.", examples=["2027-03-01T00:00:00Z"])
+
+
+class Usage(Resource):
+    """What a tenant may use, by name; null is without limit."""
+
+    limits: Mapping[str, int | None]
+
+
+class Filters(Paging):
+    status: TenantStatus | None = None
+    search: str = Field("", max_length=200, description="Part of a name, a slug or an owner's address. For staff.")
+
+
+@router.post("", status_code=201, response_model=Tenant, responses=problems(401, 409, 422, 503))
+async def create_tenant(body: NewTenant, request: Request, access: Annotated[Access, Depends(SignedIn())]) -> Response:
+    """Create a tenant. The caller becomes its owner; it is ready when its status is `active`, moments later."""
+    person = await access.platform.person(access.caller.user_id)
+    tenant_id = new_id("tenant")
+    command = CreateTenant(
+        tenant_id=tenant_id,
+        name=body.name,
+        owner_user_id=person.user_id,
+        owner_email=person.email,
+        owner_name=person.name,
+    )
+    write = Write(command, tenant_id, _created, status=201, location=_address)
+    return await perform(request, access, write)
+
+
+@router.get("", responses=problems(401, 422))
+async def list_tenants(
+    filters: Annotated[Filters, Query()], access: Annotated[Access, Depends(SignedIn())]
+) -> Listing[Tenant]:
+    """The caller's tenants in the order of joining; for the platform's staff, all of them, newest first."""
+    async with access.rows() as connection:
+        if access.caller.platform_role is None:
+            mine = await queries.tenants_of(connection, access.caller.user_id)
+            return Listing(data=[_of_membership(row) for row in mine], next_cursor=None)
+        page = await queries.list_tenants(
+            connection, search=filters.search, status=filters.status, limit=filters.limit, cursor=filters.cursor
+        )
+    return Listing(data=[_of_row(row, None) for row in page.rows], next_cursor=page.next_cursor)
+
+
+@router.get("/{tenant_id}", responses=problems(401, 404))
+async def get_tenant(tenant_id: str, access: Annotated[Access, Depends(Needs("tenant.read", "path"))]) -> Tenant:
+    """One tenant."""
+    async with access.rows() as connection:
+        row = await queries.tenant(connection, tenant_id)
+    if row is None:
+        raise NotFound("There is no such tenant.")
+    return _of_row(row, access.role)
+
+
+@router.patch("/{tenant_id}", response_model=Tenant, responses=problems(401, 403, 404, 409, 422))
+async def change_tenant(
+    tenant_id: str,
+    body: TenantChange,
+    request: Request,
+    access: Annotated[Access, Depends(Needs("tenant.update", "path"))],
+) -> Response:
+    """Rename a tenant."""
+    async with access.rows() as connection:
+        row = await queries.tenant(connection, tenant_id)
+    if row is None:
+        raise NotFound("There is no such tenant.")
+    before = _of_row(row, access.role)
+
+    def renamed(result: Mapping[str, Any]) -> Tenant:
+        return before.model_copy(update={"name": result["name"], "status": result["status"]})
+
+    return await perform(request, access, Write(RenameTenant(tenant_id=tenant_id, name=body.name), tenant_id, renamed))
+
+
+@router.get("/{tenant_id}/limits", responses=problems(401, 404))
+async def get_limits(tenant_id: str, access: Annotated[Access, Depends(Needs("tenant.read", "path"))]) -> Usage:
+    """What the tenant may use on its plan."""
+    async with access.rows() as connection:
+        return Usage(limits=await queries.limits(connection, tenant_id))
+
+
+@router.post("/{tenant_id}/clock", response_model=Clock, responses=problems(401, 403, 404, 409, 422))
+async def set_clock(
+    tenant_id: str,
+    body: ClockStart,
+    request: Request,
+    access: Annotated[Access, Depends(Needs("clock.move", "path"))],
+) -> Response:
+    """Take the tenant off the wall clock, for good: from now on its time moves only when told."""
+    command = SetClock(tenant_id=tenant_id, at=body.at)
+    return await perform(request, access, Write(command, tenant_id, lambda result: Clock(at=result["at"])))
+
+
+@router.post(
+    "/{tenant_id}/clock/advance",
+    status_code=202,
+    response_model=OperationResource,
+    responses=problems(401, 403, 404, 409, 422),
+)
+async def advance_clock(
+    tenant_id: str, body: ClockMove, request: Request, access: Annotated[Access, Depends(Needs("clock.move", "path"))]
+) -> Response:
+    """Move the test clock. The operation is done when all work that falls due on the way is done."""
+    command = AdvanceClock(tenant_id=tenant_id, to=body.to)
+    return await perform(request, access, Write(command, tenant_id, lambda result: Clock(at=result["at"])))
+
+
+@router.get("/{tenant_id}/clock", responses=problems(401, 404))
+async def get_clock(tenant_id: str, access: Annotated[Access, Depends(Needs("tenant.read", "path"))]) -> Clock | None:
+    """Where the tenant's test clock stands; null on the wall clock."""
+    async with access.rows() as connection:
+        row = await queries.clock(connection, tenant_id)
+    return None if row is None else Clock(at=row.stands_at, advancing_to=row.advancing_to)
+
+
+def _created(result: Mapping[str, Any]) -> Tenant:
+    return Tenant(
+        id=result["tenant_id"],
+        name=result["name"],
+        slug=result["slug"],
+        status=result["status"],
+        plan=None,
+        members=1,
+        role="owner",
+        created_at=result["created_at"],
+    )
+
+
+def _address(tenant: Any) -> str:
+    return f"/v1/tenants/{tenant.id}"
+
+
+def _of_row(row: queries.TenantRow, role: TenantRole | None) -> Tenant:
+    clock = None if row.clock_at is None else Clock(at=row.clock_at, advancing_to=row.clock_advancing_to)
+    return Tenant(
+        id=row.tenant_id,
+        name=row.name,
+        slug=row.slug,
+        status=row.status,
+        plan=row.plan,
+        members=row.member_count,
+        role=role,
+        clock=clock,
+        created_at=row.created_at,
+    )
+
+
+def _of_membership(row: queries.MembershipRow) -> Tenant:
+    return Tenant(
+        id=row.tenant_id,
+        name=row.name,
+        slug=row.slug,
+        status=row.status,
+        plan=row.plan,
+        members=row.member_count,
+        role=row.role,
+        created_at=row.created_at,
+    )

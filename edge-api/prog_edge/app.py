@@ -1,0 +1,85 @@
+"""Wiring: the application with its layers, routes, pages and error handlers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from prog_edge.api import ROUTERS
+from prog_edge.api.contract import describe
+from prog_edge.backend import web_services
+from prog_edge.drain import Drain
+from prog_edge.middleware.access_log import AccessLogMiddleware
+from prog_edge.middleware.body_limit import BodyLimitMiddleware
+from prog_edge.middleware.client_address import ClientAddressMiddleware
+from prog_edge.middleware.content_type import ContentTypeMiddleware
+from prog_edge.middleware.crash import CrashMiddleware
+from prog_edge.middleware.drain import DrainMiddleware
+from prog_edge.middleware.metrics import MetricsMiddleware
+from prog_edge.middleware.request_context import RequestContextMiddleware
+from prog_edge.middleware.security_headers import SecurityHeadersMiddleware
+from prog_edge.middleware.session_cookie import SessionCookieMiddleware
+from prog_edge.platform import Platform
+from prog_edge.refusals import add_handlers
+from prog_edge.web import mount_web, page_for_error
+from prog_kit.settings import Settings
+
+VERSION: Final = "1.0.0"
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(settings: Settings, drain: Drain | None = None) -> FastAPI:
+    """The edge for these settings. It connects when it starts to serve (ASGI lifespan)."""
+    switch = drain or Drain()
+    app = FastAPI(
+        title="ProgNetwork",
+        version=VERSION,
+        lifespan=_lifespan(settings, switch),
+        middleware=layers(settings, switch),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+    )
+    add_handlers(app, page_for_error)
+    for router in ROUTERS:
+        app.include_router(router)
+    describe(app, ROUTERS, settings.public_url)
+    mount_web(app)
+    return app
+
+
+def layers(settings: Settings, drain: Drain) -> list[Middleware]:
+    """The middleware, outermost first."""
+    return [
+        Middleware(RequestContextMiddleware, public_url=settings.public_url.rstrip("/")),
+        Middleware(ClientAddressMiddleware, trusted=settings.trusted_proxies),
+        Middleware(AccessLogMiddleware),
+        Middleware(MetricsMiddleware),
+        Middleware(SecurityHeadersMiddleware, secure_transport=settings.public_url.startswith("https://")),
+        Middleware(SessionCookieMiddleware),
+        Middleware(DrainMiddleware, drain=drain),
+        Middleware(CrashMiddleware, page=page_for_error),
+        Middleware(BodyLimitMiddleware),
+        Middleware(ContentTypeMiddleware),
+    ]
+
+
+def _lifespan(settings: Settings, drain: Drain) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        platform = await Platform.open(settings, drain)
+        app.state.platform = platform
+        app.state.web = web_services(platform)
+        try:
+            yield
+        finally:
+            await platform.close()
+
+    return lifespan

@@ -1,0 +1,179 @@
+"""What the edge works with: pools, the broker, keys, sessions, the tail. One a process, found by every request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import asyncpg
+
+from prog_broker.client import CommandClient
+from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
+from prog_contracts.errors import Unavailable, from_body
+from prog_contracts.ids import PLATFORM_TENANT_ID
+from prog_contracts.messages import Command
+from prog_contracts.tenants import TenantRole
+from prog_edge.callers import Callers
+from prog_edge.directory import Remembered
+from prog_edge.drain import Drain
+from prog_edge.idempotency import IdempotencyKeys
+from prog_edge.operations import Operations
+from prog_edge.sessions import BrowserSessions
+from prog_edge.tail import EventTail
+from prog_edge.tokens import Keys, PublicKeys, TokenVerifier, ed25519_key
+from prog_kit.database import Database
+from prog_kit.logging import get
+from prog_kit.secrets import Sealer
+from prog_kit.settings import Settings
+from prog_workers.tenants import queries as tenants
+from prog_workers.users import queries as users
+from prog_workers.users.queries import UserRow
+
+_log = get("prog_edge.platform")
+_ROLE: Final = "prog_edge"
+DATABASE_OUTAGES: Final = (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+
+
+@dataclass(slots=True)
+class Platform:
+    """Everything that outlives a request. `reader` is the replica where there is one, else the primary."""
+
+    settings: Settings
+    database: Database
+    reader: Database
+    redis: Client
+    commands: CommandClient
+    sealer: Sealer
+    drain: Drain
+    tokens: TokenVerifier
+    sessions: BrowserSessions
+    callers: Callers
+    idempotency: IdempotencyKeys
+    operations: Operations
+    tail: EventTail
+    people: Remembered[UserRow]
+    memberships: Remembered[Mapping[str, TenantRole]]
+    signing_key: bytes
+
+    @classmethod
+    async def open(cls, settings: Settings, drain: Drain) -> Self:
+        """Connects, waiting for servers that are away."""
+        sealer = Sealer(settings.secret_keys)
+        database = await _until_up(lambda: _database(settings.database_url, settings))
+        replica = settings.database_replica_url
+        reader = database if replica is None else await _until_up(lambda: _database(replica, settings))
+        redis = connect(settings.effective_broker_url)
+        commands = CommandClient(redis, database, sealer)
+        await commands.__aenter__()
+        return cls._assemble(settings, drain, sealer, database, reader, redis, commands)
+
+    @classmethod
+    def _assemble(
+        cls,
+        settings: Settings,
+        drain: Drain,
+        sealer: Sealer,
+        database: Database,
+        reader: Database,
+        redis: Client,
+        commands: CommandClient,
+    ) -> Self:
+        tokens = TokenVerifier(PublicKeys(lambda: _public_keys(database)), settings.public_url)
+        tail = EventTail(database, drain)
+        drain.on_start(tail.end_all)
+        signing_key = bytes.fromhex(sealer.digest("forms", "edge"))
+        asks = _Asks(commands)
+        secure = settings.public_url.startswith("https://")
+        sessions = BrowserSessions(sealer, tokens, asks, secure=secure)
+        return cls(
+            settings=settings,
+            database=database,
+            reader=reader,
+            redis=redis,
+            commands=commands,
+            sealer=sealer,
+            drain=drain,
+            tokens=tokens,
+            sessions=sessions,
+            callers=Callers(tokens, sessions, signing_key),
+            idempotency=IdempotencyKeys(database, sealer),
+            operations=Operations(redis),
+            tail=tail,
+            people=Remembered(lambda user_id: _person(database, user_id)),
+            memberships=Remembered(lambda user_id: _memberships(database, user_id)),
+            signing_key=signing_key,
+        )
+
+    async def close(self) -> None:
+        await self.tail.close()
+        await self.commands.__aexit__(None, None, None)
+        await self.redis.aclose()
+        await self.database.close()
+        if self.reader is not self.database:
+            await self.reader.close()
+
+    async def tenants_of(self, user_id: str, *, anew: bool = False) -> Mapping[str, TenantRole]:
+        """The person's tenants with the role in each."""
+        return await self.memberships.get(user_id, anew=anew) or {}
+
+    async def role(self, user_id: str, tenant_id: str) -> TenantRole | None:
+        """The person's role in a tenant. One that is not remembered is looked up, so that nobody new has to wait."""
+        role = (await self.tenants_of(user_id)).get(tenant_id)
+        if role is None:
+            role = (await self.tenants_of(user_id, anew=True)).get(tenant_id)
+        return role
+
+    async def person(self, user_id: str) -> UserRow:
+        """Raises Unavailable when a signed-in person has no account: it is being deleted."""
+        user = await self.people.get(user_id)
+        if user is None:
+            raise Unavailable("This account cannot be read at the moment.")
+        return user
+
+
+class _Asks:
+    """Commands of no tenant's, with their results."""
+
+    def __init__(self, commands: CommandClient) -> None:
+        self._commands = commands
+
+    async def __call__(self, command: Command, *, actor: str | None) -> dict[str, Any]:
+        answer = await self._commands.request(command, tenant_id=PLATFORM_TENANT_ID, actor=actor)
+        if answer.error is not None:
+            raise from_body(answer.error)
+        if answer.status == "pending":
+            raise Unavailable("This takes longer than it may. Try again.")
+        return answer.result or {}
+
+
+async def _database(url: str, settings: Settings) -> Database:
+    return await Database.connect(url, _ROLE, max_size=settings.database_pool_size)
+
+
+async def _public_keys(database: Database) -> Keys:
+    async with database.scope() as connection:
+        return {key.kid: ed25519_key(key.public_key) for key in await users.signing_keys(connection)}
+
+
+async def _person(database: Database, user_id: str) -> UserRow | None:
+    async with database.scope(user_id=user_id) as connection:
+        return await users.user(connection, user_id)
+
+
+async def _memberships(database: Database, user_id: str) -> Mapping[str, TenantRole]:
+    async with database.scope(user_id=user_id) as connection:
+        return {row.tenant_id: row.role for row in await tenants.tenants_of(connection, user_id)}
+
+
+async def _until_up(connect_database: Callable[[], Awaitable[Database]]) -> Database:
+    failures = 0
+    while True:
+        try:
+            return await connect_database()
+        except (*OUTAGES, *DATABASE_OUTAGES) as error:
+            failures += 1
+            if failures == 1:
+                _log.warning("waiting for the database", error=str(error))
+            await asyncio.sleep(reconnect_delay_seconds(failures))

@@ -1,0 +1,77 @@
+"""The edge as a process: `prog edge`.
+
+On SIGTERM it stops taking connections, ends its streams, finishes the requests in flight within PROG_DRAIN_SECONDS and
+closes its pools.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import FrameType
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from prog_edge.app import create_app
+from prog_edge.drain import Drain
+from prog_kit.logging import configure
+from prog_kit.settings import Settings
+
+_KEEP_ALIVE_SECONDS = 75
+_BACKLOG = 2048
+
+
+def run() -> None:
+    """Serves on PROG_HOST and PROG_PORT until SIGTERM or SIGINT."""
+    settings = Settings.load()
+    configure(settings.log_level, settings.process_name)
+    uvloop.run(serve(settings))
+
+
+async def serve(settings: Settings) -> None:
+    """Serves in the running loop."""
+    drain = Drain()
+    app = create_app(settings, drain)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(settings.drain_seconds),
+    )
+    await _Server(config, drain).serve()
+
+
+class _Server(uvicorn.Server):
+    """Tells the application to drain as soon as the signal comes."""
+
+    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._loop = asyncio.get_running_loop()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._drain.start)
+        super().handle_exit(sig, frame)
+
+
+def openapi() -> dict[str, Any]:
+    """The OpenAPI document, without a running platform."""
+    settings = Settings.model_construct(**{**_defaults(), "public_url": "http://127.0.0.1:8000"})
+    return create_app(settings).openapi()
+
+
+def _defaults() -> dict[str, Any]:
+    fields = Settings.model_fields.items()
+    return {name: None if field.is_required() else field.default for name, field in fields}
