@@ -17,15 +17,12 @@ from prog_broker.outcome import Outcome
 from prog_broker.transaction import Transaction
 from prog_contracts.email import DeliverMail, EmailFailed, EmailHeld, EmailSent
 from prog_contracts.errors import NotFound, Unavailable
-from prog_kit.secrets import SealError
+from prog_kit.secrets import MAIL, SealError
 from prog_workers.email import rules, store
 from prog_workers.email.contexts import context_of
 from prog_workers.email.providers.port import Accepted, Deferred, MailProvider, OutgoingMail, Rejected, Unknown
 from prog_workers.email.render import Renderer
 from prog_workers.email.store import Mail
-
-SEAL_PURPOSE: Final = "mail"
-"""The purpose that values of `SendMail.sealed_data` are sealed for."""
 
 UNREADABLE: Final = "its secrets do not open with the present keys"
 
@@ -106,7 +103,7 @@ class Delivery:
                 raise Unavailable(reason, code="outcome_unknown")
 
     def _compose(self, mail: Mail, tx: Transaction) -> OutgoingMail:
-        secrets = {name: tx.sealer.open(value, SEAL_PURPOSE) for name, value in mail.sealed_data.items()}
+        secrets = {name: tx.sealer.open(value, MAIL) for name, value in mail.sealed_data.items()}
         context = context_of(mail.template, mail.data, mail.sealed_data)
         rendered = self.renderer.render(mail.template, context, tenant_id=mail.tenant_id, secrets=secrets)
         name, address = parseaddr(self.sender)

@@ -33,10 +33,10 @@ from prog_contracts.payments import (
 )
 from prog_contracts.tenants import TenantUpdated
 from prog_contracts.users import EmailVerified
-from prog_kit.secrets import SealError
+from prog_kit.secrets import MAIL, SealError
 from prog_workers.email import rules, store
 from prog_workers.email.contexts import context_of
-from prog_workers.email.delivery import SEAL_PURPOSE, Delivery, failure, record_sent
+from prog_workers.email.delivery import Delivery, failure, record_sent
 from prog_workers.email.render import subject_line
 
 email = Domain("email")
@@ -197,6 +197,6 @@ async def _queue(tx: Transaction, command: SendMail) -> list[Message]:
 def _check_seals(tx: Transaction, command: SendMail) -> None:
     for name, value in command.sealed_data.items():
         try:
-            tx.sealer.open(value, SEAL_PURPOSE)
+            tx.sealer.open(value, MAIL)
         except SealError:
             raise Invalid.field(f"sealed_data.{name}", "unreadable", "is not sealed for mails") from None
