@@ -32,6 +32,13 @@ class RecordConsumption(Command):
     samples: tuple[HandlerSample, ...]
 
 
+@command("prognetwork.monitoring.close_windows", key="process")
+class CloseWindows(Command):
+    """Tell of the windows that are over; sent by monitoring itself when no report comes in any more to do so."""
+
+    process: str
+
+
 @event("prognetwork.monitoring.alert_triggered", key="alert_id")
 class AlertTriggered(Event):
     alert_id: AlertId
@@ -58,7 +65,7 @@ class HealthCheckFailed(Event):
 
 @event("prognetwork.monitoring.metrics_updated", key="group")
 class MetricsUpdated(Event):
-    """A window of 10 s is closed for a consumer group."""
+    """A window of 10 s is closed for a consumer group. The percentiles are from sending to handled."""
 
     group: str
     window_start: datetime

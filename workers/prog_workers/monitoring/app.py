@@ -1,0 +1,5 @@
+"""The monitoring domain as a worker serves it: `prog worker monitoring`."""
+
+from prog_workers.monitoring.handlers import monitoring as app
+
+__all__ = ["app"]

@@ -1,0 +1,95 @@
+"""How far each consumer group is behind on Redis streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from prog_broker.redis.connection import Client
+from prog_contracts.topics import Topic
+from prog_workers.monitoring.store import ShardLag
+
+MAX_COUNTED: Final = 1_000
+"""Where Redis cannot tell how many entries wait, so many are counted; more are told as this many."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """What XINFO GROUPS tells of one group of one stream. `waiting` is None where Redis does not know."""
+
+    topic: Topic
+    partition: int
+    name: str
+    waiting: int | None
+    pending: int
+    last_delivered: str
+
+    @property
+    def stream(self) -> str:
+        return self.topic.stream(self.partition)
+
+
+async def shard_lags(client: Client, topics: Iterable[Topic]) -> list[ShardLag]:
+    """What waits in each partition for each group of the topic table, in two round trips.
+
+    A stream or group that does not exist yet has nothing waiting. Redis gives no lag for a group after entries in the
+    middle of the stream were deleted, or after the group was set to an id; then the entries themselves are counted.
+    """
+    groups = await _groups(client, [topic for topic in topics if topic.consumers])
+    pipeline = client.pipeline(transaction=False)
+    for group in groups:
+        count = MAX_COUNTED if group.waiting is None else min(group.waiting, 1)
+        pipeline.xrange(group.stream, min=f"({group.last_delivered}", count=max(count, 1))
+        pipeline.xpending(group.stream, group.name)
+    answers: list[Any] = await pipeline.execute(raise_on_error=False) if groups else []
+    return [
+        _lag(group, entries, summary)
+        for group, entries, summary in zip(groups, answers[::2], answers[1::2], strict=True)
+    ]
+
+
+async def _groups(client: Client, topics: list[Topic]) -> list[_Group]:
+    streams = [(topic, partition) for topic in topics for partition in range(topic.partitions)]
+    pipeline = client.pipeline(transaction=False)
+    for topic, partition in streams:
+        pipeline.xinfo_groups(topic.stream(partition))
+    answers: list[Any] = await pipeline.execute(raise_on_error=False)
+    found = []
+    for (topic, partition), answer in zip(streams, answers, strict=True):
+        known = {} if isinstance(answer, Exception) else {_text(row["name"]): row for row in answer}
+        for name in topic.consumers:
+            row = known.get(name)
+            if row is None:
+                found.append(_Group(topic, partition, name, None, 0, "0-0"))
+            else:
+                found.append(
+                    _Group(topic, partition, name, row.get("lag"), row["pending"], _text(row["last-delivered-id"]))
+                )
+    return found
+
+
+def _lag(group: _Group, entries: Any, summary: Any) -> ShardLag:
+    entries = [] if isinstance(entries, Exception) else entries
+    waiting = len(entries) if group.waiting is None else group.waiting
+    candidates = [_published_at(entries[0][0])] if entries and waiting else []
+    if not isinstance(summary, Exception) and summary["min"] is not None:
+        candidates.append(_published_at(summary["min"]))
+    return ShardLag(
+        topic=group.topic.name,
+        group=group.name,
+        partition=group.partition,
+        lag=waiting + group.pending,
+        pending=group.pending,
+        oldest_at=min(candidates, default=None),
+    )
+
+
+def _published_at(entry_id: bytes | str) -> datetime:
+    """An entry's id begins with the server's milliseconds."""
+    return datetime.fromtimestamp(int(_text(entry_id).partition("-")[0]) / 1000, UTC)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
