@@ -149,7 +149,7 @@ class InvoiceEvent(Event):
     customer_id: CustomerId
     customer_email: str
     customer_name: str
-    subscription_id: SubscriptionId | None
+    subscription_id: SubscriptionId | None = None
     plan: str
     status: InvoiceStatus
     total: Money
@@ -189,5 +189,5 @@ class PaymentFailed(InvoiceEvent):
     attempt: int
     trigger: Literal["initial", "dunning", "new_card", "manual"]
     failed_at: datetime
-    next_attempt_at: datetime | None
-    subscription_status: SubscriptionStatus | None
+    next_attempt_at: datetime | None = None
+    subscription_status: SubscriptionStatus | None = None
