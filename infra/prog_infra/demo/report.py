@@ -1,0 +1,92 @@
+"""Runs the steps and shows them: a line a step and the timeline on a terminal, or one JSON object."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from prog_infra.demo.client import StoryError
+from prog_infra.demo.story import Story
+from prog_infra.demo.timeline import Account
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    name: str
+    seconds: float
+    ok: bool
+
+
+@dataclass(slots=True)
+class Result:
+    """How the story went. `error` says where it stopped."""
+
+    steps: list[StepResult] = field(default_factory=list)
+    account: Account = field(default_factory=Account)
+    tenant_id: str = ""
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+    def json(self) -> str:
+        document: dict[str, Any] = {
+            "ok": self.ok,
+            "steps": [asdict(step) for step in self.steps],
+            "messages": self.account.messages,
+            "dead_letters": self.account.dead_letters,
+            "mails": self.account.mails,
+            "tenant_id": self.tenant_id,
+            "seconds": round(sum(step.seconds for step in self.steps), 3),
+        }
+        if self.error is not None:
+            document["error"] = self.error
+        return json.dumps(document)
+
+
+def tell(story: Story, console: Console) -> Result:
+    """Runs the steps until one fails, with progress on `console`."""
+    result = Result()
+    for step in story.steps():
+        began = time.monotonic()
+        said = ""
+        try:
+            with console.status(step.title):
+                said = step.run()
+        except StoryError as error:
+            result.error = f"{step.title}: {error}"
+        seconds = time.monotonic() - began
+        result.steps.append(StepResult(step.name, round(seconds, 3), result.ok))
+        mark, style = ("✓", "green") if result.ok else ("✗", "red")
+        line = Text.assemble("  ", (mark, style), f" {step.title:<46}", (f"{seconds:5.2f} s  ", "dim"))
+        console.print(line.append(said, "cyan"), soft_wrap=True)
+        if not result.ok:
+            break
+    result.tenant_id = story.tenant_id
+    result.account = story.account or result.account
+    return result
+
+
+def show(result: Result, url: str, console: Console) -> None:
+    """The timeline, and where to look next."""
+    table = Table(box=None, padding=(0, 2, 0, 0), title="\nWhat happened", title_style="bold", title_justify="left")
+    table.add_column("when, on the tenant's clock", style="dim", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    table.add_column("by whom", style="cyan", no_wrap=True)
+    for moment in result.account.moments:
+        table.add_row(f"{moment.at:%Y-%m-%d %H:%M:%S}", Text(moment.what), Text(moment.who))
+    console.print(table)
+    account = result.account
+    seconds = sum(step.seconds for step in result.steps)
+    console.print(
+        f"\n  [bold green]ok[/]  {account.messages} messages, {account.mails} mails, each once,"
+        f" {account.dead_letters} dead letters, {seconds:.1f} s"
+    )
+    console.print(f"  [dim]Mails[/]  {url}/dev/mailbox\n  [dim]Story[/]  {url}/admin/story/{result.tenant_id}\n")
