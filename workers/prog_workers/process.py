@@ -28,7 +28,7 @@ def load(names: Sequence[str]) -> list[Domain]:
             f"no such domain: {', '.join(unknown) or '(none given)'}; choose from {', '.join(DOMAINS)}",
             code="unknown_domain",
         )
-    return [importlib.import_module(f"prog_workers.{name}.app").app for name in dict.fromkeys(names)]
+    return [importlib.import_module(f"prog_workers.{name}.app").domain for name in dict.fromkeys(names)]
 
 
 async def run(names: Sequence[str]) -> None:

@@ -1,5 +1,5 @@
 """The events domain as a worker serves it: `prog worker events`."""
 
-from prog_workers.events.handlers import events as app
+from prog_workers.events.handlers import events as domain
 
-__all__ = ["app"]
+__all__ = ["domain"]

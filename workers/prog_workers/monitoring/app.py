@@ -1,5 +1,5 @@
 """The monitoring domain as a worker serves it: `prog worker monitoring`."""
 
-from prog_workers.monitoring.handlers import monitoring as app
+from prog_workers.monitoring.handlers import monitoring as domain
 
-__all__ = ["app"]
+__all__ = ["domain"]
