@@ -1,4 +1,4 @@
-"""Which implementation runs: NumPy at first, the compiled kernels once they are ready.
+"""Gets the compiled kernels ready.
 
 Importing Numba takes half a second and compiling some more; neither may delay a process's first messages. `warm()` does
 both aside: a child process of the lowest priority compiles into a cold cache, then a thread of this process loads it.
@@ -20,22 +20,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from prog_kernels import reference
+from prog_kernels import selection
 
 _COMPILE_SECONDS: Final = 300.0
 
-_current: ModuleType = reference
 _lock = threading.Lock()
 _thread: threading.Thread | None = None
-
-
-def kernels() -> ModuleType:
-    """The implementation to call now: `compiled` when it is ready, else `reference`."""
-    return _current
-
-
-def is_compiled() -> bool:
-    return _current is not reference
 
 
 def warm(after_seconds: float = 0.0) -> threading.Thread:
@@ -57,14 +47,14 @@ def load() -> ModuleType:
 
     Raises ImportError when Numba cannot be used.
     """
-    global _current  # noqa: PLW0603 - one a process
     directory = cache_directory()
     numba = import_module("numba")
     numba.config.CACHE_DIR = str(directory)
-    _current = import_module("prog_kernels.compiled")
+    compiled = import_module("prog_kernels.compiled")
+    selection.use(compiled)
     with contextlib.suppress(OSError):
         _stamp(directory).touch()
-    return _current
+    return compiled
 
 
 def cache_directory() -> Path:

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prog_kernels import engine
 from prog_kernels.layout import CELLS, MAX_VALUE, RELATIVE_ERROR
+from prog_kernels.selection import kernels
 
 __all__ = [
     "CELLS",
@@ -85,7 +85,7 @@ def aggregate(windows: ArrayLike, keys: ArrayLike, values: ArrayLike) -> Summary
         present, groups = np.unique(groups, return_inverse=True)
     else:
         present = np.arange(size, dtype=np.int64)
-    result = engine.kernels().aggregate(_integers(groups), value, len(present))
+    result = kernels().aggregate(_integers(groups), value, len(present))
     counts, sums, maxima, offsets, cells, cell_counts = result
     there = np.flatnonzero(counts)
     kept = np.append(offsets[there], offsets[-1])  # rows that are left out hold no cells
@@ -103,7 +103,7 @@ def merge(one: Histograms, other: Histograms) -> Histograms:
     """Adds row by row. Raises ValueError when the numbers of rows differ."""
     if one.offsets.size != other.offsets.size:
         raise ValueError(f"{one.offsets.size - 1} rows cannot be merged with {other.offsets.size - 1}")
-    return Histograms(*engine.kernels().merge(*_all(one), *_all(other)))
+    return Histograms(*kernels().merge(*_all(one), *_all(other)))
 
 
 def quantiles(histograms: Histograms, maxima: ArrayLike, probabilities: Sequence[float]) -> Floats:
@@ -115,13 +115,13 @@ def quantiles(histograms: Histograms, maxima: ArrayLike, probabilities: Sequence
     wanted = np.ascontiguousarray(probabilities, np.float64)
     if wanted.size and (wanted[0] < 0 or wanted[-1] > 1 or bool(np.any(np.diff(wanted) < 0))):
         raise ValueError("probabilities ascend from 0 to 1")
-    found: Floats = engine.kernels().quantiles(*_all(histograms), _integers(maxima), wanted)
+    found: Floats = kernels().quantiles(*_all(histograms), _integers(maxima), wanted)
     return found
 
 
 def rates(windows: ArrayLike, counts: ArrayLike, *, first: int, length: int, window_seconds: float) -> Floats:
     """Messages a second in each of `length` windows from number `first` on; 0 where nothing is known."""
-    found: Floats = engine.kernels().rates(
+    found: Floats = kernels().rates(
         _integers(windows), _integers(counts), int(first), int(length), float(window_seconds)
     )
     return found

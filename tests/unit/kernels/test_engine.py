@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prog_kernels import engine, reference
+from prog_kernels import engine, reference, selection
 
 
 def test_importing_the_kernels_does_not_import_numba() -> None:
@@ -17,24 +17,24 @@ def test_importing_the_kernels_does_not_import_numba() -> None:
 
 
 def test_numpy_answers_until_the_compiled_kernels_are_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_current", reference)
+    monkeypatch.setattr(selection, "_current", reference)
     monkeypatch.setattr(engine, "_thread", None)
-    assert not engine.is_compiled()
+    assert not selection.is_compiled()
     thread = engine.warm()
     assert engine.warm() is thread
     thread.join(120)
-    assert engine.is_compiled()
+    assert selection.is_compiled()
 
 
 def test_without_numba_the_process_goes_on_with_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(engine, "_current", reference)
+    monkeypatch.setattr(selection, "_current", reference)
     monkeypatch.setattr(engine, "_thread", None)
     monkeypatch.setattr(engine, "import_module", refuse)
     engine.warm().join(120)
-    assert engine.kernels() is reference
+    assert selection.kernels() is reference
 
 
 def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

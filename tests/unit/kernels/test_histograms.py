@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from prog_kernels import engine, histograms, layout, reference
+from prog_kernels import engine, histograms, layout, reference, selection
 from prog_kernels.histograms import Histograms
 
 pytest.importorskip("numba")
@@ -29,7 +29,7 @@ PROBABILITIES = (0.0, 0.01, 0.5, 0.95, 0.99, 0.999, 1.0)
 
 @pytest.fixture(params=[reference, compiled], ids=["numpy", "numba"])
 def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(engine, "_current", request.param)
+    monkeypatch.setattr(selection, "_current", request.param)
     return request.param
 
 
