@@ -22,3 +22,7 @@ document.querySelectorAll("[data-toggle-details]").forEach((button) => {
     button.textContent = open ? "Close all" : "Open all";
   });
 });
+
+// On a phone the navigation is one line that scrolls; begin at the page that is open.
+const current = document.querySelector(".console-nav [aria-current]");
+current?.parentElement.parentElement.scrollTo({ left: current.offsetLeft - 48 });

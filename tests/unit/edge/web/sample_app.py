@@ -1,4 +1,4 @@
-"""The pages over sample data: `python -m tests.unit.edge.web.sample_app [port]`.
+"""The pages over sample data: `python -m tests.unit.edge.web.sample_app [port] [full|empty|past-due]`.
 
 Sign in with any address (`admin@…` is an operator) and the password `correct horse battery`.
 """
@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from prog_contracts.errors import NotFound
 from prog_edge.web import mount_web, page_for_error
 from prog_edge.web.ports import WebServices
-from tests.unit.edge.web.sample_backend import sample_services
+from tests.unit.edge.web.sample_backend import sample_services, sample_services_in
 
 
 def sample_app(services: WebServices | None = None) -> FastAPI:
@@ -35,4 +35,5 @@ def sample_app(services: WebServices | None = None) -> FastAPI:
 if __name__ == "__main__":
     import uvicorn
 
-    uvicorn.run(sample_app(), port=int(sys.argv[1]) if len(sys.argv) > 1 else 8765, log_level="warning")
+    port, state = [*sys.argv[1:], "8765", "full"][:2] if len(sys.argv) != 2 else (sys.argv[1], "full")
+    uvicorn.run(sample_app(sample_services_in(state)), port=int(port), log_level="warning")

@@ -313,3 +313,15 @@ def sample_services(
         public_url="http://127.0.0.1:8000",
         mailbox=mailbox or SampleMailbox(),
     )
+
+
+def sample_services_in(state: str) -> WebServices:
+    """The platform in a state worth looking at: `full`, `empty` (a first run) or `past-due`."""
+    if state == "empty":
+        return sample_services(
+            account=SampleAccount(empty=True), admin=SampleAdmin(empty=True), mailbox=SampleMailbox(empty=True)
+        )
+    if state == "past-due":
+        late = SampleAccount(subscription=PAST_DUE, clock_at=NOW + timedelta(days=31))
+        return sample_services(account=late)
+    return sample_services()
