@@ -16,7 +16,7 @@ from prog_contracts.users import UserDeleted
 from prog_kit.clock import FixedClock
 from prog_kit.database import Connection, Database
 from prog_workers.monitoring import handlers, queries, rules
-from prog_workers.monitoring.app import app
+from prog_workers.monitoring.app import domain
 from tests.component.harness import Harness
 
 START = datetime(2027, 1, 1, 12, 0, tzinfo=UTC)
@@ -33,7 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FixedClock:
 
 @pytest.fixture
 async def platform(postgres: str, clock: FixedClock) -> AsyncIterator[Harness]:
-    async with Harness(postgres, app, at=START) as platform:
+    async with Harness(postgres, domain, at=START) as platform:
         yield platform
 
 
