@@ -113,7 +113,7 @@ class BillingChanged(Event):
     """The plan, or a limit that follows from it, has changed."""
 
     tenant_id: TenantId
-    plan: str | None
+    plan: str | None = None
     reason: str
 
 

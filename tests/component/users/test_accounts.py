@@ -6,7 +6,14 @@ import pytest
 
 from prog_contracts.email import EmailSent, SendMail
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
-from prog_contracts.users import EmailVerified, EnsureAdministrator, UpdateProfile, UserCreated, UserUpdated
+from prog_contracts.users import (
+    EmailVerified,
+    EnsureAdministrator,
+    RegisterUser,
+    UpdateProfile,
+    UserCreated,
+    UserUpdated,
+)
 from prog_kit import secrets
 from tests.component.harness import Harness
 from tests.component.users.people import Person, administrator, code
@@ -177,8 +184,6 @@ async def test_the_verification_mail_that_went_out_is_noted(platform: Harness, a
 
 async def test_a_secret_sealed_for_another_purpose_is_refused(platform: Harness, ada: Person) -> None:
     sealed = platform.seal(ada.password, secrets.TOKEN)
-    from prog_contracts.users import RegisterUser
-
     command = RegisterUser(user_id=ada.user_id, email=ada.email, name=ada.name, sealed_password=sealed)
     answer = await platform.request(command)
     assert answer.error is not None

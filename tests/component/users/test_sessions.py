@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import jwt
 import pytest
+from argon2 import PasswordHasher
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from prog_contracts.accounts import TokenSet
@@ -65,9 +66,7 @@ async def test_unknown_wrong_and_disabled_get_one_answer_and_each_is_recorded(pl
     assert all("@" not in failure.email_digest for failure in failures)
 
 
-async def test_only_who_knows_the_password_learns_that_the_address_is_unverified(
-    platform: Harness, ada: Person
-) -> None:
+async def test_only_the_right_password_tells_that_the_address_is_unverified(platform: Harness, ada: Person) -> None:
     await ada.sign_up()
     assert code(await ada.sign_in(password="wrong")) == "invalid_credentials"
     assert code(await ada.sign_in()) == "email_unverified"
@@ -86,8 +85,6 @@ async def test_the_same_letters_typed_another_way_are_the_same_password(platform
 
 
 async def test_a_hash_of_weaker_parameters_is_replaced_at_sign_in(platform: Harness, ada: Person) -> None:
-    from argon2 import PasswordHasher
-
     await ada.become_verified()
     weak = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(ada.password)
     await platform.fetch("UPDATE users.passwords SET hash = $1", weak)

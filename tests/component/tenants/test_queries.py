@@ -1,0 +1,87 @@
+"""What the edge may read of tenants."""
+
+import asyncpg
+import pytest
+
+from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
+from prog_kit.database import Database
+from prog_workers.tenants import queries
+from tests.component.harness import Harness
+from tests.component.tenants.company import Company
+
+TABLES = ("tenants", "members", "invitations", "limits", "configs", "provisioning_steps")
+
+
+async def test_one_tenant_sees_nothing_of_another(platform: Harness, acme: Company, edge: Database) -> None:
+    other = Company(platform, name="Other")
+    await other.open()
+    await other.invite("secret@example.com")
+    now = platform.clock.at
+    async with edge.scope(tenant_id=acme.tenant_id) as connection:
+        assert await queries.tenant(connection, other.tenant_id) is None
+        assert await queries.role_of(connection, other.tenant_id, other.owner_id) is None
+        assert not await queries.members(connection, other.tenant_id)
+        assert not await queries.open_invitations(connection, other.tenant_id, now)
+        assert not await queries.limits(connection, other.tenant_id)
+        assert await queries.config(connection, other.tenant_id) is None
+        assert not await queries.tenants_of(connection, other.owner_id)
+        page = await queries.list_tenants(connection)
+        assert [row.tenant_id for row in page.rows] == [acme.tenant_id]
+        assert await queries.names_of(connection, [acme.tenant_id, other.tenant_id]) == {acme.tenant_id: acme.name}
+
+
+@pytest.mark.parametrize("role", ["prog_edge", "prog_tenants"])
+async def test_without_a_tenant_no_row_is_visible(platform: Harness, acme: Company, role: str) -> None:
+    await acme.invite("joe@example.com")
+    database = await Database.connect(platform.url, role)
+    async with database.scope() as connection:
+        for table in TABLES:
+            assert await connection.fetchval(f"SELECT count(tenant_id) FROM tenants.{table}") == 0, table
+    await database.close()
+
+
+async def test_a_person_sees_the_own_tenants_and_no_other_members(
+    platform: Harness, acme: Company, edge: Database
+) -> None:
+    joe = await acme.take_in("joe@example.com", "viewer")
+    await Company(platform, name="Other").open()
+    async with edge.scope(user_id=joe) as connection:
+        [membership] = await queries.tenants_of(connection, joe)
+        assert (membership.name, membership.role, membership.member_count) == ("Acme Ltd", "viewer", 2)
+        assert [row.user_id for row in await queries.members(connection, acme.tenant_id)] == [joe]
+        assert await queries.role_of(connection, acme.tenant_id, joe) == "viewer"
+        assert not await queries.tenants_of(connection, acme.owner_id)
+
+
+async def test_the_edge_writes_nothing_and_sees_no_digest(acme: Company, edge: Database) -> None:
+    for query in (
+        "UPDATE tenants.members SET role = 'owner'",
+        "INSERT INTO tenants.staff VALUES ('user_x', 'operator')",
+        "SELECT token_digest FROM tenants.invitations",
+        "SELECT role FROM tenants.staff",
+    ):
+        async with edge.scope(tenant_id=acme.tenant_id, user_id=acme.owner_id) as connection:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(query)
+
+
+async def test_operators_list_all_tenants_in_pages(platform: Harness, edge: Database) -> None:
+    companies = [Company(platform, name=f"Company {number}", owner_email=f"o{number}@x.org") for number in range(4)]
+    for company in companies:
+        await company.open()
+    async with edge.operator() as connection:
+        seen: list[str] = []
+        cursor = None
+        while True:
+            page = await queries.list_tenants(connection, limit=2, cursor=cursor)
+            seen += [row.tenant_id for row in page.rows]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert sorted(seen) == sorted([*(company.tenant_id for company in companies), PLATFORM_TENANT_ID])
+        assert await queries.count(connection) == 5
+        found = await queries.list_tenants(connection, search="O2@x")
+        assert [row.name for row in found.rows] == ["Company 2"]
+        assert not (await queries.list_tenants(connection, status="suspended")).rows
+        names = await queries.names_of(connection, [companies[0].tenant_id, new_id("tenant")])
+        assert names == {companies[0].tenant_id: "Company 0"}
