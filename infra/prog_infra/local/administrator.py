@@ -32,7 +32,9 @@ async def _ensure(email: str, password: str, name: str) -> None:
     )
     try:
         async with CommandClient(client, database, sealer, source="/prognetwork/up") as commands:
-            answer = await commands.request(command, tenant_id=PLATFORM_TENANT_ID, wait_seconds=WAIT_SECONDS)
+            answer = await commands.request(
+                command, tenant_id=PLATFORM_TENANT_ID, actor="prog up", wait_seconds=WAIT_SECONDS
+            )
     finally:
         await database.close()
         await client.aclose()
