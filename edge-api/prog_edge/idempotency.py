@@ -23,8 +23,9 @@ from prog_kit.secrets import Sealer
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
 MAX_KEY_LENGTH: Final = 255
-STALE_SECONDS: Final = 60.0
-"""A key whose request has no answer after this long may be taken over: its process is gone."""
+STALE_SECONDS: Final = 10.0
+"""A key whose request has no answer after this long may be taken over, for its process may be gone. Should it live,
+both wait for one and the same message."""
 
 _PURPOSE: Final = "idempotency"
 _KEPT_HEADERS: Final = ("content-type", "location", "preference-applied")

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from prog_edge.backend.account import Account
+from prog_edge.backend.admin import Admin
+from prog_edge.backend.mailbox import Mailbox
+from prog_edge.backend.sender import Sender
+from prog_edge.backend.sessions import PageSessions
+from prog_edge.backend.site import Site
 from prog_edge.platform import Platform
+from prog_edge.web.ports import WebServices
 
 
-def web_services(platform: Platform) -> Any:
-    return None
+def web_services(platform: Platform) -> WebServices:
+    """Everything that the pages use. In production there is no mailbox."""
+    sender = Sender(platform.commands)
+    settings = platform.settings
+    return WebServices(
+        site=Site(platform, sender),
+        account=Account(platform, sender),
+        admin=Admin(platform),
+        sessions=PageSessions(platform),
+        signing_key=platform.signing_key,
+        public_url=settings.public_url,
+        mailbox=None if settings.env == "production" else Mailbox(platform),
+    )

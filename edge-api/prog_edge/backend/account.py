@@ -1,0 +1,195 @@
+"""Behind the account pages: signing up, tenants with their people, and billing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prog_contracts.credentials import is_verification_token, tenant_of_invitation
+from prog_contracts.errors import Denied, Invalid, NotFound
+from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
+from prog_contracts.payments import AttachPaymentMethod, CancelSubscription, CreateSubscription
+from prog_contracts.permissions import Action, allowed
+from prog_contracts.tenants import AcceptInvitation, CreateTenant, InviteMember, TenantRole
+from prog_contracts.users import RegisterUser, ResendVerification, VerifyEmail
+from prog_edge.backend import billing
+from prog_edge.backend.sender import Sender
+from prog_edge.platform import Platform
+from prog_edge.web.ports import (
+    BillingView,
+    InvitationRow,
+    InvoicePdf,
+    MemberRow,
+    TenantCard,
+    TenantView,
+    Viewer,
+)
+from prog_kit.secrets import PASSWORD, TOKEN
+from prog_workers.payments import queries as payments
+from prog_workers.tenants import queries as tenants
+
+
+class Account:
+    """Implements `prog_edge.web.ports.AccountBackend`."""
+
+    def __init__(self, platform: Platform, sender: Sender) -> None:
+        self._platform = platform
+        self._sender = sender
+
+    # -- signing up ----------------------------------------------------------------------------------------------------
+
+    async def register(
+        self, *, email: str, password: str, name: str, tenant_name: str | None, idempotency_key: str
+    ) -> None:
+        command = RegisterUser(
+            user_id=new_id("user"),
+            email=email,
+            name=name,
+            sealed_password=self._platform.sealer.seal(password, PASSWORD),
+            tenant_name=tenant_name,
+        )
+        await self._sender.ask(command, tenant_id=PLATFORM_TENANT_ID, actor=None, idempotency_key=idempotency_key)
+
+    async def resend_verification(self, *, email: str) -> None:
+        await self._sender.ask(ResendVerification(email=email), tenant_id=PLATFORM_TENANT_ID, actor=None)
+
+    async def verify_email(self, *, token: str) -> None:
+        if not is_verification_token(token):
+            raise Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
+        command = VerifyEmail(sealed_token=self._platform.sealer.seal(token, TOKEN))
+        await self._sender.ask(command, tenant_id=PLATFORM_TENANT_ID, actor=None)
+
+    # -- tenants and their people --------------------------------------------------------------------------------------
+
+    async def tenants(self, viewer: Viewer) -> Sequence[TenantCard]:
+        async with self._platform.database.scope(user_id=viewer.user_id) as connection:
+            rows = await tenants.tenants_of(connection, viewer.user_id)
+        return [
+            TenantCard(
+                id=row.tenant_id,
+                name=row.name,
+                status=row.status,
+                role=row.role,
+                plan=row.plan,
+                members=row.member_count,
+                created_at=row.created_at,
+            )
+            for row in rows
+        ]
+
+    async def create_tenant(self, viewer: Viewer, *, name: str, idempotency_key: str) -> str:
+        tenant_id = new_id("tenant")
+        command = CreateTenant(
+            tenant_id=tenant_id,
+            name=name,
+            owner_user_id=viewer.user_id,
+            owner_email=viewer.email,
+            owner_name=viewer.name,
+        )
+        result = await self._sender.ask(
+            command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key
+        )
+        return str(result["tenant_id"])
+
+    async def tenant(self, viewer: Viewer, tenant_id: str) -> TenantView:
+        role = await self._allow(viewer, tenant_id, "tenant.read")
+        async with self._platform.database.scope(tenant_id=tenant_id) as connection:
+            row = await tenants.tenant(connection, tenant_id)
+            if row is None:
+                raise NotFound("There is no such tenant.")
+            now = await billing.tenant_now(connection, tenant_id)
+            members = await tenants.members(connection, tenant_id)
+            invitations = await tenants.open_invitations(connection, tenant_id, now)
+            current = await billing.current_subscription(connection) if allowed(role, "billing.read") else None
+        return TenantView(
+            id=row.tenant_id,
+            name=row.name,
+            slug=row.slug,
+            status=row.status,
+            role=role,
+            created_at=row.created_at,
+            members=[MemberRow(item.user_id, item.name, item.email, item.role, item.joined_at) for item in members],
+            invitations=[
+                InvitationRow(item.invitation_id, item.email, item.role, item.expires_at) for item in invitations
+            ],
+            subscription=current,
+            clock_at=row.clock_at,
+        )
+
+    async def invite_member(
+        self, viewer: Viewer, tenant_id: str, *, email: str, role: TenantRole, idempotency_key: str
+    ) -> None:
+        await self._allow(viewer, tenant_id, "member.invite")
+        command = InviteMember(invitation_id=new_id("invitation"), tenant_id=tenant_id, email=email, role=role)
+        await self._sender.ask(command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key)
+
+    async def accept_invitation(self, viewer: Viewer, *, token: str, idempotency_key: str) -> str:
+        tenant_id = tenant_of_invitation(token)
+        if tenant_id is None:
+            raise NotFound("This invitation does not exist or is not open any more.", code="invitation_invalid")
+        person = await self._platform.person(viewer.user_id)
+        if not person.email_verified:
+            raise Denied("Verify your address first: then the invitation can be accepted.", code="unverified")
+        command = AcceptInvitation(
+            tenant_id=tenant_id,
+            sealed_token=self._platform.sealer.seal(token, TOKEN),
+            user_id=person.user_id,
+            email=person.email,
+            name=person.name,
+        )
+        await self._sender.ask(command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key)
+        return tenant_id
+
+    # -- billing -------------------------------------------------------------------------------------------------------
+
+    async def billing(self, viewer: Viewer, tenant_id: str) -> BillingView:
+        role = await self._allow(viewer, tenant_id, "billing.read")
+        sandbox = self._platform.settings.stripe_api_key is None
+        async with self._platform.database.scope(tenant_id=tenant_id) as connection:
+            return await billing.view(connection, tenant_id, role, sandbox=sandbox)
+
+    async def subscribe(
+        self, viewer: Viewer, tenant_id: str, *, price_id: str, payment_method: str, idempotency_key: str
+    ) -> None:
+        await self._allow(viewer, tenant_id, "billing.manage")
+        command = CreateSubscription(
+            subscription_id=new_id("subscription"), price_id=price_id, payment_method=payment_method
+        )
+        await self._sender.ask(command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key)
+
+    async def change_card(self, viewer: Viewer, tenant_id: str, *, payment_method: str, idempotency_key: str) -> None:
+        await self._allow(viewer, tenant_id, "billing.manage")
+        command = AttachPaymentMethod(payment_method_id=new_id("method"), token=payment_method)
+        try:
+            await self._sender.ask(command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key)
+        except Invalid as error:
+            # The command names its field `token`; on the page it is the payment method.
+            renamed = [item.model_copy(update={"field": "payment_method"}) for item in error.fields]
+            raise Invalid(error.message, code=error.code, fields=renamed) from error
+
+    async def cancel_subscription(self, viewer: Viewer, tenant_id: str, *, idempotency_key: str) -> None:
+        await self._allow(viewer, tenant_id, "billing.manage")
+        async with self._platform.database.scope(tenant_id=tenant_id) as connection:
+            current = await billing.current_subscription(connection)
+        if current is None:
+            raise NotFound("There is no subscription to cancel.")
+        command = CancelSubscription(subscription_id=current.id, at_period_end=True)
+        await self._sender.ask(command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key)
+
+    async def invoice_pdf(self, viewer: Viewer, tenant_id: str, invoice_id: str) -> InvoicePdf:
+        await self._allow(viewer, tenant_id, "billing.read")
+        async with self._platform.database.scope(tenant_id=tenant_id) as connection:
+            document = await payments.invoice_pdf(connection, invoice_id)
+        if document is None:
+            raise NotFound("There is no such invoice.")
+        return InvoicePdf(document.filename, document.content)
+
+    async def _allow(self, viewer: Viewer, tenant_id: str, action: Action) -> TenantRole:
+        """The viewer's role. Raises NotFound for a stranger and Denied for a role that does not allow the action."""
+        role: TenantRole | None = await self._platform.role(viewer.user_id, tenant_id)
+        if viewer.is_operator:
+            role = "owner"
+        if role is None:
+            raise NotFound("There is no such tenant.")
+        if not allowed(role, action):
+            raise Denied(f"Your role ({role}) does not allow this.")
+        return role

@@ -1,0 +1,219 @@
+"""The console's lists: each a page of a domain's query, in the shape that the console shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from prog_edge.api.stories import readable
+from prog_edge.web.ports import (
+    AdminInvoiceRow,
+    DeadLetterRow,
+    EventRow,
+    ListQuery,
+    MessageRow,
+    Page,
+    SubscriptionRow,
+    TenantRow,
+    UserRow,
+)
+from prog_kit.database import Connection
+from prog_workers.events import queries as log
+from prog_workers.payments import queries as payments
+from prog_workers.tenants import queries as tenant_queries
+from prog_workers.users import queries as user_queries
+
+_PREFIX: Final = "prognetwork."
+_SHOWN_STATUS: Final[Mapping[str, Any]] = {"failed": "refused", "dropped": "dead"}
+_STORED_STATUS: Final[Mapping[str, Any]] = {"refused": "failed"}
+_YES_NO: Final = {"yes": True, "no": False}
+
+# How many tenants each person of a page belongs to.
+_TENANTS_BY_USER: Final = """
+SELECT user_id, count(*) AS tenants FROM tenants.members WHERE user_id = ANY ($1::text[]) GROUP BY user_id
+"""
+
+
+async def users(connection: Connection, query: ListQuery) -> Page[UserRow]:
+    role: Any = query.filters.get("role") or None
+    page = await user_queries.list_users(
+        connection,
+        search=query.search,
+        role=role,
+        verified=_YES_NO.get(query.filters.get("verified", "")),
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    counted = await connection.fetch(_TENANTS_BY_USER, [row.user_id for row in page.rows])
+    tenants_of = {row["user_id"]: row["tenants"] for row in counted}
+    rows = [
+        UserRow(
+            id=row.user_id,
+            name=row.name,
+            email=row.email,
+            email_verified=row.email_verified,
+            platform_role=row.platform_role,
+            tenants=tenants_of.get(row.user_id, 0),
+            created_at=row.created_at,
+        )
+        for row in page.rows
+    ]
+    return Page(rows, page.next_cursor)
+
+
+async def tenants(connection: Connection, query: ListQuery) -> Page[TenantRow]:
+    status: Any = query.filters.get("status") or None
+    page = await tenant_queries.list_tenants(
+        connection, search=query.search, status=status, limit=query.limit, cursor=query.cursor
+    )
+    rows = [
+        TenantRow(
+            id=row.tenant_id,
+            name=row.name,
+            slug=row.slug,
+            status=row.status,
+            plan=row.plan,
+            members=row.member_count,
+            created_at=row.created_at,
+            clock_at=row.clock_at,
+        )
+        for row in page.rows
+    ]
+    return Page(rows, page.next_cursor)
+
+
+async def subscriptions(connection: Connection, query: ListQuery) -> Page[SubscriptionRow]:
+    page = await payments.subscriptions(
+        connection,
+        status=query.filters.get("status") or None,
+        tenant_id=query.filters.get("tenant") or None,
+        search=query.search or None,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    rows = [
+        SubscriptionRow(
+            id=row.id,
+            tenant_id=row.tenant_id,
+            tenant_name=row.company,
+            plan=row.plan,
+            status=row.status,
+            price=row.unit_price,
+            interval=row.interval,
+            current_period_end=row.current_period_end,
+            created_at=row.created_at,
+        )
+        for row in page.rows
+    ]
+    return Page(rows, page.next_cursor)
+
+
+async def invoices(connection: Connection, query: ListQuery) -> Page[AdminInvoiceRow]:
+    page = await payments.invoices(
+        connection,
+        status=query.filters.get("status") or None,
+        tenant_id=query.filters.get("tenant") or None,
+        search=query.search or None,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    rows = [
+        AdminInvoiceRow(
+            id=row.id,
+            number=row.number,
+            tenant_id=row.tenant_id,
+            tenant_name=row.company,
+            status=row.status,
+            total=row.total,
+            amount_due=row.amount_due,
+            issued_at=row.issued_at,
+        )
+        for row in page.rows
+    ]
+    return Page(rows, page.next_cursor)
+
+
+async def messages(connection: Connection, query: ListQuery) -> Page[MessageRow]:
+    wanted = query.filters.get("status") or ""
+    status: Any = _STORED_STATUS.get(wanted, wanted) or None
+    page = await log.messages(
+        connection,
+        status=status,
+        domain=query.filters.get("domain") or None,
+        tenant_id=query.filters.get("tenant") or None,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    names = await tenant_queries.names_of(connection, [row.tenant_id for row in page.rows])
+    rows = [
+        MessageRow(
+            id=str(row.message_id),
+            type=row.type,
+            tenant_id=row.tenant_id,
+            tenant_name=names.get(row.tenant_id),
+            actor=row.actor or "not signed in",
+            status=_SHOWN_STATUS.get(row.status, row.status),
+            attempts=row.attempts,
+            milliseconds=None if row.microseconds is None else row.microseconds / 1000,
+            received_at=row.handled_at,
+            error=None if row.error is None else str(row.error.get("message", "")),
+        )
+        for row in page.rows
+    ]
+    return Page(rows, page.next_cursor)
+
+
+async def events(connection: Connection, query: ListQuery) -> Page[EventRow]:
+    page = await log.events(
+        connection,
+        types=full_types(query.filters.get("type", "")),
+        domain=query.filters.get("domain") or None,
+        tenant_id=query.filters.get("tenant") or None,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    names = await tenant_queries.names_of(connection, [row.tenant_id for row in page.rows])
+    return Page([event_row(row, names) for row in page.rows], page.next_cursor)
+
+
+async def dead_letters(connection: Connection, query: ListQuery) -> Page[DeadLetterRow]:
+    page = await log.dead_letters(
+        connection, group=query.filters.get("domain") or None, limit=query.limit, cursor=query.cursor
+    )
+    rows = [
+        DeadLetterRow(
+            id=str(row.id),
+            message_id=str(row.message_id or ""),
+            topic=row.topic,
+            group=row.consumer_group,
+            type=row.type or "unreadable",
+            tenant_id=row.tenant_id,
+            reason=row.reason,
+            detail=row.traceback or row.code,
+            body=row.body if isinstance(row.body, str) else readable(row.body),
+            attempts=row.attempts,
+            died_at=row.recorded_at,
+        )
+        for row in page.rows
+    ]
+    return Page(rows, page.next_cursor)
+
+
+def event_row(row: log.EventRow, names: Mapping[str, str]) -> EventRow:
+    return EventRow(
+        position=row.position,
+        id=str(row.message_id),
+        type=row.type,
+        tenant_id=row.tenant_id,
+        tenant_name=names.get(row.tenant_id),
+        subject=row.subject,
+        actor=row.actor or "not signed in",
+        recorded_at=row.recorded_at,
+    )
+
+
+def full_types(text: str) -> Sequence[str]:
+    """The full name of a type that may be given short, as `users.user_created`."""
+    if not text:
+        return ()
+    return (text if text.startswith(_PREFIX) else f"{_PREFIX}{text}",)

@@ -1,0 +1,43 @@
+"""The sessions of the pages: `prog_edge.sessions`, with the person behind them."""
+
+from __future__ import annotations
+
+from prog_contracts.errors import Denied
+from prog_edge.platform import Platform
+from prog_edge.sessions import MAX_AGE_SECONDS
+from prog_edge.web.ports import Client, OpenSession, SessionCookie, Viewer
+
+
+class PageSessions:
+    """Implements `prog_edge.web.ports.Sessions`."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._sessions = platform.sessions
+
+    @property
+    def cookie_name(self) -> str:
+        return self._sessions.cookie_name
+
+    async def open(self, cookie: str) -> OpenSession | None:
+        """Raises Unavailable when the session needs renewing and nobody answers."""
+        opened = await self._sessions.open(cookie)
+        if opened is None:
+            return None
+        claims = opened.claims
+        person = await self._platform.person(claims.user_id)
+        viewer = Viewer(person.user_id, person.email, person.name, claims.session_id, claims.platform_role)
+        renewed = None if opened.renewed is None else SessionCookie(opened.renewed, MAX_AGE_SECONDS)
+        return OpenSession(viewer, renewed)
+
+    async def sign_in(self, email: str, password: str, client: Client) -> SessionCookie:
+        try:
+            value = await self._sessions.sign_in(email, password, client.address, client.user_agent)
+        except Denied as error:
+            if error.code == "email_unverified":
+                raise Denied(error.message, code="unverified") from error
+            raise
+        return SessionCookie(value, MAX_AGE_SECONDS)
+
+    async def sign_out(self, cookie: str) -> None:
+        await self._sessions.sign_out(cookie)
