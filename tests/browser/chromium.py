@@ -27,7 +27,9 @@ def executable() -> str | None:
     named = os.environ.get("PROG_CHROMIUM")
     if named:
         return named
-    return next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    return next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
 
 
 def launch(playwright: Playwright) -> Browser:

@@ -48,7 +48,9 @@ PAGES: Final[dict[str, tuple[str, str]]] = {
 WIDTHS: Final = {"1440": 1440, "390": 390}
 
 
-def take(browser: Browser, base: str, target: Path, only: str, themes: list[str], widths: list[str], ids: dict[str, str]) -> int:
+def take(
+    browser: Browser, base: str, target: Path, only: str, themes: list[str], widths: list[str], ids: dict[str, str]
+) -> int:
     """The number of pages that logged an error."""
     noisy = 0
     for width in widths:
@@ -77,7 +79,7 @@ def take(browser: Browser, base: str, target: Path, only: str, themes: list[str]
                 wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
                 page.screenshot(path=str(target / f"{name}-{width}-{theme}.png"), full_page=True)
                 expected = [text for text in said if name == "site-404" and "404" in text]
-                if said and said != expected or wide > 0:
+                if (said and said != expected) or wide > 0:
                     noisy += 1
                     print(f"{name} {width} {theme}: overflow {wide} px, {said}")
                 context.close()

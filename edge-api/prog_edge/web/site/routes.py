@@ -17,6 +17,7 @@ from prog_edge.web.ui.routing import THEME_COOKIE, page_router, see
 from prog_edge.web.ui.sessions import Services, own_path
 
 router = page_router()
+ASSETS = Assets()
 
 
 @router.get("/")
@@ -100,7 +101,7 @@ async def web_manifest() -> Response:
         "display": "standalone",
         "background_color": "#f8f8f6",
         "theme_color": "#1a1b1f",
-        "icons": [{"src": Assets().url("icon.svg"), "sizes": "any", "type": "image/svg+xml"}],
+        "icons": [{"src": ASSETS.url("icon.svg"), "sizes": "any", "type": "image/svg+xml"}],
     }
     return JSONResponse(
         manifest, media_type="application/manifest+json", headers={"Cache-Control": "public, max-age=3600"}

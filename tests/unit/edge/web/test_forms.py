@@ -1,0 +1,287 @@
+"""Forms without JavaScript: taken, refused with messages beside the fields, and safe from other sites."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from prog_edge.web.ports import StillWorking
+from prog_edge.web.ui.sessions import own_path
+from tests.unit.edge.web.conftest import Browse, Browser
+from tests.unit.edge.web.markup import read
+from tests.unit.edge.web.sample_backend import (
+    PLANS,
+    TENANT,
+    SampleAccount,
+    SampleAdmin,
+    SampleSite,
+    sample_services,
+    sample_services_in,
+)
+
+PASSWORD = "correct horse battery"
+
+
+def fill(client: Browser, page: str, action: str, **values: str) -> Any:
+    """Open a page, fill in the form that posts to `action` and send it."""
+    forms = [form for form in read(client.get(page).text).all("form") if form.get("action") == action]
+    assert forms, f"no form on {page} posts to {action}"
+    sent = {
+        field.get("name") or "": field.get("value") or ""
+        for field in forms[0].all("input")
+        if field.get("type") not in ("radio", "checkbox")
+    }
+    return client.post(action, data={**sent, **values})
+
+
+def problem_at(html: str, name: str) -> str:
+    found = re.search(rf'id="problem-{name}">(?:<svg.*?</svg>)?([^<]+)<', html, re.DOTALL)
+    assert found, f"no message beside {name}"
+    return found[1].strip()
+
+
+def test_a_lead_is_taken_and_thanked(browse: Browse) -> None:
+    services = sample_services()
+    answer = fill(browse(None, services), "/", "/leads", email="you@company.com", name="", message="Hello")
+
+    assert answer.headers["location"] == "/leads/thanks"
+    assert isinstance(services.site, SampleSite)
+    assert [email for email, _ in services.site.leads] == ["you@company.com"]
+    assert services.site.leads[0][1], "the form's key goes along"
+
+
+def test_a_refused_lead_keeps_what_was_typed(browse: Browse) -> None:
+    answer = fill(browse(), "/", "/leads", email="nonsense", message="Hello there")
+
+    assert answer.status_code == 422
+    assert problem_at(answer.text, "email") == "This is not an email address."
+    assert 'value="nonsense"' in answer.text
+    assert "Hello there" in answer.text
+    assert 'aria-invalid="true" aria-describedby="problem-email"' in answer.text
+
+
+def test_signing_up_leads_to_the_mail(browse: Browse) -> None:
+    services = sample_services()
+    answer = fill(
+        browse(None, services),
+        "/account/sign-up",
+        "/account/sign-up",
+        name="Ada",
+        email="a@b.example",
+        password=PASSWORD,
+    )
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/account/check-your-mail"
+    assert isinstance(services.account, SampleAccount)
+    assert services.account.registered == ["a@b.example"]
+
+
+def test_a_refused_password_is_not_sent_back(browse: Browse) -> None:
+    answer = fill(
+        browse(), "/account/sign-up", "/account/sign-up", name="Ada", email="a@b.example", password="short-one"
+    )
+
+    assert answer.status_code == 422
+    assert problem_at(answer.text, "password") == "Use at least 12 characters."
+    assert "short-one" not in answer.text
+    assert 'value="Ada"' in answer.text
+
+
+def test_opening_the_verification_link_spends_nothing(browse: Browse) -> None:
+    client = browse()
+
+    assert client.get("/account/verify?token=good").status_code == 200
+    answer = fill(client, "/account/verify?token=good", "/account/verify")
+    assert answer.headers["location"] == "/account/sign-in"
+    assert "Your address is verified" in client.get("/account/sign-in").text
+    assert "Your address is verified" not in client.get("/account/sign-in").text
+
+
+def test_a_spent_link_says_so(browse: Browse) -> None:
+    answer = fill(browse(), "/account/verify?token=spent", "/account/verify")
+
+    assert answer.status_code == 422
+    assert "This link has been used or is too old." in answer.text
+
+
+def test_signing_in_keeps_a_cookie_that_scripts_cannot_read(browse: Browse) -> None:
+    answer = fill(
+        browse(), "/account/sign-in?next=/admin", "/account/sign-in", email="admin@x.example", password=PASSWORD
+    )
+
+    assert answer.headers["location"] == "/admin"
+    cookie = next(value for value in answer.headers.get_list("set-cookie") if value.startswith("prog_session="))
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+
+
+def test_a_wrong_password_says_nothing_about_the_address(browse: Browse) -> None:
+    answer = fill(browse(), "/account/sign-in", "/account/sign-in", email="ada@example.com", password="wrong")
+
+    assert answer.status_code == 422
+    assert "Address and password do not go together." in answer.text
+
+
+def test_an_unverified_address_is_offered_a_new_mail(browse: Browse) -> None:
+    answer = fill(browse(), "/account/sign-in", "/account/sign-in", email="new@example.com", password=PASSWORD)
+
+    assert "Send it again" in answer.text
+
+
+def test_signing_out_ends_the_session(browse: Browse) -> None:
+    answer = fill(browse("ada"), "/account", "/account/sign-out")
+
+    assert answer.headers["location"] == "/account/sign-in"
+    assert any(value.startswith('prog_session="";') for value in answer.headers.get_list("set-cookie"))
+
+
+def test_a_tenant_is_created_and_opened(browse: Browse) -> None:
+    answer = fill(browse("ada"), "/account", "/account/tenants", name="Difference Lab")
+
+    assert answer.headers["location"] == f"/account/tenants/{TENANT}"
+
+
+def test_a_taken_name_comes_back_with_the_list(browse: Browse) -> None:
+    answer = fill(browse("ada"), "/account", "/account/tenants", name="taken")
+
+    assert answer.status_code == 422
+    assert problem_at(answer.text, "name") == "A tenant of yours has this name already."
+    assert "Analytical Engines" in answer.text
+
+
+def test_somebody_is_invited(browse: Browse) -> None:
+    client = browse("ada")
+    path = f"/account/tenants/{TENANT}"
+
+    answer = fill(client, path, f"{path}/invitations", email="mary@example.com", role="member")
+    assert answer.headers["location"] == path
+    assert "An invitation is on its way to mary@example.com." in client.get(path).text
+
+    unknown = fill(client, path, f"{path}/invitations", email="mary@example.com", role="emperor")
+    assert problem_at(unknown.text, "role") == "Choose one of the roles."
+
+
+@pytest.mark.parametrize("role", ["member", "viewer", "billing"])
+def test_only_those_who_manage_people_see_the_invitation_form(browse: Browse, role: Any) -> None:
+    page = browse("ada", sample_services(account=SampleAccount(role=role))).get(f"/account/tenants/{TENANT}")
+
+    assert "/invitations" not in page.text
+
+
+def test_an_invitation_is_accepted(browse: Browse) -> None:
+    path = "/account/invitations/accept"
+    answer = fill(browse("ada"), f"{path}?token=good", path)
+
+    assert answer.headers["location"] == f"/account/tenants/{TENANT}"
+
+
+def test_a_plan_is_chosen(browse: Browse) -> None:
+    client = browse("ada", sample_services_in("empty"))
+    path = f"/account/tenants/{TENANT}"
+    choice = {"price_id": PLANS[0].price_id}
+
+    taken = fill(client, f"{path}/billing", f"{path}/subscription", **choice, payment_method="pm_ok")
+    assert taken.headers["location"] == f"{path}/billing"
+
+    declined = fill(client, f"{path}/billing", f"{path}/subscription", **choice, payment_method="pm_declined")
+    assert declined.status_code == 422
+    assert problem_at(declined.text, "payment_method") == "The card was declined. Try another one."
+    chosen = [option for option in read(declined.text).all("input") if "checked" in option.attributes]
+    assert [option.get("value") for option in chosen] == [PLANS[0].price_id], "the choice is kept"
+
+
+def test_a_late_subscription_says_what_happens_next(browse: Browse) -> None:
+    page = browse("ada", sample_services_in("past-due")).get(f"/account/tenants/{TENANT}/billing")
+
+    assert "We could not charge $49.00." in page.text
+    assert "The card has insufficient funds." in page.text
+    assert "We try again on" in page.text
+    assert "Test clock" in page.text
+
+
+def test_an_invoice_is_a_pdf(browse: Browse) -> None:
+    answer = browse("ada").get(f"/account/tenants/{TENANT}/invoices/invoice_1.pdf")
+
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.headers["content-disposition"] == 'inline; filename="PN-2026-0014.pdf"'
+
+
+def test_dead_letters_are_redriven_and_dropped(browse: Browse) -> None:
+    admin = SampleAdmin()
+    client = browse("operator", sample_services(admin=admin))
+
+    fill(client, "/admin/dead-letters", "/admin/dead-letters/1/redrive")
+    fill(client, "/admin/dead-letters", "/admin/dead-letters/2/redrive")
+    fill(client, "/admin/dead-letters", "/admin/dead-letters/2/drop")
+
+    assert admin.redriven == ["1"]
+    assert admin.dropped == ["2"]
+    assert "is dropped" in client.get("/admin").text
+
+
+def test_work_that_goes_on_is_told_and_not_lost(browse: Browse) -> None:
+    class Slow(SampleAccount):
+        async def create_tenant(self, viewer: Any, *, name: str, idempotency_key: str) -> str:
+            raise StillWorking("operation_1")
+
+    client = browse("ada", sample_services(account=Slow()))
+    answer = fill(client, "/account", "/account/tenants", name="Slow one")
+
+    assert answer.headers["location"] == "/account"
+    assert "It is safely stored and goes on." in client.get("/account").text
+
+
+@pytest.mark.parametrize("token", ["", "0" * 64])
+def test_a_form_without_its_token_is_refused(browse: Browse, token: str) -> None:
+    services = sample_services()
+    client = browse("ada", services)
+    client.get("/account")
+
+    answer = client.post("/account/tenants", data={"name": "x", "csrf_token": token})
+
+    assert answer.status_code == 403
+    assert "This form has expired" in answer.text
+    assert isinstance(services.account, SampleAccount)
+    assert services.account.created == []
+
+
+def test_a_token_of_one_session_is_worth_nothing_in_another(browse: Browse) -> None:
+    page = read(browse("operator").get("/account").text)
+    token = next(field.get("value") for field in page.all("input") if field.get("name") == "csrf_token")
+
+    assert browse("ada").post("/account/tenants", data={"name": "x", "csrf_token": token}).status_code == 403
+
+
+@pytest.mark.parametrize("headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://elsewhere.example"}])
+def test_a_form_from_another_site_is_refused_whatever_its_token(browse: Browse, headers: dict[str, str]) -> None:
+    client = browse("ada")
+    page = read(client.get("/account").text)
+    token = next(field.get("value") for field in page.all("input") if field.get("name") == "csrf_token")
+
+    answer = client.post("/account/tenants", data={"name": "x", "csrf_token": token}, headers=headers)
+
+    assert answer.status_code == 403
+    assert "another site" in answer.text
+
+
+@pytest.mark.parametrize(
+    "address", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "", None, "/a\nb"]
+)
+def test_nobody_is_sent_elsewhere_after_signing_in(address: str | None) -> None:
+    assert own_path(address, "/account") == "/account"
+
+
+def test_own_addresses_are_kept_whole() -> None:
+    assert own_path("/admin/events?domain=users", "/account") == "/admin/events?domain=users"
+
+
+def test_the_theme_is_chosen_without_scripts(browse: Browse) -> None:
+    client = browse()
+
+    answer = fill(client, "/pricing", "/theme", theme="dark")
+
+    assert answer.headers["location"] == "/pricing"
+    assert 'data-theme="dark"' in client.get("/pricing").text

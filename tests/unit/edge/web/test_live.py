@@ -1,0 +1,52 @@
+"""The live feeds of the console."""
+
+from __future__ import annotations
+
+from prog_edge.web.admin.live_routes import sse
+from tests.unit.edge.web.conftest import Browse
+from tests.unit.edge.web.sample_backend import sample_services
+from tests.unit.edge.web.sample_console import SampleAdmin
+
+
+def test_an_event_of_the_stream_is_framed_line_by_line() -> None:
+    assert sse("row", "<tr>\n</tr>", "7") == b"id: 7\nevent: row\ndata: <tr>\ndata: </tr>\n\n"
+    assert sse("tick", "") == b"event: tick\ndata: \n\n"
+
+
+def test_rows_go_on_after_the_last_one_that_the_browser_has(browse: Browse) -> None:
+    client = browse("operator", sample_services(admin=SampleAdmin(pause_seconds=0)))
+
+    answer = client.get("/admin/events/live?after=41", headers={"last-event-id": "99"})
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert "id: 100\nevent: row\n" in answer.text
+    assert "id: 99\n" not in answer.text
+    assert 'data: <tr id="event-100" class="is-fresh">' in answer.text
+
+
+def test_ticks_name_the_domain_that_has_news(browse: Browse) -> None:
+    client = browse("operator", sample_services(admin=SampleAdmin(pause_seconds=0)))
+
+    assert 'event: tick\ndata: {"domain": "users", "type": "prognetwork.users.' in client.get("/admin/live").text
+
+
+def test_the_events_page_says_where_its_feed_goes_on(browse: Browse) -> None:
+    client = browse("operator")
+
+    assert (
+        'data-stream="/admin/events/live?domain=users&amp;after=18240"' in client.get("/admin/events?domain=users").text
+    )
+    assert "data-stream=" not in client.get("/admin/events?cursor=older").text
+
+
+def test_unknown_filters_are_left_out(browse: Browse) -> None:
+    page = browse("operator").get("/admin/users?role=emperor&colour=red&search=x").text
+
+    assert 'href="/admin/users?search=x&amp;cursor=older"' in page
+
+
+def test_the_palette_gets_the_hits_alone(browse: Browse) -> None:
+    part = browse("operator").get("/admin/find?q=ada&part=1").text
+
+    assert part.startswith('<a class="palette-item"')
+    assert "<html" not in part

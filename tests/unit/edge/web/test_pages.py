@@ -1,0 +1,208 @@
+"""Every page, in every state: it renders, its markup is sound, and its policy is strict."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from tests.unit.edge.web.conftest import Browse
+from tests.unit.edge.web.markup import Element, read
+from tests.unit.edge.web.sample_backend import TENANT, sample_services_in
+from tests.unit.edge.web.sample_console import sample_id
+
+ANYBODY = (
+    "/",
+    "/pricing",
+    "/leads/thanks",
+    "/legal/imprint",
+    "/legal/privacy",
+    "/legal/terms",
+    "/account/sign-up",
+    "/account/check-your-mail",
+    "/account/verify",
+    "/account/verify?token=good",
+    "/account/sign-in?next=/account",
+    "/account/invitations/accept?token=good",
+    "/dev/mailbox",
+    "/dev/mailbox?search=nothing",
+    "/dev/mailbox/mail_1",
+    "/dev/mailbox/mail_text",
+)
+MEMBER = (
+    "/account",
+    f"/account/tenants/{TENANT}",
+    f"/account/tenants/{TENANT}/billing",
+    "/account/invitations/accept?token=good",
+    "/account/invitations/accept",
+)
+OPERATOR = (
+    "/admin",
+    "/admin/users",
+    "/admin/users?search=ada&role=operator&verified=yes",
+    "/admin/users?search=nothing",
+    "/admin/users?cursor=older",
+    "/admin/tenants",
+    "/admin/subscriptions?status=past_due",
+    "/admin/invoices",
+    "/admin/messages?domain=payments&tenant=tenant_1",
+    "/admin/events",
+    "/admin/events?domain=users&cursor=older",
+    "/admin/consumers",
+    "/admin/dead-letters",
+    "/admin/find",
+    "/admin/find?q=ada",
+    "/admin/find?q=nothing",
+    f"/admin/story/{sample_id('subscription', 1)}",
+)
+STATES = ("full", "empty", "past-due")
+CASES = [
+    (who, path, state)
+    for who, paths in ((None, ANYBODY), ("ada", MEMBER), ("operator", OPERATOR))
+    for path in paths
+    for state in STATES
+]
+
+
+@pytest.mark.parametrize(("who", "path", "state"), CASES)
+def test_the_page_renders_with_sound_markup_and_a_strict_policy(
+    browse: Browse, who: str | None, path: str, state: str
+) -> None:
+    answer = browse(who, sample_services_in(state)).get(path)
+
+    assert answer.status_code == 200, answer.text[:300]
+    page = read(answer.text)
+    _check_frame(page)
+    _check_controls(page)
+    _check_policy(page, answer.headers["content-security-policy"])
+
+
+def _check_frame(page: Element) -> None:
+    assert page.all("html")[0].get("lang") == "en"
+    assert page.all("title")[0].text.endswith("· ProgNetwork")
+    assert len(page.all("h1")) == 1
+    assert len(page.all("main")) == 1
+    assert any(link.get("class") == "skip-link" and link.get("href") == "#main" for link in page.all("a"))
+    ids = Counter(element.get("id") for element in page.everything() if element.get("id"))
+    assert [name for name, times in ids.items() if times > 1] == []
+
+
+def _check_controls(page: Element) -> None:
+    """Every posting form carries its token, every control and button has a name."""
+    for form in page.all("form"):
+        if (form.get("method") or "").lower() == "post":
+            tokens = [field for field in form.all("input") if field.get("name") == "csrf_token"]
+            assert len(tokens) == 1, form.get("action")
+            assert len(tokens[0].get("value") or "") == 64
+    labelled = {label.get("for") for label in page.all("label")}
+    within = {id(control) for label in page.all("label") for control in label.everything()}
+    for control in page.all("input") + page.all("select") + page.all("textarea"):
+        named = control.get("id") in labelled or control.get("aria-label") or id(control) in within
+        assert named or control.get("type") == "hidden", control.attributes
+    for button in page.all("button"):
+        name = "".join(part.text for part in button.everything()).strip() or button.get("aria-label")
+        assert name or button.get("data-dismiss") is not None, button.attributes
+    for link in page.all("a"):
+        assert "".join(part.text for part in link.everything()).strip() or link.get("aria-label"), link.attributes
+        assert not (link.get("href") or "").startswith("javascript:")
+
+
+def _check_policy(page: Element, policy: str) -> None:
+    nonce = re.search(r"script-src 'nonce-([\w-]{20,})'", policy)
+    assert nonce, policy
+    assert "unsafe" not in policy
+    assert {script.get("nonce") for script in page.all("script")} == {nonce[1]}
+    assert all(script.get("type") == "module" and script.get("src") for script in page.all("script"))
+    assert not page.all("style")
+    for element in page.everything():
+        for name, value in element.attributes.items():
+            assert name != "style", element.attributes
+            assert not name.startswith(("on", "hx-on")), element.attributes
+            assert not (name.startswith("hx-") and "js:" in (value or "")), element.attributes
+
+
+@pytest.mark.parametrize(
+    "path", ["/account", f"/account/tenants/{TENANT}", "/admin", "/admin/events/live", "/admin/live"]
+)
+def test_a_stranger_is_sent_to_sign_in_and_comes_back(browse: Browse, path: str) -> None:
+    answer = browse().get(path)
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"/account/sign-in?next={path}"
+
+
+@pytest.mark.parametrize("path", [path for path in OPERATOR if "?" not in path])
+def test_the_console_is_for_operators_alone(browse: Browse, path: str) -> None:
+    answer = browse("ada").get(path)
+
+    assert answer.status_code == 403
+    assert "This is not for you" in answer.text
+
+
+def test_an_unknown_address_is_a_page_for_browsers_and_data_for_programs(browse: Browse) -> None:
+    client = browse()
+
+    page = client.get("/no-such-page", headers={"accept": "text/html"})
+    data = client.get("/v1/no-such-thing", headers={"accept": "text/html"})
+
+    assert page.status_code == data.status_code == 404
+    assert "Nothing here" in page.text
+    assert data.json() == {"status": 404}
+
+
+def test_anothers_tenant_looks_like_none(browse: Browse) -> None:
+    answer = browse("ada").get(f"/account/tenants/{sample_id('tenant', 99)}")
+
+    assert answer.status_code == 404
+    assert "not a member" in answer.text
+
+
+def test_a_session_that_is_over_is_taken_from_the_browser(browse: Browse) -> None:
+    answer = browse("forged").get("/")
+
+    assert 'prog_session=""' in answer.headers["set-cookie"]
+
+
+def test_the_theme_is_drawn_by_the_server(browse: Browse) -> None:
+    client = browse()
+    client.cookies.set("prog_theme", "dark", domain="127.0.0.1")
+
+    assert '<html lang="en" data-theme="dark">' in client.get("/").text
+
+
+def test_the_mailbox_is_absent_where_none_is_set(browse: Browse) -> None:
+    services = sample_services_in("full")
+    bare = type(services)(
+        services.site, services.account, services.admin, services.sessions, b"k" * 32, "https://x.test"
+    )
+
+    assert browse(None, bare).get("/dev/mailbox").status_code == 404
+    assert browse(None, bare).get("/dev/mailbox/mail_1/html").status_code == 404
+
+
+def test_a_mails_html_may_style_itself_and_nothing_else(browse: Browse) -> None:
+    answer = browse().get("/dev/mailbox/mail_1/html")
+
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("sandbox ")
+    assert "allow-scripts" not in policy
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'self'" in policy
+    assert '<base target="_blank">' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "text"),
+    [
+        ("/robots.txt", "text/plain", "Disallow: /admin"),
+        ("/sitemap.xml", "application/xml", "<loc>http://127.0.0.1:8000/pricing</loc>"),
+        ("/manifest.webmanifest", "application/manifest+json", '"start_url":"/account"'),
+    ],
+)
+def test_machines_find_what_they_ask_for(browse: Browse, path: str, kind: str, text: str) -> None:
+    answer = browse().get(path)
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(kind)
+    assert text in answer.text
