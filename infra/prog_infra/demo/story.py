@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from prog_infra.demo import timeline
 from prog_infra.demo.client import Api, Caller, StoryError, wait_for
-from prog_infra.demo.timeline import Account
+from prog_infra.demo.timeline import Account, Reader, open_dead_letters
 
 DUNNING_RETRIES: Final = 2
 FAILED: Final = "prognetwork.payments.payment_failed"
@@ -62,7 +61,7 @@ class Story:
         self.guest = Person("Grace Hopper", f"grace.{run}@engines.example")
         self.operator = Person("the operator", operator_email, operator_password)
         self.lead_id = self.tenant_id = self.subscription_id = ""
-        self.open_letters_before: set[str] = set()
+        self.known_dead: set[str] = set()
         self.account: Account | None = None
 
     def steps(self) -> list[Step]:
@@ -83,7 +82,7 @@ class Story:
 
     def leave_address(self) -> str:
         self.operator.access_token = self.tokens_of(self.operator)["access_token"]
-        self.open_letters_before = set(timeline.open_dead_letters(self.api, self.operator.caller()))
+        self.known_dead = open_dead_letters(self.api, self.operator.caller())
         body = {"email": self.owner.email, "name": self.owner.name, "message": "We want to grow."}
         self.lead_id = _id(self.api.post("/v1/leads", body), "lead_id")
         self.letter(self.owner, "Thank you for your interest")
@@ -172,15 +171,16 @@ class Story:
     def settle_up(self) -> str:
         """Waits until every consumer is at rest, then counts: no mail twice, none lost, no new dead letter."""
         people = [self.owner, self.guest]
-        self.account = timeline.account(
+        reader = Reader(
             self.api,
             self.operator.caller(),
-            tenant_id=self.tenant_id,
+            self.tenant_id,
             subjects=[self.lead_id, *(person.user_id for person in people)],
             mails={self.owner.email: OWNERS_MAILS, self.guest.email: GUESTS_MAILS},
-            known_dead=self.open_letters_before,
+            known_dead=self.known_dead,
             names={person.user_id: person.name for person in people},
         )
+        self.account = reader.account()
         if self.account.problems:
             raise StoryError("; ".join(self.account.problems))
         return f"{self.account.messages} messages, {self.account.mails} mails, {self.account.dead_letters} dead letters"

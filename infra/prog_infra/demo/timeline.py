@@ -34,58 +34,105 @@ class Account:
     problems: list[str] = field(default_factory=list)
 
 
-def account(
-    api: Api,
-    operator: Caller,
-    *,
-    tenant_id: str,
-    subjects: Sequence[str],
-    mails: Mapping[str, Mapping[str, int]],
-    known_dead: set[str],
-    names: Mapping[str, str],
-) -> Account:
-    """Reads everything that belongs to one run of the story, once it has come to rest.
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads, as the operator, everything that belongs to one run of the story.
 
-    `mails` says for each address how many mails of each template the story makes.
+    `mails` says for each address how many mails of each template the story makes; `known_dead` are dead letters from
+    before; `names` are the people's, by id.
     """
-    nodes = wait_for("every consumer to be done", lambda: _at_rest(api, operator, tenant_id, subjects))
-    events = _events(api, operator, tenant_id, subjects)
-    dead = open_dead_letters(api, operator) - known_dead
-    result = Account(messages=len(nodes), dead_letters=len(dead))
-    result.moments = [
-        Moment(datetime.fromisoformat(event["time"]), words, names.get(event["actor"] or "") or _process(event))
-        for event in events
-        if (words := _in_words(event)) is not None
-    ]
-    result.mails, result.problems = _count_mails(api, operator, mails)
-    if dead:
-        result.problems.append(f"{len(dead)} message(s) became dead letters: prog dead list")
-    return result
+
+    api: Api
+    operator: Caller
+    tenant_id: str
+    subjects: Sequence[str]
+    mails: Mapping[str, Mapping[str, int]]
+    known_dead: set[str]
+    names: Mapping[str, str]
+
+    def account(self) -> Account:
+        """The account of a story that has come to rest; what does not within the deadline is a problem."""
+        unfinished: list[str] = []
+
+        def look() -> dict[str, Any] | None:
+            unfinished[:] = self._unfinished_mails()
+            if unfinished:
+                return None
+            nodes = self._nodes()
+            unfinished[:] = [f"{node['type']} {node['id']} is not handled" for node in nodes.values() if _waits(node)]
+            return None if unfinished else nodes
+
+        try:
+            nodes = wait_for("every consumer to be done", look)
+        except StoryError:
+            nodes = self._nodes()
+        dead = open_dead_letters(self.api, self.operator) - self.known_dead
+        result = Account(messages=len(nodes), dead_letters=len(dead), problems=unfinished)
+        result.moments = [
+            Moment(datetime.fromisoformat(event["time"]), words, self.names.get(event["actor"] or "") or _domain(event))
+            for event in self._events()
+            if (words := _in_words(event)) is not None
+        ]
+        arrived = self._arrivals()
+        result.mails = arrived.total()
+        result.problems += [f"a mail arrived {times} times: {what}" for what, times in arrived.items() if times != 1]
+        if dead:
+            result.problems.append(f"{len(dead)} message(s) became dead letters: prog dead list")
+        return result
+
+    def _unfinished_mails(self) -> list[str]:
+        """What keeps the mails from being exactly those that the story makes, all of them sent."""
+        problems = []
+        for address, expected in self.mails.items():
+            mails = list(self.api.pages("/v1/messages", self.operator, to=address))
+            problems += [f"“{mail['subject']}” to {address} is {mail['status']}" for mail in mails if not _sent(mail)]
+            made = Counter(str(mail["template"]) for mail in mails)
+            if made != expected:
+                problems.append(f"{address} gets the mails {dict(made)}, the story makes {dict(expected)}")
+        return problems
+
+    def _arrivals(self) -> Counter[str]:
+        """How often each mail is in the mailbox; one that was sent and is not there counts 0."""
+        arrived: Counter[str] = Counter()
+        for address in self.mails:
+            for mail in self.api.pages("/v1/messages", self.operator, to=address):
+                arrived[f"{mail['id']} to {address}"] += 0
+            for letter in self.api.pages("/v1/mailbox", to=address):
+                arrived[f"{letter['mail_id'] or letter['id']} to {address}"] += 1
+        return arrived
+
+    def _nodes(self) -> dict[str, Any]:
+        """Every message of the stories, by id."""
+        nodes: dict[str, Any] = {}
+        for correlation in sorted({event["correlationid"] for event in self._events()}):
+            story = self.api.get(f"/v1/story/{correlation}", self.operator)
+            if story["truncated"]:
+                raise StoryError(f"the story {correlation} is longer than one answer")
+            nodes.update((node["id"], node) for node in _walk(story["roots"]))
+        return nodes
+
+    def _events(self) -> list[dict[str, Any]]:
+        """The tenant's events and those about its people, oldest first."""
+        in_tenant = Caller(self.operator.access_token, self.tenant_id)
+        found = {event["id"]: event for event in self.api.pages("/v1/events", in_tenant)}
+        for subject in self.subjects:
+            found.update((event["id"], event) for event in self.api.pages("/v1/events", self.operator, subject=subject))
+        return sorted(found.values(), key=lambda event: int(event["position"]))
 
 
 def open_dead_letters(api: Api, operator: Caller) -> set[str]:
     return {letter["id"] for letter in api.pages("/v1/dead-letters", operator)}
 
 
-def _at_rest(api: Api, operator: Caller, tenant_id: str, subjects: Sequence[str]) -> dict[str, Any] | None:
-    """Every message of the stories by id; None while a consumer has not handled one of them."""
-    correlations = {event["correlationid"] for event in _events(api, operator, tenant_id, subjects)}
-    nodes: dict[str, Any] = {}
-    for correlation in sorted(correlations):
-        story = api.get(f"/v1/story/{correlation}", operator)
-        if story["truncated"]:
-            raise StoryError(f"the story {correlation} is longer than one answer")
-        nodes.update((node["id"], node) for node in _walk(story["roots"]))
-    handled = [item["status"] for node in nodes.values() for item in node["handled"]]
-    return None if _UNSETTLED.intersection(handled) else nodes
+def _sent(mail: Mapping[str, Any]) -> bool:
+    return bool(mail["status"] == "sent")
 
 
-def _events(api: Api, operator: Caller, tenant_id: str, subjects: Sequence[str]) -> list[dict[str, Any]]:
-    """The tenant's events and those about its people, oldest first."""
-    found = {event["id"]: event for event in api.pages("/v1/events", Caller(operator.access_token, tenant_id))}
-    for subject in subjects:
-        found.update((event["id"], event) for event in api.pages("/v1/events", operator, subject=subject))
-    return sorted(found.values(), key=lambda event: int(event["position"]))
+def _waits(node: Mapping[str, Any]) -> bool:
+    """Whether a message is still on its way: a command nobody has taken, an event not in the index, or a retry."""
+    done = {item["group"] for item in node["handled"] if item["status"] not in _UNSETTLED}
+    held_up = len(done) < len(node["handled"])
+    return held_up or ("events" if node["kind"] == "event" else _domain(node)) not in done
 
 
 def _walk(nodes: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -96,24 +143,7 @@ def _walk(nodes: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         waiting += node["children"]
 
 
-def _count_mails(api: Api, operator: Caller, expected: Mapping[str, Mapping[str, int]]) -> tuple[int, list[str]]:
-    """How many mails arrived, and every one that did not arrive exactly once, or that nobody expected."""
-    problems = []
-    arrived: Counter[str] = Counter()
-    for address, templates in expected.items():
-        arrived.update(letter["mail_id"] or letter["id"] for letter in api.pages("/v1/mailbox", to=address))
-        mails = list(api.pages("/v1/messages", operator, to=address))
-        for mail in mails:
-            if mail["status"] != "sent" or arrived[mail["id"]] != 1:
-                times = f"arrived {arrived[mail['id']]} times"
-                problems.append(f"the mail “{mail['subject']}” to {address} is {mail['status']} and {times}")
-        made = Counter(str(mail["template"]) for mail in mails)
-        if made != templates:
-            problems.append(f"{address} got {dict(made)}, the story makes {dict(templates)}")
-    return arrived.total(), problems
-
-
-def _process(event: dict[str, Any]) -> str:
+def _domain(event: Mapping[str, Any]) -> str:
     return str(event["type"]).removeprefix(_PREFIX).partition(".")[0]
 
 

@@ -83,9 +83,10 @@ def _body(message: EmailMessage, kind: str) -> str | None:
     if part is None:
         return None
     try:
-        return storable(str(part.get_content()))
-    except (LookupError, UnicodeError, KeyError):
-        return storable(str(part.get_payload()))
+        text = str(part.get_content())
+    except (LookupError, UnicodeError):
+        text = str(part.get_payload())
+    return storable(text.replace("\r\n", "\n"))
 
 
 @asynccontextmanager

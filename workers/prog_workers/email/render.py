@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -135,4 +135,4 @@ def _money(context: Context, value: Money) -> str:
 @pass_context
 def _date(context: Context, value: datetime) -> str:
     """`January 31, 2027`, in UTC, as the recipient's locale writes it."""
-    return format_date(value, "long", locale=context["locale"])
+    return format_date(value.astimezone(UTC), "long", locale=context["locale"])

@@ -50,6 +50,10 @@ class SendgridProvider:
     def name(self) -> str:
         return "sendgrid"
 
+    async def close(self) -> None:
+        """Ends the connections that are kept open."""
+        await self._client.aclose()
+
     async def send(self, mail: OutgoingMail) -> SendResult:
         try:
             answer = await self._client.post("/v3/mail/send", json=payload(mail))

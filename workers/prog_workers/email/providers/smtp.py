@@ -29,6 +29,8 @@ MAIL_HEADER: Final = "X-Prog-Mail"
 
 TlsMode = Literal["implicit", "starttls", "plain"]
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+_SEVEN_BIT: Final = SMTP_POLICY.clone(cte_type="7bit")
+"""Not every server on the way takes 8-bit bodies (RFC 6152), so none are sent."""
 _DEFAULT_PORTS: Final[dict[TlsMode, int]] = {"implicit": 465, "starttls": 587, "plain": 25}
 
 
@@ -121,7 +123,7 @@ class SmtpProvider:
 
 def compose(mail: OutgoingMail) -> EmailMessage:
     """The mail as RFC 5322 text: plain text first, HTML as the richer alternative."""
-    message = EmailMessage(policy=SMTP_POLICY)
+    message = EmailMessage(policy=_SEVEN_BIT)
     message["From"] = Address(mail.sender_name, addr_spec=mail.sender)
     message["To"] = Address(mail.recipient_name or "", addr_spec=mail.recipient)
     message["Subject"] = mail.subject_line
