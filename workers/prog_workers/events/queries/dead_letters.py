@@ -99,11 +99,11 @@ async def dead_letters(
         where.add("tenant_id = {}", tenant_id)
     if cursor is not None:
         # Ids of letters are UUIDv7: they are in the order of their recording.
-        where.add("id < {}", UUID(decode_cursor(cursor, str)[0]))
+        where.add("id < {}", decode_cursor(cursor, UUID)[0])
     size = bounded(limit)
     query = f"SELECT {_COLUMNS} FROM bus.dead_letters WHERE {where} ORDER BY id DESC LIMIT {where.value(size + 1)}"
     rows = [DeadLetter.of(row) for row in await connection.fetch(query, *where.values)]
-    return Page(rows[:size], encode_cursor(str(rows[size - 1].id)) if len(rows) > size else None)
+    return Page(rows[:size], encode_cursor(rows[size - 1].id) if len(rows) > size else None)
 
 
 async def dead_letter_groups(connection: Connection, *, group: str | None = None) -> list[DeadLetterGroup]:

@@ -80,8 +80,7 @@ async def messages(
     if tenant_id is not None:
         where.add("i.tenant_id = {}", tenant_id)
     if cursor is not None:
-        at, message_id = decode_cursor(cursor, str, str)
-        where.add("(i.handled_at, i.message_id) < ({}, {})", datetime.fromisoformat(at), UUID(message_id))
+        where.add("(i.handled_at, i.message_id) < ({}, {})", *decode_cursor(cursor, datetime, UUID))
     size = bounded(limit)
     query = f"""
         SELECT found.*, coalesce(r.attempts, 1) AS attempts
@@ -96,7 +95,7 @@ async def messages(
     """
     rows = [MessageRow.of(row) for row in await connection.fetch(query, *where.values)]
     last = rows[size - 1] if len(rows) > size else None
-    more = None if last is None else encode_cursor(last.handled_at.isoformat(), str(last.message_id))
+    more = None if last is None else encode_cursor(last.handled_at, last.message_id)
     return Page(rows[:size], more)
 
 

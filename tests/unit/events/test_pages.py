@@ -1,0 +1,48 @@
+"""Cursors come back as they were given out, and strangers' are refused."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from uuid import UUID
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prog_contracts.errors import Invalid
+from prog_workers.events.queries.pages import MAX_LIMIT, bounded, decode_cursor, encode_cursor
+
+
+@given(st.integers(0, 2**53), st.datetimes(timezones=st.just(UTC)), st.uuids())
+def test_a_cursor_comes_back(number: int, instant: datetime, message_id: UUID) -> None:
+    cursor = encode_cursor(number, instant, message_id)
+    assert decode_cursor(cursor, int, datetime, UUID) == [number, instant, message_id]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "%%%", "AAAA", encode_cursor(UUID(int=1)), encode_cursor(1, 2), "W10", "e30"]
+)
+def test_a_foreign_cursor_is_refused(cursor: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        decode_cursor(cursor, int)
+    assert refused.value.fields[0].field == "cursor"
+
+
+@given(st.text())
+def test_no_text_breaks_the_reading_of_cursors(cursor: str) -> None:
+    with pytest.raises(Invalid):
+        decode_cursor(cursor, int, UUID, datetime)
+
+
+def test_limits_are_bounded() -> None:
+    assert [bounded(limit) for limit in (-1, 0, 1, 50, 10**9)] == [1, 1, 1, 50, MAX_LIMIT]
+
+
+@pytest.mark.parametrize("parts", [(1, 2), ("yesterday", "x"), (True,), (1.5,), ([],)])
+def test_parts_of_another_kind_are_refused(parts: tuple[object, ...]) -> None:
+    cursor = base64.urlsafe_b64encode(orjson.dumps(parts)).decode()
+    for kinds in ((int,), (datetime, UUID)):
+        with pytest.raises(Invalid):
+            decode_cursor(cursor, *kinds)
