@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol
 
-from setproctitle import setproctitle
+from setproctitle import getproctitle, setproctitle
 
 from prog_infra.errors import OperatorError
 from prog_infra.servers.process import Launch
@@ -59,6 +59,7 @@ def fork(
 
     `forget` runs first in the fork and closes what belongs to the supervisor alone. `main` returns the exit code.
     """
+    getproctitle()  # it looks for its place in memory beside the environment, which the fork is about to change
     sys.stdout.flush()
     sys.stderr.flush()
     parent = os.getpid()

@@ -54,7 +54,7 @@ PROCESSES = (
     Process("worker-core", ("worker", "users", "tenants", "payments", "email"), says_when_ready=_READY),
     Process("worker-observe", ("worker", "monitoring", "events"), says_when_ready=_READY),
     EDGE,
-    Process("relay", ("relay",)),
+    Process("relay", ("relay",), says_when_ready=b'"event": "active"'),
     Process("scheduler", ("scheduler",)),
     MAILBOX,
 )

@@ -22,6 +22,7 @@ from prog_infra.local.logs import BoundedLog
 TICK_SECONDS = 0.02
 BACKOFF_SECONDS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 STEADY_SECONDS = 20.0
+SETTLED_SECONDS = 0.5
 START_ATTEMPTS = 3
 
 
@@ -30,8 +31,9 @@ class Program:
     """What the supervisor runs under `name`.
 
     `start` takes the descriptor for the output and starts a child. `prepare` runs before each start. It is ready once
-    its output has said `says_when_ready` and `is_ready` answers yes, as far as it has these. Stages stop in ascending
-    order; `grace_seconds` is what a stage's program has from `stop_signal` until it is killed.
+    its output has said `says_when_ready` and `is_ready` answers yes, as far as it has these; one that has neither is
+    ready when it has lived for a moment. Stages stop in ascending order; `grace_seconds` is what a stage's program has
+    from `stop_signal` until it is killed.
     """
 
     name: str
@@ -275,8 +277,10 @@ SERVERS = 9
 
 
 def _is_ready(running: Running) -> bool:
-    probe = running.program.is_ready
-    return running.log.has_said_awaited() and (probe is None or probe())
+    program = running.program
+    if program.is_ready is None and program.says_when_ready is None:
+        return program.once or time.monotonic() - running.started_at > SETTLED_SECONDS
+    return running.log.has_said_awaited() and (program.is_ready is None or program.is_ready())
 
 
 def _manner(code: int) -> str:
