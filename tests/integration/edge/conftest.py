@@ -1,0 +1,16 @@
+"""One platform for all tests of this folder's modules; each module has its own, in the module's event loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from tests.integration.edge.stage import Stage
+from tests.servers import TestServers
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(module_postgres: str, servers: TestServers) -> AsyncIterator[Stage]:
+    async with Stage(module_postgres, servers.empty_valkey()) as stage:
+        yield stage

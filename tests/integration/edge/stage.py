@@ -1,0 +1,207 @@
+"""The whole platform in one loop, on real servers: every worker, the relay, the mailbox and the edge on a real port.
+
+    async with Stage(postgres, valkey_url) as stage:
+        ada = await stage.person("ada@example.com")
+        tenant = await ada.post("/v1/tenants", {"name": "Acme"})
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from prog_broker.redis.connection import connect
+from prog_broker.relay import Relay
+from prog_broker.worker import Worker
+from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
+from prog_contracts.topics import DOMAINS
+from prog_contracts.users import EnsureAdministrator
+from prog_edge.app import create_app
+from prog_edge.drain import Drain
+from prog_edge.platform import Platform
+from prog_kit.database import Database
+from prog_kit.secrets import PASSWORD, Sealer
+from prog_kit.settings import Settings
+from prog_workers.email import mailbox
+from prog_workers.process import load
+from tests.waiting import wait_until
+
+SECRET_KEYS = ("0123456789abcdef" * 4,)
+PASSPHRASE = "correct horse battery staple"
+OPERATOR = "operator@prognetwork.example"
+_TOKEN = re.compile(r"token=([A-Za-z0-9_-]+)")
+
+
+@dataclass
+class Person:
+    """Somebody who is signed in, and their way to the API."""
+
+    stage: Stage
+    email: str
+    user_id: str
+    tokens: dict[str, Any]
+    tenant_id: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        tenant = {} if self.tenant_id is None else {"Prog-Tenant": self.tenant_id}
+        return {"Authorization": f"Bearer {self.tokens['access_token']}", **tenant}
+
+    async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {**self.headers, **options.pop("headers", {})}
+        return await self.stage.http.request(method, path, headers=headers, **options)
+
+    async def get(self, path: str, **options: Any) -> Any:
+        """The body of a good answer."""
+        return _good(await self.request("GET", path, **options))
+
+    async def post(self, path: str, body: dict[str, Any] | None = None, **options: Any) -> Any:
+        headers = {"Idempotency-Key": new_id("key"), **options.pop("headers", {})}
+        return _good(await self.request("POST", path, json=body or {}, headers=headers, **options))
+
+
+class Stage:
+    """Set up by `async with`; everything ends with the block."""
+
+    def __init__(self, postgres: str, valkey_url: str) -> None:
+        smtp_port, self.port = free_port(), free_port()
+        self.settings = Settings.load(
+            {},
+            env="test",
+            database_url=postgres,
+            redis_url=valkey_url,
+            secret_keys=SECRET_KEYS,
+            public_url=f"http://127.0.0.1:{self.port}",
+            smtp_url=f"smtp://127.0.0.1:{smtp_port}",
+            smtp_listen_port=smtp_port,
+            port=self.port,
+            database_pool_size=4,
+            process_name="stage",
+        )
+        self.drain = Drain()
+        self.app: FastAPI = create_app(self.settings, self.drain)
+        self._exits = AsyncExitStack()
+
+    @property
+    def platform(self) -> Platform:
+        platform: Platform = self.app.state.platform
+        return platform
+
+    async def __aenter__(self) -> Self:
+        letters = await Database.connect(self.settings.database_url, "prog_email", max_size=2)
+        self._exits.push_async_callback(letters.close)
+        await self._exits.enter_async_context(mailbox.serving(letters, self.settings.smtp_listen_port))
+        await self._start_relay()
+        self.worker = Worker(load(DOMAINS), self.settings)
+        await self.worker.start()
+        self._exits.push_async_callback(self.worker.stop)
+        await self._start_edge()
+        self.http = httpx.AsyncClient(base_url=self.settings.public_url, timeout=20)
+        self._exits.push_async_callback(self.http.aclose)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exits.aclose()
+
+    async def operator(self) -> Person:
+        """The platform's operator."""
+        command = EnsureAdministrator(
+            user_id=new_id("user"),
+            email=OPERATOR,
+            name="The Operator",
+            sealed_password=Sealer(SECRET_KEYS).seal(PASSPHRASE, PASSWORD),
+        )
+        answer = await self.platform.commands.request(command, tenant_id=PLATFORM_TENANT_ID, actor="test", wait_seconds=20)
+        assert answer.status == "succeeded", answer
+        return await self.sign_in(OPERATOR)
+
+    async def person(self, email: str, name: str = "Ada Lovelace") -> Person:
+        """A person with a verified address, signed in."""
+        body = {"email": email, "password": PASSPHRASE, "name": name}
+        _good(await self.http.post("/v1/auth/register", json=body))
+        token = await self.token_mailed_to(email, "verify")
+        _good(await self.http.post("/v1/auth/email/verify", json={"token": token}))
+        return await self.sign_in(email)
+
+    async def sign_in(self, email: str) -> Person:
+        tokens = _good(await self.http.post("/v1/auth/login", json={"email": email, "password": PASSPHRASE}))
+        return Person(self, email, tokens["user_id"], tokens)
+
+    async def tenant_of(self, person: Person, name: str) -> str:
+        """A new tenant of the person, once it is provisioned and can be billed; the person acts in it from now on."""
+        tenant_id: str = (await person.post("/v1/tenants", {"name": name}))["id"]
+        person.tenant_id = tenant_id
+
+        async def ready() -> bool:
+            tenant = await person.get(f"/v1/tenants/{tenant_id}")
+            return tenant["status"] == "active" and bool((await person.get("/v1/customers"))["data"])
+
+        await wait_until(ready, what=f"{name} to be ready")
+        return tenant_id
+
+    async def token_mailed_to(self, email: str, kind: str) -> str:
+        """The token in the newest mail to an address whose token is of this kind (verify, invite)."""
+        found: list[str] = []
+
+        async def arrived() -> bool:
+            for row in _good(await self.http.get("/v1/mailbox", params={"to": email}))["data"]:
+                text = _good(await self.http.get(f"/v1/mailbox/{row['id']}"))["text"] or ""
+                found.extend(token for token in _TOKEN.findall(text) if token.startswith(f"prog_{kind}_"))
+            return bool(found)
+
+        await wait_until(arrived, what=f"a {kind} mail to {email}")
+        return found[0]
+
+    async def _start_relay(self) -> None:
+        database = await Database.connect(self.settings.database_url, "prog_relay", max_size=2)
+        client = connect(self.settings.effective_broker_url)
+        relay = Relay(database, client)
+
+        async def run() -> None:
+            while True:
+                await relay.run_once()
+                await asyncio.sleep(0.01)
+
+        task = asyncio.create_task(run())
+
+        async def stop() -> None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            await client.aclose()
+            await database.close()
+
+        self._exits.push_async_callback(stop)
+
+    async def _start_edge(self) -> None:
+        config = uvicorn.Config(self.app, port=self.port, log_config=None, access_log=False, ws="none")
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server._serve())
+        await wait_until(lambda: server.started or task.done(), what="the edge to serve")
+
+        async def stop() -> None:
+            self.drain.start()
+            server.should_exit = True
+            await task
+
+        self._exits.push_async_callback(stop)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _good(response: httpx.Response) -> Any:
+    assert response.is_success, f"{response.request.method} {response.request.url}: {response.status_code} {response.text}"
+    return response.json() if response.content else None
