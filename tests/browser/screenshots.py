@@ -1,36 +1,40 @@
 """Takes a picture of every page at phone and desktop width, light and dark, and tells of console errors.
 
-    python -m tests.browser.screenshots http://127.0.0.1:8765 DIRECTORY [--only admin] [--cookie operator]
+    python -m tests.browser.screenshots http://127.0.0.1:8765 DIRECTORY [--only admin] [--themes light] [--widths 1440]
 
-Against the sample application (`python -m tests.unit.edge.web.sample_app`) or any running platform.
+Against the sample application (`python -m tests.unit.edge.web.sample_app`), whose sign-ins are the defaults, or
+against a running platform with `--member` and `--operator`. Which tenant and which story are shown is read off the
+first rows of their lists.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from playwright.sync_api import Browser, ConsoleMessage, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState, sync_playwright
 
 from tests.browser.chromium import launch
 
-TENANT: Final = "/account/tenants/{tenant}"
-PAGES: Final[dict[str, tuple[str, str]]] = {
-    "site-home": ("", "/"),
-    "site-pricing": ("", "/pricing"),
-    "site-thanks": ("", "/leads/thanks"),
-    "site-privacy": ("", "/legal/privacy"),
-    "site-404": ("", "/no-such-page"),
-    "account-sign-up": ("", "/account/sign-up"),
-    "account-check-your-mail": ("", "/account/check-your-mail"),
-    "account-verify": ("", "/account/verify?token=good"),
-    "account-sign-in": ("", "/account/sign-in"),
-    "account-invitation": ("ada", "/account/invitations/accept?token=good"),
-    "account-home": ("ada", "/account"),
-    "account-tenant": ("ada", TENANT),
-    "account-billing": ("ada", TENANT + "/billing"),
+Who = Literal["anybody", "member", "operator"]
+
+PAGES: Final[dict[str, tuple[Who, str]]] = {
+    "site-home": ("anybody", "/"),
+    "site-pricing": ("anybody", "/pricing"),
+    "site-thanks": ("anybody", "/leads/thanks"),
+    "site-privacy": ("anybody", "/legal/privacy"),
+    "site-404": ("anybody", "/no-such-page"),
+    "account-sign-up": ("anybody", "/account/sign-up"),
+    "account-check-your-mail": ("anybody", "/account/check-your-mail"),
+    "account-verify": ("anybody", "/account/verify?token=good"),
+    "account-sign-in": ("anybody", "/account/sign-in"),
+    "account-invitation": ("member", "/account/invitations/accept?token=good"),
+    "account-home": ("member", "/account"),
+    "account-tenant": ("member", "{tenant}"),
+    "account-billing": ("member", "{tenant}/billing"),
     "admin-overview": ("operator", "/admin"),
     "admin-users": ("operator", "/admin/users"),
     "admin-tenants": ("operator", "/admin/tenants"),
@@ -40,69 +44,106 @@ PAGES: Final[dict[str, tuple[str, str]]] = {
     "admin-events": ("operator", "/admin/events"),
     "admin-consumers": ("operator", "/admin/consumers"),
     "admin-dead-letters": ("operator", "/admin/dead-letters"),
-    "admin-story": ("operator", "/admin/story/{subscription}"),
-    "admin-find": ("operator", "/admin/find?q=ada"),
+    "admin-story": ("operator", "{story}"),
+    "admin-find": ("operator", "/admin/find?q=example"),
     "dev-mailbox": ("operator", "/dev/mailbox"),
-    "dev-mail": ("operator", "/dev/mailbox/mail_1"),
+    "dev-mail": ("operator", "{mail}"),
 }
-WIDTHS: Final = {"1440": 1440, "390": 390}
+SIZES: Final = {"1440": (1440, 900), "390": (390, 844)}
 
 
-def take(
-    browser: Browser, base: str, target: Path, only: str, themes: list[str], widths: list[str], ids: dict[str, str]
-) -> int:
-    """The number of pages that logged an error."""
-    noisy = 0
-    for width in widths:
-        for theme in themes:
-            for name, (who, path) in PAGES.items():
-                if only and only not in name:
-                    continue
-                context = browser.new_context(
-                    viewport={"width": WIDTHS[width], "height": 900 if width == "1440" else 844},
-                    color_scheme="dark" if theme == "dark" else "light",
-                    reduced_motion="reduce",
-                )
-                if who:
-                    context.add_cookies([{"name": "prog_session", "value": who, "url": base}])
-                page = context.new_page()
-                said: list[str] = []
+@dataclass
+class Studio:
+    """The browser with the sessions it keeps and the addresses that it found."""
 
-                def note(message: ConsoleMessage, said: list[str] = said) -> None:
-                    if message.type in ("error", "warning"):
-                        said.append(message.text)
+    browser: Browser
+    base: str
+    sessions: dict[Who, StorageState] = field(default_factory=dict)
+    found: dict[str, str] = field(default_factory=dict)
 
-                page.on("console", note)
-                page.on("pageerror", lambda error, said=said: said.append(str(error)))
-                page.goto(base + path.format(**ids), wait_until="load")
-                page.wait_for_timeout(350)
-                wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-                page.screenshot(path=str(target / f"{name}-{width}-{theme}.png"), full_page=True)
-                expected = [text for text in said if name == "site-404" and "404" in text]
-                if (said and said != expected) or wide > 0:
-                    noisy += 1
-                    print(f"{name} {width} {theme}: overflow {wide} px, {said}")
-                context.close()
-    return noisy
+    def sign_in(self, who: Who, email: str, password: str) -> None:
+        context = self.browser.new_context()
+        page = context.new_page()
+        page.goto(f"{self.base}/account/sign-in")
+        page.get_by_label("Email").fill(email)
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/account")
+        self.sessions[who] = context.storage_state()
+        context.close()
+
+    def look_for(self, name: str, who: Who, path: str, selector: str) -> None:
+        """The address of the first link that `selector` matches on `path`."""
+        context = self.open(who, "1440", "light")
+        page = context.new_page()
+        page.goto(self.base + path)
+        link = page.locator(selector).first
+        if link.count():
+            self.found[name] = link.get_attribute("href") or ""
+        context.close()
+
+    def open(self, who: Who, width: str, theme: str) -> BrowserContext:
+        across, down = SIZES[width]
+        return self.browser.new_context(
+            viewport={"width": across, "height": down},
+            color_scheme="dark" if theme == "dark" else "light",
+            reduced_motion="reduce",
+            storage_state=self.sessions.get(who),
+        )
+
+    def picture(self, name: str, width: str, theme: str, directory: Path) -> list[str]:
+        """Takes it, and returns what is wrong: errors on the console, or a page wider than its window."""
+        who, path = PAGES[name]
+        if path.startswith("{") and path[1 : path.index("}")] not in self.found:
+            return [f"there is nothing to show for {path}"]
+        context = self.open(who, width, theme)
+        page = context.new_page()
+        problems: list[str] = []
+        watch(page, problems)
+        page.goto(self.base + path.format(**self.found), wait_until="load")
+        page.wait_for_timeout(350)  # fonts and charts
+        page.screenshot(path=str(directory / f"{name}-{width}-{theme}.png"), full_page=True)
+        if (too_wide := page.evaluate("document.documentElement.scrollWidth - innerWidth")) > 0:
+            problems.append(f"{too_wide} px wider than the window")
+        context.close()
+        return [problem for problem in problems if not (name == "site-404" and "404" in problem)]
+
+
+def watch(page: Page, problems: list[str]) -> None:
+    """Adds every error and warning of the console to `problems`; violations of the policy are among them."""
+    page.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
 
 
 def main() -> int:
-    from tests.unit.edge.web.sample_console import sample_id
-
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base")
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="a part of the pages' names")
     parser.add_argument("--themes", nargs="+", default=["light", "dark"])
-    parser.add_argument("--widths", nargs="+", default=list(WIDTHS))
+    parser.add_argument("--widths", nargs="+", default=list(SIZES))
+    sample = "correct horse battery"
+    parser.add_argument("--member", nargs=2, default=["ada@example.com", sample], metavar=("EMAIL", "PASSWORD"))
+    parser.add_argument("--operator", nargs=2, default=["admin@example.com", sample], metavar=("EMAIL", "PASSWORD"))
     options = parser.parse_args()
     options.directory.mkdir(parents=True, exist_ok=True)
-    ids = {"tenant": sample_id("tenant", 7), "subscription": sample_id("subscription", 1)}
+    wrong = 0
     with sync_playwright() as playwright:
-        browser = launch(playwright)
-        noisy = take(browser, options.base, options.directory, options.only, options.themes, options.widths, ids)
-        browser.close()
-    return 1 if noisy else 0
+        studio = Studio(launch(playwright), options.base.rstrip("/"))
+        studio.sign_in("member", *options.member)
+        studio.sign_in("operator", *options.operator)
+        studio.look_for("tenant", "member", "/account", ".tenant-link")
+        studio.look_for("story", "operator", "/admin/subscriptions", ".row-link")
+        studio.look_for("mail", "operator", "/dev/mailbox", ".mail-list li a")
+        for width in options.widths:
+            for theme in options.themes:
+                for name in (name for name in PAGES if options.only in name):
+                    problems = studio.picture(name, width, theme, options.directory)
+                    if problems:
+                        wrong += 1
+                        print(f"{name} {width} {theme}: {'; '.join(problems)}")
+        studio.browser.close()
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from tests.unit.edge.web.sample_backend import (
     PLANS,
     TENANT,
     SampleAccount,
-    SampleAdmin,
     SampleSite,
     sample_services,
     sample_services_in,
 )
+from tests.unit.edge.web.sample_console import SampleAdmin
 
 PASSWORD = "correct horse battery"
 

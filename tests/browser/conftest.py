@@ -1,0 +1,136 @@
+"""A real Chromium, a platform to look at, and a rule: a page that logs an error fails its test."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.chromium import executable, launch
+from tests.browser.screenshots import watch
+from tests.unit.edge.web.sample_app import sample_app
+
+READY_WITHIN_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class RunningPlatform:
+    """A whole platform of this test's own, started by `prog up` with fresh data."""
+
+    url: str
+    administrator_email: str
+    administrator_password: str
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser a module: Playwright's loop must have ended before other modules run theirs."""
+    if executable() is None:
+        pytest.skip("Chromium is not installed: `apt-get install chromium`, or set PROG_CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(chromium: Browser) -> Iterator[Visit]:
+    """`visit()` opens a page with cookies of its own; options go to the browser's context, such as
+    `viewport` or `java_script_enabled`. Whatever any page logs as an error fails the test."""
+    problems: list[str] = []
+    contexts = []
+
+    def open_page(**options: Any) -> Page:
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        context.on("page", lambda page: watch(page, problems))
+        return context.new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [problem for problem in problems if "status of 4" not in problem] == []
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
+    directory = tmp_path_factory.mktemp("platform")
+    port = free_port()
+    command = [sys.executable, "-m", "prog_infra.cli", "up", "--data", str(directory / "data"), "--port", str(port)]
+    with (directory / "up.log").open("w+b") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until_ready(process, url, directory / "up.log")
+            yield RunningPlatform(url, *administrator(directory / "data", process))
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@pytest.fixture(scope="module")
+def sample() -> Iterator[str]:
+    """The address of the pages over sample data."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(sample_app(), port=port, log_level="error", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started:
+        assert time.monotonic() < deadline, "the sample application did not start"
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(5)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + READY_WITHIN_SECONDS
+    while True:
+        assert process.poll() is None, f"prog up ended:\n{log.read_text()[-3000:]}"
+        assert time.monotonic() < deadline, f"prog up is not ready:\n{log.read_text()[-3000:]}"
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+
+
+def administrator(data: Path, process: subprocess.Popen[bytes]) -> tuple[str, str]:
+    """The first administrator's sign-in, once the platform says that it works."""
+    deadline = time.monotonic() + READY_WITHIN_SECONDS
+    while True:
+        file = data / "administrator.json"
+        kept = json.loads(file.read_text()) if file.exists() else {}
+        if kept.get("confirmed") == "yes":
+            return kept["email"], kept["password"]
+        assert process.poll() is None, "prog up ended"
+        assert time.monotonic() < deadline, "there is no administrator yet"
+        time.sleep(0.05)
