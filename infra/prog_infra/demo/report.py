@@ -76,12 +76,16 @@ def tell(story: Story, console: Console) -> Result:
 
 def show(result: Result, url: str, console: Console) -> None:
     """The timeline, and where to look next."""
-    table = Table(box=None, padding=(0, 2, 0, 0), title="\nWhat happened", title_style="bold", title_justify="left")
-    table.add_column("when, on the tenant's clock", style="dim", no_wrap=True)
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    table.add_column("when (tenant's clock)", style="dim", no_wrap=True)
     table.add_column("what", overflow="fold")
     table.add_column("by whom", style="cyan", no_wrap=True)
+    day = ""
     for moment in result.account.moments:
-        table.add_row(f"{moment.at:%Y-%m-%d %H:%M:%S}", Text(moment.what), Text(moment.who))
+        date = f"{moment.at:%Y-%m-%d}"
+        table.add_row(f"{date if date != day else '':<10} {moment.at:%H:%M:%S}", Text(moment.what), Text(moment.who))
+        day = date
+    console.print("\n[bold]What happened[/]\n")
     console.print(table)
     account = result.account
     seconds = sum(step.seconds for step in result.steps)

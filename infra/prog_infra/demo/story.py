@@ -89,7 +89,7 @@ class Story:
         return self.owner.email
 
     def sign_up(self) -> str:
-        self.register(self.owner, self.company)
+        self.register(self.owner)
         return self.owner.name
 
     def verify(self) -> str:
@@ -127,7 +127,7 @@ class Story:
 
     def subscribe(self) -> str:
         by = self.owner.caller(self.tenant_id)
-        price = next(iter(sorted(self.api.get("/v1/prices", by)["data"], key=_monthly_first)))
+        price = min(self.api.get("/v1/prices", by)["data"], key=_monthly_first)
         subscription = {"price_id": price["id"], "payment_method": "pm_ok"}
         self.subscription_id = _id(self.api.post("/v1/subscriptions", subscription, by), "subscription_id")
         self.state(f"/v1/subscriptions/{self.subscription_id}", "active", by)
@@ -178,7 +178,7 @@ class Story:
             subjects=[self.lead_id, *(person.user_id for person in people)],
             mails={self.owner.email: OWNERS_MAILS, self.guest.email: GUESTS_MAILS},
             known_dead=self.known_dead,
-            names={person.user_id: person.name for person in people},
+            names={key: person.name for person in people for key in (person.user_id, person.email)},
         )
         self.account = reader.account()
         if self.account.problems:
@@ -187,8 +187,8 @@ class Story:
 
     # What the steps are made of.
 
-    def register(self, person: Person, tenant_name: str | None = None) -> None:
-        body = {"email": person.email, "password": person.password, "name": person.name, "tenant_name": tenant_name}
+    def register(self, person: Person) -> None:
+        body = {"email": person.email, "password": person.password, "name": person.name}
         person.user_id = _id(self.api.post("/v1/auth/register", body), "user_id")
 
     def spend_verification(self, person: Person, letter: dict[str, Any]) -> None:
@@ -273,7 +273,7 @@ def _money(value: dict[str, Any]) -> str:
     return f"{value['amount'] / 100:.2f} {value['currency']}"
 
 
-def _monthly_first(price: dict[str, Any]) -> tuple[bool, bool, int]:
-    """Orders prices: monthly ones without a trial first, the cheapest that costs something."""
-    amount = int((price.get("unit_price") or price.get("price") or {"amount": 0})["amount"])
-    return price.get("interval") != "month" or amount == 0, bool(price.get("trial_days")), amount
+def _monthly_first(price: dict[str, Any]) -> tuple[bool, int]:
+    """Orders prices: those paid each month first, the cheapest of them in front."""
+    monthly = price["interval"] == "month" and price["interval_count"] == 1
+    return not monthly, int(price["unit_price"]["amount"])

@@ -12,11 +12,12 @@ from prog_infra.demo.client import Api, Caller, StoryError, wait_for
 
 _UNSETTLED: Final = frozenset({"pending", "retrying", "waiting", "retry"})
 _PREFIX: Final = "prognetwork."
+_LEAD: Final = "prognetwork.email.lead_captured"
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A line of the timeline. `at` is on the clock of whoever it happened to."""
+    """A line of the timeline. `at` is on the clock of the tenant it happened in."""
 
     at: datetime
     what: str
@@ -39,7 +40,7 @@ class Reader:
     """Reads, as the operator, everything that belongs to one run of the story.
 
     `mails` says for each address how many mails of each template the story makes; `known_dead` are dead letters from
-    before; `names` are the people's, by id.
+    before; `names` are the people's, by user id and by address.
     """
 
     api: Api
@@ -69,7 +70,7 @@ class Reader:
         dead = open_dead_letters(self.api, self.operator) - self.known_dead
         result = Account(messages=len(nodes), dead_letters=len(dead), problems=unfinished)
         result.moments = [
-            Moment(datetime.fromisoformat(event["time"]), words, self.names.get(event["actor"] or "") or _domain(event))
+            Moment(datetime.fromisoformat(event["time"]), self._named(words), self._who(event))
             for event in self._events()
             if (words := _in_words(event)) is not None
         ]
@@ -115,9 +116,24 @@ class Reader:
         """The tenant's events and those about its people, oldest first."""
         in_tenant = Caller(self.operator.access_token, self.tenant_id)
         found = {event["id"]: event for event in self.api.pages("/v1/events", in_tenant)}
-        for subject in self.subjects:
-            found.update((event["id"], event) for event in self.api.pages("/v1/events", self.operator, subject=subject))
+        told = [event for subject in self.subjects for event in self._of_platform(subject=subject)]
+        for correlation in {event["correlationid"] for event in told}:
+            found.update((event["id"], event) for event in self._of_platform(correlation_id=correlation))
         return sorted(found.values(), key=lambda event: int(event["position"]))
+
+    def _of_platform(self, **filters: str) -> Iterator[dict[str, Any]]:
+        return self.api.pages("/v1/events", self.operator, **filters)
+
+    def _named(self, words: str) -> str:
+        """Words with people's names in place of their addresses."""
+        for key, name in self.names.items():
+            words = words.replace(key, name)
+        return words
+
+    def _who(self, event: Mapping[str, Any]) -> str:
+        """Who set it off: the signed-in actor, else the person whom it is about; mails that nobody asked for are ours."""
+        known = self.names.get(event["actor"] or "") or self.names.get(event["data"].get("user_id", ""))
+        return known or ("ProgNetwork" if _domain(event) == "email" and event["type"] != _LEAD else "a visitor")
 
 
 def open_dead_letters(api: Api, operator: Caller) -> set[str]:
@@ -163,12 +179,13 @@ def _money(value: Mapping[str, Any]) -> str:
 _SILENT: Final = frozenset({"monitoring.metrics_updated"})
 
 _SENTENCES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
-    "email.lead_captured": lambda data: f"{data['email']} is left on the site",
+    "email.lead_captured": lambda data: f"address left on the site: {data['email']}",
     "users.user_created": lambda data: f"account of {data['name']}",
-    "users.email_verified": lambda data: f"{data['email']} is verified",
+    "users.email_verified": lambda data: "address verified",
     "users.user_authenticated": lambda data: "signed in",
+    "users.session_refreshed": lambda data: "tokens rotated",
     "tenants.tenant_created": lambda data: f"tenant {data['name']}",
-    "tenants.tenant_updated": lambda data: f"tenant is {data['status']}",
+    "tenants.tenant_updated": lambda data: f"{data['name']} is {data['status']}",
     "tenants.clock_changed": lambda data: f"clock stands at {data['at'][:10]}",
     "tenants.member_invited": lambda data: f"{data['email']} invited as {data['role']}",
     "tenants.member_joined": lambda data: f"{data['name']} joins as {data['role']}",
@@ -176,7 +193,7 @@ _SENTENCES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "payments.customer_created": lambda data: f"billing customer {data['name']}",
     "payments.payment_method_attached": lambda data: f"card {data['brand']} •••• {data['last4']}",
     "payments.subscription_created": lambda data: f"subscription to {data['plan']}",
-    "payments.subscription_updated": lambda data: f"subscription {data['reason'].replace('_', ' ')}: {data['status']}",
+    "payments.subscription_updated": lambda data: f"subscription {data['reason'].replace('_', ' ')}",
     "payments.invoice_generated": lambda data: f"invoice {data['number']} of {_money(data['total'])}",
     "payments.payment_processed": lambda data: f"payment of {_money(data['amount'])} for {data['number']}",
     "payments.payment_failed": lambda data: f"payment failed: {data['reason'].replace('_', ' ')}",
