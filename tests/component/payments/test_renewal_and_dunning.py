@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import asyncpg
 import pytest
 
 from prog_contracts.ids import new_id
@@ -71,6 +73,30 @@ async def test_a_second_bill_run_makes_no_second_invoice(platform: Harness, tena
     assert len(await tenant.invoices()) == 2
     assert len(await tenant.charges()) == 2
     assert len(await platform.fetch("SELECT FROM bus.timers WHERE name LIKE 'renew:%'")) == 1
+
+
+async def test_bill_runs_at_the_same_time_make_one_invoice(platform: Harness, tenant: Tenant) -> None:
+    subscription = await tenant.subscribe()
+    await platform.set_clock(tenant.id, FEBRUARY)
+    command = RenewSubscription(subscription_id=subscription, period_start=START)
+    answers = await asyncio.gather(*(platform.request(command, tenant_id=tenant.id) for _ in range(4)))
+    assert [answer.status for answer in answers] == ["succeeded"] * 4
+    await platform.settle()
+    assert len(await tenant.invoices()) == 2
+    assert len(await tenant.charges()) == 2
+
+
+async def test_a_period_has_one_invoice_by_a_key_of_the_database(platform: Harness, tenant: Tenant) -> None:
+    subscription = await tenant.subscribe()
+    with pytest.raises(asyncpg.UniqueViolationError, match="invoices_one_a_period"):
+        await platform.admin.execute(
+            "INSERT INTO payments.invoices (id, tenant_id, customer_id, subscription_id, kind, number, status, plan,"
+            " currency, total_minor, amount_due_minor, period_start, period_end, issued_at, customer_company,"
+            " customer_name, customer_email) SELECT 'other', tenant_id, customer_id, subscription_id, kind, 'other',"
+            " status, plan, currency, total_minor, amount_due_minor, period_start, period_end, issued_at,"
+            " customer_company, customer_name, customer_email FROM payments.invoices WHERE subscription_id = $1",
+            subscription,
+        )
 
 
 async def test_periods_that_passed_while_nothing_ran_are_billed_one_by_one(tenant: Tenant) -> None:

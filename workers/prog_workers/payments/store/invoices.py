@@ -80,7 +80,12 @@ async def insert_invoice(tx: Transaction, invoice: Invoice, lines: Sequence[Invo
     )
     for position, line in enumerate(lines, 1):
         await tx.execute(
-            "INSERT INTO payments.invoice_lines VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            """
+            INSERT INTO payments.invoice_lines
+                (tenant_id, invoice_id, position, description, quantity, unit_amount_minor, amount_minor,
+                 period_start, period_end)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            """,
             tx.tenant_id,
             invoice.id,
             position,
