@@ -55,7 +55,7 @@ PROCESSES = (
     Process("worker-observe", ("worker", "monitoring", "events"), says_when_ready=_READY),
     EDGE,
     Process("relay", ("relay",), says_when_ready=b'"event": "active"'),
-    Process("scheduler", ("scheduler",)),
+    Process("scheduler", ("scheduler",), says_when_ready=_READY),
     MAILBOX,
 )
 

@@ -1,0 +1,176 @@
+"""`prog up` as a person meets it: the whole platform, started, killed and stopped from outside."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from prog_infra.servers import free_port, is_free
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+
+PROCESSES = ("edge", "mailbox", "relay", "scheduler", "worker users tenants payments email", "worker monitoring events")
+
+
+class Up:
+    """One `prog up`, and everything it started."""
+
+    def __init__(self, data: Path, port: int, *options: str) -> None:
+        self.data = data
+        self.port = port
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("PROG_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "prog_infra.cli", "up", "--data", str(data), "--port", str(port), *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=clean,
+        )
+        self.lines: list[str] = []
+        self._rest: str | None = None
+
+    def wait_ready(self) -> None:
+        assert self.process.stdout is not None
+        while not any(line.startswith("  Next ") for line in self.lines):
+            line = self.process.stdout.readline()
+            assert line, "".join(self.lines)
+            self.lines.append(line)
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def find(self, title: str) -> psutil.Process | None:
+        return next((member for member in self.family() if _title(member) == f"prog {title}"), None)
+
+    def server(self, name: str) -> psutil.Process | None:
+        mine = psutil.Process(self.process.pid).children()
+        return next((member for member in mine if _lives(member) and member.name() == name), None)
+
+    def close(self) -> str:
+        """Kill it if it still runs; what it said after the last line that was read."""
+        if self._rest is None:
+            self.process.kill()
+            self._rest, _ = self.process.communicate()
+        return self._rest
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data of ours"
+
+
+@pytest.fixture
+def up(data: Path) -> Iterator[Up]:
+    up = Up(data, free_port())
+    yield up
+    up.close()
+
+
+async def test_it_comes_up_says_where_it_is_and_ctrl_c_leaves_nothing_behind(up: Up, data: Path) -> None:
+    up.wait_ready()
+    told = "".join(up.lines)
+    sign_in = json.loads((data / "administrator.json").read_text())
+    assert f"http://127.0.0.1:{up.port}/admin" in told
+    assert sign_in["email"] in told
+    assert sign_in["password"] in told
+    assert {title for title in PROCESSES if up.find(title)} == set(PROCESSES)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{up.port}") as client:
+        assert (await client.get("/readyz")).json()["status"] == "ok"
+        credentials = {"email": sign_in["email"], "password": sign_in["password"]}
+        assert (await client.post("/v1/auth/login", json=credentials)).status_code == 200
+    family = up.family()
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(30) == 0
+    assert not [member for member in family if _lives(member)]
+    assert is_free(up.port)
+    assert up.close().splitlines()[-1] == "prog up: stopped; nothing is left running"
+
+
+async def test_data_survives_a_killed_supervisor_and_the_next_start_is_clean(up: Up, data: Path) -> None:
+    up.wait_ready()
+    sign_in = (data / "administrator.json").read_text()
+    up.process.kill()
+    up.process.wait()
+    again = Up(data, up.port)
+    try:
+        again.wait_ready()
+        assert (data / "administrator.json").read_text() == sign_in
+        assert {title for title in PROCESSES if again.find(title)} == set(PROCESSES)
+    finally:
+        again.process.send_signal(signal.SIGTERM)
+        assert again.process.wait(30) == 0
+        again.close()
+
+
+async def test_every_killed_process_is_back_at_once_and_so_are_the_servers(up: Up) -> None:
+    up.wait_ready()
+    for title in PROCESSES:
+        before = up.find(title)
+        assert before is not None
+        before.kill()
+        await wait_until(partial(_replaced, partial(up.find, title), before), what=title)
+    for name in ("postgres", "valkey-server"):
+        before = up.server(name)
+        assert before is not None
+        before.kill()
+        await wait_until(partial(_replaced, partial(up.server, name), before), what=name)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{up.port}") as client:
+        await wait_until(lambda: _is_ok(client), within_seconds=20, what="readiness after the servers came back")
+
+
+async def test_data_in_use_is_refused_in_one_line(up: Up, data: Path) -> None:
+    up.wait_ready()
+    second = Up(data, free_port())
+    assert second.process.wait(20) == 1
+    [line] = second.close().splitlines()
+    assert line.startswith(f"prog: the data in {data} is in use by another `prog up` (process {up.process.pid}) - stop")
+
+
+def test_a_taken_port_is_refused_in_one_line_before_anything_starts(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        up = Up(data, port)
+        assert up.process.wait(20) == 1
+        [line] = up.close().splitlines()
+    assert line == (
+        f"prog: port {port} of 127.0.0.1 is taken by process {os.getpid()} ({psutil.Process().name()})"
+        " - stop that program, or use another one with --port"
+    )
+    assert not (data / "postgres").exists()
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline()).rstrip()
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _replaced(find: Callable[[], psutil.Process | None], before: psutil.Process) -> bool:
+    now = find()
+    return now is not None and now.pid != before.pid and _lives(now)
+
+
+async def _is_ok(client: httpx.AsyncClient) -> bool:
+    try:
+        answer = await client.get("/readyz")
+    except httpx.TransportError:
+        return False
+    return answer.status_code == 200 and bool(answer.json()["status"] == "ok")
