@@ -131,7 +131,7 @@ class Reader:
         return words
 
     def _who(self, event: Mapping[str, Any]) -> str:
-        """Who set it off: the signed-in actor, else the person whom it is about; mails that nobody asked for are ours."""
+        """Who set it off: the signed-in actor, else the person whom it is about; unasked mails are the platform's."""
         known = self.names.get(event["actor"] or "") or self.names.get(event["data"].get("user_id", ""))
         return known or ("ProgNetwork" if _domain(event) == "email" and event["type"] != _LEAD else "a visitor")
 
