@@ -13,6 +13,9 @@ document.addEventListener("htmx:config:request", (event) => {
   for (const [name, value] of [...request.body]) if (value === "") request.body.delete(name);
 });
 
+// A page that the browser kept and shows again has closed its streams.
+addEventListener("pageshow", (event) => event.persisted && location.reload());
+
 document.querySelectorAll("[data-toggle-details]").forEach((button) => {
   button.hidden = false;
   button.addEventListener("click", () => {

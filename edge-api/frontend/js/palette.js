@@ -88,7 +88,8 @@ dialog.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-document.querySelector("[data-palette-open]").addEventListener("focusin", (event) => {
-  event.target.blur();
+// A click on the search box opens the palette; with the keyboard the box stays what it is, a form.
+document.querySelector("[data-palette-open]").addEventListener("click", (event) => {
+  event.preventDefault();
   openPalette();
 });
