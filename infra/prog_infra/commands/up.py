@@ -21,6 +21,7 @@ def up(
     port: Annotated[int, typer.Option(help="The port of the site, the consoles and the API.", min=1, max=65535)] = 8000,
     broker: Annotated[Broker, typer.Option(help="What carries the messages.")] = Broker.redis,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget all data first.")] = False,
+    with_parent: Annotated[bool, typer.Option("--with-parent", help="Stop when whoever started it ends.")] = False,
 ) -> None:
     """Run PostgreSQL, Valkey and every process of the platform under one supervisor.
 
@@ -34,4 +35,4 @@ def up(
     if broker is Broker.kafka or os.environ.get("PROG_BROKER_URL", "").startswith("kafka:"):
         raise OperatorError("this version does not carry messages over Kafka yet", remedy="use --broker redis")
     host = os.environ.get("PROG_HOST", "127.0.0.1")
-    Platform(Options(data=data, host=host, port=port, fresh=fresh), Terminal()).up()
+    Platform(Options(data=data, host=host, port=port, fresh=fresh, with_parent=with_parent), Terminal()).up()

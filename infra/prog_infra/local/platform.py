@@ -27,6 +27,7 @@ class Options:
     host: str
     port: int
     fresh: bool
+    with_parent: bool = False
 
 
 class Platform:
@@ -47,7 +48,7 @@ class Platform:
         """
         self._directory.open(fresh=self._options.fresh)
         self._check_port()
-        supervisor = Supervisor(self._directory.logs, self._terminal.say)
+        supervisor = Supervisor(self._directory.logs, self._terminal.say, with_parent=self._options.with_parent)
         supervisor.watch_signals()
         try:
             self._start(supervisor)

@@ -73,11 +73,15 @@ class StopRequested(Exception):
 
 
 class Supervisor:
-    """Runs programs. `say` is told in one line what a person at the terminal should know."""
+    """Runs programs. `say` is told in one line what a person at the terminal should know.
 
-    def __init__(self, logs: Path, say: Callable[[str], None]) -> None:
+    With `with_parent` the end of the process that started this one counts as a request to stop.
+    """
+
+    def __init__(self, logs: Path, say: Callable[[str], None], *, with_parent: bool = False) -> None:
         self._logs = logs
         self._say = say
+        self._parent = os.getppid() if with_parent else None
         self._running: dict[str, Running] = {}
         self._selector = selectors.DefaultSelector()
         self._stops = 0
@@ -156,6 +160,9 @@ class Supervisor:
                 self._copy_output(key.data)
         for running in list(self._running.values()):
             self._look_after(running)
+        if self._parent is not None and os.getppid() != self._parent:
+            self._parent = None
+            self._stops += 1
 
     def _pause_seconds(self) -> float:
         restless = any(

@@ -16,7 +16,7 @@ _PLACES = (
 
 
 class Terminal:
-    """Lines on standard output; `timings` adds how long each phase took, in plain output too."""
+    """Lines on standard output."""
 
     def __init__(self) -> None:
         self._styled = sys.stdout.isatty()
@@ -45,8 +45,11 @@ class Terminal:
         self._write(f"  Next               prog demo          stop with {self._paint('1', 'Ctrl-C')}\n")
 
     def _write(self, line: str, end: str = "\n") -> None:
-        sys.stdout.write(line + end)
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(line + end)
+            sys.stdout.flush()
+        except OSError:  # nobody listens any more; the platform goes on
+            return
 
     def _clear(self) -> str:
         return "\r\x1b[2K" if self._styled else ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -128,6 +129,17 @@ async def test_every_killed_process_is_back_at_once_and_so_are_the_servers(up: U
         await wait_until(lambda: _is_ok(client), within_seconds=20, what="readiness after the servers came back")
 
 
+async def test_with_its_parent_it_ends_too(data: Path) -> None:
+    command = [sys.executable, "-m", "prog_infra.cli", "up", "--with-parent", "--data", str(data)]
+    shell = f"{shlex.join([*command, '--port', str(free_port())])}; true"
+    with _shell(shell) as parent:
+        assert parent.stdout is not None
+        assert "servers" in parent.stdout.readline()
+        family = psutil.Process(parent.pid).children(recursive=True)
+        parent.kill()
+        await wait_until(lambda: not any(_lives(member) for member in family), within_seconds=30)
+
+
 async def test_data_in_use_is_refused_in_one_line(up: Up, data: Path) -> None:
     up.wait_ready()
     second = Up(data, free_port())
@@ -147,6 +159,10 @@ def test_a_taken_port_is_refused_in_one_line_before_anything_starts(data: Path) 
         " - stop that program, or use another one with --port"
     )
     assert not (data / "postgres").exists()
+
+
+def _shell(line: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(["sh", "-c", line], stdout=subprocess.PIPE, text=True)
 
 
 def _title(process: psutil.Process) -> str:
