@@ -61,12 +61,17 @@ class Registration:
 
 
 class Domain:
-    """The handlers of one domain, which is one consumer group and one database role."""
+    """The handlers of one domain, which is one consumer group and one database role.
 
-    def __init__(self, name: str) -> None:
+    `linger_seconds` lets a batch gather after its first message: for observers, which nobody waits for and which gain
+    from larger batches. Handlers of commands keep it at 0.
+    """
+
+    def __init__(self, name: str, *, linger_seconds: float = 0.0) -> None:
         if name not in DOMAINS:
             raise ValueError(f"{name!r} is not one of the domains {', '.join(DOMAINS)}")
         self.name = name
+        self.linger_seconds = linger_seconds
         self.registrations: dict[str, Registration] = {}
         self.catch_all: BatchHandler | None = None
         self.started: list[Callable[[Any], Awaitable[None]]] = []

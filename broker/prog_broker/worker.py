@@ -148,6 +148,7 @@ class Worker:
             subscribe(
                 self.broker, owned, self._handler(serving, owned),
                 consumer=settings.process_name, batch_size=settings.batch_size,
+                linger_seconds=domain.linger_seconds,
             )  # fmt: skip
         await database.pool.execute(sql.SUBSCRIBE, domain.name, list(domain.registrations))
         for hook in domain.started:

@@ -42,6 +42,13 @@ def role_password(admin_password: str, role: str) -> str:
     return quote(digest[:40])
 
 
+async def _keep_session(_: object) -> None:
+    """Sends nothing when a connection goes back to the pool, which saves a round trip a transaction.
+
+    Whatever is set here is set for one transaction; who takes a lock for a session gives it back.
+    """
+
+
 class Database:
     """A pool of connections that all have one role."""
 
@@ -70,6 +77,7 @@ class Database:
             min_size=min_size,
             max_size=max_size,
             max_inactive_connection_lifetime=300,
+            reset=_keep_session,
             server_settings={
                 "application_name": role,
                 "timezone": "UTC",

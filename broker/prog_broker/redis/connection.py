@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 else:
     Client = aioredis.Redis
 
+PROTOCOL: Final = 2
+"""RESP2: replies keep the order and shape that the commands document; RESP3 turns some into maps."""
+
 OUTAGES: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
 """What redis-py raises while the server is away or still loading its data."""
 
@@ -27,6 +30,7 @@ def connect(url: str, *, max_connections: int = 64) -> Client:
         socket_connect_timeout=3,
         health_check_interval=30,
         decode_responses=False,
+        protocol=PROTOCOL,
     )
 
 

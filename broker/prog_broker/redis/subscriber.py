@@ -46,6 +46,7 @@ class ShardSubscriber(StreamBatchSubscriber):
     owned: OwnedShard
     consumer: str
     batch_size: int
+    linger_seconds: float
 
     async def start(self) -> None:
         """Starts the reading task. No group is made here: `_serve` does, at 0, when it first reads."""
@@ -74,7 +75,6 @@ class ShardSubscriber(StreamBatchSubscriber):
         """Reads until the lease is lost or the subscriber stops."""
         await self._ensure_group()
         shard = self.owned.shard
-        stream = streams.stream_of(shard)
         while self._may_read():
             pending = await streams.claim_pending(self._client, shard, self.consumer, self.batch_size)
             if not pending:
@@ -84,13 +84,22 @@ class ShardSubscriber(StreamBatchSubscriber):
         while self._may_read():
             if not self.owned.drained:
                 return
-            reply: Any = await raw(
-                self._client, "XREADGROUP", "GROUP", shard.group, self.consumer, "COUNT", self.batch_size,
-                "BLOCK", BLOCK_MILLISECONDS, "STREAMS", stream, ">",
-            )  # fmt: skip
-            entries = _entries(reply)
+            entries = await self._read(self.batch_size, block=True)
+            if entries and self.linger_seconds and len(entries) < self.batch_size:
+                await asyncio.sleep(self.linger_seconds)
+                entries += await self._read(self.batch_size - len(entries), block=False)
             if entries:
                 await self._deliver([streams.delivery_of(receipt, fields) for receipt, fields in entries])
+
+    async def _read(self, count: int, *, block: bool) -> list[tuple[bytes, Any]]:
+        shard = self.owned.shard
+        waiting = ("BLOCK", BLOCK_MILLISECONDS) if block else ()
+        stream = streams.stream_of(shard)
+        reply: Any = await raw(
+            self._client, "XREADGROUP", "GROUP", shard.group, self.consumer, "COUNT", count, *waiting,
+            "STREAMS", stream, ">",
+        )  # fmt: skip
+        return _entries(reply)
 
     def _may_read(self) -> bool:
         return self.running and self.owned.gained.is_set()
@@ -119,7 +128,15 @@ async def _decode(message: RedisBatchStreamMessage, _: Any) -> Any:
     return message.body
 
 
-def subscribe(broker: RedisBroker, owned: OwnedShard, handle: Handle, *, consumer: str, batch_size: int) -> None:
+def subscribe(
+    broker: RedisBroker,
+    owned: OwnedShard,
+    handle: Handle,
+    *,
+    consumer: str,
+    batch_size: int,
+    linger_seconds: float = 0.0,
+) -> None:
     """Registers a shard with FastStream; it reads once the broker is started and the lease is gained."""
     stream = StreamSub(
         streams.stream_of(owned.shard), group=owned.shard.group, consumer=consumer, batch=True, max_records=batch_size
@@ -136,7 +153,8 @@ def subscribe(broker: RedisBroker, owned: OwnedShard, handle: Handle, *, consume
         stream_sub=stream,
     )
     subscriber = ShardSubscriber(config, specification, calls)
-    subscriber.owned, subscriber.consumer, subscriber.batch_size = owned, consumer, batch_size
+    subscriber.owned, subscriber.consumer = owned, consumer
+    subscriber.batch_size, subscriber.linger_seconds = batch_size, linger_seconds
     Registrator.subscriber(broker, subscriber)
     subscriber.add_call(parser_=_parse, decoder_=_decode, dependencies_=())
 
@@ -147,14 +165,7 @@ def subscribe(broker: RedisBroker, owned: OwnedShard, handle: Handle, *, consume
 
 
 def _entries(reply: Any) -> list[tuple[bytes, Any]]:
-    """The entries in a reply of XREADGROUP over one stream (a list under RESP2, a map under RESP3)."""
-    if not reply:
-        return []
+    """The entries in a reply of XREADGROUP over one stream: a list under RESP2, a map of lists under RESP3."""
     if isinstance(reply, dict):
-        (entries,) = reply.values()
-        return (
-            entries[0]
-            if entries and isinstance(entries[0], list) and entries[0] and isinstance(entries[0][0], (list, tuple))
-            else entries
-        )
-    return list(reply[0][1])
+        return [entry for batches in reply.values() for batch in batches for entry in batch]
+    return list(reply[0][1]) if reply else []

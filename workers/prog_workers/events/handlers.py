@@ -8,7 +8,7 @@ from prog_contracts.envelope import Envelope
 from prog_contracts.events import EventPublished, PublishEvent
 from prog_workers.events import rules, store
 
-events = Domain("events")
+events = Domain("events", linger_seconds=0.05)
 
 
 @events.observes_everything

@@ -18,7 +18,7 @@ from prog_workers.monitoring.sampling import Sampler
 if TYPE_CHECKING:
     from prog_broker.worker import Resources
 
-monitoring = Domain("monitoring")
+monitoring = Domain("monitoring", linger_seconds=0.05)
 
 clock: Clock = SystemClock()
 """The machine's clock, and not a tenant's: how fast messages flow is not a matter of any tenant's time."""
