@@ -36,7 +36,8 @@ def sign_up(page: Page, person: Person) -> None:
 def open_mail(page: Page, person: Person, subject: str) -> None:
     """Opens the newest mail to `person` whose subject holds `subject`, as soon as it is there."""
     deadline = time.monotonic() + MAIL_WITHIN_SECONDS
-    mails = page.locator(".mail-list li a", has_text=re.compile(subject, re.IGNORECASE))
+    line = page.locator("strong", has_text=re.compile(subject, re.IGNORECASE))
+    mails = page.locator(".mail-list li a").filter(has=line)
     while True:
         page.goto(f"/dev/mailbox?search={person.email}")
         if mails.count():

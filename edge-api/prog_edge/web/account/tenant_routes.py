@@ -68,7 +68,10 @@ async def invite(request: Request, tenant_id: str, web: Services, viewer: Signed
 @router.get("/tenants/{tenant_id}/billing")
 async def billing(request: Request, tenant_id: str, web: Services, viewer: SignedIn) -> Response:
     view = await web.account.billing(viewer, tenant_id)
-    return render(request, billing_page(view, chosen=request.query_params.get("plan")))
+    return render(
+        request,
+        billing_page(view, chosen=request.query_params.get("plan"), settling="settling" in request.query_params),
+    )
 
 
 @router.post("/tenants/{tenant_id}/subscription")
@@ -86,7 +89,7 @@ async def subscribe(request: Request, tenant_id: str, web: Services, viewer: Sig
         view = await web.account.billing(viewer, tenant_id)
         page = billing_page(view, subscribe=refused(values, error), chosen=values.get("price_id"))
         return render(request, page, status=422)
-    notify(request, "success", "Your plan is set. The invoice is on its way by mail.")
+    notify(request, "success", "Your plan is chosen. The invoice follows by mail.")
     return see(f"/account/tenants/{tenant_id}/billing")
 
 
@@ -113,7 +116,7 @@ async def change_card(request: Request, tenant_id: str, web: Services, viewer: S
         view = await web.account.billing(viewer, tenant_id)
         return render(request, billing_page(view, card=refused(values, error)), status=422)
     notify(request, "success", "The new card is in place. Open invoices are tried with it now.")
-    return see(f"/account/tenants/{tenant_id}/billing")
+    return see(f"/account/tenants/{tenant_id}/billing?settling=1")
 
 
 @router.get("/tenants/{tenant_id}/invoices/{invoice_id}.pdf")

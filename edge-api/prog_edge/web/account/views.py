@@ -104,6 +104,8 @@ class BillingPage:
     manages_billing: bool
     dunning_text: str | None
     current_plan: Plan | None
+    settling: bool = False
+    """A charge was just asked for: the page looks again until it is settled."""
     section: str = "billing"
     cards: Sequence[tuple[str, str]] = field(default=SANDBOX_CARDS)
 
@@ -114,6 +116,7 @@ def billing_page(
     subscribe: FormState | None = None,
     card: FormState | None = None,
     chosen: str | None = None,
+    settling: bool = False,
 ) -> BillingPage:
     subscription = billing.subscription
     known = {plan.price_id: plan for plan in billing.plans}
@@ -128,4 +131,5 @@ def billing_page(
         manages_billing=billing.role in MANAGES_BILLING,
         dunning_text=FAILURES.get(dunning.reason, "The last charge failed.") if dunning else None,
         current_plan=known.get(subscription.price_id) if subscription else None,
+        settling=settling and subscription is not None and subscription.status in ("past_due", "unpaid"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.unit.edge.web.conftest import Browse, Browser
 from tests.unit.edge.web.markup import read
 from tests.unit.edge.web.sample_backend import (
     PLANS,
+    SUBSCRIPTION,
     TENANT,
     SampleAccount,
     SampleSite,
@@ -200,6 +202,26 @@ def test_a_late_subscription_says_what_happens_next(browse: Browse) -> None:
     assert "The card has insufficient funds." in page.text
     assert "We try again on" in page.text
     assert "Test clock" in page.text
+
+
+def test_a_charge_under_way_is_waited_for(browse: Browse) -> None:
+    charging = SampleAccount(subscription=replace(SUBSCRIPTION, status="incomplete"))
+    page = browse("ada", sample_services(account=charging)).get(f"/account/tenants/{TENANT}/billing")
+
+    assert "Charging your card." in page.text
+    assert 'hx-trigger="every 1s"' in page.text
+    assert "Choose a plan" not in page.text
+
+
+def test_a_new_card_is_charged_while_the_page_looks_on(browse: Browse) -> None:
+    client = browse("ada", sample_services_in("past-due"))
+    path = f"/account/tenants/{TENANT}"
+
+    answer = fill(client, f"{path}/billing", f"{path}/card", payment_method="pm_ok")
+
+    assert answer.headers["location"] == f"{path}/billing?settling=1"
+    assert 'hx-trigger="every 1s"' in client.get(answer.headers["location"]).text
+    assert 'hx-trigger="every 1s"' not in client.get(f"{path}/billing").text
 
 
 def test_an_invoice_is_a_pdf(browse: Browse) -> None:
