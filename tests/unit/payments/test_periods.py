@@ -58,7 +58,7 @@ def test_a_monthly_boundary_has_the_anchors_day_or_the_months_last(anchor: datet
     assert date.timetz() == anchor.timetz()
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(anchors, st.integers(0, 240))
 def test_a_yearly_boundary_is_the_anchors_date_in_every_year_that_has_it(anchor: datetime, index: int) -> None:
     date = boundary(anchor, "year", 1, index)
@@ -67,7 +67,7 @@ def test_a_yearly_boundary_is_the_anchors_date_in_every_year_that_has_it(anchor:
     assert (date.year, date.month, date.day) == (anchor.year + index, *expected)
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(anchors, intervals, st.integers(1, 12), st.integers(0, 240))
 def test_periods_adjoin_and_are_never_empty(anchor: datetime, interval: Interval, count: int, index: int) -> None:
     here, following = period(anchor, interval, count, index), period(anchor, interval, count, index + 1)

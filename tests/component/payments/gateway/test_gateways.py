@@ -49,7 +49,7 @@ def stripe_account() -> Iterator[StripeServer]:
 @pytest.fixture(params=["sandbox", "stripe"])
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Provider]:
     if request.param == "sandbox":
-        database = await Database.connect(request.getfixturevalue("postgres"), "prog_payments", max_size=2)
+        database = await Database.connect(request.getfixturevalue("module_postgres"), "prog_payments", max_size=2)
         names = ("pm_declined", "pm_insufficient_funds", "pm_expired", "pm_lost", "pm_requires_action")
         yield Provider(Sandbox(database), "pm_ok", dict(zip(REASONS, names, strict=True)))
         await database.close()
@@ -63,16 +63,17 @@ async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Provider]:
 
 async def test_a_kept_card_is_described_without_its_number(provider: Provider) -> None:
     payer = Payer(new_id("customer"), "Ada Lovelace", "ada@acme.example")
-    kept = await provider.gateway.keep_card(provider.good, payer, "card-1")
+    kept = await provider.gateway.keep_card(provider.good, payer, new_id("card"))
     assert (kept.brand, kept.last4, kept.expiry_month, kept.expiry_year) == ("visa", "4242", 12, 2034)
     assert kept.payer_reference
 
 
 async def test_keeping_a_card_twice_with_one_key_keeps_it_once(provider: Provider) -> None:
     payer = Payer(new_id("customer"), "Ada Lovelace", "ada@acme.example")
-    first = await provider.gateway.keep_card(provider.good, payer, "card-1")
-    assert await provider.gateway.keep_card(provider.good, payer, "card-1") == first
-    assert (await provider.gateway.keep_card(provider.good, payer, "card-2")).reference != first.reference
+    key = new_id("card")
+    first = await provider.gateway.keep_card(provider.good, payer, key)
+    assert await provider.gateway.keep_card(provider.good, payer, key) == first
+    assert (await provider.gateway.keep_card(provider.good, payer, new_id("card"))).reference != first.reference
 
 
 async def test_a_token_that_is_none_is_refused(provider: Provider) -> None:
@@ -127,8 +128,8 @@ async def test_a_charge_of_one_customer_is_not_found_under_another_key(provider:
     assert await provider.gateway.find(other) is None
 
 
-async def test_the_sandbox_takes_the_money_and_is_silent_for_pm_timeout(postgres: str) -> None:
-    database = await Database.connect(postgres, "prog_payments", max_size=2)
+async def test_the_sandbox_takes_the_money_and_is_silent_for_pm_timeout(module_postgres: str) -> None:
+    database = await Database.connect(module_postgres, "prog_payments", max_size=2)
     provider = Provider(Sandbox(database), "pm_timeout", {})
     request = await provider.charge_request()
     with pytest.raises(GatewaySilent):
@@ -139,8 +140,8 @@ async def test_the_sandbox_takes_the_money_and_is_silent_for_pm_timeout(postgres
     await database.close()
 
 
-async def test_a_sandbox_card_that_wears_out_counts_its_own_charges(postgres: str) -> None:
-    database = await Database.connect(postgres, "prog_payments", max_size=2)
+async def test_a_sandbox_card_that_wears_out_counts_its_own_charges(module_postgres: str) -> None:
+    database = await Database.connect(module_postgres, "prog_payments", max_size=2)
     provider = Provider(Sandbox(database), "pm_fails_after_2", {})
     for _ in range(2):
         request = await provider.charge_request()

@@ -13,6 +13,7 @@ import asyncpg
 import orjson
 
 from prog_contracts.errors import Invalid
+from prog_contracts.ids import is_id
 from prog_kit.database import Connection
 
 MAX_LIMIT: Final = 500
@@ -84,6 +85,9 @@ def _encode(row: asyncpg.Record) -> str:
 def _decode(cursor: str) -> tuple[datetime, str]:
     try:
         time, key = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return datetime.fromisoformat(time), str(key)
+        instant = datetime.fromisoformat(time)
     except (ValueError, TypeError, binascii.Error):
-        raise Invalid.field("cursor", "bad_cursor", "The cursor is not one that this list gave out.") from None
+        instant, key = None, ""
+    if instant is None or instant.tzinfo is None or not isinstance(key, str) or not is_id(key):
+        raise Invalid.field("cursor", "bad_cursor", "The cursor is not one that this list gave out.")
+    return instant, key
