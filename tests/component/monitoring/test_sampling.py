@@ -17,13 +17,13 @@ from prog_broker.worker import Resources
 from prog_contracts.envelope import wrap
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id, new_message_id
 from prog_contracts.monitoring import CloseWindows
-from prog_contracts.topics import TOPICS, Topic, topic_of
+from prog_contracts.topics import TOPICS, topic_of
 from prog_contracts.users import UserDeleted
 from prog_kit.clock import FixedClock
 from prog_kit.database import Database
 from prog_kit.secrets import Sealer
 from prog_kit.settings import Settings
-from prog_workers.monitoring import queries, sampling
+from prog_workers.monitoring import queries, rules, sampling
 from prog_workers.monitoring.lag import shard_lags
 from prog_workers.monitoring.sampling import Sampler
 from prog_workers.monitoring.store import ShardLag
@@ -63,8 +63,8 @@ async def publish(redis: Client, count: int) -> list[bytes]:
     return entries
 
 
-async def lags_of(redis: Client, topics: list[Topic] | None = None) -> dict[str, ShardLag]:
-    found = await shard_lags(redis, topics or [USERS])
+async def lags_of(redis: Client) -> dict[str, ShardLag]:
+    found = await shard_lags(redis, {USERS.name: USERS.consumers})
     return {lag.group: lag for lag in found if lag.partition == 0}
 
 
@@ -118,7 +118,7 @@ async def test_entries_wait_for_a_group_that_does_not_exist_yet(redis: Client) -
 
 
 async def test_an_empty_broker_has_no_lag_anywhere(redis: Client) -> None:
-    lags = await shard_lags(redis, TOPICS.values())
+    lags = await shard_lags(redis, rules.readers({}))
     assert {lag.lag for lag in lags} == {0}
     assert len(lags) == sum(len(topic.consumers) * topic.partitions for topic in TOPICS.values())
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from prog_broker.redis.connection import Client
-from prog_contracts.topics import Topic
+from prog_contracts.topics import TOPICS, Topic
 from prog_workers.monitoring.store import ShardLag
 
 MAX_COUNTED: Final = 1_000
@@ -31,13 +31,13 @@ class _Group:
         return self.topic.stream(self.partition)
 
 
-async def shard_lags(client: Client, topics: Iterable[Topic]) -> list[ShardLag]:
-    """What waits in each partition for each group of the topic table, in two round trips.
+async def shard_lags(client: Client, readers: Mapping[str, Sequence[str]]) -> list[ShardLag]:
+    """What waits in each partition of the topics given, for the groups that read it, in two round trips.
 
     A stream or group that does not exist yet has nothing waiting. Redis gives no lag for a group after entries in the
     middle of the stream were deleted, or after the group was set to an id; then the entries themselves are counted.
     """
-    groups = await _groups(client, [topic for topic in topics if topic.consumers])
+    groups = await _groups(client, {TOPICS[name]: groups for name, groups in readers.items() if groups})
     pipeline = client.pipeline(transaction=False)
     for group in groups:
         count = MAX_COUNTED if group.waiting is None else min(group.waiting, 1)
@@ -50,8 +50,8 @@ async def shard_lags(client: Client, topics: Iterable[Topic]) -> list[ShardLag]:
     ]
 
 
-async def _groups(client: Client, topics: list[Topic]) -> list[_Group]:
-    streams = [(topic, partition) for topic in topics for partition in range(topic.partitions)]
+async def _groups(client: Client, readers: Mapping[Topic, Sequence[str]]) -> list[_Group]:
+    streams = [(topic, partition) for topic in readers for partition in range(topic.partitions)]
     pipeline = client.pipeline(transaction=False)
     for topic, partition in streams:
         pipeline.xinfo_groups(topic.stream(partition))
@@ -59,7 +59,7 @@ async def _groups(client: Client, topics: list[Topic]) -> list[_Group]:
     found = []
     for (topic, partition), answer in zip(streams, answers, strict=True):
         known = {} if isinstance(answer, Exception) else {_text(row["name"]): row for row in answer}
-        for name in topic.consumers:
+        for name in readers[topic]:
             row = known.get(name)
             if row is None:
                 found.append(_Group(topic, partition, name, None, 0, "0-0"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
@@ -14,7 +14,7 @@ import numpy as np
 from prog_contracts.errors import Invalid
 from prog_contracts.messages import find
 from prog_contracts.monitoring import CloseWindows, MetricsUpdated, RecordConsumption
-from prog_contracts.topics import DOMAINS
+from prog_contracts.topics import DOMAINS, TOPICS
 from prog_kernels import histograms
 from prog_kernels.histograms import Histograms
 
@@ -32,6 +32,9 @@ OTHER_TYPE: Final = "(other)"
 
 # Monitoring's own messages: were they counted, every report would cause the next one, for ever.
 TELEMETRY: Final = frozenset({RecordConsumption.TYPE, CloseWindows.TYPE, MetricsUpdated.TYPE})
+
+OBSERVERS: Final = frozenset({"monitoring", "events"})
+"""Groups that read every event, whatever its type."""
 
 Scope = Literal["event", "group", "handler"]
 
@@ -89,6 +92,25 @@ class _Columns:
         self.outcomes += [_OUTCOME_NUMBERS[outcome]] * count
         self.handler += handler
         self.latency += latency
+
+
+def readers(subscriptions: Mapping[str, Collection[str]]) -> dict[str, tuple[str, ...]]:
+    """The consumer groups that read each topic, given the types that each group has handlers for.
+
+    The topic table says who may read; a group without a handler for any of a topic's events leaves that topic alone,
+    and what it does not read is no lag. A group that has never run is taken to read all it may: nobody does its work.
+    """
+    found = {}
+    for topic in TOPICS.values():
+        found[topic.name] = tuple(
+            group
+            for group in topic.consumers
+            if topic.kind == "commands"
+            or group in OBSERVERS
+            or group not in subscriptions
+            or any(name.split(".")[1:2] == [topic.domain] for name in subscriptions[group])
+        )
+    return found
 
 
 def window_number(epoch_seconds: float) -> int:

@@ -32,7 +32,7 @@ from prog_kit.telemetry import (
 )
 from prog_workers.monitoring import rules, store
 from prog_workers.monitoring.lag import shard_lags
-from prog_workers.monitoring.store import Backlog, ShardLag
+from prog_workers.monitoring.store import Measured, ShardLag
 
 if TYPE_CHECKING:
     from prog_broker.worker import Resources
@@ -66,11 +66,11 @@ class Sampler:
     async def sample(self, connection: Connection) -> None:
         """Measures once and keeps what was found."""
         now = self._clock.now()
-        lags = await shard_lags(self._resources.redis, TOPICS.values())
-        backlog, dead_letters = await store.measure(connection)
+        measured = await store.measure(connection)
+        lags = await shard_lags(self._resources.redis, rules.readers(measured.subscriptions))
         await store.keep_lag(connection, lags, now)
-        await store.keep_backlog(connection, backlog, now)
-        _show(lags, backlog, dead_letters, now)
+        await store.keep_backlog(connection, measured.backlog, now)
+        _show(lags, measured, now)
         # Reports close windows as they come in; this is for the last window before a silence.
         if await store.is_any_due(connection, now - timedelta(seconds=_PATIENCE_SECONDS)):
             await self._ask_to_close()
@@ -99,7 +99,7 @@ class Sampler:
         await self._resources.publisher.send([(topic_of(command), envelope)])
 
 
-def _show(lags: Sequence[ShardLag], backlog: Sequence[Backlog], dead_letters: dict[str, int], now: datetime) -> None:
+def _show(lags: Sequence[ShardLag], measured: Measured, now: datetime) -> None:
     oldest: dict[tuple[str, str], float] = defaultdict(float)
     for lag in lags:
         CONSUMER_LAG.labels(lag.topic, lag.group, lag.partition).set(lag.lag)
@@ -109,9 +109,9 @@ def _show(lags: Sequence[ShardLag], backlog: Sequence[Backlog], dead_letters: di
         CONSUMER_OLDEST_SECONDS.labels(*place).set(seconds)
     for topic in TOPICS.values():
         if topic.consumers:
-            DEAD_LETTERS.labels(topic.name).set(dead_letters.get(topic.name, 0))
-    OUTBOX_PENDING.set(sum(item.pending for item in backlog))
-    OUTBOX_OLDEST_SECONDS.set(max((_age_seconds(item.oldest_at, now) for item in backlog), default=0.0))
+            DEAD_LETTERS.labels(topic.name).set(measured.dead_letters.get(topic.name, 0))
+    OUTBOX_PENDING.set(sum(item.pending for item in measured.backlog))
+    OUTBOX_OLDEST_SECONDS.set(max((_age_seconds(item.oldest_at, now) for item in measured.backlog), default=0.0))
 
 
 def _clear_gauges() -> None:

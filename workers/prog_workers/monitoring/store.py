@@ -166,15 +166,31 @@ FROM (
 """
 
 
-async def measure(connection: Connection) -> tuple[list[Backlog], dict[str, int]]:
-    """The relay's backlog, and the number of open dead letters by topic. Takes on the role prog_meter for it."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the carrier's tables tell: the relay's backlog, open dead letters by topic, and who handles which types."""
+
+    backlog: list[Backlog]
+    dead_letters: dict[str, int]
+    subscriptions: dict[str, list[str]]
+
+
+async def measure(connection: Connection) -> Measured:
+    """Counts rows of the carrier's tables. Takes on the role prog_meter for it."""
     async with connection.transaction(readonly=True):
         await connection.execute("SET LOCAL ROLE prog_meter")
         backlog = [Backlog(**dict(row)) for row in await connection.fetch(_BACKLOG, MAX_COUNTED)]
         letters = await connection.fetch(
             "SELECT topic, count(*) AS open FROM bus.dead_letters WHERE state = 'open' GROUP BY topic"
         )
-    return backlog, {row["topic"]: row["open"] for row in letters}
+        groups = await connection.fetch(
+            "SELECT consumer_group, array_agg(type) AS types FROM bus.subscriptions GROUP BY consumer_group"
+        )
+    return Measured(
+        backlog,
+        dead_letters={row["topic"]: row["open"] for row in letters},
+        subscriptions={row["consumer_group"]: row["types"] for row in groups},
+    )
 
 
 async def keep_backlog(connection: Connection, backlog: Sequence[Backlog], now: datetime) -> None:
