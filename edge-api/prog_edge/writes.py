@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from prog_broker.replies import Answer
 from prog_contracts.errors import ErrorBody, Unavailable, from_body
-from prog_contracts.ids import encode_id, new_message_id
+from prog_contracts.ids import PLATFORM_TENANT_ID, encode_id, new_message_id
 from prog_contracts.messages import Command
 from prog_edge.access import Access, Visit
 from prog_edge.idempotency import Claimed, KeyScope, read_key
@@ -65,7 +65,7 @@ async def perform(request: Request, by: Access | Visit, write: Write) -> Respons
     key = read_key(request.headers, required=identity in MOVES_MONEY) if request.method == "POST" else None
     if key is None:
         return await _ask(by, write, preferences, claimed=None)
-    scope = KeyScope(write.tenant_id, _keeper(by), f"{request.method} {request.url.path}", key)
+    scope = KeyScope(_tenant(by), _keeper(by), f"{request.method} {request.url.path}", key)
     claimed = await by.platform.idempotency.claim(scope, await request.body())
     if isinstance(claimed, Response):
         return claimed
@@ -120,6 +120,11 @@ async def _accepted(by: Access | Visit, write: Write, answer: Answer) -> Respons
     body = {"id": identity, "status": "pending", "result": None, "error": None}
     headers = {"Location": f"/v1/operations/{identity}"}
     return Response(orjson.dumps(body), 202, headers, media_type=JSON)
+
+
+def _tenant(by: Access | Visit) -> str:
+    """Where a key belongs: the tenant that the caller acts in, which a retry has in common with the first request."""
+    return (by.tenant_id if isinstance(by, Access) else None) or PLATFORM_TENANT_ID
 
 
 def _keeper(by: Access | Visit) -> str:

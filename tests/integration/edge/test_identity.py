@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import jwt
 import pytest
 
 from tests.integration.edge.stage import PASSPHRASE, Stage
@@ -17,3 +18,102 @@ async def test_a_person_registers_verifies_and_signs_in(stage: Stage) -> None:
     assert me["email"] == "ada@example.com"
     assert me["email_verified"] is True
     assert me["tenants"] == []
+
+
+async def test_a_known_address_gets_the_answer_of_an_unknown_one(stage: Stage) -> None:
+    known = await stage.person("known@example.com")
+    body = {"password": PASSPHRASE, "name": "Somebody"}
+    first = await stage.http.post("/v1/auth/register", json={**body, "email": known.email})
+    second = await stage.http.post("/v1/auth/register", json={**body, "email": "unknown@example.com"})
+    assert first.status_code == second.status_code == 201
+    assert first.json().keys() == second.json().keys()
+    assert first.json()["id"] != known.user_id
+    for email in (known.email, "unknown@example.com"):
+        assert (await stage.http.post("/v1/auth/email/resend", json={"email": email})).status_code == 204
+
+
+async def test_wrong_and_unknown_credentials_cannot_be_told_apart(stage: Stage) -> None:
+    await stage.person("login@example.com")
+    wrong = await stage.http.post("/v1/auth/login", json={"email": "login@example.com", "password": "not this one"})
+    unknown = await stage.http.post("/v1/auth/login", json={"email": "nobody@example.com", "password": "not this one"})
+    assert wrong.status_code == unknown.status_code == 401
+    assert without_trace(wrong.json()) == without_trace(unknown.json())
+    assert wrong.json()["code"] == "invalid_credentials"
+    assert wrong.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_used_refresh_token_ends_the_session_once_its_grace_is_over(stage: Stage) -> None:
+    person = await stage.person("refresh@example.com")
+    token = person.tokens["refresh_token"]
+    for _ in range(4):
+        renewed = await stage.http.post("/v1/auth/refresh", json={"refresh_token": person.tokens["refresh_token"]})
+        assert renewed.status_code == 200, renewed.text
+        assert renewed.json()["refresh_token"] != person.tokens["refresh_token"]
+        person.tokens = renewed.json()
+    reused = await stage.http.post("/v1/auth/refresh", json={"refresh_token": token})
+    assert reused.status_code == 401
+    after = await stage.http.post("/v1/auth/refresh", json={"refresh_token": person.tokens["refresh_token"]})
+    assert after.status_code == 401
+    assert after.json()["code"] == "session_ended"
+
+
+async def test_parallel_refreshes_of_one_token_get_one_successor(stage: Stage) -> None:
+    person = await stage.person("tabs@example.com")
+    body = {"refresh_token": person.tokens["refresh_token"]}
+    answers = await asyncio.gather(*(stage.http.post("/v1/auth/refresh", json=body) for _ in range(3)))
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert len({answer.json()["refresh_token"] for answer in answers}) == 1
+
+
+async def test_signing_out_twice_is_no_error_and_ends_the_session(stage: Stage) -> None:
+    person = await stage.person("leaving@example.com")
+    body = {"refresh_token": person.tokens["refresh_token"]}
+    assert (await stage.http.post("/v1/auth/logout", json=body)).status_code == 204
+    assert (await stage.http.post("/v1/auth/logout", json=body)).status_code == 204
+    assert (await stage.http.post("/v1/auth/refresh", json=body)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/auth/email/verify", {"token": "prog_refresh_01jd7z4c8nf3ktv9q2m6x0r5we_" + "a" * 43}),
+        ("/v1/auth/refresh", {"refresh_token": "prog_verify_" + "a" * 43}),
+    ],
+)
+async def test_a_token_of_another_kind_is_refused(stage: Stage, path: str, body: dict[str, str]) -> None:
+    assert (await stage.http.post(path, json=body)).status_code in (401, 422)
+
+
+async def test_a_refresh_token_is_no_access_token(stage: Stage) -> None:
+    person = await stage.person("kinds@example.com")
+    headers = {"Authorization": f"Bearer {person.tokens['refresh_token']}"}
+    refused = await stage.http.get("/v1/me", headers=headers)
+    assert refused.status_code == 401
+    assert refused.json()["code"] == "unauthenticated"
+
+
+async def test_the_public_keys_check_an_access_token(stage: Stage) -> None:
+    person = await stage.person("keys@example.com")
+    answer = await stage.http.get("/.well-known/jwks.json")
+    assert answer.headers["content-type"] == "application/jwk-set+json"
+    header = jwt.get_unverified_header(person.tokens["access_token"])
+    key = next(item for item in answer.json()["keys"] if item["kid"] == header["kid"])
+    claims = jwt.decode(
+        person.tokens["access_token"],
+        jwt.PyJWK(key),
+        algorithms=["EdDSA"],
+        audience="prognetwork",
+        issuer=stage.settings.public_url,
+    )
+    assert claims["sub"] == person.user_id
+
+
+async def test_a_new_name_is_seen_at_once(stage: Stage) -> None:
+    person = await stage.person("renamed@example.com")
+    answer = await person.request("PATCH", "/v1/me", json={"name": "  Grace   Hopper "})
+    assert answer.json()["name"] == "Grace Hopper"
+    assert (await person.get("/v1/me"))["name"] == "Grace Hopper"
+
+
+def without_trace(body: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in body.items() if name != "trace_id"}
