@@ -133,13 +133,13 @@ async def check(connection: Fetches) -> None:
         )
 
 
-async def require_current_schema(url: str, role: str = "prog_relay") -> None:
+async def require_current_schema(url: str, role: str = "prog_relay", *, patience_seconds: float = 10.0) -> None:
     """`check` on a connection of its own, with the rights of `role`; waits for a server that is just starting.
 
     Raises SchemaMismatch, or OperatorError when the server does not answer.
     """
     try:
-        connection = await connect(role_url(url, role))
+        connection = await connect(role_url(url, role), patience_seconds=patience_seconds)
     except asyncpg.InvalidAuthorizationSpecificationError:
         raise SchemaMismatch(
             f"the database does not know the role {role}, or not its password", remedy="run `prog migrate`"

@@ -1,0 +1,97 @@
+"""`prog doctor`: a finding for each thing that is wrong, with a remedy, and nothing changed."""
+
+import json
+import os
+
+import asyncpg
+import pytest
+import redis
+
+from prog_infra import cli
+from prog_infra.doctor import Finding, examine
+from prog_infra.servers import free_port
+from tests.servers import run
+
+
+def verdicts(findings: list[Finding]) -> dict[str, str]:
+    assert all(finding.remedy for finding in findings if finding.verdict != "ok")
+    return {finding.check: finding.verdict for finding in findings}
+
+
+async def test_a_platform_in_order_has_all_but_its_workers(environment: dict[str, str]) -> None:
+    found = verdicts(await examine(environment))
+    for check in ("settings", "PostgreSQL", "schema", "isolation", "dead letters", "Redis"):
+        assert found[check] == "ok", check
+    assert found["workers"] == "failed"
+
+
+async def test_wrong_settings_are_all_told(environment: dict[str, str]) -> None:
+    del environment["PROG_REDIS_URL"]
+    environment["PROG_SECRET_KEYS"] = "short"
+    findings = await examine(environment)
+    assert verdicts(findings) == {"settings": "failed"}
+    assert len(findings) == 2
+
+
+async def test_servers_that_are_away_are_told_with_what_to_check(environment: dict[str, str]) -> None:
+    environment["PROG_DATABASE_URL"] = "postgresql://postgres@/postgres?host=/nonexistent"
+    environment["PROG_REDIS_URL"] = f"redis://127.0.0.1:{free_port()}/0"
+    assert verdicts(await examine(environment)) == {"settings": "ok", "PostgreSQL": "failed", "Redis": "failed"}
+
+
+async def test_a_table_open_to_all_tenants_is_named(environment: dict[str, str], postgres: str) -> None:
+    connection = await asyncpg.connect(postgres)
+    await connection.execute("CREATE TABLE users.open_to_all (tenant_id text NOT NULL)")
+    await connection.close()
+    [finding] = [finding for finding in await examine(environment) if finding.check == "isolation"]
+    assert finding.verdict == "failed"
+    assert "users.open_to_all" in finding.detail
+
+
+async def test_a_role_that_passes_isolation_by_is_named(environment: dict[str, str], postgres: str) -> None:
+    connection = await asyncpg.connect(postgres)
+    await connection.execute("ALTER ROLE prog_payments BYPASSRLS")
+    try:
+        [finding] = [finding for finding in await examine(environment) if finding.check == "isolation"]
+    finally:
+        await connection.execute("ALTER ROLE prog_payments NOBYPASSRLS")
+        await connection.close()
+    assert finding.verdict == "failed"
+    assert "prog_payments" in finding.detail
+
+
+async def test_an_older_schema_names_the_command_to_run(environment: dict[str, str], empty_postgres: str) -> None:
+    environment["PROG_DATABASE_URL"] = empty_postgres
+    [finding] = [finding for finding in await examine(environment) if finding.check == "schema"]
+    assert finding.verdict == "failed"
+    assert "prog migrate" in finding.remedy
+
+
+async def test_a_broker_that_may_evict_messages_is_a_failure(environment: dict[str, str], valkey_url: str) -> None:
+    with redis.Redis.from_url(valkey_url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            assert verdicts(await examine(environment))["persistence"] == "failed"
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+
+
+def test_the_command_ends_with_1_and_prints_one_object(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in os.environ if name.startswith("PROG_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert cli.run(["doctor", "--json"]) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["ok"] is False
+    assert {"check": "workers", "verdict": "failed"}.items() <= next(
+        finding for finding in shown["findings"] if finding["check"] == "workers"
+    ).items()
+
+
+def test_examining_changes_nothing(environment: dict[str, str], valkey_url: str) -> None:
+    run(examine(environment))
+    with redis.Redis.from_url(valkey_url) as client:
+        assert client.dbsize() == 0
