@@ -82,7 +82,7 @@ async def test_a_refusal_is_the_answer_and_leaves_no_event(rig: Rig) -> None:
 async def test_one_bad_message_in_a_batch_costs_only_itself(rig: Rig) -> None:
     stream = COMMANDS.stream(0)
     topic = COMMANDS
-    good = []
+    good: list[RenameTenant] = []
     while len(good) < 100:
         tenant = new_id("tenant")
         if topic.partition_of(tenant) == 0:
@@ -172,7 +172,8 @@ async def test_a_worker_that_is_gone_leaves_nothing_unhandled(rig: Rig) -> None:
     tenant = new_id("tenant")
     waiting = asyncio.create_task(rig.rename("slow one", tenant))
     await eventually(lambda: rig.ledger.handled == ["slow one"])
-    cut = [*dying._tasks, *(task for subscriber in dying.broker.subscribers for task in subscriber.tasks)]
+    readers: list[Any] = list(dying.broker.subscribers)
+    cut = [*dying._tasks, *(task for reader in readers for task in reader.tasks)]
     for task in cut:
         task.cancel()
     await asyncio.gather(*cut, return_exceptions=True)
