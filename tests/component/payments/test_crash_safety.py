@@ -181,6 +181,32 @@ async def test_while_the_outcome_is_unknown_nothing_else_charges_the_invoice(
     await paid_once(tenant)
 
 
+@pytest.mark.parametrize("taken", [True, False])
+async def test_an_attempt_that_was_given_up_is_settled_before_the_next_one(
+    tenant: Tenant, troubled: Troubled, taken: bool
+) -> None:
+    command = await start(tenant)
+    setattr(troubled, "after_charge" if taken else "before_charge", silence)
+    await tenant.platform.deliver(command, "payments")
+    await tenant.platform.admin.execute("DELETE FROM bus.retries")
+    troubled.after_charge = troubled.before_charge = nothing
+    invoice = (await tenant.invoices())[0]["id"]
+    assert (await tenant.pay(invoice)).status == "succeeded"
+    await paid_once(tenant)
+
+
+async def test_a_new_card_is_tried_after_an_attempt_that_was_given_up_turns_out_to_have_failed(
+    tenant: Tenant, troubled: Troubled
+) -> None:
+    troubled.after_charge = silence
+    await tenant.subscribe("pm_declined")
+    await tenant.platform.admin.execute("DELETE FROM bus.retries")
+    troubled.after_charge = nothing
+    await tenant.add_card("pm_ok")
+    assert [charge["failure_reason"] for charge in await tenant.charges()] == ["declined", None]
+    assert [invoice["status"] for invoice in await tenant.invoices()] == ["paid"]
+
+
 async def test_the_time_out_token_of_the_sandbox_ends_in_one_payment(tenant: Tenant) -> None:
     subscription = await tenant.subscribe("pm_timeout")
     assert (await tenant.subscription(subscription))["status"] == "incomplete"

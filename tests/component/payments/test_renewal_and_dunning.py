@@ -75,6 +75,15 @@ async def test_a_second_bill_run_makes_no_second_invoice(platform: Harness, tena
     assert len(await platform.fetch("SELECT FROM bus.timers WHERE name LIKE 'renew:%'")) == 1
 
 
+async def test_a_renewal_told_twice_after_an_outage_moves_one_period(platform: Harness, tenant: Tenant) -> None:
+    subscription = await tenant.subscribe()
+    await platform.set_clock(tenant.id, START + timedelta(days=95))
+    for _ in range(2):
+        await tenant.request(RenewSubscription(subscription_id=subscription, period_start=START))
+    assert (await tenant.subscription(subscription))["period_index"] == 1
+    assert len(await tenant.invoices()) == 2
+
+
 async def test_bill_runs_at_the_same_time_make_one_invoice(platform: Harness, tenant: Tenant) -> None:
     subscription = await tenant.subscribe()
     await platform.set_clock(tenant.id, FEBRUARY)
@@ -196,6 +205,7 @@ async def test_weekly_cycles_go_on_while_past_due_and_all_must_be_paid_to_recove
     statuses = [invoice["status"] for invoice in await tenant.invoices()]
     assert statuses == ["paid", "paid", "open"]
     assert (await tenant.subscription(subscription))["status"] == "past_due"
+    assert "recovered" not in [event.reason for event in await platform.events(SubscriptionUpdated)]
     await tenant.add_card("pm_ok")
     assert (await tenant.subscription(subscription))["status"] == "active"
     assert {invoice["status"] for invoice in await tenant.invoices()} == {"paid"}

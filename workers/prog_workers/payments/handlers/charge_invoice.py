@@ -6,15 +6,20 @@
 3. The outcome is recorded with what follows from it (`settle_charge`).
 
 A silent gateway leaves the attempt `unknown`; the command is retried until a look-up tells, and nothing else of this
-tenant overtakes it. There is never a second charge on a guess.
+tenant overtakes it. Should the command be given up, whoever next wants to charge the invoice settles the old attempt
+before there is a new one. There is never a second charge on a guess.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from prog_broker.domain import Finish, Work
 from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
+from prog_contracts.errors import ProgError
 from prog_contracts.ids import new_id
+from prog_contracts.messages import Message
 from prog_contracts.payments import ChargeInvoice, PayInvoice
 from prog_workers.payments import errors, store
 from prog_workers.payments.gateway.port import ChargeRequest, ChargeResult, GatewaySilent
@@ -23,6 +28,15 @@ from prog_workers.payments.handlers.settle_charge import settle_charge
 from prog_workers.payments.model import Customer, Invoice, Payment
 from prog_workers.payments.rules.charging import idempotency_key
 from prog_workers.payments.rules.dunning import SLOT_TRIGGERS, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt that is recorded. `inherited` says that another command began it and never told how it ended."""
+
+    payment: Payment
+    request: ChargeRequest
+    inherited: bool
 
 
 @payments.performs(ChargeInvoice)
@@ -34,11 +48,13 @@ async def charge_invoice(command: ChargeInvoice, work: Work) -> Finish:
         begun = await _begin(tx, command.invoice_id, command.trigger, command.attempt)
     if begun is None:
         return _nothing
-    payment, request = begun
-    result = await _call(work, payment, request)
+    result = await _call(work, begun)
 
-    async def record(tx: Transaction) -> Outcome:
-        return await settle_charge(tx, payment, result)
+    async def record(tx: Transaction) -> list[Message]:
+        told: list[Message] = [*await settle_charge(tx, begun.payment, result)]
+        if begun.inherited and result.failure is not None:
+            told.append(command)  # the old attempt is settled; now for the one that was asked for
+        return told
 
     return record
 
@@ -54,13 +70,11 @@ async def pay_invoice(command: PayInvoice, work: Work) -> Finish:
     async with work.transaction() as tx:
         begun = await _begin(tx, command.invoice_id, "manual", 0)
         if begun is None:
-            await _refuse(tx, command.invoice_id)
-            return _nothing
-    payment, request = begun
-    result = await _call(work, payment, request)
+            raise await _refusal(tx, command.invoice_id)
+    result = await _call(work, begun)
 
     async def record(tx: Transaction) -> Outcome:
-        told = await settle_charge(tx, payment, result)
+        told = await settle_charge(tx, begun.payment, result)
         if result.failure is None:
             return told
         return Reply(None, *told, error=errors.ChargeDeclined.because(result.failure))
@@ -68,33 +82,30 @@ async def pay_invoice(command: PayInvoice, work: Work) -> Finish:
     return record
 
 
-async def _begin(
-    tx: Transaction, invoice_id: str, trigger: Trigger, attempt: int
-) -> tuple[Payment, ChargeRequest] | None:
-    """The attempt to make, recorded; one that this message began before is taken up again. None: nothing to charge."""
+async def _begin(tx: Transaction, invoice_id: str, trigger: Trigger, attempt: int) -> Begun | None:
+    """The attempt to make, recorded. One without an outcome is taken up again instead. None: nothing to charge."""
     customer = await store.customers.customer(tx)
     invoice = await store.invoices.invoice(tx, invoice_id)
     if customer is None or invoice is None:
         return None
     payment = await store.payments.of_message(tx)
-    if payment is None:
-        payment = await _new_attempt(tx, invoice, trigger, attempt)
+    inherited = None if payment else await store.payments.in_flight(tx, invoice.id)
+    payment = payment or inherited or await _new_attempt(tx, invoice, trigger, attempt)
     if payment is None or payment.settled:
         return None
-    return payment, _request(invoice, customer, payment)
+    return Begun(payment, _request(invoice, customer, payment), inherited is not None)
 
 
 async def _new_attempt(tx: Transaction, invoice: Invoice, trigger: Trigger, attempt: int) -> Payment | None:
     if invoice.status != "open":
         return None
-    if trigger in SLOT_TRIGGERS and await store.payments.of_slot(tx, invoice.id, attempt) is not None:
+    uses_slot = trigger in SLOT_TRIGGERS
+    if uses_slot and await store.payments.slot_used(tx, invoice.id, attempt):
         return None
-    if await store.payments.in_flight(tx, invoice.id):
-        raise errors.OutcomeUnknown("Another attempt to charge this invoice has no outcome yet.")
     card = await store.customers.default_card(tx, invoice.customer_id)
     if card is None:
         return None
-    slot = attempt if trigger in SLOT_TRIGGERS else invoice.dunning_slot
+    slot = attempt if uses_slot else invoice.dunning_slot
     payment = Payment(
         id=new_id("payment"),
         invoice_id=invoice.id,
@@ -120,31 +131,31 @@ def _request(invoice: Invoice, customer: Customer, payment: Payment) -> ChargeRe
     )
 
 
-async def _call(work: Work, payment: Payment, request: ChargeRequest) -> ChargeResult:
+async def _call(work: Work, begun: Begun) -> ChargeResult:
     """What the gateway did: found when the attempt is taken up again, else done now.
 
     Raises OutcomeUnknown, with the attempt marked so, when the gateway is silent.
     """
     try:
-        if payment.resumed:
-            found = await gateway().find(request)
+        if begun.payment.resumed:
+            found = await gateway().find(begun.request)
             if found is not None:
                 return found
-        return await gateway().charge(request)
+        return await gateway().charge(begun.request)
     except GatewaySilent as error:
         async with work.transaction() as tx:
-            await store.payments.mark_unknown(tx, payment.id)
+            await store.payments.mark_unknown(tx, begun.payment.id)
         raise errors.OutcomeUnknown("The payment provider did not say whether it took the money.") from error
 
 
-async def _refuse(tx: Transaction, invoice_id: str) -> None:
-    """Says why an invoice cannot be paid now."""
+async def _refusal(tx: Transaction, invoice_id: str) -> ProgError:
+    """Why an invoice cannot be paid now."""
     invoice = await store.invoices.invoice(tx, invoice_id)
     if invoice is None:
-        raise errors.UnknownInvoice(f"There is no invoice {invoice_id}.")
+        return errors.UnknownInvoice(f"There is no invoice {invoice_id}.")
     if invoice.status != "open":
-        raise errors.NotPayable(f"Invoice {invoice.number} is {invoice.status}.")
-    raise errors.NoCard("There is no card to charge; add one first.")
+        return errors.NotPayable(f"Invoice {invoice.number} is {invoice.status}.")
+    return errors.NoCard("There is no card to charge; add one first.")
 
 
 async def _nothing(tx: Transaction) -> None:

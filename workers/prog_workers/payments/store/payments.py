@@ -23,24 +23,22 @@ async def of_message(tx: Transaction) -> Payment | None:
     return None if row is None else _as_payment(row)
 
 
-async def of_slot(tx: Transaction, invoice_id: str, attempt: int) -> Payment | None:
-    """The automatic attempt that used a dunning slot of the invoice."""
-    row = await tx.fetchrow(
-        f"{_PAYMENT} WHERE p.invoice_id = $1 AND p.attempt = $2 AND p.trigger IN ('initial', 'dunning')",
-        invoice_id,
-        attempt,
-    )
+async def in_flight(tx: Transaction, invoice_id: str) -> Payment | None:
+    """The attempt on an invoice whose outcome nobody knows yet; there is at most one."""
+    row = await tx.fetchrow(f"{_PAYMENT} WHERE p.invoice_id = $1 AND p.status IN ('calling', 'unknown')", invoice_id)
     return None if row is None else _as_payment(row)
 
 
-async def in_flight(tx: Transaction, invoice_id: str) -> bool:
-    """Whether an attempt on the invoice has an outcome that nobody knows yet."""
+async def slot_used(tx: Transaction, invoice_id: str, attempt: int) -> bool:
+    """Whether the automatic attempt of a dunning slot was made."""
     return bool(
         await tx.fetchval(
             """
-            SELECT EXISTS (SELECT FROM payments.payments WHERE invoice_id = $1 AND status IN ('calling', 'unknown'))
+            SELECT EXISTS (SELECT FROM payments.payments
+                           WHERE invoice_id = $1 AND attempt = $2 AND trigger IN ('initial', 'dunning'))
             """,
             invoice_id,
+            attempt,
         )
     )
 
