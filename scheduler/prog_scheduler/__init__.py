@@ -1,6 +1,7 @@
 """What happens because time has passed: due timers, the tenants' test clocks, and housekeeping.
 
-- `process`       the process: leadership, the tick, shutdown
+- `process`       the process: start and graceful end
+- `leader`        which of several schedulers decides, and what it looks for
 - `cron`          the table of periodic jobs
 - `jobs`          the dramatiq actors
 - `timers`        firing: a timer's command moves into the event log, exactly once

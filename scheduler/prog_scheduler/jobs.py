@@ -6,6 +6,7 @@ finds its work in PostgreSQL. So jobs are not retried, and what Redis forgets co
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -33,6 +34,7 @@ POLL_MILLISECONDS: Final = 100
 FORGOTTEN_SECONDS: Final = 3.0
 """A job that was asked for and is not done after this long may be lost, and is asked for again."""
 HOUR_MILLISECONDS: Final = 3_600_000
+CLOSE_SECONDS: Final = 2.0
 
 Failures: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, *OUTAGES)
 
@@ -163,7 +165,10 @@ class _Tools(Middleware):
 
     async def _close(self) -> None:
         if hasattr(self, "database"):
-            self.database.pool.terminate()
+            try:
+                await asyncio.wait_for(self.database.close(), CLOSE_SECONDS)
+            except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                self.database.pool.terminate()
         await self.redis.aclose()
 
 

@@ -1,0 +1,67 @@
+"""Clearing away: what is old enough goes, and the database lets nothing else go."""
+
+import asyncpg
+import pytest
+
+from prog_contracts.ids import new_message_id
+from prog_kit.database import Database
+from prog_scheduler import housekeeping
+from tests.component.scheduler.subscribers import Subscribers
+
+INBOX = (
+    "INSERT INTO bus.inbox (consumer_group, message_id, tenant_id, partition_key, type, correlation_id, sent_at,"
+    " status, handled_at) SELECT 'users', gen_random_uuid(), 't', 'k', 'x', gen_random_uuid(), clock_timestamp(), $1,"
+    " clock_timestamp() - make_interval(days => $2) FROM generate_series(1, $3)"
+)
+
+
+async def count(subscribers: Subscribers, table: str) -> int:
+    [row] = await subscribers.platform.fetch(f"SELECT count(*) AS n FROM {table}")
+    return int(row["n"])
+
+
+async def test_handled_messages_stay_thirty_days(
+    subscribers: Subscribers, scheduler: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "BATCH", 10)
+    await subscribers.platform.fetch(INBOX, "succeeded", 31, 25)
+    await subscribers.platform.fetch(INBOX, "succeeded", 29, 3)
+    await subscribers.platform.fetch(INBOX, "pending", 31, 1)
+    assert await housekeeping.purge(scheduler, "purge_inbox") == 25
+    assert await count(subscribers, "bus.inbox") == 4
+
+
+async def test_idempotency_keys_stay_a_day(subscribers: Subscribers, scheduler: Database) -> None:
+    for hours in (23, 25):
+        await subscribers.platform.fetch(
+            "INSERT INTO bus.idempotency_keys (tenant_id, actor, route, key, body_digest, message_id, recorded_at)"
+            " VALUES ('t', 'a', 'r', $1::text, 'd', $2, clock_timestamp() - make_interval(hours => $3))",
+            str(hours),
+            new_message_id(),
+            hours,
+        )
+    assert await housekeeping.purge(scheduler, "purge_idempotency_keys") == 1
+    [left] = await subscribers.platform.fetch("SELECT key FROM bus.idempotency_keys")
+    assert left["key"] == "23"
+
+
+async def test_commands_that_were_not_published_are_never_cleared_away(
+    subscribers: Subscribers, scheduler: Database
+) -> None:
+    for days in (8, 6, None):
+        await subscribers.platform.fetch(
+            "INSERT INTO bus.command_outbox (message_id, tenant_id, topic, partition_key, attributes, data,"
+            " recorded_at, published_at) VALUES ($1, 't', 'x', 'k', '', '', clock_timestamp() - interval '90 days',"
+            " clock_timestamp() - make_interval(days => $2))",
+            new_message_id(),
+            days,
+        )
+    assert await housekeeping.purge(scheduler, "purge_published_commands") == 1
+    assert await count(subscribers, "bus.command_outbox") == 2
+
+
+async def test_the_database_refuses_to_clear_away_what_is_young(subscribers: Subscribers, scheduler: Database) -> None:
+    await subscribers.platform.fetch(INBOX, "succeeded", 1, 3)
+    assert await scheduler.pool.execute("DELETE FROM bus.inbox") == "DELETE 0"
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await scheduler.pool.execute("DELETE FROM bus.event_log")
