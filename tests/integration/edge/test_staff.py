@@ -1,0 +1,69 @@
+"""What the platform's operators see, and that nobody else does."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.edge.stage import Person, Stage
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def operator(stage: Stage) -> Person:
+    return await stage.operator()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def customer(stage: Stage) -> Person:
+    person = await stage.person("customer@staff.example")
+    await stage.tenant_of(person, "Customer Ltd")
+    return person
+
+
+async def test_the_operator_sees_everybody_and_every_tenant(operator: Person, customer: Person) -> None:
+    users = (await operator.get("/v1/users"))["data"]
+    assert {user["email"] for user in users} >= {operator.email, customer.email}
+    found = (await operator.get("/v1/users", params={"search": customer.email}))["data"]
+    assert [user["id"] for user in found] == [customer.user_id]
+    assert (await operator.get(f"/v1/users/{customer.user_id}"))["email"] == customer.email
+    names = [tenant["name"] for tenant in (await operator.get("/v1/tenants"))["data"]]
+    assert "Customer Ltd" in names
+    tenants = {event["tenantid"] for event in (await operator.get("/v1/events", params={"limit": 200}))["data"]}
+    assert customer.tenant_id in tenants
+    assert len(tenants) > 1
+
+
+async def test_the_operator_looks_into_one_tenant(operator: Person, customer: Person) -> None:
+    headers = {"Prog-Tenant": str(customer.tenant_id)}
+    events = (await operator.get("/v1/events", headers=headers))["data"]
+    assert {event["tenantid"] for event in events} == {customer.tenant_id}
+    assert (await operator.get(f"/v1/tenants/{customer.tenant_id}"))["role"] is None
+
+
+@pytest.mark.parametrize("path", ["/v1/users", "/v1/dead-letters", "/v1/health/services", "/v1/metrics/consumers"])
+async def test_what_is_for_staff_is_denied_to_others(stage: Stage, customer: Person, path: str) -> None:
+    assert (await customer.request("GET", path)).status_code == 403
+    assert (await stage.http.get(path)).status_code == 401
+
+
+async def test_services_and_consumers_are_told(operator: Person) -> None:
+    services = {item["name"]: item["status"] for item in (await operator.get("/v1/health/services"))["data"]}
+    assert services["PostgreSQL"] == services["Valkey"] == services["Worker users"] == "ok"
+
+    async def counted() -> bool:
+        consumers = (await operator.get("/v1/metrics/consumers"))["data"]
+        assert {item["group"] for item in consumers} >= {"users", "tenants", "payments", "email", "events"}
+        return any(item["handled"] > 0 for item in consumers)
+
+    await wait_until(counted, within_seconds=30, what="a window to be counted")
+
+
+async def test_dead_letters_are_listed(operator: Person) -> None:
+    assert (await operator.get("/v1/dead-letters"))["data"] == []
+    assert (await operator.request("GET", f"/v1/dead-letters/{uuid4()}")).status_code == 404
+    assert (await operator.request("GET", "/v1/dead-letters/nonsense")).status_code == 422
