@@ -50,7 +50,7 @@ class MovableClock:
 
 
 class Harness:
-    """A platform of some domains on one database. `clock` is the wall clock that tenants without a test clock live on."""
+    """A platform of some domains on one database. Tenants without a test clock live on `clock`, which tests move."""
 
     def __init__(self, url: str, *domains: Domain, at: datetime | None = None, attempts: int = 3) -> None:
         self.url = url
@@ -69,9 +69,7 @@ class Harness:
             database = await Database.connect(self.url, f"prog_{domain.name}", max_size=4)
             self._exits.push_async_callback(database.close)
             policy = RetryPolicy(attempts=self._attempts, base_seconds=0.001, cap_seconds=0.001)
-            self.processors[domain.name] = Processor(
-                domain, database, self.sealer, policy=policy, clock=self.clock
-            )
+            self.processors[domain.name] = Processor(domain, database, self.sealer, policy=policy, clock=self.clock)
             await self._lease(domain)
         return self
 
@@ -104,7 +102,9 @@ class Harness:
             return Answer(envelope.id, "pending")
         return open_answer(orjson.loads(settled.answers[0].payload), self.sealer)
 
-    async def publish(self, event: Message, *, tenant_id: str, to: str | None = None, actor: str | None = None) -> Envelope:
+    async def publish(
+        self, event: Message, *, tenant_id: str, to: str | None = None, actor: str | None = None
+    ) -> Envelope:
         """Delivers an event to the domains of this platform that consume it (or to the one named `to`)."""
         envelope = wrap(event, tenant_id=tenant_id, source="/prognetwork/test", now=self.clock.now(), actor=actor)
         for group in topic_of(event).consumers:
@@ -161,12 +161,12 @@ class Harness:
         )
 
     async def fire_timers(self, tenant_id: str, at: datetime) -> int:
-        """Moves the tenant's clock from timer to timer up to `at`, settling all that follows; returns how many fired."""
+        """Moves the tenant's clock from timer to timer up to `at`, settling what follows; returns how many fired."""
         fired = 0
         while True:
             row = await self.admin.fetchrow(
-                "DELETE FROM bus.timers WHERE (tenant_id, domain, name) = (SELECT tenant_id, domain, name FROM bus.timers"
-                " WHERE tenant_id = $1 AND due_at <= $2 ORDER BY due_at LIMIT 1) RETURNING *",
+                "DELETE FROM bus.timers WHERE (tenant_id, domain, name) ="
+                " (SELECT tenant_id, domain, name FROM bus.timers WHERE tenant_id = $1 AND due_at <= $2 ORDER BY due_at LIMIT 1) RETURNING *",
                 tenant_id,
                 at,
             )
