@@ -4,7 +4,14 @@ import uPlot from "uplot";
 const charts = new Map();
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const palette = () => [colour("--kind-command"), colour("--kind-event"), colour("--kind-mail"), colour("--kind-charge")];
+const lines = ["--kind-command", "--kind-event", "--kind-mail", "--kind-charge", "--line-4", "--line-5", "--line-6", "--line-7"];
+const palette = () => lines.map(colour);
+
+/** A value with nothing measured on either side would make no line: it is drawn as a point. */
+function alone(plot, line) {
+  const values = plot.data[line];
+  return values.flatMap((number, at) => (number != null && values[at - 1] == null && values[at + 1] == null ? [at] : []));
+}
 
 const compact = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, notation: "compact" });
 const value = (number, unit) => (number == null ? "–" : `${compact.format(number)}${unit ? ` ${unit}` : ""}`);
@@ -36,7 +43,7 @@ function options(figure, canvas, { labels, unit }) {
         stroke: colours[index % colours.length],
         fill: labels.length === 1 ? `${colours[0]}1f` : undefined,
         width: 1.5,
-        points: { show: false },
+        points: { show: true, size: 4, fill: colours[index % colours.length], filter: alone },
         spanGaps: false,
       })),
     ],
@@ -54,7 +61,7 @@ function legend(figure, plot, unit) {
   const many = last > 0;
   const items = plot.series.slice(1).map((series, line) => {
     const item = document.createElement("span");
-    item.className = `legend-item legend-${line}`;
+    item.className = `legend-item legend-${line % lines.length}`;
     item.textContent = `${many ? `${series.label} ` : ""}${value(plot.data[line + 1][index], many && line < last ? "" : unit)}`;
     return item;
   });

@@ -21,6 +21,8 @@ class StoryRow:
     """`offset_milliseconds` counts from the first thing that happened; a bar's place is in percent of the line."""
 
     node: StoryNode
+    note: str | None
+    """What the node's title adds to its type."""
     offset_milliseconds: float
     bar_start: float
     bar_width: float
@@ -72,12 +74,18 @@ def _offset(node: StoryNode, began_at: datetime) -> float:
     return (node.at - began_at).total_seconds() * 1000
 
 
+def _spoken(message_type: str) -> str:
+    """`create subscription` of `prognetwork.payments.create_subscription`."""
+    return message_type.rpartition(".")[2].replace("_", " ")
+
+
 def _row(node: StoryNode, began_at: datetime, span: float) -> StoryRow:
     offset = _offset(node, began_at)
     scale = 100 / span if span else 0.0
     width = max(_LEAST_WIDTH_PERCENT, (node.milliseconds or 0.0) * scale)
     return StoryRow(
         node=node,
+        note=None if node.title.lower() == _spoken(node.type) else node.title,
         offset_milliseconds=offset,
         bar_start=round(min(offset * scale, 100 - _LEAST_WIDTH_PERCENT), 2),
         bar_width=round(min(width, 100.0), 2),

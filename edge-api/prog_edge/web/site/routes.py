@@ -9,7 +9,15 @@ from fastapi import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from prog_contracts.errors import Conflict, Invalid, NotFound
-from prog_edge.web.site.views import LEGAL_TOPICS, PUBLIC_PATHS, HomePage, LeadThanks, LegalPage, PricingPage
+from prog_edge.web.site.views import (
+    LEGAL_TOPICS,
+    PUBLIC_PATHS,
+    HomePage,
+    LeadThanks,
+    LegalPage,
+    PricingPage,
+    plan_cards,
+)
 from prog_edge.web.ui.assets import Assets
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
 from prog_edge.web.ui.rendering import render
@@ -22,7 +30,7 @@ ASSETS = Assets()
 
 @router.get("/")
 async def home(request: Request, web: Services) -> Response:
-    return render(request, HomePage(plans=await web.site.plans(), lead=FormState()))
+    return render(request, HomePage(plans=plan_cards(await web.site.plans()), lead=FormState()))
 
 
 @router.post("/leads")
@@ -37,7 +45,7 @@ async def leave_address(request: Request, web: Services) -> Response:
             idempotency_key=form_key(values),
         )
     except (Invalid, Conflict) as error:
-        plans = await web.site.plans()
+        plans = plan_cards(await web.site.plans())
         return render(request, HomePage(plans=plans, lead=refused(values, error)), status=422)
     return see("/leads/thanks")
 
@@ -49,7 +57,7 @@ async def lead_thanks(request: Request) -> Response:
 
 @router.get("/pricing")
 async def pricing(request: Request, web: Services) -> Response:
-    return render(request, PricingPage(plans=await web.site.plans()))
+    return render(request, PricingPage(plans=plan_cards(await web.site.plans())))
 
 
 @router.get("/legal/{topic}")

@@ -28,9 +28,25 @@ async def open_project(
 
 
 @dataclass(frozen=True, slots=True)
+class PlanCard:
+    """A plan with its other prices, such as the yearly one."""
+
+    plan: Plan
+    others: Sequence[Plan]
+
+
+def plan_cards(plans: Sequence[Plan]) -> list[PlanCard]:
+    """One card for each plan's name, in the order of the plans; its first price leads."""
+    named: dict[str, list[Plan]] = {}
+    for plan in plans:
+        named.setdefault(plan.name, []).append(plan)
+    return [PlanCard(plan=prices[0], others=prices[1:]) for prices in named.values()]
+
+
+@dataclass(frozen=True, slots=True)
 class HomePage:
     template: ClassVar[str] = "site/home.html"
-    plans: Sequence[Plan]
+    plans: Sequence[PlanCard]
     lead: FormState
     sample: str = HANDLER_SAMPLE
 
@@ -45,7 +61,7 @@ class LeadThanks:
 @dataclass(frozen=True, slots=True)
 class PricingPage:
     template: ClassVar[str] = "site/pricing.html"
-    plans: Sequence[Plan]
+    plans: Sequence[PlanCard]
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,14 @@ PLANS = (
         interval="month",
         features=("Unlimited people", "20 million messages a day", "A year of events", "Audit export"),
     ),
+    Plan(
+        price_id=sample_id("price", 4),
+        name="Team",
+        description="For a team whose customers pay and expect an answer.",
+        price=usd(49000),
+        interval="year",
+        highlighted=True,
+    ),
 )
 
 

@@ -206,3 +206,10 @@ def test_machines_find_what_they_ask_for(browse: Browse, path: str, kind: str, t
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith(kind)
     assert text in answer.text
+
+
+def test_a_plans_yearly_price_stands_on_its_card(browse: Browse) -> None:
+    page = browse().get("/pricing").text
+
+    assert page.count('<article class="plan') == 3
+    assert "or $490 per year" in page
