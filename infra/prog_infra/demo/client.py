@@ -13,22 +13,29 @@ import httpx
 from prog_infra.errors import OperatorError
 
 DEADLINE_SECONDS: Final = 60.0
-KEY_IN_USE_SECONDS: Final = 75.0
-"""The platform gives a key whose process died free after a minute."""
 HELLO_SECONDS: Final = 3.0
-REQUEST_SECONDS: Final = 35.0
-WAIT: Final = "wait=25"
+REQUEST_SECONDS: Final = 15.0
 PAGE: Final = 200
 
 _PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 1.0
-_AWAY: Final = frozenset({502, 503, 504})
+_AWAY: Final = frozenset({429, 502, 503, 504})
+_KEY_IN_USE: Final = "idempotency_key_in_use"
+"""The first try of this request is at work, or its process died: the platform frees such a key after some seconds."""
 
 Value = TypeVar("Value")
 
 
 class StoryError(Exception):
     """The story cannot go on: the platform answered otherwise than it promises, or not in time."""
+
+
+class Refused(StoryError):
+    """The platform refused a request with `status`."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +97,27 @@ class Api:
                 return
 
     def post(self, path: str, body: Mapping[str, Any], by: Caller | None = None) -> dict[str, Any]:
-        """What the write came to. One answered with 202 is followed to its end; then it is the domain's result."""
-        headers = {"Idempotency-Key": str(uuid.uuid4()), "Prefer": WAIT}
-        answer = self._repeat("POST", path, by, headers, json=dict(body))
+        """What the write came to. One answered with 202 is followed to its end; then it is the domain's result.
+
+        Of somebody who is not signed in it is not followed, and the result is empty: such a person waits for the mail.
+        """
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        answer = self._repeat("POST", path, by, key, json=dict(body))
         if answer.status_code == httpx.codes.ACCEPTED:
-            return self.operation(answer.headers["Location"], by)
+            return {} if by is None else self.operation(answer.headers["Location"], by)
         result: dict[str, Any] = {} if answer.status_code == httpx.codes.NO_CONTENT else answer.json()
         return result
 
-    def operation(self, location: str, by: Caller | None = None) -> dict[str, Any]:
-        """The result of an operation, once it has succeeded."""
+    def operation(self, location: str, by: Caller) -> dict[str, Any]:
+        """The result of an operation, once it has succeeded. It may become visible only with what it makes."""
 
         def ended() -> dict[str, Any] | None:
-            found = self.get(location, by)
+            try:
+                found = self.get(location, by)
+            except Refused as error:
+                if error.status != httpx.codes.NOT_FOUND:
+                    raise
+                return None
             return None if found["status"] == "pending" else found
 
         operation = wait_for(f"operation {location.rpartition('/')[2]}", ended)
@@ -114,9 +129,8 @@ class Api:
         self, method: str, path: str, by: Caller | None, headers: Mapping[str, str], **options: Any
     ) -> httpx.Response:
         headers = {**headers, **(by.headers() if by else {})}
-        began, pause, trouble = time.monotonic(), _PAUSE_SECONDS, ""
-        limit = DEADLINE_SECONDS
-        while time.monotonic() - began < limit:
+        deadline, pause, trouble = time.monotonic() + DEADLINE_SECONDS, _PAUSE_SECONDS, ""
+        while time.monotonic() < deadline:
             try:
                 answer = self._client.request(method, path, headers=headers, **options)
             except httpx.TransportError as error:
@@ -126,14 +140,13 @@ class Api:
                 if answer.is_success:
                     return answer
                 trouble = f"{answer.status_code} {code}"
-                if code == "idempotency_key_in_use":
-                    limit = KEY_IN_USE_SECONDS
-                elif answer.status_code not in _AWAY and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
-                    raise StoryError(f"{method} {path} was answered with {trouble}: {answer.text[:300]}")
+                if answer.status_code not in _AWAY and code != _KEY_IN_USE:
+                    told = f"{method} {path} was answered with {trouble}: {answer.text[:300]}"
+                    raise Refused(told, answer.status_code)
                 pause = max(pause, min(_seconds(answer.headers.get("Retry-After")), _LONGEST_PAUSE_SECONDS))
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-        raise StoryError(f"{method} {path} had no good answer in {limit:.0f} s; last: {trouble}")
+        raise StoryError(f"{method} {path} had no good answer in {DEADLINE_SECONDS:.0f} s; last: {trouble}")
 
 
 def wait_for(what: str, look: Callable[[], Value | None], seconds: float = DEADLINE_SECONDS) -> Value:
