@@ -16,53 +16,10 @@ import psutil
 import pytest
 
 from prog_infra.servers import free_port, is_free
+from tests.up import PROCESSES, Up, lives
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
-
-PROCESSES = ("edge", "mailbox", "relay", "scheduler", "worker users tenants payments email", "worker monitoring events")
-
-
-class Up:
-    """One `prog up`, and everything it started."""
-
-    def __init__(self, data: Path, port: int, *options: str) -> None:
-        self.data = data
-        self.port = port
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("PROG_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "prog_infra.cli", "up", "--data", str(data), "--port", str(port), *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=clean,
-        )
-        self.lines: list[str] = []
-        self._rest: str | None = None
-
-    def wait_ready(self) -> None:
-        assert self.process.stdout is not None
-        while not any(line.startswith("  Next ") for line in self.lines):
-            line = self.process.stdout.readline()
-            assert line, "".join(self.lines)
-            self.lines.append(line)
-
-    def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def find(self, title: str) -> psutil.Process | None:
-        return next((member for member in self.family() if _title(member) == f"prog {title}"), None)
-
-    def server(self, name: str) -> psutil.Process | None:
-        mine = psutil.Process(self.process.pid).children()
-        return next((member for member in mine if _lives(member) and member.name() == name), None)
-
-    def close(self) -> str:
-        """Kill it if it still runs; what it said after the last line that was read."""
-        if self._rest is None:
-            self.process.kill()
-            self._rest, _ = self.process.communicate()
-        return self._rest
 
 
 @pytest.fixture
@@ -92,7 +49,7 @@ async def test_it_comes_up_says_where_it_is_and_ctrl_c_leaves_nothing_behind(up:
     family = up.family()
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(30) == 0
-    assert not [member for member in family if _lives(member)]
+    assert not [member for member in family if lives(member)]
     assert is_free(up.port)
     assert up.close().splitlines()[-1] == "prog up: stopped; nothing is left running"
 
@@ -137,7 +94,7 @@ async def test_with_its_parent_it_ends_too(data: Path) -> None:
         assert "servers" in parent.stdout.readline()
         family = psutil.Process(parent.pid).children(recursive=True)
         parent.kill()
-        await wait_until(lambda: not any(_lives(member) for member in family), within_seconds=30)
+        await wait_until(lambda: not any(lives(member) for member in family), within_seconds=30)
 
 
 async def test_data_in_use_is_refused_in_one_line(up: Up, data: Path) -> None:
@@ -165,23 +122,9 @@ def _shell(line: str) -> subprocess.Popen[str]:
     return subprocess.Popen(["sh", "-c", line], stdout=subprocess.PIPE, text=True)
 
 
-def _title(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline()).rstrip()
-    except psutil.NoSuchProcess:
-        return ""
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def _replaced(find: Callable[[], psutil.Process | None], before: psutil.Process) -> bool:
     now = find()
-    return now is not None and now.pid != before.pid and _lives(now)
+    return now is not None and now.pid != before.pid and lives(now)
 
 
 async def _is_ok(client: httpx.AsyncClient) -> bool:
