@@ -21,10 +21,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 # <linux/prctl.h>, <linux/capability.h>
 _PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_OVERRIDE = 1
+_CAP_SETPCAP = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class _CapabilitySets(ctypes.Structure):
 
 def _drop_to(identity: Identity) -> None:
     if identity.reaches_all:
+        # access(2), with which initdb looks for its programs, counts capabilities only under this bit (capabilities(7)).
+        _libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
         _libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
     os.setgroups([])
     os.setresgid(identity.gid, identity.gid, identity.gid)
@@ -144,7 +149,8 @@ def _reachable(path: Path, uid: int, gid: int) -> bool:
 def _may_pass_all() -> bool:
     status = Path("/proc/self/status").read_text(encoding="ascii")
     permitted = next(line.split()[1] for line in status.splitlines() if line.startswith("CapPrm:"))
-    return bool(int(permitted, 16) >> _CAP_DAC_OVERRIDE & 1)
+    needed = 1 << _CAP_DAC_OVERRIDE | 1 << _CAP_SETPCAP
+    return int(permitted, 16) & needed == needed
 
 
 def is_server(pid: int, directory: Path, name: str) -> bool:
