@@ -9,7 +9,8 @@
 | AttachPaymentMethod | `attach_payment_method` |
 | ChargeInvoice, PayInvoice | `charge_invoice`, and what follows from the outcome in `settle_charge` |
 
-`billing` and `ending` are the steps that several of them share.
+`billing`, `cards` and `ending` are steps that several of them share; `timers` and `messages` name what they schedule
+and tell.
 """
 
 from prog_workers.payments.handlers import (

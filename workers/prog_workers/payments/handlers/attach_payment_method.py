@@ -6,8 +6,9 @@ from prog_broker.domain import Finish, Work
 from prog_broker.transaction import Transaction
 from prog_contracts.messages import Message
 from prog_contracts.payments import AttachPaymentMethod, ChargeInvoice
-from prog_workers.payments import messages, store
+from prog_workers.payments import store
 from prog_workers.payments.gateway.port import KeptCard
+from prog_workers.payments.handlers import messages
 from prog_workers.payments.handlers.cards import call_gateway, customer_of, keep
 from prog_workers.payments.handlers.domain import payments
 

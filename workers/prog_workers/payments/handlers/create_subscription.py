@@ -7,9 +7,9 @@ from prog_broker.transaction import Transaction
 from prog_contracts.errors import Invalid
 from prog_contracts.messages import Message
 from prog_contracts.payments import CreateSubscription
-from prog_workers.payments import errors, messages, store
+from prog_workers.payments import errors, store
 from prog_workers.payments.gateway.port import KeptCard
-from prog_workers.payments.handlers import timers
+from prog_workers.payments.handlers import messages, timers
 from prog_workers.payments.handlers.billing import bill_current_period, first_charge
 from prog_workers.payments.handlers.cards import call_gateway, customer_of, keep
 from prog_workers.payments.handlers.domain import payments

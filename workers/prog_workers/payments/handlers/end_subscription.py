@@ -7,7 +7,8 @@ from dataclasses import replace
 from prog_broker.transaction import Transaction
 from prog_contracts.messages import Event
 from prog_contracts.payments import CancelSubscription, EndDunning, ExpireSubscription
-from prog_workers.payments import errors, messages, store
+from prog_workers.payments import errors, store
+from prog_workers.payments.handlers import messages
 from prog_workers.payments.handlers.domain import payments
 from prog_workers.payments.handlers.ending import end
 

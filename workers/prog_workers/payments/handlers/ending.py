@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from prog_broker.transaction import Transaction
 from prog_contracts.messages import Event
-from prog_workers.payments import messages, store
-from prog_workers.payments.handlers import timers
-from prog_workers.payments.messages import CancelReason
+from prog_workers.payments import store
+from prog_workers.payments.handlers import messages, timers
+from prog_workers.payments.handlers.messages import CancelReason
 from prog_workers.payments.model import Invoice, Subscription
 from prog_workers.payments.rules import postings
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from prog_broker.transaction import Transaction
 from prog_contracts.messages import Message
 from prog_contracts.payments import RenewSubscription
-from prog_workers.payments import messages, store
-from prog_workers.payments.handlers import timers
+from prog_workers.payments import store
+from prog_workers.payments.handlers import messages, timers
 from prog_workers.payments.handlers.billing import bill_current_period, first_charge, in_period
 from prog_workers.payments.handlers.cards import customer_of
 from prog_workers.payments.handlers.domain import payments

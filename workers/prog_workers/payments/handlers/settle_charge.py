@@ -7,9 +7,9 @@ from dataclasses import replace
 from prog_broker.transaction import Transaction
 from prog_contracts.messages import Event
 from prog_contracts.payments import FailureReason
-from prog_workers.payments import messages, store
+from prog_workers.payments import store
 from prog_workers.payments.gateway.port import ChargeResult
-from prog_workers.payments.handlers import timers
+from prog_workers.payments.handlers import messages, timers
 from prog_workers.payments.handlers.ending import end
 from prog_workers.payments.model import Invoice, Payment, Subscription
 from prog_workers.payments.rules import dunning, postings
