@@ -39,6 +39,8 @@ _MESSAGES: Final = {
     "extra_forbidden": "There is no such field.",
     "string_pattern_mismatch": "This does not have the right form.",
 }
+_UNREADABLE: Final = "There was an error parsing the body"
+"""FastAPI's words for a body that is not even text."""
 _DETAILS: Final = {
     404: "There is nothing at this address.",
     405: "This address does not answer that method.",
@@ -88,6 +90,8 @@ class _Refusals:
     async def on_http_exception(self, request: Request, error: HTTPException) -> Response:
         detail = _DETAILS.get(error.status_code) or str(error.detail)
         code = default_code(error.status_code)
+        if detail == _UNREADABLE:
+            detail, code = "The body is not JSON: it is not valid UTF-8.", "malformed_json"
         return await self.on_refused(request, Refused(error.status_code, code, detail, headers=error.headers))
 
     async def on_invalid_request(self, request: Request, error: RequestValidationError) -> Response:

@@ -63,15 +63,14 @@ class Listener:
             self.end()
 
     def end(self) -> None:
-        """Nothing more will come; what is in the queue is still read."""
+        """Nothing more will come; what is in the queue is still read, without a gap."""
         self.cut_off = True
-        if self.queue.full():
-            self.queue.get_nowait()
-        self.queue.put_nowait(None)
+        if not self.queue.full():
+            self.queue.put_nowait(None)
 
     async def events(self, heartbeat_seconds: float) -> AsyncIterator[EventRow | None]:
         """Events as they come, None after every `heartbeat_seconds` of silence; ends when the listener is cut off."""
-        while True:
+        while not (self.cut_off and self.queue.empty()):
             try:
                 event = await asyncio.wait_for(self.queue.get(), heartbeat_seconds)
             except TimeoutError:

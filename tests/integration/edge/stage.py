@@ -1,8 +1,8 @@
 """The whole platform in one loop, on real servers: every worker, the relay, the mailbox and the edge on a real port.
 
-    async with Stage(postgres, valkey_url) as stage:
-        ada = await stage.person("ada@example.com")
-        tenant = await ada.post("/v1/tenants", {"name": "Acme"})
+async with Stage(postgres, valkey_url) as stage:
+    ada = await stage.person("ada@example.com")
+    tenant = await ada.post("/v1/tenants", {"name": "Acme"})
 """
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ class Stage:
             name="The Operator",
             sealed_password=Sealer(SECRET_KEYS).seal(PASSPHRASE, PASSWORD),
         )
-        answer = await self.platform.commands.request(command, tenant_id=PLATFORM_TENANT_ID, actor="test", wait_seconds=20)
+        answer = await self.platform.commands.request(
+            command, tenant_id=PLATFORM_TENANT_ID, actor="test", wait_seconds=20
+        )
         assert answer.status == "succeeded", answer
         return await self.sign_in(OPERATOR)
 
@@ -203,5 +205,7 @@ def free_port() -> int:
 
 
 def _good(response: httpx.Response) -> Any:
-    assert response.is_success, f"{response.request.method} {response.request.url}: {response.status_code} {response.text}"
+    assert response.is_success, (
+        f"{response.request.method} {response.request.url}: {response.status_code} {response.text}"
+    )
     return response.json() if response.content else None

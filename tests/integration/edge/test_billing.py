@@ -57,9 +57,7 @@ async def test_a_subscription_is_billed_paid_and_canceled(stage: Stage, payer: P
     (payment,) = (await payer.get("/v1/payments", params={"invoice_id": invoice["id"]}))["data"]
     assert (payment["status"], payment["amount"]) == ("succeeded", invoice["total"])
 
-    paid = await payer.request(
-        "POST", f"/v1/invoices/{invoice['id']}/pay", headers={"Idempotency-Key": new_id("key")}
-    )
+    paid = await payer.request("POST", f"/v1/invoices/{invoice['id']}/pay", headers={"Idempotency-Key": new_id("key")})
     assert (paid.status_code, paid.json()["code"]) == (409, "invoice_not_open")
     canceled = await payer.post(f"{path}/cancel")
     assert (canceled["id"], canceled["cancel_at_period_end"]) == (subscription["id"], True)

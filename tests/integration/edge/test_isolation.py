@@ -32,7 +32,7 @@ STREAMS = {"/v1/events/stream"}
 
 @dataclass
 class Business:
-    """A tenant with something of everything. `ids` fill in path parameters; `marks` are texts that are its own alone."""
+    """A tenant with something of everything. `ids` fill in path parameters; `marks` are texts of its own."""
 
     owner: Person
     ids: dict[str, str] = field(default_factory=dict)
@@ -116,7 +116,9 @@ def assert_free_of(marks: set[str], response: httpx.Response) -> None:
     assert not shown, f"{response.request.url} shows {shown}"
 
 
-async def test_everybody_sees_their_own(one_connection: httpx.AsyncClient, businesses: tuple[Business, Business]) -> None:
+async def test_everybody_sees_their_own(
+    one_connection: httpx.AsyncClient, businesses: tuple[Business, Business]
+) -> None:
     """The other tests would pass on empty answers: here every endpoint has something to show."""
     for mine in businesses:
         for route in filter(is_for_tenants, get_routes()):

@@ -1,0 +1,108 @@
+"""The OpenAPI document: complete enough to build clients from, and true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from jsonschema import Draft202012Validator
+
+from prog_edge.app import create_app
+from prog_edge.process import openapi
+from prog_kit.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return openapi()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_it_is_openapi_3_1_with_valid_schemas(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    def references(value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            if isinstance(value.get("$ref"), str):
+                yield value["$ref"]
+            for item in value.values():
+                yield from references(item)
+        elif isinstance(value, list):
+            for item in value:
+                yield from references(item)
+
+    known = document["components"]["schemas"]
+    assert {ref for ref in references(document) if ref.rpartition("/")[2] not in known} == set()
+
+
+def test_every_operation_is_described(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, operation in operations(document)]
+    assert len(names) == len(set(names))
+    tags = {tag["name"] for tag in document["tags"]}
+    for name, operation in operations(document):
+        assert operation.get("description"), name
+        assert set(operation["tags"]) <= tags, name
+        assert "x-permission" in operation, name
+
+
+def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if status == "default" or status >= "400":
+                assert set(response["content"]) == {"application/problem+json"}, f"{name} {status}"
+
+
+def test_what_needs_a_credential_says_so(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        public = operation["x-permission"] == "public"
+        assert (operation["security"] == []) is public, name
+        assert public or "401" in operation["responses"], name
+
+
+def test_every_post_takes_an_idempotency_key(document: dict[str, Any]) -> None:
+    required = set()
+    for name, operation in operations(document):
+        if name.startswith("POST"):
+            headers = {item["name"]: item for item in operation["parameters"] if item["in"] == "header"}
+            assert {"Idempotency-Key", "Prefer"} <= headers.keys(), name
+            if headers["Idempotency-Key"]["required"]:
+                required.add(name)
+    assert required == {
+        "POST /v1/payment-methods",
+        "POST /v1/subscriptions",
+        "POST /v1/invoices/{invoice_id}/pay",
+    }
+
+
+@pytest.fixture
+def whole(settings: Settings) -> FastAPI:
+    return create_app(settings)
+
+
+async def test_the_reference_shows_every_operation_without_a_script(whole: FastAPI, document: dict[str, Any]) -> None:
+    transport = httpx.ASGITransport(whole)
+    async with httpx.AsyncClient(transport=transport, base_url="https://prog.example") as client:
+        page = await client.get("/docs")
+        errors = await client.get("/docs/errors")
+        contract = await client.get("/openapi.json")
+    assert page.status_code == errors.status_code == contract.status_code == 200
+    for _, operation in operations(document):
+        assert f'id="{operation["operationId"]}"' in page.text
+    policy = page.headers["content-security-policy"]
+    nonce = policy.partition("'nonce-")[2].partition("'")[0]
+    assert f'<style nonce="{nonce}">' in page.text
+    assert "script-src" not in policy
+    assert "<script" not in page.text
+    assert 'id="idempotency_key_in_use"' in errors.text

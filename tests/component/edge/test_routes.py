@@ -1,0 +1,96 @@
+"""The table of every route and what it asks of its caller. A change here is a change of who may do what."""
+
+from __future__ import annotations
+
+from prog_edge.api import ROUTERS
+from prog_edge.api.contract import api_routes, declaration_of
+from prog_edge.writes import MOVES_MONEY, UNDEFERRABLE
+
+TABLE = """
+POST   /v1/auth/register                              public
+POST   /v1/auth/email/verify                          public
+POST   /v1/auth/email/resend                          public
+POST   /v1/auth/login                                 public
+POST   /v1/auth/refresh                               public
+POST   /v1/auth/logout                                public
+GET    /v1/me                                         signed_in
+PATCH  /v1/me                                         signed_in
+GET    /v1/users                                      platform.read
+GET    /v1/users/{user_id}                            platform.read
+GET    /.well-known/jwks.json                         public
+POST   /v1/tenants                                    signed_in
+GET    /v1/tenants                                    signed_in
+GET    /v1/tenants/{tenant_id}                        tenant.read
+PATCH  /v1/tenants/{tenant_id}                        tenant.update
+GET    /v1/tenants/{tenant_id}/limits                 tenant.read
+POST   /v1/tenants/{tenant_id}/clock                  clock.move
+POST   /v1/tenants/{tenant_id}/clock/advance          clock.move
+GET    /v1/tenants/{tenant_id}/clock                  tenant.read
+GET    /v1/tenants/{tenant_id}/members                member.read
+GET    /v1/tenants/{tenant_id}/invitations            member.read
+POST   /v1/tenants/{tenant_id}/invitations            member.invite
+POST   /v1/invitations/accept                         signed_in
+GET    /v1/prices                                     public
+GET    /v1/products                                   public
+GET    /v1/customers                                  billing.read
+GET    /v1/payment-methods                            billing.read
+POST   /v1/payment-methods                            billing.manage
+POST   /v1/subscriptions                              billing.manage
+GET    /v1/subscriptions                              billing.read
+GET    /v1/subscriptions/{subscription_id}            billing.read
+POST   /v1/subscriptions/{subscription_id}/cancel     billing.manage
+GET    /v1/invoices                                   billing.read
+GET    /v1/invoices/{invoice_id}                      billing.read
+GET    /v1/invoices/{invoice_id}/pdf                  billing.read
+POST   /v1/invoices/{invoice_id}/pay                  billing.manage
+GET    /v1/payments                                   billing.read
+GET    /v1/events                                     event.read
+GET    /v1/events/stream                              event.read
+GET    /v1/events/{event_id}                          event.read
+GET    /v1/story/{any_id}                             event.read
+GET    /v1/messages                                   event.read
+GET    /v1/messages/{mail_id}                         event.read
+GET    /v1/mailbox                                    public
+GET    /v1/mailbox/{letter_id}                        public
+GET    /v1/operations/{operation_id}                  public
+GET    /v1/dead-letters                               platform.read
+GET    /v1/dead-letters/{letter_id}                   platform.read
+GET    /v1/health/services                            platform.read
+GET    /v1/metrics/consumers                          platform.read
+POST   /v1/leads                                      public
+GET    /healthz                                       -
+GET    /readyz                                        public
+GET    /metrics                                       -
+GET    /openapi.json                                  -
+GET    /docs                                          -
+GET    /docs/errors                                   -
+"""
+
+
+def rows() -> list[tuple[str, str, str]]:
+    return [
+        (method, route.path_format, declared.permission if declared else "-")
+        for route in api_routes(ROUTERS)
+        for declared in (declaration_of(route),)
+        for method in sorted(route.methods or ())
+    ]
+
+
+def test_every_route_asks_what_the_table_says() -> None:
+    expected = [tuple(line.split()) for line in TABLE.strip().splitlines()]
+    assert rows() == expected
+
+
+def test_every_route_of_the_api_declares_what_it_needs() -> None:
+    silent = [path for _, path, permission in rows() if permission == "-" and path.startswith("/v1")]
+    assert silent == []
+
+
+def test_no_write_is_open_to_readers() -> None:
+    writes = [(method, path, permission) for method, path, permission in rows() if method != "GET"]
+    assert [row for row in writes if row[2].endswith(".read")] == []
+
+
+def test_the_special_routes_exist() -> None:
+    known = {(method, path) for method, path, _ in rows()}
+    assert known >= MOVES_MONEY | UNDEFERRABLE

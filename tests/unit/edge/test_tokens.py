@@ -1,0 +1,142 @@
+"""Access tokens: everything that is not exactly one of ours is refused (RFC 8725, RFC 9068)."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import jwt
+import orjson
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from prog_contracts.errors import Denied
+from prog_edge.tokens import Keys, PublicKeys, TokenVerifier
+
+ISSUER = "https://prog.example"
+NOW = 1_800_000_000.0
+KEY = Ed25519PrivateKey.generate()
+OTHER_KEY = Ed25519PrivateKey.generate()
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    found = {
+        "iss": ISSUER,
+        "aud": "prognetwork",
+        "sub": "user_1",
+        "sid": "session_1",
+        "iat": int(NOW) - 10,
+        "exp": int(NOW) + 890,
+        **changes,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def signed(payload: dict[str, Any] | None = None, key: Any = KEY, algorithm: str = "EdDSA", **header: Any) -> str:
+    headers = {"kid": "one", "typ": "at+jwt", **header}
+    return jwt.encode(payload or claims(), key, algorithm=algorithm, headers=headers)
+
+
+def unsigned(payload: dict[str, Any]) -> str:
+    parts = ({"alg": "none", "typ": "at+jwt", "kid": "one"}, payload)
+    return ".".join(base64.urlsafe_b64encode(orjson.dumps(part)).decode().rstrip("=") for part in parts) + "."
+
+
+class Source:
+    """The users domain's keys, and how often they were asked for."""
+
+    def __init__(self) -> None:
+        self.keys: Keys = {"one": KEY.public_key()}
+        self.loads = 0
+
+    async def load(self) -> Keys:
+        self.loads += 1
+        return self.keys
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture
+def verifier(source: Source, monkeypatch: pytest.MonkeyPatch) -> TokenVerifier:
+    monkeypatch.setattr("jwt.api_jwt.datetime", _Datetime)
+    return TokenVerifier(PublicKeys(source.load, clock=lambda: 0.0), ISSUER, now=lambda: NOW)
+
+
+class _Datetime:
+    """PyJWT's clock, which stands at NOW."""
+
+    @staticmethod
+    def now(tz: Any = None) -> Any:
+        from datetime import datetime
+
+        return datetime.fromtimestamp(NOW, tz)
+
+
+async def test_a_good_token_tells_who_it_is_for(verifier: TokenVerifier) -> None:
+    found = await verifier.verify(signed(claims(platform_role="operator")))
+    assert (found.user_id, found.session_id, found.platform_role) == ("user_1", "session_1", "operator")
+    assert (await verifier.verify(signed())).platform_role is None
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "nonsense",
+        "a.b.c",
+        "ä.b.c",
+        "x" * 5000,
+        unsigned(claims()),
+        signed(key=OTHER_KEY),
+        signed(key="0" * 32, algorithm="HS256"),
+        signed(typ="JWT"),
+        signed(typ="id+jwt"),
+        signed(kid="two"),
+        signed(crit=["exp"]),
+        signed(jku="https://evil.example/keys"),
+        signed(jwk={"kty": "OKP"}),
+        signed(claims(iss="https://evil.example")),
+        signed(claims(aud="another")),
+        signed(claims(exp=int(NOW) - 60)),
+        signed(claims(iat=int(NOW) + 600)),
+        signed(claims(nbf=int(NOW) + 600)),
+        *(signed(claims(**{name: None})) for name in ("iss", "aud", "sub", "sid", "exp", "iat")),
+    ],
+)
+async def test_any_other_token_is_refused(verifier: TokenVerifier, token: str) -> None:
+    with pytest.raises(Denied) as denied:
+        await verifier.verify(token)
+    assert denied.value.code == "unauthenticated"
+
+
+async def test_a_remembered_token_expires_all_the_same(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jwt.api_jwt.datetime", _Datetime)
+    now = NOW
+    verifier = TokenVerifier(PublicKeys(source.load), ISSUER, now=lambda: now)
+    token = signed()
+    await verifier.verify(token)
+    now = NOW + 900
+    with pytest.raises(Denied, match="expired"):
+        await verifier.verify(token)
+
+
+async def test_an_expired_token_is_read_for_renewal_only_if_it_was_ours(verifier: TokenVerifier) -> None:
+    old = claims(exp=int(NOW) - 60)
+    assert (await verifier.read_expired(signed(old))).session_id == "session_1"
+    with pytest.raises(Denied):
+        await verifier.read_expired(signed(old, key=OTHER_KEY))
+
+
+async def test_unknown_key_ids_do_not_flood_the_database(source: Source) -> None:
+    now = 0.0
+    keys = PublicKeys(source.load, clock=lambda: now)
+    for number in range(50):
+        assert await keys.get(f"unknown {number}") is None
+    assert source.loads == 1
+    now = 3.0
+    source.keys = {"two": OTHER_KEY.public_key()}
+    assert await keys.get("two") is not None
+    assert source.loads == 2
