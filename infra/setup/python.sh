@@ -45,9 +45,13 @@ if ! suitable .venv/bin/python; then
   fi
 fi
 
+# On a terminal uv shows its progress.
+quiet=--quiet
+[ -t 2 ] && quiet=
+
 echo "Installing $(grep -c '^[a-z0-9]' requirements.lock) pinned packages…"
 if [ ${#uv[@]} -gt 0 ]; then
-  "${uv[@]}" pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock
+  "${uv[@]}" pip install $quiet --python .venv/bin/python --require-hashes -r requirements.lock
   "${uv[@]}" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 else
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock

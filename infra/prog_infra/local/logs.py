@@ -12,6 +12,7 @@ class BoundedLog:
         self.path = path
         self._limit_bytes = limit_bytes
         self._file = path.open("ab", buffering=0)
+        self.trouble = ""
         self._last = b""
         self._awaited: bytes | None = None
 
@@ -25,15 +26,23 @@ class BoundedLog:
         return self._awaited is None
 
     def write(self, text: bytes) -> None:
-        if self._file.tell() + len(text) > self._limit_bytes:
-            self._file.close()
-            self.path.replace(self.path.with_name(self.path.name + ".1"))
-            self._file = self.path.open("ab", buffering=0)
-        self._file.write(text)
+        """Append `text`. What the disk does not take is lost, and `trouble` says why."""
+        try:
+            self._append(text)
+            self.trouble = ""
+        except OSError as error:
+            self.trouble = (error.strerror or str(error)).lower()
         recent = self._last + text
         if self._awaited is not None and self._awaited in recent:
             self._awaited = None
         self._last = recent[-4096:]
+
+    def _append(self, text: bytes) -> None:
+        if self._file.tell() + len(text) > self._limit_bytes:
+            self.path.replace(self.path.with_name(self.path.name + ".1"))
+            self._file.close()
+            self._file = self.path.open("ab", buffering=0)
+        self._file.write(text)
 
     def last_line(self) -> str:
         """The last line that says something, of this process's life."""

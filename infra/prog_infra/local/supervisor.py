@@ -23,6 +23,7 @@ TICK_SECONDS = 0.02
 BACKOFF_SECONDS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 STEADY_SECONDS = 20.0
 SETTLED_SECONDS = 0.5
+QUIET_SECONDS = 60.0
 START_ATTEMPTS = 3
 
 
@@ -85,6 +86,7 @@ class Supervisor:
         self._running: dict[str, Running] = {}
         self._selector = selectors.DefaultSelector()
         self._stops = 0
+        self._quiet_until = 0.0
         self._stopping = False
         self._wake_in, self._wake_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._wake_in, selectors.EVENT_READ, None)
@@ -180,7 +182,17 @@ class Supervisor:
                 running.ready = running.ever_ready = True
                 running.seconds_to_ready = time.monotonic() - running.started_at
         elif running.restart_at is not None and time.monotonic() >= running.restart_at and not self._stopping:
+            self._start_again(running)
+
+    def _start_again(self, running: Running) -> None:
+        """What has run before is tried for ever: a full disk or a lost mount may come right."""
+        try:
             self._start(running)
+        except OperatorError as error:
+            if not running.ever_ready:
+                raise
+            self._say(str(error))
+            self._put_off(running)
 
     def _start(self, running: Running) -> None:
         running.restart_at = None
@@ -207,9 +219,15 @@ class Supervisor:
         except BlockingIOError:
             return
         if text:
-            running.log.write(text)
+            self._keep(running.log, text)
         else:
             self._close_output(running)
+
+    def _keep(self, log: BoundedLog, text: bytes) -> None:
+        log.write(text)
+        if log.trouble and time.monotonic() > self._quiet_until:
+            self._quiet_until = time.monotonic() + QUIET_SECONDS
+            self._say(f"the logs in {self._logs} cannot be written: {log.trouble} - free some space there")
 
     def _close_output(self, running: Running) -> None:
         if running.output >= 0:
@@ -228,11 +246,18 @@ class Supervisor:
         if running.program.once or self._stopping:
             return
         lived = time.monotonic() - running.started_at
-        running.deaths = 1 if lived > STEADY_SECONDS else running.deaths + 1
-        pause = BACKOFF_SECONDS[min(running.deaths, len(BACKOFF_SECONDS)) - 1]
-        running.restart_at = time.monotonic() + pause
+        if lived > STEADY_SECONDS:
+            running.deaths = 0
+        pause = self._put_off(running)
         again = "again" if pause == 0 else f"again in {pause:g} s"
         self._say(f"{running.program.name} {_manner(code)}; starting it {again} (log: {running.log.path})")
+
+    def _put_off(self, running: Running) -> float:
+        """Decide when it starts again; how many seconds from now."""
+        running.deaths += 1
+        pause = BACKOFF_SECONDS[min(running.deaths, len(BACKOFF_SECONDS)) - 1]
+        running.restart_at = time.monotonic() + pause
+        return pause
 
     def _has_more(self, running: Running) -> bool:
         with selectors.DefaultSelector() as selector:

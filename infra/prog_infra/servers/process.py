@@ -98,7 +98,7 @@ class _CapabilitySets(ctypes.Structure):
 
 def _drop_to(identity: Identity) -> None:
     if identity.reaches_all:
-        # access(2), with which initdb looks for its programs, counts capabilities only under this bit (capabilities(7)).
+        # access(2), with which initdb looks for its programs, counts capabilities only under this bit.
         _libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
         _libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
     os.setgroups([])

@@ -56,9 +56,7 @@ def test_fresh_forgets_what_is_ours_and_nothing_else(directory: DataDirectory) -
 def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=3_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(
-        OperatorError, match=r"is full: only 3 MB are left - free 256 MB, or use --data"
-    ):
+    with pytest.raises(OperatorError, match=r"is full: only 3 MB are left - free 256 MB, or use --data"):
         DataDirectory(tmp_path / "data").open()
 
 

@@ -1,6 +1,9 @@
 """The bounded log files of the supervised processes."""
 
+import errno
 from pathlib import Path
+
+import pytest
 
 from prog_infra.local.logs import BoundedLog
 
@@ -34,3 +37,20 @@ def test_what_is_awaited_is_heard_even_when_it_comes_in_two_pieces(tmp_path: Pat
     log.write(b'ady"}\n')
     assert log.has_said_awaited()
     log.close()
+
+
+def test_a_full_disk_loses_lines_and_says_so_but_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = BoundedLog(tmp_path / "edge.log")
+    monkeypatch.setattr(log, "_append", _disk_full)
+    log.write(b"lost\n")
+    assert log.trouble == "no space left on device"
+    assert log.last_line() == "lost"
+    monkeypatch.undo()
+    log.write(b"kept\n")
+    assert log.trouble == ""
+    log.close()
+    assert (tmp_path / "edge.log").read_text() == "kept\n"
+
+
+def _disk_full(_: bytes) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
