@@ -1,0 +1,86 @@
+"""`prog demo` as a person runs it: against a platform that `prog up` has started, again and again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prog_infra.servers import free_port
+from tests.up import Up
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    up = Up(tmp_path_factory.mktemp("demo") / "data", free_port())
+    up.wait_ready()
+    yield up
+    up.process.send_signal(signal.SIGINT)
+    up.process.wait(60)
+    up.close()
+
+
+def demo(*options: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PROG_")}
+    return subprocess.run(
+        [sys.executable, "-m", "prog_infra.cli", "demo", *options],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=clean | {"COLUMNS": "140"},
+    )
+
+
+def test_the_story_is_told_again_and_again_on_the_same_data(up: Up) -> None:
+    for _ in range(2):
+        done = demo("--data", str(up.data), "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        result = json.loads(done.stdout)
+        assert result["ok"] is True
+        assert result["dead_letters"] == 0
+        assert result["mails"] == 14
+        assert result["messages"] > 80
+        assert [step["name"] for step in result["steps"]] == [
+            "lead", "sign_up", "verify", "sign_in", "tenant", "invite", "subscribe", "renew", "past_due", "dunning",
+            "recover", "account",
+        ]  # fmt: skip
+        assert sum(step["seconds"] for step in result["steps"]) < 30
+
+
+def test_it_ends_with_the_timeline(up: Up) -> None:
+    done = demo("--data", str(up.data))
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, _, timeline = done.stdout.partition("What happened")
+    for told in (
+        "account of Ada Lovelace",
+        "mail to Ada Lovelace: Verify your e-mail address",
+        "Grace Hopper joins as member",
+        "payment failed: insufficient funds",
+        "subscription recovered",
+        "14 mails, each once, 0 dead letters",
+    ):
+        assert told in timeline
+
+
+def test_a_platform_that_never_ran_is_told_in_one_line(tmp_path: Path) -> None:
+    done = demo("--data", str(tmp_path / "nothing"))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "prog up" in done.stderr
+
+
+def test_an_address_where_nothing_answers_is_told_in_one_line(up: Up) -> None:
+    done = demo("--data", str(up.data), "--url", f"http://127.0.0.1:{free_port()}", "--json")
+    assert done.returncode == 1
+    assert "nothing answers" in json.loads(done.stdout)["error"]
+
+
+def test_a_wrong_option_is_wrong_usage() -> None:
+    assert demo("--no-such-option").returncode == 2
