@@ -178,11 +178,8 @@ class Processor:
             except Exception as error:  # the broker room is where any exception of a handler is decided
                 raise RolledBack from error
             microseconds = (time.perf_counter_ns() - started) // 1000
-            outgoing += tx.outgoing
-            outgoing += [tx.wrap(message) for message in reply.messages]
-            completed += [
-                StoredAnswer.of_reply(message_id, Reply(result), self.sealer) for message_id, result in tx.completed
-            ]
+            outgoing += _outgoing(tx, reply)
+            completed += self._completed(tx)
             answers += [
                 (StoredAnswer.of_reply(item.envelope.id, reply, self.sealer), microseconds // len(batch))
                 for item in batch
@@ -265,14 +262,20 @@ class Processor:
         async with self.database.pool.acquire() as connection, connection.transaction():
             admission = await carrier.admit(connection, shard, token, [item], retrying=retrying)
             tx = self._transaction(connection, item.envelope, admission.clocks)
+            if item.envelope.id not in admission.admitted:
+                # Another delivery of the same message was recorded while this call was under way.
+                raise Unavailable("the message was handled meanwhile", code="handled_meanwhile")
             reply = settle(await finish(tx))
-            outgoing = [*tx.outgoing, *(tx.wrap(message) for message in reply.messages)]
+            outgoing = _outgoing(tx, reply)
             answers = [(StoredAnswer.of_reply(item.envelope.id, reply, self.sealer), microseconds)]
             if retrying:
                 await connection.execute(sql.CLEAR_RETRY, shard.group, item.envelope.id)
-            await carrier.finish(connection, self.domain.name, answers, outgoing, [])
+            await carrier.finish(connection, self.domain.name, answers, outgoing, self._completed(tx))
         self._count(shard, [item], answers, duplicates=[])
         return Settled([item.delivery.receipt], _addressed([item], answers), appended=bool(outgoing))
+
+    def _completed(self, tx: Transaction) -> list[StoredAnswer]:
+        return [StoredAnswer.of_reply(message_id, Reply(result), self.sealer) for message_id, result in tx.completed]
 
     def _count(
         self,
@@ -311,6 +314,10 @@ class _Work:
             stands_at = await connection.fetchval(sql.CLOCK, envelope.tenant_id)
             clocks = {} if stands_at is None else {envelope.tenant_id: stands_at}
             yield self.processor._transaction(connection, envelope, clocks)
+
+
+def _outgoing(tx: Transaction, reply: Reply) -> list[Envelope]:
+    return [*tx.outgoing, *(tx.wrap(message) for message in reply.messages)]
 
 
 def _performs(item: Incoming) -> bool:

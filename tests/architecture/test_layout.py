@@ -18,7 +18,7 @@ OWN_NAMES = {
     "payments": {"gateway", "pdf", "model"},
     "email": {"contexts", "delivery", "mailbox", "providers", "render", "templates"},
     "users": {"passwords", "signing", "tokens"},
-    "monitoring": {"lag", "sampler"},
+    "monitoring": {"sampling"},
 }
 """What a domain may have beside the names that all share."""
 
