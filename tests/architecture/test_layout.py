@@ -18,7 +18,7 @@ OWN_NAMES = {
     "payments": {"gateway", "pdf", "model"},
     "email": {"contexts", "delivery", "mailbox", "providers", "render", "templates"},
     "users": {"passwords", "signing", "tokens"},
-    "monitoring": {"sampling"},
+    "monitoring": {"lag", "sampling"},
 }
 """What a domain may have beside the names that all share."""
 
