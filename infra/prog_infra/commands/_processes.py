@@ -1,11 +1,12 @@
 """What the commands that run one process of production have in common."""
 
 import asyncio
+import gc
 import inspect
 import signal
 import traceback
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -37,11 +38,26 @@ def run_process(entry: str, *arguments: Any) -> None:
 
 def _call(entry: str, arguments: tuple[Any, ...]) -> None:
     module, _, name = entry.partition(":")
-    function: Callable[..., Any] = getattr(import_module(module), name)
+    with no_collection():
+        function: Callable[..., Any] = getattr(import_module(module), name)
     if inspect.iscoroutinefunction(function):
         asyncio.run(_until_told_to_stop(function(*arguments)))
     else:
         function(*arguments)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Import without garbage collection, which costs a fifth of the time and finds nothing.
+
+    What was imported stays for ever, so it is kept out of later collections too; a fork then shares its memory longer.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 async def _until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 
+from prog_infra.commands._processes import no_collection
 from prog_infra.local import children
 from prog_infra.local.supervisor import SERVERS, Program, Supervisor
 from prog_infra.servers import Postgres, Valkey
@@ -62,11 +63,12 @@ PROCESSES = (
 
 def preload() -> None:
     """Import what the processes have in common. What is not there is left to the process that misses it."""
-    for name in PRELOADED:
-        try:
-            import_module(name)
-        except ImportError:
-            continue
+    with no_collection():
+        for name in PRELOADED:
+            try:
+                import_module(name)
+            except ImportError:
+                continue
 
 
 def server(name: str, embedded: Postgres | Valkey) -> Program:
