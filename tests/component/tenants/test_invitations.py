@@ -34,16 +34,15 @@ async def test_an_invited_person_joins_with_the_mailed_token(platform: Harness, 
 
 
 @pytest.mark.parametrize("inviter", ROLES)
-@pytest.mark.parametrize("role", ROLES)
-async def test_nobody_grants_more_than_they_have(
-    platform: Harness, acme: Company, inviter: TenantRole, role: TenantRole
-) -> None:
+async def test_nobody_grants_more_than_they_have(platform: Harness, acme: Company, inviter: TenantRole) -> None:
     actor = acme.owner_id if inviter == "owner" else await acme.take_in("inviter@example.com", inviter)
-    answer = await acme.invite("new@example.com", role, actor)
-    if inviter == "owner" or (inviter == "admin" and role != "owner"):
-        assert answer.status == "succeeded"
-    else:
-        assert code(answer) == ("role_too_high" if inviter == "admin" else "not_permitted")
+    await platform.fetch("UPDATE tenants.limits SET value = NULL")
+    for role in ROLES:
+        answer = await acme.invite(f"new.{role}@example.com", role, actor)
+        if inviter == "owner" or (inviter == "admin" and role != "owner"):
+            assert answer.status == "succeeded"
+        else:
+            assert code(answer) == ("role_too_high" if inviter == "admin" else "not_permitted")
 
 
 async def test_a_stranger_invites_nobody(platform: Harness, acme: Company) -> None:

@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
-
 from prog_contracts.email import EmailSent, SendMail
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.users import (
@@ -91,13 +89,10 @@ async def test_a_link_is_worthless_after_a_day(platform: Harness, ada: Person) -
     assert [error.code for error in answer.error.fields] == ["token_invalid"]
 
 
-@pytest.mark.parametrize(
-    "token", ["", "prog_verify_" + "x" * 43, "x" * 10_000, "prog_invite_" + "0" * 26 + "_" + "x" * 43]
-)
-async def test_what_is_no_token_verifies_nothing(platform: Harness, ada: Person, token: str) -> None:
+async def test_what_is_no_token_verifies_nothing(platform: Harness, ada: Person) -> None:
     await ada.sign_up()
-    answer = await ada.open_link(token)
-    assert code(answer) == "invalid"
+    for token in ("", f"prog_verify_{'x' * 43}", "x" * 10_000, f"prog_invite_{'0' * 26}_{'x' * 43}"):
+        assert code(await ada.open_link(token)) == "invalid"
     assert not await platform.events(EmailVerified)
 
 
