@@ -63,7 +63,7 @@ class Measured:
 
         return [
             row_of_times("median", at(0.5, self.ours), at(0.5, self.floor), unit="ms", at_least=0.25, aim=0.5),
-            # The promise is about the median; the tail, which is the machine's as much as ours, is guarded more loosely.
+            # The promise is about the median; the tail is the machine's as much as ours, and guarded more loosely.
             row_of_times("p99", at(0.99, self.ours), at(0.99, self.floor), unit="ms", at_least=0.1, aim=0.25),
         ]
 

@@ -374,7 +374,9 @@ async def test_another_tenant_sees_none_of_it(platform: Harness, edge: Database)
         assert await queries.operation(connection, command_id) is None
 
 
-@pytest.mark.parametrize("any_id", ["", "nonsense", "user_x", "operation_x", "'; --", str(UUID(int=0)), new_id("user")])
+@pytest.mark.parametrize(
+    "any_id", ["", "nonsense", "user_x", "operation_x", "'; --", str(UUID(int=0)), encode_id("user", UUID(int=5))]
+)
 async def test_an_id_that_nobody_knows_has_no_story(edge: Database, any_id: str) -> None:
     async with viewer(edge, None) as connection:
         assert await queries.story(connection, any_id) is None
