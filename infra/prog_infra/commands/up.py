@@ -18,7 +18,9 @@ class Broker(StrEnum):
 @app.command()
 def up(
     data: Annotated[Path, typer.Option(help="Where data, logs and sign-ins live.", file_okay=False)] = Path(".prog"),
-    port: Annotated[int, typer.Option(help="The port of the site, the consoles and the API.", min=1, max=65535)] = 8000,
+    port: Annotated[
+        int, typer.Option(help="The port of the site, the consoles and the API.", min=1, max=65535, envvar="PROG_PORT")
+    ] = 8000,
     broker: Annotated[Broker, typer.Option(help="What carries the messages.")] = Broker.redis,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget all data first.")] = False,
     with_parent: Annotated[bool, typer.Option("--with-parent", help="Stop when whoever started it ends.")] = False,

@@ -120,11 +120,12 @@ class Platform:
     def _variables(self) -> dict[str, str]:
         """The settings of the platform: what the environment gives, and all that it leaves open."""
         smtp_port = free_port()
+        reached_at = "127.0.0.1" if self._options.host in ("0.0.0.0", "::") else self._options.host  # noqa: S104
         filled = {
             "PROG_ENV": "development",
             "PROG_HOST": self._options.host,
             "PROG_PORT": str(self._options.port),
-            "PROG_PUBLIC_URL": f"http://{self._options.host}:{self._options.port}",
+            "PROG_PUBLIC_URL": f"http://{reached_at}:{self._options.port}",
             "PROG_SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
             "PROG_SMTP_LISTEN_PORT": str(smtp_port),
         }
