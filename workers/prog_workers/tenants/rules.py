@@ -33,7 +33,7 @@ FREE_LIMITS: Final[Limits] = {"members": 5, "events_per_month": 10_000, "mails_p
 PAID_LIMITS: Final[Limits] = {"members": 25, "events_per_month": 1_000_000, "mails_per_month": 50_000}
 PLAN_LIMITS: Final[Mapping[str, Limits]] = {
     "starter": {"members": 10, "events_per_month": 100_000, "mails_per_month": 5_000},
-    "business": {"members": 250, "events_per_month": 10_000_000, "mails_per_month": 500_000},
+    "growth": {"members": 50, "events_per_month": 5_000_000, "mails_per_month": 100_000},
     "scale": {"members": None, "events_per_month": None, "mails_per_month": None},
 }
 """By the plan's name in lower case; a paid plan that is not listed has PAID_LIMITS. None is without limit."""

@@ -73,11 +73,11 @@ GRANT SELECT ON payments.products, payments.prices, payments.dunning_policies TO
 
 INSERT INTO payments.products (id, tenant_id, name, description, features, family, highlighted) VALUES
     ('product_01m836mz1cee6vnez476xj0c7g', payments.platform_tenant(), 'Starter', 'For a first product and its first customers',
-     ARRAY['5 team members', '100,000 messages a month', '7 days of event history', 'Mail support'], 'plan', false),
+     ARRAY['10 team members', '100,000 events a month', '5,000 mails a month'], 'plan', false),
     ('product_01m836mz1cee6vnez47874n2rr', payments.platform_tenant(), 'Growth', 'For a team whose product is taking off',
-     ARRAY['25 team members', '5 million messages a month', '90 days of event history', 'Outgoing webhooks and replays', 'Support within a working day'], 'plan', true),
+     ARRAY['50 team members', '5 million events a month', '100,000 mails a month'], 'plan', true),
     ('product_01m836mz1cee6vnez47cywr6sy', payments.platform_tenant(), 'Scale', 'For a business that runs on it',
-     ARRAY['Team members without limit', '100 million messages a month', '13 months of event history', 'Audit export and own retention', 'Support within an hour, day and night'], 'plan', false);
+     ARRAY['Team members without limit', 'Events without limit', 'Mails without limit'], 'plan', false);
 
 INSERT INTO payments.prices (id, tenant_id, product_id, model, unit_amount_minor, currency, interval, interval_count) VALUES
     ('price_01m836mz1cee6vnez47h8wazmj', payments.platform_tenant(), 'product_01m836mz1cee6vnez476xj0c7g', 'flat', 2900, 'USD', 'month', 1),

@@ -11,7 +11,6 @@ import asyncpg
 from prog_contracts.money import Money
 from prog_contracts.payments import FailureReason, InvoiceStatus
 from prog_kit.database import Connection
-from prog_workers.payments import pdf
 from prog_workers.payments.queries.pages import Page, Selection, page
 from prog_workers.payments.rules.dunning import Trigger
 
@@ -170,6 +169,9 @@ async def invoice_pdf(connection: Connection, invoice_id: str) -> InvoicePdf | N
     found = await invoice(connection, invoice_id)
     if found is None:
         return None
+    # Drawing takes a library that is slow to import; most processes that read invoices never draw one.
+    from prog_workers.payments import pdf
+
     document = pdf.InvoiceDocument(
         number=found.number,
         issued_at=found.issued_at,
