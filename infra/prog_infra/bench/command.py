@@ -1,9 +1,10 @@
 """One command through all of the platform, against the least that any server does for a write.
 
 Ours is `POST /v1/tenants` answered 201: through edge, broker, worker, database and reply. The floor is the same edge
-server answering a constant after one committed insert over asyncpg. One client, one request at a time, a pair after
-the other: floor, ours, and then a pause until all that the new tenant causes (some thirty messages) is done, so that
-neither is measured beside it. What a client sees that does not pause is told too, as a peer.
+server answering a constant after one committed insert over asyncpg. One client, one request at a time, one after the
+other: ours, a pause until all that the new tenant causes (some thirty messages) is done, the floor, and a pause again.
+So neither is measured beside that work, and both meet an idle machine. What a client sees that does not pause is told
+too, as a peer.
 """
 
 from __future__ import annotations
@@ -115,12 +116,14 @@ class _Stage:
     token: str
 
     async def pair(self, measured: Measured) -> None:
-        """One of each, into the last round of `measured`, and a pause."""
-        measured.constant[-1].append(await self.bare.timed(self.bare.request("/bench/constant", _tenant()), 201))
-        measured.insert[-1].append(await self._insert())
-        measured.floor[-1].append(await self.bare.timed(self.bare.request("/bench/floor", _tenant()), 201))
+        """One of each, into the last round of `measured`. Floor and ours both meet a machine that was idle."""
         measured.ours[-1].append(await self.ours())
         await self.come_to_rest()
+        measured.floor[-1].append(await self.bare.timed(self.bare.request("/bench/floor", _tenant()), 201))
+        await asyncio.sleep(REST_SECONDS)
+        measured.constant[-1].append(await self.bare.timed(self.bare.request("/bench/constant", _tenant()), 201))
+        measured.insert[-1].append(await self._insert())
+        await asyncio.sleep(REST_SECONDS)
 
     async def ours(self) -> float:
         return await self.edge.timed(self.edge.request("/v1/tenants", _tenant(), self.token), 201)
