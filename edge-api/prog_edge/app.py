@@ -48,8 +48,8 @@ def create_app(settings: Settings, drain: Drain | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     add_handlers(app, page_for_error)
-    for router in ROUTERS:
-        app.include_router(router)
+    # As they stand, rather than through `include_router`, whose wrapping costs a tenth of a request.
+    app.router.routes.extend(route for router in ROUTERS for route in router.routes)
     describe(app, ROUTERS, settings.public_url)
     mount_web(app)
     return app

@@ -7,7 +7,9 @@ closes its pools.
 from __future__ import annotations
 
 import asyncio
-from types import FrameType
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -54,16 +56,25 @@ async def serve(settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Tells the application to drain as soon as the signal comes."""
+    """Tells the application to drain as soon as the signal comes, and ends with exit code 0."""
 
     def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
         super().__init__(config)
         self._drain = drain
-        self._loop = asyncio.get_running_loop()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._loop.call_soon_threadsafe(self._drain.start)
-        super().handle_exit(sig, frame)
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's own would raise the signal again when all is done, which looks like a violent end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        """The first signal drains; a second one ends at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._drain.start()
 
 
 def openapi() -> dict[str, Any]:

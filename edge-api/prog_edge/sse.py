@@ -7,8 +7,8 @@ the caller is no longer let in, and when this process drains; clients reconnect 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
 from time import time
 from typing import Final
 
@@ -33,7 +33,7 @@ async def follow(
     *,
     after: int | None,
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
-) -> AsyncIterator[EventRow | None]:
+) -> AsyncGenerator[EventRow | None, None]:
     """Events from after position `after` on (None: from now), then as they come; None in silence, as a heartbeat."""
     listener = await tail.listen(interest)
     with tail.listening(listener):
@@ -48,20 +48,21 @@ async def follow(
 
 
 async def stream(
-    events: AsyncIterator[EventRow | None], *, until: float, still_allowed: Callable[[], Awaitable[bool]]
+    events: AsyncGenerator[EventRow | None, None], *, until: float, still_allowed: Callable[[], Awaitable[bool]]
 ) -> AsyncIterator[bytes]:
     """The bytes of the stream. It ends at `until` (epoch seconds) or when `still_allowed` says no."""
     yield f"retry: {RETRY_MILLISECONDS}\n: connected\n\n".encode()
     checked_at = time()
-    async for event in events:
-        yield b": heartbeat\n\n" if event is None else encode(event)
-        now = time()
-        if now >= until:
-            return
-        if now - checked_at >= HEARTBEAT_SECONDS:
-            checked_at = now
-            if not await still_allowed():
+    async with aclosing(events):
+        async for event in events:
+            yield b": heartbeat\n\n" if event is None else encode(event)
+            now = time()
+            if now >= until:
                 return
+            if now - checked_at >= HEARTBEAT_SECONDS:
+                checked_at = now
+                if not await still_allowed():
+                    return
 
 
 def encode(event: EventRow) -> bytes:

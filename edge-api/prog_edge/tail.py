@@ -91,6 +91,7 @@ class EventTail:
         self._cursor = Cursor(0, 0)
         self._follower: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
+        self._closed = False
 
     async def listen(self, interest: Interest) -> Listener:
         """A listener from now on. Hand it to `listening`, which ends it."""
@@ -118,14 +119,15 @@ class EventTail:
             listener.end()
 
     async def close(self) -> None:
+        self._closed = True
         self.end_all()
         if self._follower is not None:
             self._follower.cancel()
             await asyncio.gather(self._follower, return_exceptions=True)
 
     async def _follow(self) -> None:
-        """Ends when nobody listens any more."""
-        while self._listeners:
+        """Ends when nobody listens any more. A cancellation alone may get lost in a driver that was just done."""
+        while self._listeners and not self._closed:
             pause = POLL_SECONDS
             try:
                 if await self._read_on():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Final, Protocol, TypeAlias, TypeVar
 from uuid import UUID
@@ -98,11 +99,12 @@ class Admin:
         found = follow(
             platform.tail, platform.reader.operator, interest, after=after, heartbeat_seconds=HEARTBEAT_SECONDS
         )
-        async for row in found:
-            if row is not None and row.tenant_id not in names:
-                async with platform.reader.operator() as connection:
-                    names.update(await tenants.names_of(connection, [row.tenant_id]))
-            yield None if row is None else lists.event_row(row, names)
+        async with aclosing(found):
+            async for row in found:
+                if row is not None and row.tenant_id not in names:
+                    async with platform.reader.operator() as connection:
+                        names.update(await tenants.names_of(connection, [row.tenant_id]))
+                yield None if row is None else lists.event_row(row, names)
 
     async def redrive(self, viewer: Viewer, dead_letter_id: str) -> None:
         await self._decide(viewer, dead_letter_id, decisions.redrive)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -167,17 +167,18 @@ class Stage:
         client = connect(self.settings.effective_broker_url)
         relay = Relay(database, client)
 
+        stopping = asyncio.Event()
+
         async def run() -> None:
-            while True:
+            while not stopping.is_set():
                 await relay.run_once()
                 await asyncio.sleep(0.01)
 
         task = asyncio.create_task(run())
 
         async def stop() -> None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            stopping.set()
+            await task
             await client.aclose()
             await database.close()
 

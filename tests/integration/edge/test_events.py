@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from prog_contracts.ids import new_id
 from tests.integration.edge.stage import Person, Stage
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -127,6 +128,20 @@ async def test_a_stream_is_filtered_by_subject(ada: Person) -> None:
         await rename(ada, "Unwanted")
         with pytest.raises(TimeoutError):
             await events.next(within_seconds=1)
+
+
+async def test_a_client_that_leaves_leaves_nothing_behind(stage: Stage, ada: Person) -> None:
+    listeners = stage.platform.tail._listeners
+    async with stream(ada), stream(ada):
+        assert len(listeners) == 2
+    await wait_until(lambda: not listeners, what="the listeners to be gone")
+
+
+async def test_a_stream_ends_with_the_process(stage: Stage, ada: Person) -> None:
+    async with stream(ada, types=RENAMED) as events:
+        stage.platform.tail.end_all()
+        with pytest.raises(AssertionError, match="the stream has ended"):
+            await events.next()
 
 
 async def test_unknown_parameters_are_refused(ada: Person) -> None:
