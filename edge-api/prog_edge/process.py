@@ -7,18 +7,21 @@ closes its pools.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 import uvloop
 
-from prog_edge.app import create_app
 from prog_edge.drain import Drain
 from prog_kit.logging import configure
 from prog_kit.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 2048
@@ -28,13 +31,13 @@ def run() -> None:
     """Serves on PROG_HOST and PROG_PORT until SIGTERM or SIGINT."""
     settings = Settings.load()
     configure(settings.log_level, settings.process_name)
-    uvloop.run(serve(settings))
-
-
-async def serve(settings: Settings) -> None:
-    """Serves in the running loop."""
     drain = Drain()
-    app = create_app(settings, drain)
+    app = _application(settings, drain)
+    uvloop.run(serve(settings, app, drain))
+
+
+async def serve(settings: Settings, app: FastAPI, drain: Drain) -> None:
+    """Serves in the running loop."""
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -53,6 +56,17 @@ async def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=int(settings.drain_seconds),
     )
     await _Server(config, drain).serve()
+
+
+def _application(settings: Settings, drain: Drain) -> FastAPI:
+    """The application. What it is made of stays, so the garbage collector need not look at it, now or ever."""
+    gc.disable()
+    from prog_edge.app import create_app
+
+    app = create_app(settings, drain)
+    gc.freeze()
+    gc.enable()
+    return app
 
 
 class _Server(uvicorn.Server):
@@ -80,6 +94,8 @@ class _Server(uvicorn.Server):
 def openapi() -> dict[str, Any]:
     """The OpenAPI document, without a running platform."""
     settings = Settings.model_construct(**{**_defaults(), "public_url": "http://127.0.0.1:8000"})
+    from prog_edge.app import create_app
+
     return create_app(settings).openapi()
 
 

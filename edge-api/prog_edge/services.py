@@ -12,7 +12,6 @@ import asyncpg
 from prog_broker.redis.connection import OUTAGES
 from prog_contracts.topics import DOMAINS
 from prog_edge.platform import Platform
-from prog_workers.monitoring import queries
 
 PROBE_SECONDS: Final = 2.0
 OUTBOX_LATE_SECONDS: Final = 5.0
@@ -45,6 +44,8 @@ async def services(platform: Platform) -> list[Service]:
 
 
 async def _from_database(platform: Platform) -> list[Service]:
+    from prog_workers.monitoring import queries  # brings NumPy, which nothing else in this process needs at start
+
     async with platform.database.operator() as connection:
         server = await connection.fetchrow(_SERVER)
         members = {row["consumer_group"]: row for row in await connection.fetch(_MEMBERS)}

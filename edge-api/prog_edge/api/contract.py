@@ -14,8 +14,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from prog_edge.access import TENANT_HEADER, Declaration, Needs, Public, SignedIn, Staff
-from prog_edge.api.shapes import problems
-from prog_edge.problems import MEDIA_TYPE
+from prog_edge.api.shapes import PROBLEM_CONTENT, problems
+from prog_edge.problems import Problem
 from prog_edge.writes import MOVES_MONEY, UNDEFERRABLE
 
 _DESCRIPTION: Final = """\
@@ -124,6 +124,7 @@ def _build(app: FastAPI, routers: list[APIRouter], public_url: str) -> dict[str,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     document["components"]["securitySchemes"] = _SCHEMES
+    _add_problem_schema(document["components"]["schemas"])
     for route in api_routes(routers):
         for method in route.methods or ():
             operation = document["paths"].get(route.path_format, {}).get(method.lower())
@@ -165,24 +166,18 @@ def _complete_write(operation: dict[str, Any], identity: tuple[str, str], parame
 def _complete_problems(operation: dict[str, Any], permission: str) -> None:
     if permission != "public":
         operation["responses"].update(_problem_responses(401))
-    for status, response in operation["responses"].items():
-        content = response.get("content", {})
-        if int(status) >= 400 and "application/json" in content:
-            response["content"] = {MEDIA_TYPE: content["application/json"]}
-    operation["responses"]["default"] = {
-        "description": "Any other problem",
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+    operation["responses"]["default"] = {"description": "Any other problem", "content": PROBLEM_CONTENT}
 
 
 def _problem_responses(*statuses: int) -> dict[str, Any]:
-    return {
-        str(status): {
-            "description": described["description"],
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for status, described in problems(*statuses).items()
-    }
+    return {str(status): described for status, described in problems(*statuses).items()}
+
+
+def _add_problem_schema(schemas: dict[str, Any]) -> None:
+    """The model of all problem answers; routes only refer to it, for each mention would cost a validator at start."""
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs", {}))
+    schemas["Problem"] = schema
 
 
 def _drop_default_errors(document: dict[str, Any]) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Depends
 
 from prog_edge.access import Access, Staff
 from prog_edge.api.shapes import Listing, Resource, problems
 from prog_edge.services import services
-from prog_workers.monitoring import queries
+
+if TYPE_CHECKING:
+    from prog_workers.monitoring.queries import ConsumerOverview
 
 router = APIRouter(prefix="/v1", tags=["Operations"])
 
@@ -56,12 +58,14 @@ async def list_services(access: Looks) -> Listing[Service]:
 @router.get("/metrics/consumers", responses=problems(401, 403))
 async def list_consumers(access: Looks) -> Listing[Consumer]:
     """Each consumer group's throughput, latency, backlog and dead letters."""
+    from prog_workers.monitoring import queries  # brings NumPy, which nothing else in this process needs at start
+
     async with access.platform.reader.operator() as connection:
         rows = await queries.consumers(connection, datetime.now(UTC))
     return Listing(data=[_consumer(row) for row in rows], next_cursor=None)
 
 
-def _consumer(row: queries.ConsumerOverview) -> Consumer:
+def _consumer(row: ConsumerOverview) -> Consumer:
     figures = row.figures
     return Consumer(
         group=row.group,

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from prog_edge.problems import Problem
+from prog_edge.problems import MEDIA_TYPE
 
 MAX_LIMIT: Final = 200
+
+PROBLEM_CONTENT: Final[Mapping[str, Any]] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 Item = TypeVar("Item")
 
@@ -47,8 +49,8 @@ PagingQuery = Annotated[Paging, Query()]
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problem answers of a route, for OpenAPI."""
-    return {status: {"model": Problem, "description": _MEANING[status]} for status in statuses}
+    """The problem answers of a route, for OpenAPI. `contract` adds the schema that they refer to."""
+    return {status: {"description": _MEANING[status], "content": PROBLEM_CONTENT} for status in statuses}
 
 
 _MEANING: Final[Mapping[int, str]] = {

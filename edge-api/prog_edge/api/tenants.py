@@ -61,7 +61,7 @@ class ClockMove(Body):
     to: AwareDatetime = Field(description="Where the clock is to go.", examples=["2027-03-01T00:00:00Z"])
 
 
-class Usage(Resource):
+class Limits(Resource):
     """What a tenant may use, by name; null is without limit."""
 
     limits: Mapping[str, int | None]
@@ -134,10 +134,10 @@ async def change_tenant(
 
 
 @router.get("/{tenant_id}/limits", responses=problems(401, 404))
-async def get_limits(tenant_id: str, access: Annotated[Access, Depends(Needs("tenant.read", "path"))]) -> Usage:
+async def get_limits(tenant_id: str, access: Annotated[Access, Depends(Needs("tenant.read", "path"))]) -> Limits:
     """What the tenant may use on its plan."""
     async with access.rows() as connection:
-        return Usage(limits=await queries.limits(connection, tenant_id))
+        return Limits(limits=await queries.limits(connection, tenant_id))
 
 
 @router.post("/{tenant_id}/clock", response_model=Clock, responses=problems(401, 403, 404, 409, 422))

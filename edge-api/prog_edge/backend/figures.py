@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prog_contracts.money import Money
 from prog_edge.backend.lists import event_row
@@ -13,10 +13,12 @@ from prog_edge.services import services
 from prog_edge.web.ports import AdminOverview, ConsumerRow, EventRow, Series, ServiceHealth
 from prog_kit.database import Connection
 from prog_workers.events import queries as log
-from prog_workers.monitoring import queries as monitoring
 from prog_workers.payments import queries as payments
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries as users
+
+if TYPE_CHECKING:
+    from prog_workers.monitoring.queries import ConsumerOverview, GroupSeries
 
 WINDOWS: Final = 90
 """Fifteen minutes of windows of ten seconds."""
@@ -27,6 +29,8 @@ _TIME: Final = "ms"
 
 async def overview(platform: Platform, now: datetime) -> AdminOverview:
     """The whole platform now."""
+    from prog_workers.monitoring import queries as monitoring  # brings NumPy, which starting must not wait for
+
     async with platform.reader.operator() as connection:
         totals = await monitoring.totals(connection, now)
         series = await monitoring.series(connection, now, windows=WINDOWS)
@@ -53,11 +57,13 @@ async def overview(platform: Platform, now: datetime) -> AdminOverview:
 
 async def consumers(connection: Connection, now: datetime) -> list[ConsumerRow]:
     """Each consumer group, with its lines of the last fifteen minutes."""
+    from prog_workers.monitoring import queries as monitoring  # brings NumPy, which starting must not wait for
+
     series = await monitoring.series(connection, now, windows=WINDOWS)
     return [_consumer(row, series) for row in await monitoring.consumers(connection, now)]
 
 
-def _consumer(row: monitoring.ConsumerOverview, series: monitoring.GroupSeries) -> ConsumerRow:
+def _consumer(row: ConsumerOverview, series: GroupSeries) -> ConsumerRow:
     figures = row.figures
     lines = series.groups.get(row.group, ())
     percentiles = {
@@ -82,12 +88,12 @@ def _consumer(row: monitoring.ConsumerOverview, series: monitoring.GroupSeries) 
     )
 
 
-def _throughput(series: monitoring.GroupSeries, groups: Sequence[str]) -> Series:
+def _throughput(series: GroupSeries, groups: Sequence[str]) -> Series:
     values = {group: [item.per_second for item in series.groups[group]] for group in groups}
     return Series(times=series.times, values=values, unit=_RATE)
 
 
-def _latency(series: monitoring.GroupSeries, groups: Sequence[str]) -> Series:
+def _latency(series: GroupSeries, groups: Sequence[str]) -> Series:
     values = {group: [item.p95_milliseconds for item in series.groups[group]] for group in groups}
     return Series(times=series.times, values=values, unit=_TIME)
 
