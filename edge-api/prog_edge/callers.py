@@ -15,7 +15,7 @@ from starlette.requests import Request
 from prog_contracts.errors import Denied
 from prog_contracts.users import PlatformRole
 from prog_edge.context import RequestContext
-from prog_edge.sessions import BrowserSessions
+from prog_edge.sessions import BrowserSessions, IsLive
 from prog_edge.tokens import Claims, TokenVerifier
 from prog_edge.web.ui.csrf import HEADER as CSRF_HEADER
 from prog_edge.web.ui.csrf import form_token
@@ -41,8 +41,9 @@ class Caller:
 class Callers:
     """Finds the caller of a request."""
 
-    def __init__(self, tokens: TokenVerifier, sessions: BrowserSessions, signing_key: bytes) -> None:
+    def __init__(self, tokens: TokenVerifier, is_live: IsLive, sessions: BrowserSessions, signing_key: bytes) -> None:
         self._tokens = tokens
+        self._is_live = is_live
         self._sessions = sessions
         self._signing_key = signing_key
 
@@ -64,7 +65,10 @@ class Callers:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Denied("Send the credential as: Authorization: Bearer TOKEN", code="unauthenticated")
-        return _caller(await self._tokens.verify(token.strip()), "bearer")
+        claims = await self._tokens.verify(token.strip())
+        if not await self._is_live(claims):
+            raise Denied("The session is over. Sign in again.", code="unauthenticated")
+        return _caller(claims, "bearer")
 
     async def _of_cookie(self, request: Request, context: RequestContext, cookie: str) -> Caller:
         opened = await self._sessions.open(cookie)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 import asyncpg
@@ -22,7 +23,7 @@ from prog_edge.idempotency import IdempotencyKeys
 from prog_edge.operations import Operations
 from prog_edge.sessions import BrowserSessions
 from prog_edge.tail import EventTail
-from prog_edge.tokens import Keys, PublicKeys, TokenVerifier, ed25519_key
+from prog_edge.tokens import Claims, Keys, PublicKeys, TokenVerifier, ed25519_key
 from prog_kit.database import Database
 from prog_kit.logging import get
 from prog_kit.secrets import Sealer
@@ -86,7 +87,12 @@ class Platform:
         signing_key = bytes.fromhex(sealer.digest("forms", "edge"))
         asks = _Asks(commands)
         secure = settings.public_url.startswith("https://")
-        sessions = BrowserSessions(sealer, tokens, asks, secure=secure)
+        live_sessions = Remembered(lambda key: _live_session(database, key))
+
+        async def is_live(claims: Claims) -> bool:
+            return await live_sessions.get(f"{claims.user_id} {claims.session_id}") is not None
+
+        sessions = BrowserSessions(sealer, tokens, is_live, asks, secure=secure)
         return cls(
             settings=settings,
             database=database,
@@ -97,7 +103,7 @@ class Platform:
             drain=drain,
             tokens=tokens,
             sessions=sessions,
-            callers=Callers(tokens, sessions, signing_key),
+            callers=Callers(tokens, is_live, sessions, signing_key),
             idempotency=IdempotencyKeys(database, sealer),
             operations=Operations(redis),
             tail=tail,
@@ -155,6 +161,13 @@ async def _database(url: str, settings: Settings) -> Database:
 async def _public_keys(database: Database) -> Keys:
     async with database.scope() as connection:
         return {key.kid: ed25519_key(key.public_key) for key in await users.signing_keys(connection)}
+
+
+async def _live_session(database: Database, key: str) -> bool | None:
+    """True for a live session of a person, None for one that is over; both are named in the key."""
+    user_id, _, session_id = key.partition(" ")
+    async with database.scope(user_id=user_id) as connection:
+        return await users.session_is_live(connection, session_id, datetime.now(UTC)) or None
 
 
 async def _person(database: Database, user_id: str) -> UserRow | None:

@@ -26,6 +26,12 @@ MAX_AGE_SECONDS: Final = 30 * 24 * 3600
 MAX_COOKIE_BYTES: Final = 4000
 
 
+class IsLive(Protocol):
+    """Whether the session of a token that is good still goes on."""
+
+    def __call__(self, claims: Claims) -> Awaitable[bool]: ...
+
+
 class Asks(Protocol):
     """Sends a command that belongs to no tenant and returns its result. Raises ProgError."""
 
@@ -51,9 +57,10 @@ class Opened:
 class BrowserSessions:
     """Seals, opens, renews and ends sessions."""
 
-    def __init__(self, sealer: Sealer, tokens: TokenVerifier, ask: Asks, *, secure: bool) -> None:
+    def __init__(self, sealer: Sealer, tokens: TokenVerifier, is_live: IsLive, ask: Asks, *, secure: bool) -> None:
         self._sealer = sealer
         self._tokens = tokens
+        self._is_live = is_live
         self._ask = ask
         self._secure = secure
         self._renewals: dict[str, asyncio.Task[Opened | None]] = {}
@@ -77,9 +84,10 @@ class BrowserSessions:
         if held is None:
             return None
         try:
-            return Opened(await self._tokens.verify(held.access_token))
+            claims = await self._tokens.verify(held.access_token)
         except Denied:
             return await self._renewed_once(cookie, held)
+        return Opened(claims) if await self._is_live(claims) else None
 
     async def sign_in(self, email: str, password: str, address: str | None, user_agent: str | None) -> str:
         """A new session's cookie value. Raises Denied, with code `unverified` before the address is verified."""

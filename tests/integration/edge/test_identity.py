@@ -8,6 +8,7 @@ import jwt
 import pytest
 
 from tests.integration.edge.stage import PASSPHRASE, Stage
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -71,6 +72,11 @@ async def test_signing_out_twice_is_no_error_and_ends_the_session(stage: Stage) 
     assert (await stage.http.post("/v1/auth/logout", json=body)).status_code == 204
     assert (await stage.http.post("/v1/auth/logout", json=body)).status_code == 204
     assert (await stage.http.post("/v1/auth/refresh", json=body)).status_code == 401
+
+    async def refused() -> bool:
+        return (await person.request("GET", "/v1/me")).status_code == 401
+
+    await wait_until(refused, what="the access token to be refused, seconds later")
 
 
 @pytest.mark.parametrize(
