@@ -16,6 +16,7 @@ from prog_edge.api import (
     events,
     health,
     invoices,
+    keys,
     leads,
     mail,
     members,
@@ -32,6 +33,7 @@ ROUTERS: Final[list[APIRouter]] = [
     module.router
     for module in (
         auth,
+        keys,
         people,
         tenants,
         members,

@@ -81,6 +81,7 @@ _PERMISSION: Final = {
     "platform.read": "The platform's operators and support.",
     "platform.manage": "The platform's operators.",
 }
+_SUCCESS: Final = {"200": "OK", "201": "Created", "202": "Accepted", "204": "Done; there is no body"}
 
 
 def describe(app: FastAPI, routers: list[APIRouter], public_url: str) -> None:
@@ -138,6 +139,9 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     declared = declaration_of(route)
     permission = declared.permission if declared is not None else "public"
     operation["operationId"] = route.name
+    for status, response in operation["responses"].items():
+        if response["description"] == "Successful Response":
+            response["description"] = _SUCCESS.get(status, "Done")
     operation["security"] = [] if permission == "public" else [{"bearer": []}, {"session": []}]
     operation["x-permission"] = permission
     operation["x-permission-text"] = _PERMISSION.get(permission) or f"Members whose role allows `{permission}`."

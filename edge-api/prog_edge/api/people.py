@@ -1,4 +1,4 @@
-"""The caller, and for the platform's staff everybody. Also the public keys that check access tokens."""
+"""The caller, and for the platform's staff everybody."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 from starlette.responses import Response
@@ -16,14 +15,14 @@ from prog_contracts.ids import PLATFORM_TENANT_ID
 from prog_contracts.inputs import NAME_MAX_LENGTH
 from prog_contracts.tenants import TenantRole
 from prog_contracts.users import PlatformRole, UpdateProfile
-from prog_edge.access import Access, Public, SignedIn, Staff, Visit
+from prog_edge.access import Access, SignedIn, Staff
 from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
 from prog_edge.writes import Write, perform
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries
 from prog_workers.users.queries import UserRow
 
-router = APIRouter(tags=["People"])
+router = APIRouter(prefix="/v1", tags=["People"])
 
 
 class User(Resource):
@@ -58,7 +57,7 @@ class Filters(Paging):
     verified: bool | None = None
 
 
-@router.get("/v1/me", responses=problems(401))
+@router.get("/me", responses=problems(401))
 async def get_me(access: Annotated[Access, Depends(SignedIn())]) -> Me:
     """The caller, with their tenants."""
     user_id = access.caller.user_id
@@ -71,7 +70,7 @@ async def get_me(access: Annotated[Access, Depends(SignedIn())]) -> Me:
     return Me(**_fields(row), tenants=mine)
 
 
-@router.patch("/v1/me", response_model=User, responses=problems(401, 422))
+@router.patch("/me", response_model=User, responses=problems(401, 422))
 async def change_me(body: Profile, request: Request, access: Annotated[Access, Depends(SignedIn())]) -> Response:
     """Change the caller's name."""
     person = await access.platform.person(access.caller.user_id)
@@ -85,7 +84,7 @@ async def change_me(body: Profile, request: Request, access: Annotated[Access, D
     return response
 
 
-@router.get("/v1/users", responses=problems(401, 403, 422))
+@router.get("/users", responses=problems(401, 403, 422))
 async def list_users(
     filters: Annotated[Filters, Query()], access: Annotated[Access, Depends(Staff("platform.read"))]
 ) -> Listing[User]:
@@ -102,7 +101,7 @@ async def list_users(
     return Listing(data=[User(**_fields(row)) for row in page.rows], next_cursor=page.next_cursor)
 
 
-@router.get("/v1/users/{user_id}", responses=problems(401, 403, 404))
+@router.get("/users/{user_id}", responses=problems(401, 403, 404))
 async def get_user(
     user_id: Annotated[str, Path(max_length=100)], access: Annotated[Access, Depends(Staff("platform.read"))]
 ) -> User:
@@ -112,15 +111,6 @@ async def get_user(
     if row is None:
         raise NotFound("There is no such user.")
     return User(**_fields(row))
-
-
-@router.get("/.well-known/jwks.json", tags=["Sign-in"])
-async def get_jwks(visit: Annotated[Visit, Depends(Public())]) -> Response:
-    """The public keys that check access tokens, as a JWK Set (RFC 7517)."""
-    async with visit.platform.reader.scope() as connection:
-        keys = await queries.signing_keys(connection)
-    body = orjson.dumps({"keys": [key.jwk() for key in keys]})
-    return Response(body, media_type="application/jwk-set+json", headers={"Cache-Control": "public, max-age=300"})
 
 
 def _fields(row: UserRow) -> dict[str, Any]:

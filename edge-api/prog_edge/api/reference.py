@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from prog_edge.api.samples import sample, shape
+from prog_edge.api.words import breakable, inline, paragraphs
 from prog_edge.problems import title_of
 
 router = APIRouter(include_in_schema=False)
@@ -67,13 +68,15 @@ async def errors(_: Request) -> Response:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(inline=inline, paragraphs=paragraphs, breakable=breakable)
+    return environment
 
 
 def _page(template: str, **values: Any) -> HTMLResponse:

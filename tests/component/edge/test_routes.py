@@ -13,11 +13,11 @@ POST   /v1/auth/email/resend                          public
 POST   /v1/auth/login                                 public
 POST   /v1/auth/refresh                               public
 POST   /v1/auth/logout                                public
+GET    /.well-known/jwks.json                         public
 GET    /v1/me                                         signed_in
 PATCH  /v1/me                                         signed_in
 GET    /v1/users                                      platform.read
 GET    /v1/users/{user_id}                            platform.read
-GET    /.well-known/jwks.json                         public
 POST   /v1/tenants                                    signed_in
 GET    /v1/tenants                                    signed_in
 GET    /v1/tenants/{tenant_id}                        tenant.read
