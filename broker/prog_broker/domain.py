@@ -130,13 +130,11 @@ class Domain:
         return function
 
     def topics(self) -> list[Topic]:
-        """The topics that this domain has handlers for, of those that the topic table lets it consume."""
-        wanted = {topic_of(registration.model).name for registration in self.registrations.values()}
-        return [
-            topic
-            for topic in consumed_by(self.name)
-            if topic.name in wanted or (self.catch_all is not None and topic.kind == "events")
-        ]
+        """The topics that the topic table lets this domain consume.
+
+        Also those without a handler yet: their entries are acknowledged unread, so that streams can be trimmed.
+        """
+        return list(consumed_by(self.name))
 
     def _register(self, registration: Registration) -> None:
         model = registration.model

@@ -33,6 +33,8 @@ LANE: Final = 0
 ADVISORY_LOCK: Final = 0x50524F47  # "PROG"
 BATCH: Final = 500
 IDLE_SECONDS: Final = 0.25
+GATHER_SECONDS: Final = 0.004
+"""After a wake-up, so that neighbouring commits go out as one batch and whoever waits for a reply gets it first."""
 TRIM_SECONDS: Final = 60.0
 MARKER: Final = "prog.relay.marker"
 PUBLISHED_CHANNEL: Final = "prog.relay.published"
@@ -226,6 +228,8 @@ class RelayProcess:
                 await trim(self._client, TOPICS.values())
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), timeout=IDLE_SECONDS)
+            if self._woken.is_set():
+                await asyncio.sleep(GATHER_SECONDS)
 
     async def _listen(self) -> None:
         failures = 0

@@ -17,7 +17,7 @@ from prog_contracts.topics import topic_of
 
 ReportedOutcome = Literal["succeeded", "refused", "retried", "dead", "duplicate"]
 MAX_SAMPLES = 5_000
-"""Per group and second; beyond it only every message's count survives as one sample in ten."""
+"""A process, between two reports; what comes beyond is not told: a report stays small under any load."""
 
 
 class Report(Protocol):

@@ -70,7 +70,7 @@ WITH appended AS (
 )
 UPDATE bus.inbox
 SET status = u.status, result = u.result::jsonb, sealed_result = u.sealed_result, error = u.error::jsonb,
-    handler_microseconds = coalesce(u.handler_microseconds, inbox.handler_microseconds), handled_at = clock_timestamp()
+    handler_microseconds = coalesce(u.handler_microseconds, inbox.handler_microseconds)
 FROM unnest($16::uuid[], $17::text[], $18::text[], $19::text[], $20::text[], $21::bigint[])
      AS u (message_id, status, result, sealed_result, error, handler_microseconds)
 WHERE inbox.consumer_group = $1 AND inbox.message_id = u.message_id

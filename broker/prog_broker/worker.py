@@ -9,6 +9,7 @@ work, commits, acknowledges and gives its leases back.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
@@ -108,6 +109,8 @@ class Worker:
             self._spawn(serving.pump.pump())
         self._spawn(self._report())
         self.ready = True
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays for good: no collection need look at it again
         log.info("ready", domains=[domain.name for domain in self.domains])
 
     async def stop(self) -> None:

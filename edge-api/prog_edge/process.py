@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,16 +23,18 @@ from prog_kit.settings import Settings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    Build = Callable[[Settings, Drain], FastAPI]
+
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 2048
 
 
-def run() -> None:
-    """Serves on PROG_HOST and PROG_PORT until SIGTERM or SIGINT."""
+def run(build: Build | None = None) -> None:
+    """Serves on PROG_HOST and PROG_PORT until SIGTERM or SIGINT; `build` makes another application than the edge's."""
     settings = Settings.load()
     configure(settings.log_level, settings.process_name)
     drain = Drain()
-    app = _application(settings, drain)
+    app = _application(settings, drain, build)
     uvloop.run(serve(settings, app, drain))
 
 
@@ -58,12 +60,12 @@ async def serve(settings: Settings, app: FastAPI, drain: Drain) -> None:
     await _Server(config, drain).serve()
 
 
-def _application(settings: Settings, drain: Drain) -> FastAPI:
+def _application(settings: Settings, drain: Drain, build: Build | None) -> FastAPI:
     """The application. What it is made of stays, so the garbage collector need not look at it, now or ever."""
     gc.disable()
     from prog_edge.app import create_app
 
-    app = create_app(settings, drain)
+    app = (build or create_app)(settings, drain)
     gc.freeze()
     gc.enable()
     return app

@@ -38,6 +38,12 @@ SECRET_KEYS = ("0123456789abcdef" * 4,)
 TOKEN = 1
 REPLY_CHANNEL = "replies"
 
+FIRST_TIMER = """
+DELETE FROM bus.timers WHERE (tenant_id, domain, name) = (
+    SELECT tenant_id, domain, name FROM bus.timers WHERE tenant_id = $1 AND due_at <= $2 ORDER BY due_at LIMIT 1
+) RETURNING *
+"""
+
 
 class MovableClock:
     """The wall clock of the platform under test; it stands still until it is moved."""
@@ -164,12 +170,7 @@ class Harness:
         """Moves the tenant's clock from timer to timer up to `at`, settling what follows; returns how many fired."""
         fired = 0
         while True:
-            row = await self.admin.fetchrow(
-                "DELETE FROM bus.timers WHERE (tenant_id, domain, name) ="
-                " (SELECT tenant_id, domain, name FROM bus.timers WHERE tenant_id = $1 AND due_at <= $2 ORDER BY due_at LIMIT 1) RETURNING *",
-                tenant_id,
-                at,
-            )
+            row = await self.admin.fetchrow(FIRST_TIMER, tenant_id, at)
             if row is None:
                 await self.set_clock(tenant_id, at)
                 return fired

@@ -43,12 +43,12 @@ class StreamSignals:
         self, shard: Shard, receipts: Sequence[bytes], answers: Sequence[AddressedReply], wake: bool
     ) -> None:
         pipeline = self._client.pipeline(transaction=False)
-        if wake:
-            pipeline.publish(WAKE_CHANNEL, b"1")
-        for answer in answers:
+        for answer in answers:  # first: somebody waits for them
             pipeline.publish(answer.channel, answer.payload)
         if receipts:
             pipeline.execute_command("XACK", stream_of(shard), shard.group, *receipts)
+        if wake:
+            pipeline.publish(WAKE_CHANNEL, b"1")
         await pipeline.execute()
 
 

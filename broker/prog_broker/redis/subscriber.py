@@ -48,6 +48,10 @@ class ShardSubscriber(StreamBatchSubscriber):
     batch_size: int
     linger_seconds: float
 
+    def get_log_context(self, message: Any) -> dict[str, str]:
+        """What FastStream would log; its own way copies the subscription for every batch."""
+        return {"channel": self.owned.shard.name, "message_id": ""}
+
     async def start(self) -> None:
         """Starts the reading task. No group is made here: `_serve` does, at 0, when it first reads."""
         await LogicSubscriber.start(self)

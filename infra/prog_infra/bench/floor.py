@@ -75,5 +75,4 @@ def application(settings: Settings, drain: Drain | None = None) -> FastAPI:
 
 
 if __name__ == "__main__":
-    setattr(process, "create_app", application)  # noqa: B010 - the edge as it is, with two routes more
-    process.run()
+    process.run(application)
