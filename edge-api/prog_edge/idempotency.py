@@ -23,7 +23,7 @@ from prog_kit.secrets import Sealer
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
 MAX_KEY_LENGTH: Final = 255
-STALE_SECONDS: Final = 10.0
+STALE_SECONDS: Final = 5.0
 """A key whose request has no answer after this long may be taken over, for its process may be gone. Should it live,
 both wait for one and the same message."""
 
