@@ -169,6 +169,7 @@ class Worker:
                     max_size=self.settings.database_pool_size,
                     # A paused process must not hold its lease's row lock, or its shard, for longer than the lease.
                     idle_in_transaction_seconds=self.settings.lease_seconds,
+                    plan_once=True,
                 )
             )
 

@@ -65,10 +65,13 @@ class Database:
         min_size: int = 1,
         max_size: int = 8,
         idle_in_transaction_seconds: float = 60,
+        plan_once: bool = False,
     ) -> Self:
         """Opens a pool as `role` (such as `prog_users`).
 
-        A transaction that waits longer than `idle_in_transaction_seconds` for its client is ended by the server.
+        A transaction that waits longer than `idle_in_transaction_seconds` for its client is ended by the server. With
+        `plan_once` the server plans each statement once a connection, for all values: right where statements are few
+        and go by keys.
 
         Raises OSError or asyncpg.PostgresError when the server does not answer or refuses the role.
         """
@@ -82,6 +85,7 @@ class Database:
                 "application_name": role,
                 "timezone": "UTC",
                 "idle_in_transaction_session_timeout": str(int(idle_in_transaction_seconds * 1000)),
+                "plan_cache_mode": "force_generic_plan" if plan_once else "auto",
             },
         )
         assert pool is not None
