@@ -41,7 +41,9 @@ def _call(entry: str, arguments: tuple[Any, ...]) -> None:
     with no_collection():
         function: Callable[..., Any] = getattr(import_module(module), name)
     if inspect.iscoroutinefunction(function):
-        asyncio.run(_until_told_to_stop(function(*arguments)))
+        import uvloop
+
+        uvloop.run(_until_told_to_stop(function(*arguments)))
     else:
         function(*arguments)
 
