@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -75,25 +76,11 @@ async def finish(
     outgoing: list[Envelope],
     completed: list[StoredAnswer],
 ) -> None:
-    models = [_topic_and_kind(envelope) for envelope in outgoing]
     rows: list[tuple[StoredAnswer, int | None]] = [*answers, *((answer, None) for answer in completed)]
     await connection.execute(
         sql.FINISH,
         group,
-        [e.id for e in outgoing],
-        [kind for _, kind in models],
-        [topic for topic, _ in models],
-        [e.type for e in outgoing],
-        [e.schema_version for e in outgoing],
-        [e.tenant_id for e in outgoing],
-        [e.partition_key for e in outgoing],
-        [e.subject for e in outgoing],
-        [e.actor for e in outgoing],
-        [e.correlation_id for e in outgoing],
-        [e.causation_id for e in outgoing],
-        [e.traceparent for e in outgoing],
-        [e.time for e in outgoing],
-        [e.data for e in outgoing],
+        *_columns(outgoing),
         [answer.message_id for answer, _ in rows],
         [answer.status for answer, _ in rows],
         [answer.result for answer, _ in rows],
@@ -136,6 +123,27 @@ def sort(items: Sequence[Incoming], admission: Admission) -> tuple[list[Incoming
         else:
             known.append(item)
     return fresh, waiting, known
+
+
+def _columns(outgoing: list[Envelope]) -> tuple[list[Any], ...]:
+    """The columns of the event log for these messages, as FINISH takes them."""
+    kinds = [_topic_and_kind(envelope) for envelope in outgoing]
+    return (
+        [e.id for e in outgoing],
+        [kind for _, kind in kinds],
+        [topic for topic, _ in kinds],
+        [e.type for e in outgoing],
+        [e.schema_version for e in outgoing],
+        [e.tenant_id for e in outgoing],
+        [e.partition_key for e in outgoing],
+        [e.subject for e in outgoing],
+        [e.actor for e in outgoing],
+        [e.correlation_id for e in outgoing],
+        [e.causation_id for e in outgoing],
+        [e.traceparent for e in outgoing],
+        [e.time for e in outgoing],
+        [e.data for e in outgoing],
+    )
 
 
 def _topic_and_kind(envelope: Envelope) -> tuple[str, str]:

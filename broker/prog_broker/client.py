@@ -23,6 +23,7 @@ from prog_contracts.errors import Unavailable
 from prog_contracts.messages import Command
 from prog_contracts.topics import topic_of
 from prog_kit import logging
+from prog_kit.database import OUTAGES as DATABASE_OUTAGES
 from prog_kit.database import Database
 from prog_kit.secrets import Sealer, new_token
 
@@ -50,7 +51,7 @@ class CommandClient:
         self._sealer = sealer
         self._source = source
         self._channel = f"prog.replies.{new_token(12)}"
-        self._waiting: dict[UUID, asyncio.Future[dict[str, Any]]] = {}
+        self._waiting: dict[UUID, set[asyncio.Future[dict[str, Any]]]] = {}
         self._listener: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
 
@@ -94,7 +95,7 @@ class CommandClient:
         if wait_seconds <= 0:
             return await self._store(command, envelope)
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._waiting[envelope.id] = future
+        self._waiting.setdefault(envelope.id, set()).add(future)
         try:
             await self._publisher.send([(topic_of(command), envelope)])
             fields = await asyncio.wait_for(future, wait_seconds)
@@ -102,7 +103,10 @@ class CommandClient:
         except (TimeoutError, Unavailable):
             return await self._store(command, envelope)
         finally:
-            self._waiting.pop(envelope.id, None)
+            waiters = self._waiting.get(envelope.id, set())
+            waiters.discard(future)
+            if not waiters:
+                self._waiting.pop(envelope.id, None)
 
     async def stored_answer(self, group: str, message_id: UUID, tenant_id: str) -> Answer | None:
         """The answer that rests in the inbox, or None when the command was not handled yet."""
@@ -126,7 +130,7 @@ class CommandClient:
                     envelope.attributes().decode(),
                     envelope.data,
                 )
-        except OSError as error:
+        except (OSError, *DATABASE_OUTAGES) as error:
             raise Unavailable("The platform cannot take requests at the moment; try again.") from error
         with suppress(*OUTAGES):
             await self._redis.publish(streams.WAKE_CHANNEL, b"1")
@@ -152,6 +156,6 @@ class CommandClient:
 
     def _resolve(self, payload: bytes) -> None:
         fields = orjson.loads(payload)
-        future = self._waiting.get(UUID(fields["id"]))
-        if future is not None and not future.done():
-            future.set_result(fields)
+        for future in self._waiting.get(UUID(fields["id"]), ()):
+            if not future.done():
+                future.set_result(fields)

@@ -31,21 +31,12 @@ from prog_broker.transaction import Transaction
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import ProgError, Unavailable
 from prog_kit.clock import Clock, SystemClock
-from prog_kit.database import Connection, Database
+from prog_kit.database import OUTAGES, Connection, Database
 from prog_kit.secrets import Sealer
 from prog_kit.telemetry import HANDLER_SECONDS, MESSAGES, RETRIES
 
 TRANSIENT: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 """Errors of the database that say nothing against the message: it is retried."""
-
-OUTAGES: Final = (
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-)
-"""The database is away: nothing is settled, the batch stays with the broker."""
 
 
 class RolledBack(Exception):

@@ -25,7 +25,6 @@ from prog_broker.carrier import Fenced
 from prog_broker.domain import Domain
 from prog_broker.leases import LeaseKeeper, OwnedShard
 from prog_broker.ports import Delivery, Shard
-from prog_broker.processing import OUTAGES as DATABASE_OUTAGES
 from prog_broker.processing import Processor, Settled
 from prog_broker.redis import streams
 from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
@@ -35,6 +34,7 @@ from prog_broker.retrying import RetryPump
 from prog_broker.settlement import RetryPolicy
 from prog_contracts.errors import Unavailable
 from prog_kit import logging
+from prog_kit.database import OUTAGES as DATABASE_OUTAGES
 from prog_kit.database import Database
 from prog_kit.secrets import Sealer
 from prog_kit.settings import Settings

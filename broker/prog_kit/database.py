@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self, TypeAlias
@@ -21,7 +22,17 @@ DOMAIN_ROLES: Final = ("users", "tenants", "payments", "email", "monitoring", "e
 ROLES: Final = tuple(f"prog_{name}" for name in (*DOMAIN_ROLES, "edge", "relay", "scheduler"))
 """Login roles, one a domain and one each for edge, relay and scheduler."""
 
-SET_SCOPE: Final = "SELECT set_config('prog.tenant_id', $1, true), set_config('prog.user_id', $2, true)"
+OUTAGES: Final = (
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+"""What asyncpg raises, besides OSError, while the server is away, is going, or has ended the connection."""
+
+_SAFE: Final = re.compile(r"[a-z0-9_]{0,90}")
+"""The letters of a TypeID: what may stand in a SET LOCAL, which takes no parameters."""
 
 
 def role_url(url: str, role: str) -> str:
@@ -47,6 +58,31 @@ async def _keep_session(_: object) -> None:
 
     Whatever is set here is set for one transaction; who takes a lock for a session gives it back.
     """
+
+
+@asynccontextmanager
+async def begun(
+    connection: Connection, *, tenant_id: str | None = None, user_id: str | None = None
+) -> AsyncIterator[Connection]:
+    """A transaction whose beginning and whose tenant and person are set in one round trip.
+
+    Commits at the end, rolls back on any exception. Raises ValueError for what is no id, and
+    asyncpg.InFailedSQLTransactionError when an error inside was swallowed, so that nothing could be committed.
+    """
+    for value in (tenant_id, user_id):
+        if value is not None and not _SAFE.fullmatch(value):
+            raise ValueError(f"{value[:64]!r} is no id")
+    await connection.execute(
+        f"BEGIN; SET LOCAL prog.tenant_id = '{tenant_id or ''}'; SET LOCAL prog.user_id = '{user_id or ''}'"
+    )
+    try:
+        yield connection
+    except BaseException:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise
+    if await connection.execute("COMMIT") != "COMMIT":
+        raise asyncpg.InFailedSQLTransactionError("the transaction had failed before and was rolled back")
 
 
 class Database:
@@ -101,8 +137,7 @@ class Database:
 
         With neither it sees no tenant-owned row at all.
         """
-        async with self.pool.acquire() as connection, connection.transaction():
-            await connection.execute(SET_SCOPE, tenant_id or "", user_id or "")
+        async with self.pool.acquire() as connection, begun(connection, tenant_id=tenant_id, user_id=user_id):
             yield connection
 
     @asynccontextmanager

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
-import asyncpg
-
 from prog_broker.client import CommandClient
 from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
 from prog_contracts.errors import Unavailable, from_body
@@ -24,6 +22,7 @@ from prog_edge.operations import Operations
 from prog_edge.sessions import BrowserSessions
 from prog_edge.tail import EventTail
 from prog_edge.tokens import Claims, Keys, PublicKeys, TokenVerifier, ed25519_key
+from prog_kit.database import OUTAGES as DATABASE_OUTAGES
 from prog_kit.database import Database
 from prog_kit.logging import get
 from prog_kit.secrets import Sealer
@@ -34,7 +33,6 @@ from prog_workers.users.queries import UserRow
 
 _log = get("prog_edge.platform")
 _ROLE: Final = "prog_edge"
-DATABASE_OUTAGES: Final = (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
 
 
 @dataclass(slots=True)

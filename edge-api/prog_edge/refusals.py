@@ -15,15 +15,10 @@ from starlette.responses import Response
 from prog_contracts.errors import Conflict, Denied, FieldError, Invalid, NotFound, ProgError, Unavailable
 from prog_edge.context import context_of
 from prog_edge.problems import Refused, default_code, problem, problem_of, status_of
+from prog_kit import database
 from prog_kit.logging import get
 
-OUTAGES: Final = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-)
+OUTAGES: Final = (OSError, *database.OUTAGES)
 """What PostgreSQL's driver raises while the server is away; answered with 503."""
 
 _log = get("prog_edge.refusals")

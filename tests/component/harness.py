@@ -137,12 +137,12 @@ class Harness:
             if not rows:
                 return delivered
             for row in rows:
-                self._position = row["position"]
                 delivered += 1
                 assert delivered <= limit, f"more than {limit} messages: a loop? last was {row['type']}"
                 for group in TOPICS[row["topic"]].consumers:
                     if group in self.processors:
                         await self.deliver(_envelope(row), group)
+                self._position = max(self._position, row["position"])  # only now: a cancelled delivery is made again
 
     async def events(self, model: type[M], *, tenant_id: str | None = None) -> list[M]:
         """The messages of a type in the event log, oldest first."""

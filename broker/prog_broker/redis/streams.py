@@ -23,11 +23,17 @@ class StreamPublisher:
         self._client = client
 
     async def send(self, envelopes: Sequence[tuple[Topic, Envelope]]) -> None:
-        pipeline = self._client.pipeline(transaction=False)
-        for topic, envelope in envelopes:
-            stream = topic.stream(topic.partition_of(envelope.partition_key))
-            pipeline.execute_command("XADD", stream, "*", "ce", envelope.attributes(), "data", envelope.data)
+        commands = [
+            ("XADD", topic.stream(topic.partition_of(e.partition_key)), "*", "ce", e.attributes(), "data", e.data)
+            for topic, e in envelopes
+        ]
         try:
+            if len(commands) == 1:  # the edge's case: a pipeline of one costs more than the command
+                await raw(self._client, *commands[0])
+                return
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
             await pipeline.execute()
         except OUTAGES as error:
             raise Unavailable(f"the broker does not answer: {error}", code="broker_unavailable") from error
