@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
-from prog_contracts.errors import NotFound
+from prog_contracts.errors import Denied, NotFound
 from prog_contracts.ids import new_id
 from prog_contracts.tenants import AdvanceClock, CreateTenant, RenameTenant, SetClock, TenantRole, TenantStatus
 from prog_edge.access import Access, Needs, SignedIn
@@ -147,7 +147,12 @@ async def set_clock(
     request: Request,
     access: Annotated[Access, Depends(Needs("clock.move", "path"))],
 ) -> Response:
-    """Take the tenant off the wall clock, for good: from now on its time moves only when told."""
+    """Take the tenant off the wall clock, for good: from now on its time moves only when told.
+
+    In production the platform's operators alone may do so, since bills follow the clock.
+    """
+    if access.platform.settings.env == "production" and access.caller.platform_role != "operator":
+        raise Denied("Test clocks are for the platform's operators here.", code="test_clock_refused")
     command = SetClock(tenant_id=tenant_id, at=body.at)
     return await perform(request, access, Write(command, tenant_id, lambda result: Clock(at=result["at"])))
 

@@ -100,6 +100,18 @@ async def test_a_test_clock_is_set_once(stage: Stage) -> None:
     assert naive.status_code == 422
 
 
+async def test_in_production_customers_do_not_move_their_own_time(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await stage.person("impatient@tenants.example")
+    tenant_id = await stage.tenant_of(person, "Impatient")
+    production = stage.platform.settings.model_copy(update={"env": "production"})
+    monkeypatch.setattr(stage.platform, "settings", production)
+    refused = await person.request("POST", f"/v1/tenants/{tenant_id}/clock", json={"at": "2027-01-31T00:00:00Z"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "test_clock_refused")
+    assert await person.get(f"/v1/tenants/{tenant_id}/clock") is None
+
+
 async def test_advancing_a_clock_is_an_operation(stage: Stage) -> None:
     person = await stage.person("advance@tenants.example")
     tenant_id = await stage.tenant_of(person, "Advancing")
