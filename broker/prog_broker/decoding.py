@@ -84,9 +84,18 @@ def decode(domain: Domain, shard: Shard, delivery: Delivery) -> Incoming | Rejec
     return Incoming(delivery, envelope, message, registration)
 
 
+def printable(text: str) -> str:
+    """The text without NUL, which PostgreSQL's text and jsonb cannot hold."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def _explain(error: ValidationError) -> ErrorBody:
     fields = tuple(
-        FieldError(field=".".join(str(part) for part in item["loc"]) or "body", code=item["type"], message=item["msg"])
+        FieldError(
+            field=printable(".".join(str(part) for part in item["loc"])) or "body",
+            code=item["type"],
+            message=printable(item["msg"]),
+        )
         for item in error.errors(include_input=False, include_url=False)[:20]
     )
     told = "; ".join(f"{item.field}: {item.message}" for item in fields[:5])

@@ -57,8 +57,14 @@ class AddressedReply:
 
 
 class Signals(Protocol):
-    """What happens after a commit, in one round trip: acknowledge, answer, wake the relay."""
+    """What happens after a commit, in one round trip: answer, acknowledge, announce dead letters, wake the relay."""
 
     async def settled(
-        self, shard: Shard, receipts: Sequence[bytes], answers: Sequence[AddressedReply], wake: bool
+        self,
+        shard: Shard,
+        receipts: Sequence[bytes],
+        answers: Sequence[AddressedReply],
+        *,
+        wake: bool,
+        buried: Sequence[Delivery] = (),
     ) -> None: ...

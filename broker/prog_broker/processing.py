@@ -8,7 +8,7 @@ this, for both brokers and for live, reclaimed and retried messages alike.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,6 +30,7 @@ from prog_broker.settlement import Failure, RetryPolicy
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import ProgError, Unavailable
+from prog_contracts.ids import new_message_id
 from prog_kit.clock import Clock, SystemClock
 from prog_kit.database import OUTAGES, Connection, Database
 from prog_kit.secrets import Sealer
@@ -37,6 +38,10 @@ from prog_kit.telemetry import HANDLER_SECONDS, MESSAGES, RETRIES
 
 TRANSIENT: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 """Errors of the database that say nothing against the message: it is retried."""
+
+
+class Unparked(Exception):
+    """What held a performer's key up is gone by now: look again."""
 
 
 class RolledBack(Exception):
@@ -50,11 +55,13 @@ class Settled:
     receipts: list[bytes] = field(default_factory=list)
     answers: list[AddressedReply] = field(default_factory=list)
     appended: bool = False
+    buried: list[Delivery] = field(default_factory=list)
     retry_in_seconds: float | None = None
 
     def add(self, other: Settled) -> None:
         self.receipts += other.receipts
         self.answers += other.answers
+        self.buried += other.buried
         self.appended = self.appended or other.appended
         if other.retry_in_seconds is not None:
             self.retry_in_seconds = min(self.retry_in_seconds or other.retry_in_seconds, other.retry_in_seconds)
@@ -80,8 +87,15 @@ class Processor:
         self.clock = clock or SystemClock()
         self.report = report or NoReport()
 
-    async def process(self, shard: Shard, token: int, deliveries: list[Delivery]) -> Settled:
-        """Settles every delivery of a batch.
+    async def process(
+        self,
+        shard: Shard,
+        token: int,
+        deliveries: list[Delivery],
+        *,
+        may_go_on: Callable[[], bool] = lambda: True,
+    ) -> Settled:
+        """Settles every delivery of a batch; asked to stop by `may_go_on`, it leaves out outside calls not yet begun.
 
         Raises Fenced when the lease with this `token` is no longer ours, and asyncpg or OS errors when the database
         does not answer; in both cases nothing may be acknowledged.
@@ -93,6 +107,8 @@ class Processor:
             items = list(group)
             if performs or len(items) == 1:
                 for item in items:
+                    if performs and not may_go_on():
+                        return settled
                     settled.add(await self.settle_one(shard, token, item))
                 continue
             try:
@@ -110,6 +126,23 @@ class Processor:
             return await self._together(shard, token, [item], retrying=retrying)
         except RolledBack as rolled_back:
             return await self._fail(shard, token, item, rolled_back.__cause__ or rolled_back, retrying=retrying)
+
+    async def _fail(self, shard: Shard, token: int, item: Incoming, error: BaseException, *, retrying: bool) -> Settled:
+        """Settles a message whose handler raised, in any case: what cannot be stored becomes a letter of bytes."""
+        try:
+            return await self._settle_failure(shard, token, item, error, retrying=retrying)
+        except OUTAGES:
+            raise
+        except asyncpg.PostgresError as refused:
+            return await self._bury_raw(shard, token, item.delivery, item.envelope.id, refused)
+
+    async def _bury_raw(
+        self, shard: Shard, token: int, delivery: Delivery, message_id: UUID, refused: asyncpg.PostgresError
+    ) -> Settled:
+        async with carrier.fenced(self.database, shard, token) as connection:
+            await settlement.bury_raw(connection, shard, delivery, message_id, f"{type(refused).__name__}: {refused}")
+        MESSAGES.labels(shard.topic.name, "dead").inc()
+        return Settled([delivery.receipt], buried=[delivery])
 
     async def give_up(self, shard: Shard, token: int, message_id: UUID, item: Rejected | None) -> Settled:
         """Takes out of the retry table what this code cannot decode any more; a dead letter if it is refused."""
@@ -181,10 +214,10 @@ class Processor:
         now = clocks.get(envelope.tenant_id) or self.clock.now()
         return Transaction(connection, self.domain.name, envelope, now, self.sealer)
 
-    async def _fail(
-        self, shard: Shard, token: int, item: Incoming, error: BaseException, *, retrying: bool = False
+    async def _settle_failure(
+        self, shard: Shard, token: int, item: Incoming, error: BaseException, *, retrying: bool
     ) -> Settled:
-        """Settles a message whose handler raised: the answer, a retry, or a dead letter."""
+        """The answer, a retry, or a dead letter."""
         failure = Failure.of(error)
         settled = Settled(receipts=[item.delivery.receipt])
         refused = isinstance(error, ProgError) and not isinstance(error, Unavailable) and shard.topic.kind == "commands"
@@ -198,6 +231,7 @@ class Processor:
                 settled.retry_in_seconds = await settlement.put_off(connection, shard, item, failure, self.policy)
             else:
                 await settlement.bury(connection, shard, item, failure)
+                settled.buried.append(item.delivery)
         outcome: ReportedOutcome = "refused" if refused else "retried" if again else "dead"
         MESSAGES.labels(shard.topic.name, outcome).inc()
         self.report.add(self.domain.name, item.envelope, outcome, 0)
@@ -210,15 +244,19 @@ class Processor:
         return settled
 
     async def _reject(self, shard: Shard, token: int, decoded: Decoded, settled: Settled) -> None:
-        if not decoded.rejected:
-            return
-        async with carrier.fenced(self.database, shard, token) as connection:
-            for item in decoded.rejected:
-                await settlement.bury_rejected(connection, shard, item)
         for item in decoded.rejected:
+            try:
+                async with carrier.fenced(self.database, shard, token) as connection:
+                    await settlement.bury_rejected(connection, shard, item)
+            except OUTAGES:
+                raise
+            except asyncpg.PostgresError as refused:
+                settled.add(await self._bury_raw(shard, token, item.delivery, new_message_id(), refused))
+                continue
             settled.receipts.append(item.delivery.receipt)
-            MESSAGES.labels(shard.topic.name, "dead").inc()
+            settled.buried.append(item.delivery)
             settled.answers += _refusal(item)
+            MESSAGES.labels(shard.topic.name, "dead").inc()
 
     async def _perform(self, shard: Shard, token: int, item: Incoming, *, retrying: bool = False) -> Settled:
         """An outside call: looked up first, called outside of any transaction, recorded with the inbox row."""
@@ -233,7 +271,12 @@ class Processor:
         if not row["leased"]:
             raise Fenced(shard.name)
         if row["handled"] or row["parked"]:
-            return await self._together(shard, token, [item], retrying=retrying)
+            try:
+                return await self._together(shard, token, [item], retrying=retrying)
+            except RolledBack as rolled_back:
+                if isinstance(rolled_back.__cause__, Unparked):
+                    return await self._perform(shard, token, item, retrying=retrying)
+                return await self._fail(shard, token, item, rolled_back.__cause__ or rolled_back, retrying=retrying)
         started = time.perf_counter_ns()
         try:
             finish = await registration.performer(item.message, _Work(self, item))
@@ -329,7 +372,8 @@ async def _call(domain: Domain, batch: list[Incoming], tx: Transaction) -> Outco
         return await domain.catch_all([item.envelope for item in batch], tx)
     if registration.batch_handler is not None:
         return await registration.batch_handler([item.message for item in batch], tx)
-    assert registration.handler is not None
+    if registration.handler is None:
+        raise Unparked
     return await registration.handler(batch[0].message, tx)
 
 

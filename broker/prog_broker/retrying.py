@@ -16,7 +16,7 @@ from prog_broker.carrier import Fenced
 from prog_broker.decoding import Incoming, decode
 from prog_broker.leases import OwnedShard
 from prog_broker.ports import Delivery, Signals
-from prog_broker.processing import Processor
+from prog_broker.processing import Processor, Settled
 from prog_broker.redis.connection import OUTAGES
 from prog_kit import logging
 
@@ -35,10 +35,11 @@ class RetryPump:
         self._owned = owned
         self._signals = signals
         self._due = due
+        self._stopping = False
 
     async def pump(self) -> None:
-        """Runs until cancelled. `due` wakes it when this worker has just put something off."""
-        while True:
+        """Runs until `stop`. `due` wakes it when this worker has just put something off."""
+        while not self._stopping:
             try:
                 handled = await self.round()
                 wait = 0.0 if handled else await self._idle_seconds()
@@ -50,6 +51,18 @@ class RetryPump:
                 await asyncio.wait_for(self._due.wait(), timeout=wait)
             except TimeoutError:
                 continue
+
+    def stop(self) -> None:
+        """Has it end when the message at work is settled."""
+        self._stopping = True
+        self._due.set()
+
+    async def _tell(self, owned: OwnedShard, settled: Settled) -> None:
+        """Best effort: what was committed stands, and who waits for an answer finds it in the inbox."""
+        try:
+            await self._signals.settled(owned.shard, [], settled.answers, wake=settled.appended, buried=settled.buried)
+        except OUTAGES as error:
+            log.warning("an answer was not delivered", shard=owned.shard.name, error=str(error))
 
     async def round(self) -> int:
         """Runs every key once that has a due message; returns how many messages were run."""
@@ -70,7 +83,7 @@ class RetryPump:
         """The first message of a key and, as long as they succeed, those behind it."""
         handled = 0
         current = row
-        while current is not None and owned.gained.is_set():
+        while current is not None and owned.gained.is_set() and not self._stopping:
             delivery = Delivery(b"", current["attributes"].encode(), current["data"])
             item = decode(self._processor.domain, owned.shard, delivery)
             try:
@@ -83,7 +96,7 @@ class RetryPump:
                 owned.lose()
                 return handled
             handled += 1
-            await self._signals.settled(owned.shard, [], settled.answers, settled.appended)
+            await self._tell(owned, settled)
             current = await self._processor.database.pool.fetchrow(
                 sql.PROMOTE_NEXT, owned.shard.group, owned.shard.topic.name, current["partition_key"]
             )

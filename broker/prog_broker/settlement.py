@@ -9,12 +9,14 @@ import hashlib
 import random
 import traceback
 from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
 
 import orjson
 
 from prog_broker import sql
-from prog_broker.decoding import Incoming, Rejected
-from prog_broker.ports import Shard
+from prog_broker.decoding import Incoming, Rejected, printable
+from prog_broker.ports import Delivery, Shard
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import ErrorBody, ProgError
 from prog_contracts.ids import PLATFORM_TENANT_ID, is_id, new_message_id
@@ -48,12 +50,14 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         if isinstance(error, ProgError):
-            return cls(error.code, error.message, error.body())
+            fields = [each.model_copy(update={"message": printable(each.message)}) for each in error.fields]
+            body = type(error)(printable(error.message), code=error.code, fields=fields).body()
+            return cls(error.code, body.message, body)
         frames = traceback.extract_tb(error.__traceback__)
         place = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].name}" if frames else ""
-        reason = f"{type(error).__name__}: {error}"[:2000]
+        reason = printable(f"{type(error).__name__}: {error}"[:2000])
         body = ErrorBody(kind="unavailable", code="internal_error", message="The request could not be completed.")
-        trace = "".join(traceback.format_exception(error))[-20_000:]
+        trace = printable("".join(traceback.format_exception(error))[-20_000:])
         return cls("unexpected_exception", reason, body, trace, place)
 
 
@@ -67,8 +71,8 @@ async def put_off(connection: Connection, shard: Shard, item: Incoming, failure:
 
 
 async def wait_behind(connection: Connection, shard: Shard, item: Incoming) -> None:
-    """Lines the message up behind one of its key that has failed."""
-    await _park(connection, shard, item, 0, "waiting", 0.0, None)
+    """Lines the message up behind one of its key that has failed; one that has a place in the line keeps it."""
+    await connection.execute(sql.WAIT_BEHIND, *_row(shard, item))
 
 
 async def bury(connection: Connection, shard: Shard, item: Incoming, failure: Failure) -> None:
@@ -86,7 +90,20 @@ async def bury_rejected(connection: Connection, shard: Shard, item: Rejected) ->
     if item.envelope is not None and item.code != "bad_tenant":
         await mark_inbox(connection, shard.group, item.envelope, "failed" if item.error else "dead", error)
     failure = Failure(item.code, item.reason, error)
-    await _write_dead_letter(connection, shard, item.delivery.attributes, item.delivery.data, item.envelope, 0, failure)
+    envelope = item.envelope
+    # The id follows from the message: however often it is delivered, there is one letter about it.
+    what = envelope.id.bytes if envelope else hashlib.sha256(item.delivery.attributes + item.delivery.data).digest()
+    letter_id = UUID(bytes=hashlib.sha256(f"{shard.group}/{item.code}/".encode() + what).digest()[:16], version=5)
+    await _write_dead_letter(
+        connection, shard, item.delivery.attributes, item.delivery.data, envelope, 0, failure, letter_id
+    )
+
+
+async def bury_raw(connection: Connection, shard: Shard, delivery: Delivery, message_id: UUID, reason: str) -> None:
+    """The last resort: a letter of bytes alone, for a message whose other parts the database refuses."""
+    failure = Failure("unstorable", printable(reason[:500]), ErrorBody(kind="invalid", code="unstorable", message=""))
+    await connection.execute(sql.CLEAR_RETRY, shard.group, message_id)
+    await _write_dead_letter(connection, shard, delivery.attributes, delivery.data, None, 0, failure)
 
 
 async def mark_inbox(connection: Connection, group: str, envelope: Envelope, status: str, error: ErrorBody) -> None:
@@ -111,21 +128,20 @@ async def mark_inbox(connection: Connection, group: str, envelope: Envelope, sta
 async def _park(
     connection: Connection, shard: Shard, item: Incoming, attempts: int, state: str, delay: float, note: str | None
 ) -> None:
+    await connection.execute(sql.PUT_OFF, *_row(shard, item), attempts, state, delay, note)
+
+
+def _row(shard: Shard, item: Incoming) -> tuple[Any, ...]:
     envelope = item.envelope
-    await connection.execute(
-        sql.PUT_OFF,
+    return (
         shard.group,
         envelope.id,
         envelope.tenant_id,
         shard.topic.name,
         shard.partition,
         envelope.partition_key,
-        attempts,
-        state,
-        delay,
         item.delivery.attributes.decode(),
         item.delivery.data,
-        note,
     )
 
 
@@ -137,13 +153,14 @@ async def _write_dead_letter(
     envelope: Envelope | None,
     attempts: int,
     failure: Failure,
+    letter_id: UUID | None = None,
 ) -> None:
     kind = envelope.type if envelope else ""
     tenant = envelope.tenant_id if envelope and is_id(envelope.tenant_id) else PLATFORM_TENANT_ID
     cause = "\0".join((shard.group, kind, failure.code, failure.raised_at))
     await connection.execute(
         sql.BURY,
-        new_message_id(),
+        letter_id or new_message_id(),
         shard.group,
         tenant,
         envelope.id if envelope else None,

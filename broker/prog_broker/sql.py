@@ -83,35 +83,52 @@ WHERE consumer_group = $1 AND message_id = ANY ($2::uuid[])
 """
 
 PUT_OFF: Final = """
-INSERT INTO bus.retries (consumer_group, message_id, tenant_id, topic, partition, partition_key, attempts, state,
-                         due_at, attributes, data, error)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + make_interval(secs => $9), $10, $11, $12::jsonb)
+INSERT INTO bus.retries (consumer_group, message_id, tenant_id, topic, partition, partition_key, attributes, data,
+                         attempts, state, due_at, error)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp() + make_interval(secs => $11), $12::jsonb)
 ON CONFLICT (consumer_group, message_id) DO UPDATE
 SET attempts = EXCLUDED.attempts, state = EXCLUDED.state, due_at = EXCLUDED.due_at, error = EXCLUDED.error
 """
+
+WAIT_BEHIND: Final = """
+INSERT INTO bus.retries (consumer_group, message_id, tenant_id, topic, partition, partition_key, attributes, data,
+                         state, due_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'waiting', clock_timestamp())
+ON CONFLICT (consumer_group, message_id) DO NOTHING
+"""
+"""A copy of a message that is itself being retried must not take its place: it would wait behind itself for ever."""
 
 MARK_INBOX: Final = """
 INSERT INTO bus.inbox (consumer_group, message_id, tenant_id, partition_key, type, subject, actor, correlation_id,
                        causation_id, sent_at, status, error)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)
 ON CONFLICT (consumer_group, message_id) DO UPDATE SET status = EXCLUDED.status, error = EXCLUDED.error
+WHERE inbox.status NOT IN ('succeeded', 'pending')
 """
 
 BURY: Final = """
 INSERT INTO bus.dead_letters (id, consumer_group, tenant_id, message_id, type, topic, partition, partition_key,
                               correlation_id, attempts, code, reason, fingerprint, traceback, attributes, data, history)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::jsonb)
+ON CONFLICT (id) DO NOTHING
 """
 
 DUE_RETRIES: Final = """
-SELECT DISTINCT ON (r.topic, r.partition_key)
-       r.message_id, r.topic, r.partition, r.partition_key, r.attempts, r.attributes, r.data
+SELECT r.message_id, r.topic, r.partition, r.partition_key, r.attempts, r.attributes, r.data
 FROM bus.retries AS r
 JOIN unnest($2::text[], $3::smallint[]) AS owned (topic, partition) USING (topic, partition)
-WHERE r.consumer_group = $1 AND r.state = 'retry' AND r.due_at <= clock_timestamp()
-ORDER BY r.topic, r.partition_key, r.position
+WHERE r.consumer_group = $1
+  AND (r.state = 'waiting' OR (r.state = 'retry' AND r.due_at <= clock_timestamp()))
+  AND NOT EXISTS (
+      SELECT FROM bus.retries AS earlier
+      WHERE earlier.consumer_group = $1 AND earlier.topic = r.topic AND earlier.partition_key = r.partition_key
+        AND earlier.position < r.position
+  )
+ORDER BY r.position
 LIMIT $4
 """
+"""The first in the line of each key, when it is due. One that waits with nobody before it is due at once: whoever was
+to call it up has died in between."""
 
 NEXT_DUE_SECONDS: Final = """
 SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM bus.retries

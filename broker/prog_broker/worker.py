@@ -89,6 +89,7 @@ class Worker:
         self.stopping = asyncio.Event()
         self.ready = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._pumps: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT, or until `stopping` is set."""
@@ -103,12 +104,12 @@ class Worker:
         """Connects, waiting for servers that are away, and begins to read."""
         for domain in self.domains:
             self.serving.append(await self._serve(domain))
+        self.ready = True
         await self._until_up(self.broker.start, "broker")
         for serving in self.serving:
             self._spawn(serving.keeper.keep())
-            self._spawn(serving.pump.pump())
+            self._pumps.append(self._spawn(serving.pump.pump()))
         self._spawn(self._report())
-        self.ready = True
         gc.collect()
         gc.freeze()  # what is loaded by now stays for good: no collection need look at it again
         log.info("ready", domains=[domain.name for domain in self.domains])
@@ -116,7 +117,11 @@ class Worker:
     async def stop(self) -> None:
         """Stops reading, finishes what is at work, gives leases back and closes."""
         self.ready = False
+        for serving in self.serving:
+            serving.pump.stop()
         await self.broker.stop()
+        if self._pumps:
+            await asyncio.wait(self._pumps, timeout=self.settings.drain_seconds)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -192,7 +197,9 @@ class Worker:
         failures = 0
         while owned.gained.is_set():
             try:
-                return await serving.processor.process(owned.shard, owned.token, deliveries)
+                return await serving.processor.process(
+                    owned.shard, owned.token, deliveries, may_go_on=lambda: self.ready and owned.gained.is_set()
+                )
             except Fenced:
                 log.warning("fenced", shard=owned.shard.name, token=owned.token)
                 owned.lose()
@@ -211,7 +218,9 @@ class Worker:
     async def _tell(self, shard: Shard, settled: Settled) -> None:
         """Acknowledges and answers. When the broker is away the entries stay pending and are absorbed by the inbox."""
         try:
-            await self.signals.settled(shard, settled.receipts, settled.answers, settled.appended)
+            await self.signals.settled(
+                shard, settled.receipts, settled.answers, wake=settled.appended, buried=settled.buried
+            )
         except OUTAGES as error:
             log.warning("acknowledgement not delivered", shard=shard.name, error=str(error))
 
@@ -238,10 +247,11 @@ class Worker:
                     log.warning("waiting for a server", server=server, error=str(error))
                 await asyncio.sleep(reconnect_delay_seconds(failures))
 
-    def _spawn(self, coroutine: Any) -> None:
+    def _spawn(self, coroutine: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(coroutine)
         task.add_done_callback(_complain)
         self._tasks.append(task)
+        return task
 
 
 def _complain(task: asyncio.Task[None]) -> None:

@@ -14,12 +14,19 @@ from uuid import UUID
 
 import msgspec
 
+from prog_contracts.errors import Invalid
 from prog_contracts.ids import new_message_id
 from prog_contracts.messages import Message
 
 MAX_BODY_BYTES: Final = 512 * 1024
 """A larger body is refused where it enters."""
 
+MAX_ATTRIBUTE_BYTES: Final = 512
+"""Of one attribute, as UTF-8: they are index keys in PostgreSQL and headers on Kafka."""
+
+_TEXTS: Final = (
+    "type", "source", "tenant_id", "partition_key", "subject", "actor", "traceparent", "reply_to"
+)  # fmt: skip
 _SAFE: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in '%"')
 
 
@@ -104,11 +111,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"specversion is {wire.specversion!r}, this code reads 1.0")
         if wire.datacontenttype != "application/json":
             raise ValueError(f"datacontenttype is {wire.datacontenttype!r}, this code reads application/json")
-        if b"\\u0000" in attributes:
-            raise ValueError("attributes hold a NUL character")
         if len(data) > MAX_BODY_BYTES:
             raise ValueError(f"the body has {len(data)} bytes, the limit is {MAX_BODY_BYTES}")
-        return cls(
+        envelope = cls(
             id=wire.id,
             type=wire.type,
             source=wire.source,
@@ -124,6 +129,19 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
             traceparent=wire.traceparent,
             reply_to=wire.replyto,
         )
+        envelope.check()
+        return envelope
+
+    def check(self) -> None:
+        """Raises ValueError when an attribute holds a NUL character or is longer than MAX_ATTRIBUTE_BYTES."""
+        for name in _TEXTS:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if "\0" in value:
+                raise ValueError(f"{name} holds a NUL character")
+            if len(value.encode()) > MAX_ATTRIBUTE_BYTES:
+                raise ValueError(f"{name} has more than {MAX_ATTRIBUTE_BYTES} bytes")
 
     def json(self) -> dict[str, Any]:
         """Attributes and body as one object, for people and for the API (CloudEvents structured mode)."""
@@ -162,10 +180,11 @@ def wrap(
     """An envelope for `message`.
 
     A message that starts a story has its own id as correlation id. `now` is the instant on the tenant's clock; without
-    one the machine's clock is used, which is right for senders outside the platform.
+    one the machine's clock is used, which is right for senders outside the platform. Raises Invalid for a key, subject
+    or actor that no envelope can carry.
     """
     identity = message_id or new_message_id()
-    return Envelope(
+    envelope = Envelope(
         id=identity,
         type=message.TYPE,
         source=source,
@@ -181,3 +200,8 @@ def wrap(
         traceparent=traceparent,
         reply_to=reply_to,
     )
+    try:
+        envelope.check()
+    except ValueError as error:
+        raise Invalid(str(error), code="forbidden_character") from None
+    return envelope

@@ -11,7 +11,7 @@ from prog_broker.ports import AddressedReply, Delivery, Shard
 from prog_broker.redis.connection import OUTAGES, Client, raw
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import Unavailable
-from prog_contracts.topics import Topic
+from prog_contracts.topics import Topic, dead_topic
 
 WAKE_CHANNEL: Final = "prog.relay.wake"
 
@@ -46,13 +46,22 @@ class StreamSignals:
         self._client = client
 
     async def settled(
-        self, shard: Shard, receipts: Sequence[bytes], answers: Sequence[AddressedReply], wake: bool
+        self,
+        shard: Shard,
+        receipts: Sequence[bytes],
+        answers: Sequence[AddressedReply],
+        *,
+        wake: bool,
+        buried: Sequence[Delivery] = (),
     ) -> None:
         pipeline = self._client.pipeline(transaction=False)
         for answer in answers:  # first: somebody waits for them
             pipeline.publish(answer.channel, answer.payload)
         if receipts:
             pipeline.execute_command("XACK", stream_of(shard), shard.group, *receipts)
+        for delivery in buried:
+            stream = dead_topic(shard.group).stream(0)
+            pipeline.execute_command("XADD", stream, "*", "ce", delivery.attributes, "data", delivery.data)
         if wake:
             pipeline.publish(WAKE_CHANNEL, b"1")
         await pipeline.execute()
