@@ -16,7 +16,10 @@ from prog_edge.platform import Platform
 PROBE_SECONDS: Final = 2.0
 OUTBOX_LATE_SECONDS: Final = 5.0
 
-_SERVER: Final = "SELECT current_setting('server_version') AS version, pg_postmaster_start_time() AS up_since"
+_SERVER: Final = """
+SELECT current_setting('server_version') AS version,
+       extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::int AS up_seconds
+"""
 _MEMBERS: Final = """
 SELECT consumer_group, count(*) FILTER (WHERE seen_until > clock_timestamp()) AS live, max(seen_until) AS seen
 FROM bus.members GROUP BY consumer_group
@@ -51,14 +54,12 @@ async def _from_database(platform: Platform) -> list[Service]:
         members = {row["consumer_group"]: row for row in await connection.fetch(_MEMBERS)}
         totals = await queries.totals(connection, datetime.now(UTC))
     assert server is not None
-    version = server["version"].partition(" ")[0]
-    since = f"{server['up_since']:%Y-%m-%d %H:%M} UTC"
     late = totals.outbox_oldest_seconds is not None and totals.outbox_oldest_seconds > OUTBOX_LATE_SECONDS
     waiting = f"{totals.outbox_pending} messages wait to be published"
     if late:
         waiting += f", the oldest for {totals.outbox_oldest_seconds:.0f} s"
     return [
-        Service("PostgreSQL", True, f"{version}, up since {since}"),
+        Service("PostgreSQL", True, _running(server["version"], server["up_seconds"])),
         Service("Relay", not late, waiting),
         *(_consumer(group, members.get(group)) for group in DOMAINS),
     ]
@@ -79,7 +80,12 @@ async def _redis(platform: Platform) -> Service:
     except (*OUTAGES, TimeoutError) as error:
         return Service("Valkey", False, str(error) or "it does not answer")
     version = info.get("valkey_version") or info.get("redis_version", "")
-    return Service("Valkey", True, f"{version}, up for {_duration(int(info.get('uptime_in_seconds', 0)))}")
+    return Service("Valkey", True, _running(str(version), int(info.get("uptime_in_seconds", 0))))
+
+
+def _running(version: str, seconds: int) -> str:
+    """`18.4, up 3 minutes`: what fits on one line, without the name of the distribution that built it."""
+    return f"{version.partition(' ')[0]}, up {_duration(seconds)}"
 
 
 def _duration(seconds: int) -> str:
@@ -87,4 +93,4 @@ def _duration(seconds: int) -> str:
         if seconds >= size:
             count = seconds // size
             return f"{count} {unit}{'s' if count > 1 else ''}"
-    return f"{seconds} seconds"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"

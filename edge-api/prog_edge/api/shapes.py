@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from prog_edge import texts
 from prog_edge.problems import MEDIA_TYPE
 
 MAX_LIMIT: Final = 200
@@ -18,9 +19,15 @@ Item = TypeVar("Item")
 
 
 class Body(BaseModel):
-    """A request's body: unknown fields are refused."""
+    """A request's body: unknown fields are refused, and characters that nothing can store."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, body: Any) -> Any:
+        texts.check(body)
+        return body
 
 
 class Resource(BaseModel):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from prog_contracts.credentials import is_verification_token, tenant_of_invitation
 from prog_contracts.errors import Denied, Invalid, NotFound
-from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
+from prog_contracts.ids import PLATFORM_TENANT_ID, is_id, new_id
 from prog_contracts.payments import AttachPaymentMethod, CancelSubscription, CreateSubscription
 from prog_contracts.permissions import Action, allowed
 from prog_contracts.tenants import AcceptInvitation, CreateTenant, InviteMember, TenantRole
@@ -151,6 +151,8 @@ class Account:
         self, viewer: Viewer, tenant_id: str, *, price_id: str, payment_method: str, idempotency_key: str
     ) -> None:
         await self._allow(viewer, tenant_id, "billing.manage")
+        if not (is_id(price_id) and price_id.startswith("price_")):
+            raise Invalid.field("price_id", "unknown_price", "Choose one of the plans.")
         command = CreateSubscription(
             subscription_id=new_id("subscription"), price_id=price_id, payment_method=payment_method
         )
@@ -185,6 +187,8 @@ class Account:
 
     async def _allow(self, viewer: Viewer, tenant_id: str, action: Action) -> TenantRole:
         """The viewer's role. Raises NotFound for a stranger and Denied for a role that does not allow the action."""
+        if not (is_id(tenant_id) and tenant_id.startswith("tenant_")):
+            raise NotFound("There is no such tenant.")
         role: TenantRole | None = await self._platform.role(viewer.user_id, tenant_id)
         if viewer.is_operator:
             role = "owner"

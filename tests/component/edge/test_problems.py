@@ -122,3 +122,29 @@ async def test_a_large_body_is_refused_while_it_streams(http: httpx.AsyncClient)
     for path in ("/v1/echo", "/v1/orders"):
         response = await http.post(path, content=pieces(), headers={"Content-Type": "application/json"})
         problem(response, 413, "content_too_large")
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        (rb'{"name": "a\u0000b"}', "name"),
+        (rb'{"name": "a\ud800b"}', "name"),
+        (rb'{"name": "ok", "lines": [{"quantity": 1}, {"quantity": "\u0000"}]}', "lines.1.quantity"),
+        (rb'{"name": "ok", "odd\u0000": 1}', "odd\ufffd"),
+        (rb'{"name": "ok", "odd\udfff": 1}', "odd\ufffd"),
+        (rb'["\u0000"]', "0"),
+    ],
+)
+async def test_what_no_text_can_hold_is_refused_by_field(http: httpx.AsyncClient, content: bytes, field: str) -> None:
+    response = await http.post("/v1/orders", content=content, headers={"Content-Type": "application/json"})
+    found = problem(response, 422, "invalid")
+    errors = found["errors"]
+    assert isinstance(errors, list)
+    assert {"field": field, "code": "forbidden_character"}.items() <= errors[0].items()
+
+
+async def test_a_surrogate_pair_is_a_character(http: httpx.AsyncClient) -> None:
+    response = await http.post(
+        "/v1/orders", content=rb'{"name": "\ud83d\ude00!"}', headers={"Content-Type": "application/json"}
+    )
+    assert response.json() == {"name": "\U0001f600!"}

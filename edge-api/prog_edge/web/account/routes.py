@@ -6,6 +6,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
+from prog_edge.context import context_of
 from prog_edge.web.account.views import (
     AcceptInvitationPage,
     CheckYourMailPage,
@@ -93,7 +94,7 @@ async def sign_in(request: Request, web: Services) -> Response:
     values = await sent_form(request)
     address = own_path(values.get("next"), "/account")
     client = Client(
-        address=request.client.host if request.client else None,
+        address=context_of(request.scope).client_address,
         user_agent=(request.headers.get("user-agent") or "")[:300] or None,
     )
     try:

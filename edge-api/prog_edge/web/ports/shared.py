@@ -87,7 +87,6 @@ class Plan:
     price: Money
     interval: Interval
     interval_count: int = 1
-    trial_days: int = 0
     features: Sequence[str] = ()
     highlighted: bool = False
 

@@ -46,5 +46,5 @@ async def check_csrf(request: Request) -> None:
     sent = request.headers.get(HEADER)
     if sent is None:
         sent = str((await request.form()).get(FIELD, ""))
-    if not hmac.compare_digest(sent.encode(), web_state(request).csrf_token.encode()):
+    if not hmac.compare_digest(sent.encode(errors="replace"), web_state(request).csrf_token.encode()):
         raise Denied("This form has expired. Go back, reload the page and send it again.", code="stale_form")

@@ -11,9 +11,10 @@ from starlette.responses import Response
 from prog_contracts.errors import ProgError
 from prog_edge.web.ui.rendering import render
 
-_STATUS: Final = {"invalid": 400, "denied": 403, "not_found": 404, "conflict": 409, "unavailable": 503}
+_STATUS: Final = {"invalid": 422, "denied": 403, "not_found": 404, "conflict": 409, "unavailable": 503}
 _TITLES: Final = {
     400: "That request does not add up",
+    422: "That request does not add up",
     403: "This is not for you",
     404: "Nothing here",
     409: "That does not go together",

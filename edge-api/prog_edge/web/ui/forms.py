@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from starlette.requests import Request
 
-from prog_contracts.errors import ProgError
+from prog_contracts.credentials import TOKEN_MAX_LENGTH
+from prog_contracts.errors import FieldError, Invalid, ProgError
 from prog_contracts.ids import new_message_id
+from prog_contracts.inputs import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH
+from prog_edge import texts
 
-MAX_FIELDS = 40
-MAX_FIELD_LENGTH = 10_000
+MAX_FIELDS: Final = 40
+MAX_LENGTH: Final = 1024
+"""Characters of a field that is not among these."""
+MAX_LENGTHS: Final = {
+    "email": EMAIL_MAX_LENGTH,
+    "name": NAME_MAX_LENGTH,
+    "tenant_name": 80,
+    "message": 2000,
+    "token": TOKEN_MAX_LENGTH,
+    "idempotency_key": 100,
+    "price_id": 100,
+    "next": 2000,
+    "payment_method": 200,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +50,50 @@ class FormState:
         return bool(self.errors) or self.problem is not None
 
 
-async def sent_form(request: Request) -> dict[str, str]:
+class SentForm(Mapping[str, str]):
+    """The fields of a posted form. To use one that is too long or not clean raises Invalid, which names all such."""
+
+    def __init__(self, typed: Mapping[str, str]) -> None:
+        self._typed = dict(typed)
+        self._wrong = {name: error for name, text in typed.items() if (error := _wrong(name, text)) is not None}
+
+    def __getitem__(self, name: str) -> str:
+        if name in self._wrong:
+            raise Invalid(self._wrong[name].message, fields=list(self._wrong.values()))
+        return self._typed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._typed)
+
+    def __len__(self) -> int:
+        return len(self._typed)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._typed
+
+    def shown(self) -> dict[str, str]:
+        """What was typed, for the page that shows it again; never for a command."""
+        return {name: texts.cleaned(text)[: _limit(name)] for name, text in self._typed.items()}
+
+
+async def sent_form(request: Request) -> SentForm:
     """The text fields of a posted form, trimmed (passwords are kept as typed). Files are ignored."""
     form = await request.form(max_fields=MAX_FIELDS)
-    return {
-        name: (value if "password" in name else value.strip())[:MAX_FIELD_LENGTH]
-        for name, value in form.items()
-        if isinstance(value, str)
-    }
+    return SentForm(
+        {name: value if "password" in name else value.strip() for name, value in form.items() if isinstance(value, str)}
+    )
+
+
+def _wrong(name: str, text: str) -> FieldError | None:
+    if not texts.is_clean(text):
+        return texts.forbidden(name)
+    if len(text) > _limit(name):
+        return FieldError(field=name, code="too_long", message=f"This may have {_limit(name)} characters at most.")
+    return None
+
+
+def _limit(name: str) -> int:
+    return MAX_LENGTHS.get(name, MAX_LENGTH)
 
 
 def refused(values: Mapping[str, str], error: ProgError, *, keep_key: bool = False) -> FormState:
@@ -51,7 +103,8 @@ def refused(values: Mapping[str, str], error: ProgError, *, keep_key: bool = Fal
     `keep_key` holds it when the same request may be sent again.
     """
     errors = {problem.field.rpartition(".")[2]: problem.message for problem in error.fields}
-    shown = {name: value for name, value in values.items() if "password" not in name}
+    typed = values.shown() if isinstance(values, SentForm) else values
+    shown = {name: value for name, value in typed.items() if "password" not in name}
     known = {name: message for name, message in errors.items() if name in values}
     problem = None if known else error.message
     if keep_key and "idempotency_key" in values:

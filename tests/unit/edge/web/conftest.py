@@ -26,6 +26,10 @@ class Browser:
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000")
 
     @property
+    def headers(self) -> httpx.Headers:
+        return self._client.headers
+
+    @property
     def cookies(self) -> httpx.Cookies:
         return self._client.cookies
 

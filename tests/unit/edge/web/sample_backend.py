@@ -65,7 +65,6 @@ PLANS = (
         description="For a team whose customers pay and expect an answer.",
         price=usd(4900),
         interval="month",
-        trial_days=14,
         features=("20 people", "1 million messages a day", "90 days of events", "Test clocks"),
         highlighted=True,
     ),
@@ -94,12 +93,14 @@ class SampleSessions:
 
     cookie_name: str = "prog_session"
     viewers: dict[str, Viewer] = field(default_factory=lambda: {"ada": ADA, "operator": OPERATOR})
+    clients: list[Client] = field(default_factory=list)
 
     async def open(self, cookie: str) -> OpenSession | None:
         viewer = self.viewers.get(cookie)
         return OpenSession(viewer) if viewer else None
 
     async def sign_in(self, email: str, password: str, client: Client) -> SessionCookie:
+        self.clients.append(client)
         if email == "new@example.com":
             raise Denied("Verify your address first: open the link in our mail.", code="unverified")
         if password != "correct horse battery":

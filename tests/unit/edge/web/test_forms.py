@@ -17,6 +17,7 @@ from tests.unit.edge.web.sample_backend import (
     SUBSCRIPTION,
     TENANT,
     SampleAccount,
+    SampleSessions,
     SampleSite,
     sample_services,
     sample_services_in,
@@ -52,6 +53,49 @@ def test_a_lead_is_taken_and_thanked(browse: Browse) -> None:
     assert isinstance(services.site, SampleSite)
     assert [email for email, _ in services.site.leads] == ["you@company.com"]
     assert services.site.leads[0][1], "the form's key goes along"
+
+
+@pytest.mark.parametrize(
+    ("page", "action", "field", "length"),
+    [
+        ("/", "/leads", "email", 254),
+        ("/", "/leads", "name", 100),
+        ("/", "/leads", "message", 2000),
+        ("/account/sign-up", "/account/sign-up", "email", 254),
+        ("/account/sign-up", "/account/sign-up", "password", 1024),
+        ("/account/sign-up", "/account/sign-up", "tenant_name", 80),
+        ("/account/sign-in", "/account/sign-in", "email", 254),
+        ("/account/check-your-mail", "/account/check-your-mail", "email", 254),
+    ],
+)
+def test_what_is_too_long_or_cannot_be_stored_is_refused_beside_its_field(
+    browse: Browse, page: str, action: str, field: str, length: int
+) -> None:
+    good = {"email": "you@company.com", "password": PASSWORD, "name": "Ada"}
+    services = sample_services()
+    for text in ("x" * (length + 1), "a\0b"):
+        answer = fill(browse(None, services), page, action, **{**good, field: text})
+        assert answer.status_code == 422
+        assert ("characters at most" if "\0" not in text else "cannot be stored") in problem_at(answer.text, field)
+        assert "\0" not in answer.text
+    assert isinstance(services.site, SampleSite)
+    assert not services.site.leads
+
+
+def test_a_hidden_field_that_cannot_be_stored_is_refused(browse: Browse) -> None:
+    answer = fill(
+        browse(), "/account/sign-in", "/account/sign-in", email="ada@example.com", password=PASSWORD, next="/a\0"
+    )
+    assert answer.status_code == 422
+
+
+def test_a_session_is_kept_with_the_address_that_the_proxy_tells(browse: Browse) -> None:
+    services = sample_services()
+    client = browse(None, services)
+    client.headers["X-Forwarded-For"] = "203.0.113.9"
+    fill(client, "/account/sign-in", "/account/sign-in", email="ada@example.com", password=PASSWORD)
+    assert isinstance(services.sessions, SampleSessions)
+    assert [item.address for item in services.sessions.clients] == ["203.0.113.9"]
 
 
 def test_a_refused_lead_keeps_what_was_typed(browse: Browse) -> None:

@@ -213,3 +213,12 @@ def test_a_plans_yearly_price_stands_on_its_card(browse: Browse) -> None:
 
     assert page.count('<article class="plan') == 3
     assert "or $490 per year" in page
+
+
+def test_the_site_promises_only_what_there_is(browse: Browse) -> None:
+    client = browse()
+    for path in ("/", "/pricing", "/legal/privacy", "/legal/terms"):
+        page = client.get(path).text.lower()
+        for promise in ("trial", "try for", "change or cancel", "replay source"):
+            assert promise not in page, f"{path}: {promise}"
+    assert "write to the operator" in client.get("/legal/privacy").text.lower()
