@@ -59,6 +59,15 @@ FROM free WHERE l.consumer_group = $1 AND l.topic = free.topic AND l.partition =
 RETURNING l.topic, l.partition, l.token
 """
 
+NAMESAKE: Final = """
+SELECT EXISTS (
+    SELECT FROM bus.shard_leases AS l
+    JOIN unnest($3::text[], $4::smallint[], $5::bigint[]) AS lost (topic, partition, token) USING (topic, partition)
+    WHERE l.consumer_group = $1 AND l.owner = $2 AND l.token > lost.token
+)
+"""
+"""Whether a lease that was lost went to a process of the same name: the newer one stays, this one stands down."""
+
 RELEASE: Final = """
 UPDATE bus.shard_leases AS l SET expires_at = '-infinity', owner = ''
 FROM unnest($3::text[], $4::smallint[], $5::bigint[]) AS mine (topic, partition, token)
@@ -98,6 +107,7 @@ class LeaseKeeper:
         self._group = group
         self._member = member
         self._lease_seconds = lease_seconds
+        self.superseded = False
         self.owned = {(shard.topic.name, shard.partition): OwnedShard(shard) for shard in shards}
 
     async def keep(self) -> None:
@@ -110,6 +120,8 @@ class LeaseKeeper:
 
     async def turn(self) -> None:
         """One round: say that we live, renew, then take what is free or give back what is too much."""
+        if self.superseded:
+            return
         pool = self._database.pool
         await pool.execute(PRESENT, self._group, self._member, self._lease_seconds)
         await self._renew()
@@ -145,10 +157,14 @@ class LeaseKeeper:
             return
         rows = await self._database.pool.fetch(RENEW, self._group, self._member, self._lease_seconds, *_columns(mine))
         kept = {(row["topic"], row["partition"]) for row in rows}
-        for owned in mine:
-            if (owned.shard.topic.name, owned.shard.partition) not in kept:
-                log.warning("lease lost", shard=owned.shard.name)
-                owned.lose()
+        lost = [owned for owned in mine if (owned.shard.topic.name, owned.shard.partition) not in kept]
+        for owned in lost:
+            log.warning("lease lost", shard=owned.shard.name)
+            owned.lose()
+        if lost and await self._database.pool.fetchval(NAMESAKE, self._group, self._member, *_columns(lost)):
+            self.superseded = True
+            log.error("another process has this name and took its shards; give each its own PROG_PROCESS_NAME",
+                      name=self._member)  # fmt: skip
 
     async def _take(self, count: int) -> None:
         mine = self._held()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 
@@ -38,6 +38,9 @@ GATHER_SECONDS: Final = 0.004
 TRIM_SECONDS: Final = 60.0
 MARKER: Final = "prog.relay.marker"
 PUBLISHED_CHANNEL: Final = "prog.relay.published"
+RETENTION_HOURS: Final = max(topic.retention_hours for topic in TOPICS.values() if topic.kind == "events")
+Cursor: TypeAlias = tuple[str, int]
+"""Transaction id (as text, for it is 64 bits without a sign) and position of the last row that was published."""
 
 PENDING: Final = """
 SELECT position, txid::text AS txid, message_id, topic, source_domain, type, schema_version, tenant_id, partition_key,
@@ -50,6 +53,11 @@ LIMIT $3
 
 COMMANDS: Final = """
 SELECT position, topic, attributes, data FROM bus.command_outbox WHERE published_at IS NULL ORDER BY position LIMIT $1
+"""
+
+COMMANDS_AGAIN: Final = """
+UPDATE bus.command_outbox SET published_at = NULL
+WHERE published_at > clock_timestamp() - make_interval(hours => $1)
 """
 
 REFILL_FROM: Final = """
@@ -76,7 +84,7 @@ class Relay:
         self._database = database
         self._client = client
         self._publisher = streams.StreamPublisher(client)
-        self._cursor: tuple[str, int] | None = None
+        self._cursor: Cursor | None = None
 
     async def run_once(self) -> int:
         """Publishes all that is pending now; returns how many messages went out.
@@ -84,17 +92,16 @@ class Relay:
         Raises Unavailable or asyncpg errors when a server is away; the cursor then stands where the last batch ended.
         """
         if self._cursor is None:
-            self._cursor = await self._resume()
+            self._cursor = await self._stored_cursor()
+        self._cursor = await self._checked(self._cursor, await self._client.get(MARKER))
         published = await self._publish_commands()
         while True:
             rows = await self._database.pool.fetch(PENDING, *self._cursor, BATCH)
             if not rows:
                 return published
             await self._publisher.send([_outgoing(row) for row in rows])
-            last = (rows[-1]["txid"], rows[-1]["position"])
-            await self._move(last)
-            self._cursor = last
             published += len(rows)
+            self._cursor = await self._moved(self._cursor, (rows[-1]["txid"], rows[-1]["position"]))
 
     async def backlog(self) -> tuple[int, float]:
         """Messages not yet published and the age of the oldest in seconds; sets the gauges."""
@@ -104,10 +111,6 @@ class Relay:
         OUTBOX_PENDING.set(row["pending"])
         OUTBOX_OLDEST_SECONDS.set(row["oldest"])
         return row["pending"], row["oldest"]
-
-    def forget(self) -> None:
-        """Has the next run compare the marker with the cursor again: after an outage."""
-        self._cursor = None
 
     async def _publish_commands(self) -> int:
         rows = await self._database.pool.fetch(COMMANDS, BATCH)
@@ -121,11 +124,15 @@ class Relay:
         )
         return len(rows)
 
-    async def _move(self, cursor: tuple[str, int]) -> None:
-        """The marker first: a crash between the two publishes again, which the inbox absorbs."""
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.set(MARKER, f"{cursor[0]}:{cursor[1]}")
-        await pipeline.execute()
+    async def _moved(self, before: Cursor, cursor: Cursor) -> Cursor:
+        """Moves marker and cursor; returns where to go on, which is further back when the broker lost data meanwhile.
+
+        The marker first: a crash between the two publishes again, which the inbox absorbs.
+        """
+        held: Any = await self._client.set(MARKER, f"{cursor[0]}:{cursor[1]}", get=True)
+        checked = await self._checked(before, held)
+        if checked != before:
+            return checked
         await self._database.pool.execute(
             "UPDATE bus.relay_cursors SET txid = $2::text::xid8, position = $3, moved_at = clock_timestamp()"
             " WHERE lane = $1",
@@ -133,27 +140,32 @@ class Relay:
             *cursor,
         )
         await self._client.publish(PUBLISHED_CHANNEL, f"{cursor[0]}:{cursor[1]}")
+        return cursor
 
-    async def _resume(self) -> tuple[str, int]:
+    async def _stored_cursor(self) -> Cursor:
         row = await self._database.pool.fetchrow(
             "SELECT txid::text AS txid, position FROM bus.relay_cursors WHERE lane = $1", LANE
         )
         assert row is not None
-        cursor = (row["txid"], row["position"])
+        return row["txid"], row["position"]
+
+    async def _checked(self, cursor: Cursor, marker: Any) -> Cursor:
+        """The cursor, or where the broker's own memory ends when that is further back: it has lost what came after."""
         if int(cursor[0]) == 0:
             return cursor
-        marker: Any = await self._client.get(MARKER)
-        if marker is None:
-            hours = max(topic.retention_hours for topic in TOPICS.values() if topic.kind == "events")
-            start = await self._database.pool.fetchrow(REFILL_FROM, hours)
-            log.warning("the broker has lost its data, publishing again what it should hold", hours=hours)
-            return ("0", 0) if start is None else (start["txid"], start["position"])
-        txid, _, position = marker.decode().partition(":")
-        held = (txid, int(position))
-        if (int(held[0]), held[1]) < (int(cursor[0]), cursor[1]):
+        if marker is not None:
+            txid, _, position = bytes(marker).decode().partition(":")
+            held = (txid, int(position))
+            if (int(held[0]), held[1]) >= (int(cursor[0]), cursor[1]):
+                return cursor
             log.warning("the broker has lost its newest data, publishing it again")
+            await self._database.pool.execute(COMMANDS_AGAIN, RETENTION_HOURS)
             return held
-        return cursor
+        log.warning("the broker has lost its data, publishing again what it should hold", hours=RETENTION_HOURS)
+        await streams.ensure_groups(self._client, TOPICS.values())
+        await self._database.pool.execute(COMMANDS_AGAIN, RETENTION_HOURS)
+        start = await self._database.pool.fetchrow(REFILL_FROM, RETENTION_HOURS)
+        return ("0", 0) if start is None else (start["txid"], start["position"])
 
 
 def _outgoing(row: Any) -> tuple[Topic, Envelope]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticUndefined
 
 _TEMPLATE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PREFIX: Final = "PROG_"
@@ -29,6 +32,10 @@ class SettingsError(Exception):
         super().__init__("The settings cannot be used:\n" + "\n".join(f"  - {line}" for line in problems))
 
 
+def _own_name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
 class Settings(BaseModel):
     """All settings. Field `x_y` is the variable `PROG_X_Y`; descriptions are what the documentation shows."""
 
@@ -39,22 +46,25 @@ class Settings(BaseModel):
     database_replica_url: str | None = Field(None, description="a read replica for queries that may lag")
     database_pool_size: int = Field(8, ge=1, le=200, description="connections per role and process, at most")
     redis_url: str = Field(description="Redis 7.2 or Valkey 8 or newer: redis://host:6379/0 or unix:///path?db=0")
-    broker_url: str | None = Field(None, description="redis://… or kafka://host:9092,host:9092; default PROG_REDIS_URL")
+    broker_url: str | None = Field(None, description="redis://…; PROG_REDIS_URL by default (kafka:// follows)")
     public_url: str = Field("http://127.0.0.1:8000", description="the address that people and mail links use")
     secret_keys: tuple[str, ...] = Field(description="32 or more random characters each, newest first, comma-separated")
     stripe_api_key: str | None = Field(None, description="Stripe's secret key; without one the sandbox gateway is used")
-    stripe_webhook_secrets: tuple[str, ...] = Field((), description="signing secrets of /webhooks/stripe")
+    stripe_webhook_secrets: tuple[str, ...] = Field((), description="signs /webhooks/stripe (reserved, not read yet)")
     stripe_api_base: str = Field("https://api.stripe.com", description="address of Stripe's API")
     sendgrid_api_key: str | None = Field(None, description="SendGrid's key; without one mail goes to PROG_SMTP_URL")
     sendgrid_api_base: str = Field("https://api.sendgrid.com", description="address of SendGrid's API")
-    sendgrid_webhook_key: str | None = Field(None, description="public key that signs SendGrid's webhooks")
+    sendgrid_webhook_key: str | None = Field(None, description="signs SendGrid webhooks (reserved, not read yet)")
     smtp_url: str | None = Field(None, description="smtp://user:password@host:587 (STARTTLS) or smtps://…")
-    sms_url: str | None = Field(None, description="address of the SMS provider")
+    sms_url: str | None = Field(None, description="address of the SMS provider (reserved, not read yet)")
     mail_from: str = Field("ProgNetwork <hello@prognetwork.example>", description="sender of the platform's mails")
     trusted_proxies: tuple[str, ...] = Field((), description="networks whose X-Forwarded-For is believed")
-    otlp_endpoint: str | None = Field(None, description="where traces go")
+    otlp_endpoint: str | None = Field(None, description="where traces go (reserved, not read yet)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug to error")
-    process_name: str = Field("process", description="stable name of this process: a restart takes its old leases")
+    process_name: str = Field(
+        default_factory=_own_name,
+        description="stable name of this process: a restart under it takes its old leases at once; unique by default",
+    )
     host: str = Field("127.0.0.1", description="address the edge listens on")
     port: int = Field(8000, ge=0, le=65535, description="port the edge listens on")
     smtp_listen_port: int = Field(0, ge=0, le=65535, description="port of the local mailbox's SMTP server")
@@ -87,10 +97,12 @@ class Settings(BaseModel):
             raise ValueError("must start with postgresql://")
         return url
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "broker_url")
     @classmethod
-    def _redis(cls, url: str) -> str:
-        if not url.startswith(("redis://", "rediss://", "unix://")):
+    def _redis(cls, url: str | None) -> str | None:
+        if url is not None and url.startswith("kafka://"):
+            raise ValueError("Kafka is not supported by this version yet; use redis://")
+        if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         return url
 
@@ -179,6 +191,6 @@ def documented() -> list[tuple[str, str, str]]:
     """Name, default and description of every setting, for the documentation and its test."""
     rows = []
     for field, info in Settings.model_fields.items():
-        default = "" if info.is_required() or info.default in (None, ()) else str(info.default)
+        default = "" if info.is_required() or info.default in (None, (), PydanticUndefined) else str(info.default)
         rows.append((_PREFIX + field.upper(), default, info.description or ""))
     return rows

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from prog_contracts.errors import Unavailable
 from prog_contracts.ids import new_id, new_message_id
 from prog_contracts.tenants import RenameTenant
 from prog_contracts.topics import TOPICS, topic_of
+from prog_kit.settings import Settings
 from tests.integration.broker.conftest import Rig, eventually
 
 COMMANDS = TOPICS["prog.tenants.commands"]
@@ -132,23 +135,110 @@ async def test_a_message_that_always_fails_is_dead_after_its_attempts(rig: Rig) 
     assert (row["code"], row["attempts"], row["state"]) == ("unavailable", rig.settings.retry_attempts, "open")
 
 
-async def test_later_messages_of_a_failed_key_wait_and_other_keys_go_on(rig: Rig) -> None:
-    await rig.worker()
+async def test_later_messages_of_a_failed_key_wait_and_keep_their_order(rig: Rig) -> None:
+    await rig.worker(retry_attempts=1000)
     tenant = new_id("tenant")
     rig.ledger.failing.add("first")
-    waiting = [asyncio.create_task(rig.rename("first", tenant))]
+    waiting = [asyncio.create_task(rig.rename("first", tenant, wait_seconds=15))]
     await eventually(lambda: rig.ledger.handled.count("first") >= 1)
-    waiting += [asyncio.create_task(rig.rename(name, tenant)) for name in ("second", "third")]
-    other = await rig.rename("other")
-    assert other.status == "succeeded"
-    assert "second" not in rig.ledger.handled
+    for number, name in enumerate(("second", "third", "fourth"), start=2):
+        waiting.append(asyncio.create_task(rig.rename(name, tenant, wait_seconds=15)))
+        await eventually(partial(parked, rig, number))
+    assert (await rig.rename("other")).status == "succeeded", "other keys go on"
+    assert not {"second", "third", "fourth"} & set(rig.ledger.handled)
     rig.ledger.failing.clear()
-    answers = await asyncio.gather(*waiting)
-    effects = [name for name in rig.ledger.handled if name in ("second", "third")]
-    assert answers[0].status in ("succeeded", "dead")
-    if answers[0].status == "succeeded":
-        assert sorted(effects) == ["second", "third"]
-        assert await rig.scalar("SELECT count(*) FROM bus.retries") == 0
+    assert {answer.status for answer in await asyncio.gather(*waiting)} == {"succeeded"}
+    later = [name for name in rig.ledger.handled if name in ("second", "third", "fourth")]
+    assert later == ["second", "third", "fourth"]
+    assert await rig.scalar("SELECT count(*) FROM bus.retries") == 0
+
+
+async def test_a_copy_of_a_message_that_is_being_retried_does_not_take_its_place(rig: Rig) -> None:
+    """The edge stores a command that is not answered in time; its copy comes while the first is being retried."""
+    await rig.worker(retry_attempts=1000)
+    tenant = new_id("tenant")
+    rig.ledger.failing.add("late")
+    assert (await rig.rename("late", tenant, wait_seconds=0.1)).status == "pending"
+    await eventually(lambda: rig.ledger.handled.count("late") >= 1)
+    await rig.relay.run_once()
+    behind = asyncio.create_task(rig.rename("behind", tenant, wait_seconds=15))
+    await eventually(lambda: parked(rig, 2))
+    rig.ledger.failing.clear()
+    assert (await behind).status == "succeeded"
+    assert await rig.scalar("SELECT count(*) FROM bus.retries") == 0
+
+
+async def parked(rig: Rig, count: int) -> bool:
+    return bool(await rig.scalar("SELECT count(*) FROM bus.retries") == count)
+
+
+async def test_who_waits_behind_nobody_is_run(rig: Rig) -> None:
+    """As after a crash between the success of the first in a line and the call of the next."""
+    await rig.worker(retry_attempts=1000)
+    tenant = new_id("tenant")
+    rig.ledger.failing.add("first")
+    await rig.rename("first", tenant, wait_seconds=0)
+    await rig.relay.run_once()
+    await eventually(lambda: parked(rig, 1))
+    behind = asyncio.create_task(rig.rename("behind", tenant, wait_seconds=15))
+    await eventually(lambda: parked(rig, 2))
+    await rig.admin.execute("DELETE FROM bus.retries WHERE state = 'retry'")
+    assert (await behind).status == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"), [("partitionkey", "a%00b"), ("actor", "%00"), ("subject", "s" * 9000), ("actor", "a\u0000")]
+)
+async def test_attributes_that_no_row_can_hold_make_a_dead_letter_and_the_partition_goes_on(
+    rig: Rig, attribute: str, value: str
+) -> None:
+    tenant = new_id("tenant")
+    command = RenameTenant(tenant_id=tenant, name="after")
+    envelope = wrap(command, tenant_id=tenant, source="/test", actor="user_x")
+    bad = json.loads(envelope.attributes()) | {attribute: value, "id": str(new_message_id())}
+    stream = COMMANDS.stream(COMMANDS.partition_of(tenant))
+    await rig.redis.xadd(stream, {"ce": json.dumps(bad), "data": envelope.data})
+    await rig.worker()
+    assert (await rig.rename("after", tenant, wait_seconds=15)).status == "succeeded"
+    assert await rig.scalar("SELECT count(*) FROM bus.dead_letters") == 1
+    await eventually(lambda: pending_is(rig, 0))
+    assert await rig.redis.xlen("prog.tenants.dead.0") == 1, "announced on the topic of dead letters"
+
+
+async def test_a_body_with_nul_in_a_field_s_name_makes_a_dead_letter(rig: Rig) -> None:
+    tenant = new_id("tenant")
+    envelope = wrap(RenameTenant(tenant_id=tenant, name="x"), tenant_id=tenant, source="/test")
+    stream = COMMANDS.stream(COMMANDS.partition_of(tenant))
+    await rig.redis.xadd(
+        stream, {"ce": envelope.attributes(), "data": b'{"tenant_id": {"\\u0000": 1}, "name": "\\u0000"}'}
+    )
+    await rig.worker()
+    assert (await rig.rename("after", tenant, wait_seconds=15)).status == "succeeded"
+    assert await rig.scalar("SELECT code FROM bus.dead_letters") == "invalid_body"
+
+
+async def test_a_refused_message_makes_one_letter_however_often_it_comes(rig: Rig) -> None:
+    tenant = new_id("tenant")
+    envelope = wrap(RenameTenant(tenant_id=tenant, name="x"), tenant_id=tenant, source="/test")
+    stream = COMMANDS.stream(COMMANDS.partition_of(tenant))
+    for _ in range(3):
+        await rig.redis.xadd(stream, {"ce": envelope.attributes(), "data": b"{}"})
+        await rig.redis.xadd(stream, {"ce": b"rubbish", "data": b""})
+    await rig.worker()
+    await rig.rename("after", tenant, wait_seconds=15)
+    assert await rig.scalar("SELECT count(*) FROM bus.dead_letters") == 2
+
+
+async def test_two_workers_without_names_share_and_two_of_one_name_do_not_fight(rig: Rig) -> None:
+    names = {Settings(database_url="postgresql://h/d", redis_url="redis://h", secret_keys=("k" * 32,)).process_name
+             for _ in range(2)}  # fmt: skip
+    assert len(names) == 2
+    first = await rig.worker("same", lease_seconds=0.3)
+    await eventually(lambda: len(first.serving[0].keeper._held()) == len(first.serving[0].keeper.owned))
+    second = await rig.worker("same", lease_seconds=0.3)
+    await eventually(lambda: first.serving[0].keeper.superseded)
+    assert not second.serving[0].keeper.superseded
+    assert (await rig.rename("works")).status == "succeeded"
 
 
 async def test_a_defect_makes_a_dead_letter_with_its_traceback_and_parks_the_key(rig: Rig) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import asyncpg
+import pytest
 
 from prog_broker.relay import MARKER, Relay
 from prog_contracts.envelope import wrap
 from prog_contracts.ids import new_id
 from prog_contracts.tenants import TenantUpdated
 from prog_contracts.topics import topic_of
-from tests.integration.broker.conftest import Rig
+from tests.integration.broker.conftest import Rig, eventually
 
 INSERT = """
 INSERT INTO bus.event_log (message_id, kind, topic, source_domain, type, schema_version, tenant_id, partition_key,
@@ -51,9 +52,7 @@ async def test_a_crash_between_publishing_and_the_cursor_publishes_again(rig: Ri
     await append(rig.admin, "a")
     await rig.relay.run_once()
     await rig.admin.execute("UPDATE bus.relay_cursors SET txid = '0', position = 0")
-    assert rig.database is not None
-    rig.relay.forget()
-    assert await rig.relay.run_once() == 1
+    assert await Relay(rig.relay._database, rig.redis).run_once() == 1
     assert await published(rig) == 2
 
 
@@ -69,9 +68,9 @@ async def test_an_emptied_broker_is_filled_again(rig: Rig) -> None:
         await append(rig.admin, str(number))
     await rig.relay.run_once()
     await rig.redis.flushall()
-    rig.relay.forget()
-    assert await rig.relay.run_once() == 5
-    assert await published(rig) == 5
+    await append(rig.admin, "after")
+    assert await rig.relay.run_once() == 6, "the running relay notices by itself, before it goes on"
+    assert await published(rig) == 6
 
 
 async def test_a_broker_that_lost_its_newest_entries_gets_those_again(rig: Rig) -> None:
@@ -82,5 +81,34 @@ async def test_a_broker_that_lost_its_newest_entries_gets_those_again(rig: Rig) 
     await append(rig.admin, "lost")
     await rig.relay.run_once()
     await rig.redis.set(MARKER, marker)
-    rig.relay.forget()
     assert await rig.relay.run_once() == 1
+
+
+async def test_data_lost_while_a_batch_goes_out_is_noticed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await append(rig.admin, "before")
+    await rig.relay.run_once()
+    send = rig.relay._publisher.send
+    lost = False
+
+    async def lose_everything_first(envelopes: Any) -> None:
+        nonlocal lost
+        if not lost:
+            lost = True
+            await rig.redis.flushall()
+        await send(envelopes)
+
+    monkeypatch.setattr(rig.relay._publisher, "send", lose_everything_first)
+    await append(rig.admin, "during")
+    assert await rig.relay.run_once() == 3, "the second again, after it went out beside the gap"
+    assert await published(rig) == 3
+
+
+async def test_promised_commands_are_published_again_too(rig: Rig) -> None:
+    await append(rig.admin, "event")
+    answer = await rig.rename("promised", wait_seconds=0)
+    assert answer.status == "pending"
+    await rig.relay.run_once()
+    await rig.redis.flushall()
+    await rig.relay.run_once()
+    await rig.worker()
+    await eventually(lambda: rig.ledger.handled == ["promised"])
