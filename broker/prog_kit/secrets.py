@@ -1,7 +1,20 @@
 """Sealing of secrets in messages and rows, and digests of tokens.
 
-A sealed value is AES-256-GCM under a key derived from `PROG_SECRET_KEYS`; the newest key seals, all open, so keys can
-be rotated. The purpose is authenticated data: what was sealed as a password never opens as a link token.
+A sealed value is AES-256-GCM under a key derived from `PROG_SECRET_KEYS`. The first key seals and digests; all of them
+open, and are looked up by, so that keys can be rotated. The purpose is authenticated data: what was sealed as a
+password never opens as a link token.
+
+A rotation, with a restart of every process after each step:
+
+1. `OLD,NEW`: every process can open what the new key seals, before any seals with it.
+2. `NEW,OLD`: the new key seals and digests from now on. A worker of the users domain seals the signing keys of access
+   tokens anew when it starts; refresh tokens move to the new key when they are used.
+3. `NEW`, after 14 days or more: by then every session that still lives has been refreshed and every link and invitation
+   has been used or has expired, so that nobody notices.
+
+An old key that is dropped earlier, because somebody else knows it, takes with it the sessions, links and invitations
+made or last refreshed under it; what it sealed and is still under way (mails that wait, answers that are kept) opens no
+more. People sign in again.
 """
 
 from __future__ import annotations
@@ -41,7 +54,7 @@ class Sealer:
         derived = [_derive(key, b"seal") for key in keys]
         self._ciphers = {hashlib.sha256(key).digest()[:_KEY_ID_BYTES]: AESGCM(key) for key in derived}
         self._newest = hashlib.sha256(derived[0]).digest()[:_KEY_ID_BYTES]
-        self._digest_key = _derive(keys[-1], b"digest")
+        self._digest_keys = tuple(dict.fromkeys(_derive(key, b"digest") for key in keys))
 
     def seal(self, secret: str, purpose: str) -> str:
         """`secret`, readable only by a holder of the keys who names the same purpose. URL-safe text."""
@@ -59,12 +72,28 @@ class Sealer:
         except (ValueError, KeyError, InvalidTag) as error:
             raise SealError("the sealed value does not open") from error
 
-    def digest(self, value: str, purpose: str) -> str:
-        """A keyed digest (HMAC-SHA-256, hex) for looking a secret up without storing it.
+    def is_current(self, sealed: str) -> bool:
+        """Whether a value was sealed under the newest key, and so outlives the older ones."""
+        try:
+            return base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))[:_KEY_ID_BYTES] == self._newest
+        except ValueError:
+            return False
 
-        It depends on the oldest key, so that stored digests outlive a rotation until that key is dropped.
+    def reseal(self, sealed: str, purpose: str) -> str:
+        """The same secret under the newest key. Raises SealError when it does not open."""
+        return self.seal(self.open(sealed, purpose), purpose)
+
+    def digest(self, value: str, purpose: str) -> str:
+        """A keyed digest (HMAC-SHA-256, hex) under the newest key: to store, so that a secret is found without it.
+
+        It changes when the keys are rotated; what was stored before is found by `digests`.
         """
-        return hmac.new(self._digest_key, f"{purpose}\0{value}".encode(), hashlib.sha256).hexdigest()
+        return self.digests(value, purpose)[0]
+
+    def digests(self, value: str, purpose: str) -> list[str]:
+        """The digests under all keys, newest first: what a stored one is looked up by, with `= ANY`."""
+        text = f"{purpose}\0{value}".encode()
+        return [hmac.new(key, text, hashlib.sha256).hexdigest() for key in self._digest_keys]
 
 
 def new_token(nbytes: int = 32) -> str:

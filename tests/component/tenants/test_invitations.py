@@ -9,8 +9,9 @@ from prog_contracts.ids import new_id
 from prog_contracts.permissions import ROLES
 from prog_contracts.tenants import MemberInvited, MemberJoined, TenantRole
 from prog_kit.database import Database
+from prog_kit.secrets import Sealer
 from prog_workers.tenants import queries
-from tests.component.harness import Harness
+from tests.component.harness import SECRET_KEYS, Harness
 from tests.component.tenants.company import Company, code, staff
 
 
@@ -56,6 +57,13 @@ async def test_an_invitation_is_good_once(acme: Company) -> None:
     token = await acme.mailed_token()
     assert (await acme.accept(token, "joe@example.com")).status == "succeeded"
     assert code(await acme.accept(token, "joe@example.com")) == "invitation_invalid"
+
+
+async def test_an_invitation_outlives_a_rotation_of_the_secret_keys(platform: Harness, acme: Company) -> None:
+    await acme.invite("joe@example.com")
+    token = await acme.mailed_token()
+    platform.sealer = platform.processors["tenants"].sealer = Sealer(("fedcba9876543210" * 4, *SECRET_KEYS))
+    assert (await acme.accept(token, "joe@example.com")).status == "succeeded"
 
 
 async def test_an_invitation_is_good_for_the_invited_address_alone(acme: Company) -> None:

@@ -60,8 +60,8 @@ async def test_the_edge_writes_nothing_and_sees_no_digest(acme: Company, edge: D
         "SELECT token_digest FROM tenants.invitations",
         "SELECT role FROM tenants.staff",
     ):
-        async with edge.scope(tenant_id=acme.tenant_id, user_id=acme.owner_id) as connection:
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with edge.scope(tenant_id=acme.tenant_id, user_id=acme.owner_id) as connection:
                 await connection.execute(query)
 
 

@@ -59,8 +59,8 @@ async def test_the_edge_reads_no_secret_and_writes_nothing(edge: Database) -> No
         "UPDATE users.users SET platform_role = 'operator'",
     ):
         for scope in (edge.scope(), edge.operator()):
-            async with scope as connection:
-                with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ReadOnlySQLTransactionError)):
+            with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ReadOnlySQLTransactionError)):
+                async with scope as connection:
                     await connection.execute(query)
 
 

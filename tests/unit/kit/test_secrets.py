@@ -31,7 +31,26 @@ def test_after_a_rotation_old_values_still_open_and_new_ones_need_the_new_key() 
     assert after.open(before.seal("secret", TOKEN), TOKEN) == "secret"
     with pytest.raises(SealError):
         before.open(after.seal("secret", TOKEN), TOKEN)
-    assert before.digest("x", TOKEN) == after.digest("x", TOKEN)
+
+
+def test_a_rotation_ends_with_dropping_the_old_key() -> None:
+    before, during, after = Sealer((OLD,)), Sealer((NEW, OLD)), Sealer((NEW,))
+    sealed = before.seal("secret", TOKEN)
+    assert (before.is_current(sealed), during.is_current(sealed)) == (True, False)
+    moved = during.reseal(sealed, TOKEN)
+    assert during.is_current(moved)
+    assert after.open(moved, TOKEN) == "secret"
+    with pytest.raises(SealError):
+        after.reseal(sealed, TOKEN)
+    assert not after.is_current("no sealed value")
+
+
+def test_what_was_stored_by_its_digest_is_found_while_its_key_is_kept() -> None:
+    before, during, after = Sealer((OLD,)), Sealer((NEW, OLD)), Sealer((NEW,))
+    assert during.digests("x", TOKEN) == [after.digest("x", TOKEN), before.digest("x", TOKEN)]
+    assert during.digest("x", TOKEN) == after.digest("x", TOKEN), "what is stored outlives the old key"
+    assert before.digest("x", TOKEN) not in after.digests("x", TOKEN)
+    assert before.digest("x", TOKEN) != before.digest("x", PASSWORD)
 
 
 @pytest.mark.parametrize("broken", ["", "x", "AAAA", "é", "A" * 400])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 from uuid import UUID
 
 from prog_broker.domain import Domain
@@ -45,6 +46,7 @@ from prog_workers.tenants import errors, rules, store
 tenants = Domain("tenants")
 
 PLATFORM_NAME = "ProgNetwork"
+_DIGEST: Final = "invitation"
 
 
 # -- a tenant's life ---------------------------------------------------------------------------------------------------
@@ -122,7 +124,7 @@ async def invite_member(command: InviteMember, tx: Transaction) -> tuple[MemberI
         command.invitation_id,
         email=email,
         role=command.role,
-        token_digest=_digest(tx, token),
+        token_digest=tx.sealer.digest(token, _DIGEST),
         inviter_name=inviter_name,
         expires_at=expires_at,
     )
@@ -149,7 +151,7 @@ async def accept_invitation(command: AcceptInvitation, tx: Transaction) -> Membe
     if tx.actor is not None and not rules.is_process(tx.actor) and tx.actor != command.user_id:
         raise errors.not_permitted()
     token = _open_token(tx, command.sealed_token)
-    invitation = await store.open_invitation(tx, _digest(tx, token))
+    invitation = await store.open_invitation(tx, tx.sealer.digests(token, _DIGEST))
     if invitation is None or tenant_of_invitation(token) != command.tenant_id:
         raise errors.invitation_unknown()
     email = normalize_email(command.email)
@@ -330,10 +332,6 @@ async def _updated(tx: Transaction, *changed: str) -> TenantUpdated:
         owner_email=tenant.owner_email,
         owner_name=tenant.owner_name,
     )
-
-
-def _digest(tx: Transaction, token: str) -> str:
-    return tx.sealer.digest(token, "invitation")
 
 
 def _open_token(tx: Transaction, sealed: str) -> str:

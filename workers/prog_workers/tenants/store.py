@@ -224,13 +224,13 @@ async def replace_invitation(
     )
 
 
-async def open_invitation(tx: Transaction, token_digest: str) -> OpenInvitation | None:
-    """The open invitation of a token, locked until the transaction ends."""
+async def open_invitation(tx: Transaction, token_digests: list[str]) -> OpenInvitation | None:
+    """The open invitation of a token, whose digests under all secret keys these are; locked until the end."""
     row = await tx.fetchrow(
         "SELECT invitation_id, email, role, expires_at FROM tenants.invitations"
-        " WHERE tenant_id = $1 AND token_digest = $2 AND status = 'open' FOR UPDATE",
+        " WHERE tenant_id = $1 AND token_digest = ANY ($2::text[]) AND status = 'open' FOR UPDATE",
         tx.tenant_id,
-        token_digest,
+        token_digests,
     )
     return None if row is None else OpenInvitation(**dict(row))
 

@@ -10,8 +10,8 @@ __all__ = ["domain"]
 
 @domain.on_start
 async def prepare(resources: Resources) -> None:
-    """Makes the first signing key, so that the keys are published before the first token is signed."""
+    """Makes or re-seals the signing keys, so that they are published before the first token is signed."""
     access_tokens.issuer = resources.settings.public_url
     async with resources.database.scope() as connection:
-        await access_tokens.ensure_key(connection, resources.sealer)
+        await access_tokens.prepare(connection, resources.sealer)
     await passwords.warm_up()

@@ -184,15 +184,18 @@ async def last_link(tx: Transaction, user_id: str) -> Link | None:
     return Link(row["created_at"], pending)
 
 
-async def spend_link_token(tx: Transaction, digest: str) -> tuple[str, str, PendingSignUp | None] | None:
-    """User, address and sign-up of a verification token that is good now; it is good no more afterwards."""
+async def spend_link_token(tx: Transaction, digests: list[str]) -> tuple[str, str, PendingSignUp | None] | None:
+    """User, address and sign-up of a verification token that is good now; it is good no more afterwards.
+
+    Here and below, `digests` are those of one token under all secret keys.
+    """
     row = await tx.fetchrow(
         """
         UPDATE users.link_tokens SET spent_at = $2
-        WHERE digest = $1 AND purpose = 'verify_email' AND spent_at IS NULL AND expires_at > $2
+        WHERE digest = ANY ($1::text[]) AND purpose = 'verify_email' AND spent_at IS NULL AND expires_at > $2
         RETURNING user_id, email, sign_up_name, sign_up_password_hash, sign_up_tenant_name
         """,
-        digest,
+        digests,
         tx.now,
     )
     if row is None:
@@ -201,14 +204,14 @@ async def spend_link_token(tx: Transaction, digest: str) -> tuple[str, str, Pend
     return row["user_id"], row["email"], pending
 
 
-async def was_verified_by(tx: Transaction, digest: str) -> bool:
+async def was_verified_by(tx: Transaction, digests: list[str]) -> bool:
     """Whether a token was spent before on an address that is verified now."""
     return bool(
         await tx.fetchval(
             "SELECT EXISTS (SELECT FROM users.link_tokens AS t JOIN users.users AS u USING (user_id, email)"
-            " WHERE t.digest = $1 AND t.purpose = 'verify_email' AND t.spent_at IS NOT NULL"
+            " WHERE t.digest = ANY ($1::text[]) AND t.purpose = 'verify_email' AND t.spent_at IS NOT NULL"
             " AND u.email_verified_at IS NOT NULL)",
-            digest,
+            digests,
         )
     )
 
@@ -267,7 +270,7 @@ async def insert_session(tx: Transaction, session: NewSession) -> None:
     )
 
 
-async def presented_token(tx: Transaction, session_id: str, digest: str) -> tuple[PresentedToken, User] | None:
+async def presented_token(tx: Transaction, session_id: str, digests: list[str]) -> tuple[PresentedToken, User] | None:
     """A refresh token of a session with the session's state, locked until the transaction ends."""
     row = await tx.fetchrow(
         """
@@ -275,11 +278,11 @@ async def presented_token(tx: Transaction, session_id: str, digest: str) -> tupl
                s.ended_at IS NOT NULL AS ended, u.user_id, u.email, u.name, u.status, u.platform_role,
                u.email_verified_at, u.wanted_tenant_name
         FROM users.refresh_tokens AS r JOIN users.sessions AS s USING (session_id) JOIN users.users AS u USING (user_id)
-        WHERE r.digest = $2 AND r.session_id = $1
+        WHERE r.digest = ANY ($2::text[]) AND r.session_id = $1
         FOR UPDATE OF s, r
         """,
         session_id,
-        digest,
+        digests,
     )
     if row is None:
         return None
@@ -289,11 +292,11 @@ async def presented_token(tx: Transaction, session_id: str, digest: str) -> tupl
     return token, User(**fields)
 
 
-async def rotate(tx: Transaction, session_id: str, *, used: str, successor: str, idle_until: datetime) -> None:
-    """Replaces the session's refresh token; both are digests."""
+async def rotate(tx: Transaction, session_id: str, *, used: list[str], successor: str, idle_until: datetime) -> None:
+    """Replaces the session's refresh token: `used` are its digests, `successor` the digest of the new one."""
     await tx.execute(
         """
-        WITH replaced AS (UPDATE users.refresh_tokens SET replaced_at = $4 WHERE digest = $2), moved AS (
+        WITH replaced AS (UPDATE users.refresh_tokens SET replaced_at = $4 WHERE digest = ANY ($2::text[])), moved AS (
             UPDATE users.sessions SET generation = generation + 1, refreshed_at = $4, idle_until = $5
             WHERE session_id = $1 RETURNING generation
         )
@@ -316,9 +319,9 @@ async def session_owner(tx: Transaction, session_id: str) -> str | None:
     return owner
 
 
-async def holds_refresh_token(tx: Transaction, session_id: str, digest: str) -> bool:
-    query = "SELECT EXISTS (SELECT FROM users.refresh_tokens WHERE session_id = $1 AND digest = $2)"
-    return bool(await tx.fetchval(query, session_id, digest))
+async def holds_refresh_token(tx: Transaction, session_id: str, digests: list[str]) -> bool:
+    query = "SELECT EXISTS (SELECT FROM users.refresh_tokens WHERE session_id = $1 AND digest = ANY ($2::text[]))"
+    return bool(await tx.fetchval(query, session_id, digests))
 
 
 async def end_session(tx: Transaction, session_id: str, reason: str) -> bool:
@@ -338,16 +341,16 @@ async def end_session(tx: Transaction, session_id: str, reason: str) -> bool:
 # -- signing keys ------------------------------------------------------------------------------------------------------
 
 
-async def newest_key(connection: Connection) -> SigningKey | None:
-    row = await connection.fetchrow(
-        "SELECT kid, sealed_private_key FROM users.signing_keys WHERE retired_at IS NULL"
-        " ORDER BY created_at DESC, kid LIMIT 1"
+async def unretired_keys(connection: Connection) -> list[SigningKey]:
+    """The keys that may sign, newest first."""
+    rows = await connection.fetch(
+        "SELECT kid, sealed_private_key FROM users.signing_keys WHERE retired_at IS NULL ORDER BY created_at DESC, kid"
     )
-    return None if row is None else SigningKey(**dict(row))
+    return [SigningKey(**dict(row)) for row in rows]
 
 
 async def lock_keys(connection: Connection) -> None:
-    """Lets one process at a time make the first key; ends with the transaction."""
+    """Lets one process at a time make or re-seal keys; ends with the transaction."""
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('users.signing_keys', 0))")
 
 
@@ -363,6 +366,17 @@ async def insert_key(
         key.sealed_private_key,
         created_at,
     )
+
+
+async def reseal_key(connection: Connection, kid: str, sealed_private_key: str) -> None:
+    await connection.execute(
+        "UPDATE users.signing_keys SET sealed_private_key = $2 WHERE kid = $1", kid, sealed_private_key
+    )
+
+
+async def withdraw_key(connection: Connection, kid: str) -> None:
+    """Retires a key as if long ago: unlike one that is merely replaced, it is published no more from now on."""
+    await connection.execute("UPDATE users.signing_keys SET retired_at = 'epoch' WHERE kid = $1", kid)
 
 
 # -- what other domains say --------------------------------------------------------------------------------------------

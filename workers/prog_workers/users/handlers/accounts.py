@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from prog_broker.domain import Finish, Work
 from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
@@ -22,6 +24,8 @@ from prog_contracts.users import (
 from prog_kit import secrets
 from prog_workers.users import errors, passwords, rules, store
 from prog_workers.users.handlers.domain import open_sealed, require_self, users
+
+_DIGEST: Final = "verify_email"
 
 
 @users.performs(RegisterUser)
@@ -91,10 +95,10 @@ async def verify_email(command: VerifyEmail, tx: Transaction) -> EmailVerified:
     token = open_sealed(tx, command.sealed_token, secrets.TOKEN, "token")
     if not credentials.is_verification_token(token):
         raise errors.token_invalid()
-    digest = _digest(tx, token)
-    spent = await store.spend_link_token(tx, digest)
+    digests = tx.sealer.digests(token, _DIGEST)
+    spent = await store.spend_link_token(tx, digests)
     if spent is None:
-        raise errors.already_verified() if await store.was_verified_by(tx, digest) else errors.token_invalid()
+        raise errors.already_verified() if await store.was_verified_by(tx, digests) else errors.token_invalid()
     user_id, email, pending = spent
     user = await store.mark_verified(tx, user_id, pending)
     if user is None or user.email != email:
@@ -157,7 +161,7 @@ async def _verification_mail(
     mail_id = new_id("mail")
     await store.insert_link_token(
         tx,
-        _digest(tx, token),
+        tx.sealer.digest(token, _DIGEST),
         user_id=user_id,
         email=email,
         mail_id=mail_id,
@@ -172,7 +176,3 @@ async def _verification_mail(
         data={"name": name},
         sealed_data={"token": tx.sealer.seal(token, secrets.MAIL)},
     )
-
-
-def _digest(tx: Transaction, token: str) -> str:
-    return tx.sealer.digest(token, "verify_email")

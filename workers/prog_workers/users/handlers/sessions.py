@@ -86,19 +86,19 @@ async def refresh_session(command: RefreshSession, tx: Transaction) -> Reply:
     presented, user = found
     decision = rules.refresh_decision(presented, tx.now)
     if decision == "rotate":
-        successor = _successor(tx, command.session_id, token)
+        successor = _successors(tx, command.session_id, token)[0]
         times = rules.session_times(tx.now, presented.expires_at)
         await store.rotate(
             tx,
             command.session_id,
-            used=_digest(tx, token),
-            successor=_digest(tx, successor),
+            used=_digests(tx, token),
+            successor=_digests(tx, successor)[0],
             idle_until=times.idle_until,
         )
         return await _token_reply(tx, user, command.session_id, successor)
     if decision == "repeat":
         for _ in range(presented.current_generation - presented.generation):
-            token = _successor(tx, command.session_id, token)
+            token = await _stored_successor(tx, command.session_id, token)
         return await _token_reply(tx, user, command.session_id, token)
     if decision == "ended":
         raise errors.refresh_refused()
@@ -128,7 +128,7 @@ async def _open_session(tx: Transaction, user: store.User, command: Authenticate
         store.NewSession(
             session_id=session_id,
             user_id=user.user_id,
-            refresh_digest=_digest(tx, token),
+            refresh_digest=_digests(tx, token)[0],
             times=rules.session_times(tx.now),
             client_address=command.client_address,
             user_agent=command.user_agent and command.user_agent[:USER_AGENT_MAX_LENGTH],
@@ -173,15 +173,24 @@ async def _may_end(tx: Transaction, command: EndSession, owner: str) -> bool:
 async def _presented(tx: Transaction, session_id: str, token: str) -> tuple[rules.PresentedToken, store.User] | None:
     if credentials.session_of_refresh_token(token) != session_id:
         return None
-    return await store.presented_token(tx, session_id, _digest(tx, token))
+    return await store.presented_token(tx, session_id, _digests(tx, token))
 
 
-def _digest(tx: Transaction, token: str) -> str:
-    return tx.sealer.digest(token, "refresh")
+def _digests(tx: Transaction, token: str) -> list[str]:
+    return tx.sealer.digests(token, "refresh")
 
 
-def _successor(tx: Transaction, session_id: str, token: str) -> str:
-    return credentials.refresh_token(session_id, tx.sealer.digest(token, "refresh_successor"))
+def _successors(tx: Transaction, session_id: str, token: str) -> list[str]:
+    """What may follow a refresh token: the one derived under the newest secret key, then those under older keys."""
+    return [credentials.refresh_token(session_id, secret) for secret in tx.sealer.digests(token, "refresh_successor")]
+
+
+async def _stored_successor(tx: Transaction, session_id: str, token: str) -> str:
+    """What followed a refresh token that was replaced, under whichever secret key was the newest then."""
+    for successor in _successors(tx, session_id, token):
+        if await store.holds_refresh_token(tx, session_id, _digests(tx, successor)):
+            return successor
+    raise errors.refresh_refused()
 
 
 def _lookup_form(email: str) -> str:

@@ -1,0 +1,103 @@
+"""PROG_SECRET_KEYS are rotated: nobody notices, or (a key is dropped at once) people sign in again and can."""
+
+from datetime import timedelta
+
+import pytest
+
+from prog_contracts.accounts import TokenSet
+from prog_kit.database import Database
+from prog_kit.secrets import Sealer
+from prog_workers.users import queries
+from prog_workers.users.handlers import sessions
+from prog_workers.users.signing import AccessTokens
+from tests.component.harness import SECRET_KEYS, Harness
+from tests.component.users.people import Person, code
+
+NEW = ("fedcba9876543210" * 4,)
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "access_tokens", AccessTokens())
+
+
+async def restart(platform: Harness, keys: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker takes over, with these keys."""
+    platform.sealer = Sealer(keys)
+    worker = platform.processors["users"]
+    worker.sealer = platform.sealer
+    monkeypatch.setattr(sessions, "access_tokens", AccessTokens())
+    async with worker.database.scope() as connection:
+        await sessions.access_tokens.prepare(connection, platform.sealer)
+
+
+async def published(platform: Harness) -> list[str]:
+    edge = await Database.connect(platform.url, "prog_edge")
+    async with edge.scope() as connection:
+        keys = await queries.signing_keys(connection)
+    await edge.close()
+    return [key.kid for key in keys]
+
+
+async def test_after_a_rotation_in_order_the_same_key_signs_and_sessions_go_on(
+    platform: Harness, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ada.become_verified()
+    tokens = await ada.tokens()
+    [kid] = await published(platform)
+    for keys in (SECRET_KEYS + NEW, NEW + SECRET_KEYS, NEW):
+        await restart(platform, keys, monkeypatch)
+        platform.clock.at += timedelta(minutes=20)
+        tokens = TokenSet.model_validate((await ada.refresh(tokens)).result)
+    assert await published(platform) == [kid]
+    assert (await ada.sign_in()).status == "succeeded"
+
+
+async def test_dropping_the_only_key_at_once_ends_sessions_and_nothing_else(
+    platform: Harness, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ada.become_verified()
+    tokens = await ada.tokens()
+    [leaked] = await published(platform)
+    await restart(platform, NEW, monkeypatch)
+    [kid] = await published(platform)
+    assert kid != leaked, "who had the old key may know what signs"
+    assert code(await ada.refresh(tokens)) == "session_ended"
+    again = await ada.tokens()
+    assert (await ada.refresh(again)).status == "succeeded"
+
+
+async def test_a_worker_that_cannot_open_the_key_signs_with_its_own_and_neither_stops_the_other(
+    platform: Harness, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ada.become_verified()
+    await ada.tokens()
+    database = platform.processors["users"].database
+    one, other = (AccessTokens(), Sealer(SECRET_KEYS)), (AccessTokens(), Sealer(NEW))
+    async with database.scope() as connection:
+        kids = [(await tokens.ensure_key(connection, sealer))[0] for tokens, sealer in (one, other, one, other)]
+    assert kids[0] != kids[1]
+    assert kids[:2] == kids[2:], "no key is made for each sign-in"
+    assert set(await published(platform)) == set(kids)
+
+
+async def test_a_link_mailed_before_the_rotation_still_verifies(
+    platform: Harness, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ada.sign_up()
+    [token] = await ada.mailed_tokens()
+    await restart(platform, NEW + SECRET_KEYS, monkeypatch)
+    assert (await ada.open_link(token)).status == "succeeded"
+    assert code(await ada.open_link(token)) == "already_verified"
+
+
+async def test_two_tabs_that_refresh_around_the_rotation_share_one_successor(
+    platform: Harness, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ada.become_verified()
+    first = await ada.tokens()
+    one = TokenSet.model_validate((await ada.refresh(first)).result)
+    await restart(platform, NEW + SECRET_KEYS, monkeypatch)
+    other = TokenSet.model_validate((await ada.refresh(first)).result)
+    assert one.refresh_token == other.refresh_token
+    assert (await ada.refresh(other)).status == "succeeded"
