@@ -6,6 +6,7 @@ may refer to other variables as `${VAR}`. `Settings.load()` collects every probl
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import secrets
@@ -19,6 +20,7 @@ from pydantic_core import PydanticUndefined
 
 _TEMPLATE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PREFIX: Final = "PROG_"
+_TOOLS: Final = ("PROG_TEST_", "PROG_FAULTS_", "PROG_BENCH_", "PROG_CHROMIUM")
 _DEVELOPMENT_SECRETS: Final = ("change-me", "secret", "development")
 
 Environment = Literal["development", "test", "production"]
@@ -194,3 +196,16 @@ def documented() -> list[tuple[str, str, str]]:
         default = "" if info.is_required() or info.default in (None, (), PydanticUndefined) else str(info.default)
         rows.append((_PREFIX + field.upper(), default, info.description or ""))
     return rows
+
+
+def misspelt(environment: Mapping[str, str]) -> list[str]:
+    """A line for each PROG_ variable that no setting has, with the nearest name; tools' own variables are left out."""
+    known = [_PREFIX + field.upper() for field in Settings.model_fields]
+    lines = []
+    for name in sorted(environment):
+        bare = name.removesuffix("_FILE")
+        if not name.startswith(_PREFIX) or bare in known or name.startswith(_TOOLS):
+            continue
+        near = difflib.get_close_matches(bare, known, n=1, cutoff=0.7)
+        lines.append(f"{name} is no setting{f'; did you mean {near[0]}?' if near else ' and is ignored'}")
+    return lines

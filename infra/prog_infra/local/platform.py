@@ -30,6 +30,14 @@ class Options:
     with_parent: bool = False
 
 
+_PLACEHOLDERS = {
+    "PROG_DATABASE_URL": "postgresql://embedded/prognetwork",
+    "PROG_REDIS_URL": "redis://embedded:6379/0",
+    "PROG_SECRET_KEYS": "filled-in-when-the-data-directory-is-open",
+}
+"""Stand for what `prog up` fills in by itself, while the rest is checked."""
+
+
 class Platform:
     """Servers and processes under one supervisor. `up` returns when it was told to stop and all of it has ended."""
 
@@ -46,6 +54,7 @@ class Platform:
 
         Raises OperatorError when something cannot start; nothing is left running then either.
         """
+        self._check_settings()
         self._directory.open(fresh=self._options.fresh)
         self._check_port()
         supervisor = Supervisor(self._directory.logs, self._terminal.say, with_parent=self._options.with_parent)
@@ -62,6 +71,15 @@ class Platform:
                 self._postgres.clear_sockets()
             self._directory.close()
         self._terminal.say("stopped; nothing is left running")
+
+    def _check_settings(self) -> None:
+        """Tells what is wrong with the settings that were given before anything starts. Raises SettingsError."""
+        from prog_kit.settings import Settings, misspelt
+
+        given = {name: value for name, value in _PLACEHOLDERS.items() if not _given(self._own, name)}
+        Settings.load({**os.environ, **given})
+        for told in misspelt(self._own):
+            self._terminal.say(told)
 
     def _start(self, supervisor: Supervisor) -> None:
         began = time.perf_counter()

@@ -1,6 +1,8 @@
 """What `prog up` shows: its progress, where everything is, and what happens later. Colours on a terminal alone."""
 
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Terminal:
         self._write(f"  Password           {self._paint('1', administrator['password'])}")
         self._write(f"                     {self._paint('2', f'kept in {directory.administrator_file}')}")
         self._write(f"\n  Data and logs      {directory.path}")
-        self._write(f"  Next               prog demo          stop with {self._paint('1', 'Ctrl-C')}\n")
+        self._write(f"  Next               {_prog()} demo    stop with {self._paint('1', 'Ctrl-C')}\n")
 
     def _write(self, line: str, end: str = "\n") -> None:
         try:
@@ -56,3 +58,14 @@ class Terminal:
 
     def _paint(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._styled else text
+
+
+def _prog() -> str:
+    """The command as the person at this terminal can type it."""
+    if shutil.which("prog"):
+        return "prog"
+    installed = Path(sys.executable).with_name("prog")
+    try:
+        return str(installed.relative_to(Path.cwd()))
+    except ValueError:
+        return str(installed)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from prog_kit.settings import Settings, SettingsError, documented
+from prog_kit.settings import Settings, SettingsError, documented, misspelt
 
 GOOD = {
     "PROG_DATABASE_URL": "postgresql://host/db",
@@ -72,3 +72,15 @@ def test_production_refuses_a_default_secret() -> None:
 
 def test_every_setting_has_a_description() -> None:
     assert all(description for _, _, description in documented())
+
+
+def test_a_misspelt_setting_is_told_with_the_nearest_name() -> None:
+    told = misspelt(
+        {"PROG_PROT": "9", "PROG_PORT": "9", "PROG_SMTP_URL_FILE": "x", "PROG_TEST_KAFKA_URL": "x", "HOME": "/"}
+    )
+    assert told == ["PROG_PROT is no setting; did you mean PROG_PORT?"]
+
+
+def test_kafka_is_refused_while_it_is_not_there() -> None:
+    (told,) = problems(GOOD | {"PROG_BROKER_URL": "kafka://host:9092"})
+    assert "Kafka is not supported by this version yet" in told

@@ -143,6 +143,9 @@ async def payment_recovered(event: SubscriptionUpdated, tx: Transaction) -> Outc
 
 @email.handles(SubscriptionCanceled)
 async def subscription_canceled(event: SubscriptionCanceled, tx: Transaction) -> Outcome:
+    """One that was never paid has never begun: nobody is told that it ended."""
+    if event.reason in ("never_paid", "superseded"):
+        return None
     return await _write_customer(
         tx,
         "subscription_canceled",
