@@ -28,13 +28,13 @@ function options(figure, canvas, { labels, unit }) {
   return {
     width: canvas.clientWidth,
     height: Number(figure.dataset.chartHeight),
-    padding: [8, 4, 0, 0],
+    padding: [8, 16, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 7 }, sync: { key: "console" } },
     scales: { y: { range: (_, least, most) => [0, Math.max(most * 1.15, 1)] } },
     axes: [
       { ...axis, grid: { show: false }, space: 70, size: 24, values: (_, ticks) => ticks.map(time) },
-      { ...axis, grid, size: 44, space: 34, values: (_, ticks) => ticks.map((tick) => compact.format(tick)) },
+      { ...axis, grid, size: 52, space: 34, values: (_, ticks) => ticks.map((tick) => amount(tick, unit)) },
     ],
     series: [
       {},
@@ -50,6 +50,11 @@ function options(figure, canvas, { labels, unit }) {
     hooks: { setCursor: [(plot) => legend(figure, plot, unit)], setData: [(plot) => legend(figure, plot, unit)] },
   };
 }
+
+const amount = (tick, unit) => {
+  if (unit !== "ms" || tick === 0) return compact.format(tick);
+  return tick < 1000 ? `${compact.format(tick)} ms` : `${compact.format(tick / 1000)} s`;
+};
 
 const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 
