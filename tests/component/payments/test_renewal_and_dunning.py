@@ -276,9 +276,28 @@ async def test_canceling_now_stops_everything_and_leaves_an_open_invoice_to_be_p
     assert len(await tenant.charges()) == 2
     assert (await tenant.pay(invoice["id"])).status == "succeeded"
     assert (await tenant.subscription(subscription))["status"] == "canceled"
-    second = await tenant.request(CancelSubscription(subscription_id=subscription))
-    assert second.error is not None
-    assert second.error.code == "subscription_canceled"
+
+
+@pytest.mark.parametrize("at_period_end", [True, False])
+async def test_canceling_twice_is_answered_alike_and_told_once(
+    platform: Harness, tenant: Tenant, at_period_end: bool
+) -> None:
+    subscription = await tenant.subscribe()
+    told = SubscriptionUpdated if at_period_end else SubscriptionCanceled
+    before = len(await platform.events(told))
+    command = CancelSubscription(subscription_id=subscription, at_period_end=at_period_end)
+    first, second = await tenant.request(command), await tenant.request(command)
+    assert (first.status, second.status) == ("succeeded", "succeeded")
+    assert first.result == second.result
+    assert len(await platform.events(told)) == before + 1
+
+
+async def test_canceling_what_dunning_has_ended_says_so(platform: Harness, tenant: Tenant) -> None:
+    subscription = await tenant.subscribe("pm_fails_after_1")
+    await tenant.move_to(FEBRUARY + timedelta(days=60))
+    answer = await tenant.request(CancelSubscription(subscription_id=subscription))
+    assert answer.result is not None
+    assert (answer.result["status"], answer.result["reason"]) == ("canceled", "dunning_exhausted")
 
 
 async def test_a_canceled_tenant_may_subscribe_again(tenant: Tenant) -> None:

@@ -32,10 +32,6 @@ class NoCard(Conflict):
     default_code = "no_payment_method"
 
 
-class SubscriptionEnded(Conflict):
-    default_code = "subscription_canceled"
-
-
 class CustomerNotReady(Unavailable):
     """The tenant is so new that its customer is still on the way."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
+from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
 from prog_contracts.messages import Event
 from prog_contracts.payments import CancelSubscription, EndDunning, ExpireSubscription
@@ -11,20 +13,25 @@ from prog_workers.payments import errors, store
 from prog_workers.payments.handlers import messages
 from prog_workers.payments.handlers.domain import payments
 from prog_workers.payments.handlers.ending import end
+from prog_workers.payments.handlers.messages import CancelReason
 
 
 @payments.handles(CancelSubscription)
-async def cancel_subscription(command: CancelSubscription, tx: Transaction) -> list[Event]:
-    """Ends the subscription now, or at the end of the period that was paid. Asked twice, it answers alike.
+async def cancel_subscription(command: CancelSubscription, tx: Transaction) -> Outcome:
+    """Ends the subscription now, or at the end of the period that was paid.
 
     A subscription that is not paid for (incomplete, past due) ends now in either case: there is no paid period to keep.
+    Asked for what is so already, it answers how the subscription stands, and nothing happens a second time.
     """
     subscription = await store.subscriptions.subscription(tx, command.subscription_id)
     if subscription is None:
         raise errors.UnknownSubscription(f"There is no subscription {command.subscription_id}.")
     if subscription.status == "canceled":
-        raise errors.SubscriptionEnded("The subscription has ended already.")
+        reason = cast(CancelReason, await store.subscriptions.cancel_reason(tx, subscription.id))
+        return Reply(messages.subscription_canceled(subscription, reason))
     if command.at_period_end and subscription.status in ("active", "trialing"):
+        if subscription.cancel_at_period_end:
+            return Reply(messages.subscription_updated(subscription, "cancel_scheduled"))
         await store.subscriptions.schedule_cancellation(tx, subscription.id)
         return [messages.subscription_updated(replace(subscription, cancel_at_period_end=True), "cancel_scheduled")]
     return await end(tx, subscription, "requested")

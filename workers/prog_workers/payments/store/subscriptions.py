@@ -108,6 +108,14 @@ async def cancel(tx: Transaction, subscription_id: str, at: datetime, reason: st
     )
 
 
+async def cancel_reason(tx: Transaction, subscription_id: str) -> str | None:
+    """Why a subscription ended; None while it lives."""
+    reason: str | None = await tx.fetchval(
+        "SELECT cancel_reason FROM payments.subscriptions WHERE id = $1", subscription_id
+    )
+    return reason
+
+
 def _as_price(row: asyncpg.Record) -> Price:
     return Price(
         id=row["price_id"],
