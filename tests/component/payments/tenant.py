@@ -24,6 +24,16 @@ GROWTH = "price_01m836mz1cee6vnez47p41kqnx"
 SCALE = "price_01m836mz1cee6vnez47s99cg0m"
 GROWTH_YEARLY = "price_01m836mz1cee6vnez47zmnryc6"
 
+HEADS = """
+SELECT * FROM bus.retries AS r
+WHERE r.consumer_group = 'payments' AND r.state IN ('retry', 'waiting') AND NOT EXISTS (
+    SELECT FROM bus.retries AS earlier
+    WHERE (earlier.consumer_group, earlier.topic, earlier.partition_key) = (r.consumer_group, r.topic, r.partition_key)
+      AND earlier.position < r.position
+)
+ORDER BY r.position LIMIT 1
+"""
+
 
 @dataclass(slots=True)
 class Tenant:
@@ -79,12 +89,9 @@ class Tenant:
         return fired
 
     async def retry(self) -> None:
-        """Runs what was put off, as the retry pump would when it is due."""
+        """Runs what was put off, as the retry pump would when it is due: the first in the line of each key."""
         processor = self.platform.processors["payments"]
-        while rows := await self.platform.fetch(
-            "SELECT * FROM bus.retries WHERE state = 'retry' OR (state = 'waiting' AND NOT EXISTS"
-            " (SELECT FROM bus.retries WHERE state <> 'waiting')) ORDER BY position LIMIT 1"
-        ):
+        while rows := await self.platform.fetch(HEADS):
             row = rows[0]
             shard = Shard("payments", TOPICS[row["topic"]], row["partition"])
             item = decode(processor.domain, shard, Delivery(b"", row["attributes"].encode(), row["data"]))

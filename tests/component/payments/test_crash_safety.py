@@ -215,6 +215,38 @@ async def test_the_time_out_token_of_the_sandbox_ends_in_one_payment(tenant: Ten
     await paid_once(tenant)
 
 
+COPY = """
+INSERT INTO bus.retries (position, consumer_group, message_id, tenant_id, topic, partition, partition_key, state,
+                         due_at, attributes, data)
+OVERRIDING SYSTEM VALUE
+SELECT -1, consumer_group, gen_random_uuid(), tenant_id, topic, partition, coalesce($1, partition_key), 'dead', due_at,
+       attributes, data
+FROM bus.retries
+"""
+"""A dead letter that parks a key: $1, or else that of the only message that was put off."""
+
+
+async def test_a_charge_that_waits_with_nobody_before_it_is_made_whatever_becomes_of_other_keys(
+    tenant: Tenant, troubled: Troubled
+) -> None:
+    command = await start(tenant)
+    troubled.after_charge = silence
+    await tenant.platform.deliver(command, "payments")
+    await tenant.platform.fetch(COPY, "another key")
+    await tenant.platform.fetch("UPDATE bus.retries SET state = 'waiting' WHERE state = 'retry'")
+    await tenant.retry()
+    await paid_once(tenant)
+
+
+async def test_a_charge_behind_a_dead_letter_of_its_key_is_not_made(tenant: Tenant, troubled: Troubled) -> None:
+    command = await start(tenant)
+    troubled.before_charge = silence
+    await tenant.platform.deliver(command, "payments")
+    await tenant.platform.fetch(COPY, None)
+    await tenant.retry()
+    assert troubled.calls == ["charge"]
+
+
 async def test_money_that_arrives_for_an_invoice_closed_meanwhile_is_the_customers(
     tenant: Tenant, troubled: Troubled
 ) -> None:
