@@ -15,6 +15,12 @@ from tests.component.scheduler.subscribers import PERIOD, START, Subscribers
 
 PATIENCE_SECONDS = 20.0
 NAME = "prog_scheduler"
+FOLLOWERS = """
+SELECT count(*) FROM pg_stat_activity AS a
+WHERE application_name = $1 AND datname = current_database() AND state = 'idle' AND query LIKE '%pg_try_advisory_lock%'
+  AND NOT EXISTS (SELECT FROM pg_locks AS l WHERE l.pid = a.pid AND l.locktype = 'advisory')
+"""
+"""Schedulers that have tried to lead and were refused."""
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -70,16 +76,22 @@ async def test_one_of_two_leads_and_the_other_takes_over(postgres: str) -> None:
     async def other_leads() -> bool:
         return second.leads
 
+    admin = await asyncpg.connect(postgres)
+
+    async def other_was_refused() -> bool:
+        return bool(await admin.fetchval(FOLLOWERS, NAME) == 1)
+
     async with asyncio.TaskGroup() as group:
         group.create_task(first.run())
         await until(one_leads)
         group.create_task(second.run())
-        await asyncio.sleep(0.5)
-        assert not second.leads
+        await until(other_was_refused)
+        assert (first.leads, second.leads) == (True, False)
         first_stops.set()
         await until(other_leads)
         assert not first.leads
         second_stops.set()
+    await admin.close()
 
 
 async def test_a_leader_whose_connection_breaks_leads_again(postgres: str) -> None:
@@ -104,6 +116,20 @@ async def test_a_leader_whose_connection_breaks_leads_again(postgres: str) -> No
 
 
 async def test_it_stops_while_its_servers_are_away(environment: dict[str, str]) -> None:
-    nowhere = {**environment, "PROG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
-    async with running(nowhere):
-        await asyncio.sleep(0.3)
+    tried = asyncio.Event()
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tried.set()
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as broken:
+        port = broken.sockets[0].getsockname()[1]
+        scheduler = Scheduler(
+            Settings.load({**environment, "PROG_DATABASE_URL": f"postgresql://nobody@127.0.0.1:{port}/none"})
+        )
+        task = asyncio.create_task(scheduler.run())
+        await asyncio.wait_for(tried.wait(), PATIENCE_SECONDS)
+        assert not task.done(), "it waits for its servers"
+        scheduler.stopping.set()
+        await asyncio.wait_for(task, PATIENCE_SECONDS)
+    assert task.exception() is None
