@@ -5,6 +5,7 @@ Fields named `sealed_…` hold secrets that were sealed by `prog_kit.secrets.Sea
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Literal
 
@@ -37,9 +38,18 @@ class EnsureAdministrator(Command):
 
 @command("prognetwork.users.verify_email")
 class VerifyEmail(Command):
-    """Spend the token of a verification mail."""
+    """Spend the token of a verification mail.
+
+    No field of the body orders it: the token tells no address, and which user it is for is known only once it is found.
+    One atomic update spends it, so no order is needed; each gets a key of its own, and one that is put off or given up
+    holds up no other verification, as it would if all shared the platform tenant's key.
+    """
 
     sealed_token: str
+
+    @property
+    def partition_key(self) -> str:
+        return hashlib.sha256(self.sealed_token.encode()).hexdigest()[:32]
 
 
 @command("prognetwork.users.resend_verification", key="email")
@@ -78,6 +88,11 @@ class EndSession(Command):
 class UpdateProfile(Command):
     user_id: UserId
     name: str | None = None
+
+
+@command("prognetwork.users.purge_credentials")
+class PurgeCredentials(Command):
+    """Delete sessions that ended, and links that expired, more than 30 days ago. The scheduler sends it every night."""
 
 
 @event("prognetwork.users.user_created", key="user_id")

@@ -39,6 +39,9 @@ CRON: Final = (
     CronJob("purge_inbox", at="17 3 * * *"),
     CronJob("purge_idempotency_keys", every=timedelta(minutes=30)),
     CronJob("purge_published_commands", at="47 3 * * *"),
+    CronJob("purge_members", every=timedelta(hours=1)),
+    CronJob("purge_dead_letters", at="57 3 * * *"),
+    CronJob("purge_credentials", at="7 4 * * *"),
 )
 
 FIRST_RUN: Final = timedelta(seconds=60)

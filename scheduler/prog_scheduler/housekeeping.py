@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
+import prog_contracts.catalogue  # noqa: F401 - the registry must be whole
+from prog_contracts.envelope import wrap
+from prog_contracts.ids import PLATFORM_TENANT_ID
+from prog_contracts.messages import Command
+from prog_contracts.topics import topic_of
+from prog_contracts.users import PurgeCredentials
 from prog_kit.database import Database
+from prog_scheduler import timers
 
 BATCH: Final = 5000
 
@@ -26,8 +34,21 @@ PURGES: Final = {
             SELECT position FROM bus.command_outbox
             WHERE published_at < clock_timestamp() - interval '7 days' ORDER BY position LIMIT $1)
     """,
+    "purge_members": """
+        DELETE FROM bus.members WHERE (consumer_group, member) IN (
+            SELECT consumer_group, member FROM bus.members
+            WHERE seen_until < clock_timestamp() - interval '1 day' LIMIT $1)
+    """,
+    "purge_dead_letters": """
+        DELETE FROM bus.dead_letters WHERE id IN (
+            SELECT id FROM bus.dead_letters
+            WHERE state <> 'open' AND decided_at < clock_timestamp() - interval '90 days' ORDER BY decided_at LIMIT $1)
+    """,
 }
 """By the job's name. Each statement deletes one batch, so that no transaction is long."""
+
+COMMANDS: Final[dict[str, type[Command]]] = {"purge_credentials": PurgeCredentials}
+"""By the job's name: what a domain clears away itself when it is told to, for its tables are its own."""
 
 
 async def purge(database: Database, job: str) -> int:
@@ -39,3 +60,14 @@ async def purge(database: Database, job: str) -> int:
         deleted += count
         if count < BATCH:
             return deleted
+
+
+async def tell(database: Database, job: str) -> None:
+    """Sends the command of the job named, under the platform's tenant; the relay must be woken afterwards."""
+    now = datetime.now(UTC)
+    command = COMMANDS[job]()
+    envelope = wrap(
+        command, tenant_id=PLATFORM_TENANT_ID, source="/prognetwork/scheduler", now=now, actor="prog-scheduler"
+    )
+    async with database.pool.acquire() as connection:
+        await timers.append(connection, [timers.Entry(topic_of(command).name, "scheduler", now, envelope)])

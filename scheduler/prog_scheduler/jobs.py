@@ -64,6 +64,8 @@ class Jobs:
         self._declare("advance_clock", self._advance_clock, priority=10)
         for name in housekeeping.PURGES:
             self._declare(name, self._purge_of(name), priority=20)
+        for name in housekeeping.COMMANDS:
+            self._declare(name, self._command_of(name), priority=20)
 
     def start(self) -> None:
         """Starts the worker's threads; waits until the database answers or `stopping` is set."""
@@ -133,6 +135,13 @@ class Jobs:
                 log.info("purged", job=name, rows=deleted)
 
         return purge
+
+    def _command_of(self, name: str) -> Callable[[], Awaitable[None]]:
+        async def tell() -> None:
+            await housekeeping.tell(self._tools.database, name)
+            await self._tools.wake()
+
+        return tell
 
 
 class _Tools(Middleware):

@@ -3,7 +3,8 @@
 import asyncpg
 import pytest
 
-from prog_contracts.ids import new_message_id
+from prog_contracts.ids import PLATFORM_TENANT_ID, new_message_id
+from prog_contracts.users import PurgeCredentials
 from prog_kit.database import Database
 from prog_scheduler import housekeeping
 from tests.component.scheduler.subscribers import Subscribers
@@ -58,6 +59,47 @@ async def test_commands_that_were_not_published_are_never_cleared_away(
         )
     assert await housekeeping.purge(scheduler, "purge_published_commands") == 1
     assert await count(subscribers, "bus.command_outbox") == 2
+
+
+async def test_processes_that_were_not_seen_for_a_day_are_forgotten(
+    subscribers: Subscribers, scheduler: Database
+) -> None:
+    for hours in (-1, 23, 25):
+        await subscribers.platform.fetch(
+            "INSERT INTO bus.members VALUES ('users', $1::text, clock_timestamp() - make_interval(hours => $2))",
+            str(hours),
+            hours,
+        )
+    assert await housekeeping.purge(scheduler, "purge_members") == 1
+    assert await count(subscribers, "bus.members") == 2
+
+
+async def test_dead_letters_stay_ninety_days_after_the_decision_and_for_ever_without_one(
+    subscribers: Subscribers, scheduler: Database
+) -> None:
+    for state, days in (("open", None), ("dropped", 89), ("dropped", 91), ("redriven", 91)):
+        await subscribers.platform.fetch(
+            "INSERT INTO bus.dead_letters (id, consumer_group, tenant_id, topic, partition, attempts, code, reason,"
+            " fingerprint, attributes, data, recorded_at, state, decided_at) VALUES ($1, 'users', 't', 'x', 0, 1, 'c',"
+            " 'r', 'f', '', '', clock_timestamp() - interval '200 days', $2,"
+            " clock_timestamp() - make_interval(days => $3))",
+            new_message_id(),
+            state,
+            days,
+        )
+    assert await housekeeping.purge(scheduler, "purge_dead_letters") == 2
+    assert await count(subscribers, "bus.dead_letters") == 2
+    assert await scheduler.pool.execute("DELETE FROM bus.dead_letters") == "DELETE 0"
+
+
+async def test_the_users_domain_is_told_to_clear_away_credentials(
+    subscribers: Subscribers, scheduler: Database
+) -> None:
+    await housekeeping.tell(scheduler, "purge_credentials")
+    [row] = await subscribers.platform.fetch(
+        "SELECT topic, tenant_id, actor FROM bus.event_log WHERE type = $1", PurgeCredentials.TYPE
+    )
+    assert tuple(row) == ("prog.users.commands", PLATFORM_TENANT_ID, "prog-scheduler")
 
 
 async def test_the_database_refuses_to_clear_away_what_is_young(subscribers: Subscribers, scheduler: Database) -> None:

@@ -23,6 +23,8 @@ MAIL_INTERVAL: Final = timedelta(seconds=60)
 ACCESS_LIFETIME: Final = timedelta(minutes=15)
 SESSION_IDLE_LIFETIME: Final = timedelta(days=14)
 SESSION_LIFETIME: Final = timedelta(days=90)
+CREDENTIALS_KEPT: Final = timedelta(days=30)
+"""What has ended stays this long: a link opened again is explained, and a person or an operator sees past sessions."""
 REFRESH_GRACE: Final = timedelta(seconds=10)
 """Two tabs may send one refresh token at once; both then get the same successor."""
 GRACE_GENERATIONS: Final = 3

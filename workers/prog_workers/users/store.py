@@ -338,6 +338,38 @@ async def end_session(tx: Transaction, session_id: str, reason: str) -> bool:
     )
 
 
+async def purge_sessions(tx: Transaction, ended_before: datetime, limit: int) -> int:
+    """Deletes sessions that were ended or ran out before an instant, with their refresh tokens; returns how many."""
+    return _count(
+        await tx.execute(
+            """
+            DELETE FROM users.sessions WHERE session_id IN (
+                SELECT session_id FROM users.sessions
+                WHERE coalesce(ended_at, least(idle_until, expires_at)) < $1
+                ORDER BY coalesce(ended_at, least(idle_until, expires_at)) LIMIT $2)
+            """,
+            ended_before,
+            limit,
+        )
+    )
+
+
+async def purge_link_tokens(tx: Transaction, expired_before: datetime, limit: int) -> int:
+    """Deletes links, spent or not, that expired before an instant; returns how many."""
+    return _count(
+        await tx.execute(
+            "DELETE FROM users.link_tokens WHERE digest IN"
+            " (SELECT digest FROM users.link_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+            expired_before,
+            limit,
+        )
+    )
+
+
+def _count(status: str) -> int:
+    return int(status.rpartition(" ")[2])
+
+
 # -- signing keys ------------------------------------------------------------------------------------------------------
 
 

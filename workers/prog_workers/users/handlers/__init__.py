@@ -2,12 +2,13 @@
 
 - `accounts`   sign up, verify the address, the first administrator, the profile
 - `sessions`   sign in, refresh, sign out
+- `purging`    clear away what is past its time
 - `reactions`  what other domains' events mean here
 
 What hashes a password is a performer: it works between two transactions, so that none is held open meanwhile.
 """
 
-from prog_workers.users.handlers import accounts, reactions, sessions
+from prog_workers.users.handlers import accounts, purging, reactions, sessions
 from prog_workers.users.handlers.domain import users
 
-__all__ = ["accounts", "reactions", "sessions", "users"]
+__all__ = ["accounts", "purging", "reactions", "sessions", "users"]
