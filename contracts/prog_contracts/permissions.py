@@ -5,10 +5,12 @@ The edge refuses early, so that nobody waits for a command that is denied; the w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
-from prog_contracts.tenants import TenantRole
+from prog_contracts.email import Template
+from prog_contracts.tenants import BillingChanged, TenantRole
 
 Action = Literal[
     "tenant.read",
@@ -45,6 +47,23 @@ PERMISSIONS: Final = MappingProxyType[TenantRole, frozenset[Action]](
         "viewer": _VIEWER,
     }
 )
+
+
+BILLING_PREFIX: Final = "prognetwork.payments."
+BILLING_TYPES: Final = frozenset({BillingChanged.TYPE})
+"""Messages of other domains that tell how a tenant pays."""
+BILLING_TEMPLATES: Final[frozenset[Template]] = frozenset(
+    {"receipt", "payment_failed", "payment_recovered", "subscription_canceled"}
+)
+"""Mails that tell how a tenant pays."""
+_MAIL_PREFIX: Final = "prognetwork.email."
+
+
+def concerns_billing(type_name: str, body: Mapping[str, Any] | None) -> bool:
+    """Whether a message tells what only those may know whose role allows `billing.read`."""
+    if type_name.startswith(BILLING_PREFIX) or type_name in BILLING_TYPES:
+        return True
+    return type_name.startswith(_MAIL_PREFIX) and body is not None and body.get("template") in BILLING_TEMPLATES
 
 
 def allowed(role: TenantRole | None, action: Action) -> bool:

@@ -22,7 +22,7 @@ from prog_edge.callers import Caller
 from prog_edge.context import RequestContext, context_of
 from prog_edge.platform import Platform
 from prog_edge.problems import Refused
-from prog_kit.database import Connection
+from prog_kit.database import OUTAGES, Connection
 
 TENANT_HEADER: Final = "Prog-Tenant"
 
@@ -67,6 +67,23 @@ class Access:
         if self.tenant_id is None:
             raise Refused(400, "tenant_required", f"Say which tenant is meant in the {TENANT_HEADER} header.")
         return self.tenant_id
+
+    @property
+    def sees_billing(self) -> bool:
+        """Whether the caller may know how the tenant pays: by the role there, or as staff."""
+        return self.caller.platform_role is not None or allowed(self.role, "billing.read")
+
+    async def still_granted(self) -> bool:
+        """Whether what was granted at the beginning of a long answer is so still: the session, and role or office."""
+        caller = self.caller
+        if not await self.platform.still_signed_in(caller.user_id, caller.session_id, caller.platform_role):
+            return False
+        if self.tenant_id is None or self.role is None:
+            return True
+        try:
+            return await self.platform.role(caller.user_id, self.tenant_id) == self.role
+        except OUTAGES:
+            return False
 
     def rows(self) -> AbstractAsyncContextManager[Connection]:
         """A transaction that sees what the caller may see."""

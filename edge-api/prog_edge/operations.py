@@ -1,7 +1,7 @@
-"""Operations: commands whose answer was put off. The inbox holds the answer; here is remembered who may ask for it.
+"""Operations: commands whose answer was put off. The inbox holds the answer, and who asked; here is remembered where.
 
 A person may look at what they asked for even where they are no member yet (the tenant that is being created) and while
-the command is only on its way. That memory is in Redis: losing it costs the two cases, never a result.
+the command is only on its way. That memory is in Redis: losing it costs the time between the two, never a result.
 """
 
 from __future__ import annotations

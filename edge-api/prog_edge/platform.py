@@ -14,12 +14,14 @@ from prog_contracts.errors import Unavailable, from_body
 from prog_contracts.ids import PLATFORM_TENANT_ID
 from prog_contracts.messages import Command
 from prog_contracts.tenants import TenantRole
+from prog_contracts.users import PlatformRole
 from prog_edge.callers import Callers
 from prog_edge.directory import Remembered
 from prog_edge.drain import Drain
 from prog_edge.idempotency import IdempotencyKeys
 from prog_edge.operations import Operations
 from prog_edge.sessions import BrowserSessions
+from prog_edge.sse import HEARTBEAT_SECONDS
 from prog_edge.tail import EventTail
 from prog_edge.tokens import Claims, Keys, PublicKeys, TokenVerifier, ed25519_key
 from prog_kit.database import OUTAGES as DATABASE_OUTAGES
@@ -54,7 +56,10 @@ class Platform:
     tail: EventTail
     people: Remembered[UserRow]
     memberships: Remembered[Mapping[str, TenantRole]]
+    live_sessions: Remembered[bool]
     signing_key: bytes
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
+    """How often a live stream shows that it is there, and looks whether its reader may still read."""
 
     @classmethod
     async def open(cls, settings: Settings, drain: Drain) -> Self:
@@ -88,7 +93,7 @@ class Platform:
         live_sessions = Remembered(lambda key: _live_session(database, key))
 
         async def is_live(claims: Claims) -> bool:
-            return await live_sessions.get(f"{claims.user_id} {claims.session_id}") is not None
+            return await live_sessions.get(_session_key(claims.user_id, claims.session_id)) is not None
 
         sessions = BrowserSessions(sealer, tokens, is_live, asks, secure=secure)
         return cls(
@@ -107,6 +112,7 @@ class Platform:
             tail=tail,
             people=Remembered(lambda user_id: _person(database, user_id)),
             memberships=Remembered(lambda user_id: _memberships(database, user_id)),
+            live_sessions=live_sessions,
             signing_key=signing_key,
         )
 
@@ -136,6 +142,15 @@ class Platform:
             raise Unavailable("This account cannot be read at the moment.")
         return user
 
+    async def still_signed_in(self, user_id: str, session_id: str, office: PlatformRole | None) -> bool:
+        """Whether the session goes on and the person still holds that office of the platform. No, when nobody knows."""
+        try:
+            if await self.live_sessions.get(_session_key(user_id, session_id)) is None:
+                return False
+            return office is None or (await self.person(user_id)).platform_role == office
+        except (OSError, Unavailable, *DATABASE_OUTAGES):
+            return False
+
 
 class _Asks:
     """Commands of no tenant's, with their results."""
@@ -159,6 +174,10 @@ async def _database(url: str, settings: Settings) -> Database:
 async def _public_keys(database: Database) -> Keys:
     async with database.scope() as connection:
         return {key.kid: ed25519_key(key.public_key) for key in await users.signing_keys(connection)}
+
+
+def _session_key(user_id: str, session_id: str) -> str:
+    return f"{user_id} {session_id}"
 
 
 async def _live_session(database: Database, key: str) -> bool | None:

@@ -1,15 +1,15 @@
 """Server-Sent Events (WHATWG HTML, section 9.2): events of the log as a stream that a client can resume.
 
 The id of an event is its position in the log. A client that comes back with `Last-Event-ID` first gets from the log
-what it missed, through its own scope, and then follows the tail. Streams end when the caller's credential does, when
-the caller is no longer let in, and when this process drains; clients reconnect by themselves.
+what it missed, through its own scope, and then follows the tail. A stream ends when the caller's credential does, when
+the caller is no longer let in (signed out, another role), and when this process drains; clients come back on their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
-from time import time
+from time import monotonic, time
 from typing import Final
 
 import orjson
@@ -19,7 +19,8 @@ from prog_kit.clock import rfc3339
 from prog_kit.database import Connection
 from prog_workers.events.queries import Cursor, EventRow, cursor_of, tail_since
 
-HEARTBEAT_SECONDS: Final = 15.0
+HEARTBEAT_SECONDS: Final = 10.0
+"""With what is remembered of a person for five seconds, a stream outlives a sign-out by 15 seconds at most."""
 RETRY_MILLISECONDS: Final = 2000
 _CATCH_UP_BATCH: Final = 200
 
@@ -47,22 +48,33 @@ async def follow(
                 yield fresh
 
 
-async def stream(
-    events: AsyncGenerator[EventRow | None, None], *, until: float, still_allowed: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[bytes]:
-    """The bytes of the stream. It ends at `until` (epoch seconds) or when `still_allowed` says no."""
+async def guarded(
+    events: AsyncGenerator[EventRow | None, None],
+    *,
+    until: float,
+    still_allowed: Callable[[], Awaitable[bool]],
+    heartbeat_seconds: float = HEARTBEAT_SECONDS,
+) -> AsyncGenerator[EventRow | None, None]:
+    """The events as long as they may be seen: up to `until` (epoch seconds), and while `still_allowed` says yes, which
+    is asked on every heartbeat, and as often when events leave no time for one."""
+    checked_at = monotonic()
+    async with aclosing(events):
+        async for event in events:
+            if time() >= until:
+                return
+            if event is None or monotonic() - checked_at >= heartbeat_seconds:
+                if not await still_allowed():
+                    return
+                checked_at = monotonic()
+            yield event
+
+
+async def stream(events: AsyncGenerator[EventRow | None, None]) -> AsyncIterator[bytes]:
+    """The bytes of the stream."""
     yield f"retry: {RETRY_MILLISECONDS}\n: connected\n\n".encode()
-    checked_at = time()
     async with aclosing(events):
         async for event in events:
             yield b": heartbeat\n\n" if event is None else encode(event)
-            now = time()
-            if now >= until:
-                return
-            if now - checked_at >= HEARTBEAT_SECONDS:
-                checked_at = now
-                if not await still_allowed():
-                    return
 
 
 def encode(event: EventRow) -> bytes:

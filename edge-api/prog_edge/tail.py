@@ -15,6 +15,7 @@ from typing import Final
 
 import asyncpg
 
+from prog_contracts.permissions import concerns_billing
 from prog_edge.drain import Drain
 from prog_kit.database import Database
 from prog_kit.logging import get
@@ -29,12 +30,16 @@ _log = get("prog_edge.tail")
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """What a listener wants. None and empty mean: everything (only staff may leave the tenant open)."""
+    """What a listener wants. None and empty mean: everything (only staff may leave the tenant open).
+
+    Without `billing`, nothing that tells how a tenant pays.
+    """
 
     tenant_id: str | None = None
     types: frozenset[str] = frozenset()
     subject: str | None = None
     domain: str | None = None
+    billing: bool = True
 
     def wants(self, event: EventRow) -> bool:
         return (
@@ -42,6 +47,7 @@ class Interest:
             and (not self.types or event.type in self.types)
             and (self.subject is None or event.subject == self.subject)
             and (self.domain is None or event.type.split(".")[1] == self.domain)
+            and (self.billing or not concerns_billing(event.type, event.body))
         )
 
 

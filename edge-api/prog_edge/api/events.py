@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 from prog_contracts.errors import Invalid, NotFound
 from prog_edge.access import Access, Needs
 from prog_edge.api.shapes import Listing, Paging, Resource, problems
-from prog_edge.sse import cloud_event, follow, stream
+from prog_edge.sse import cloud_event, follow, guarded, stream
 from prog_edge.tail import Interest
 from prog_workers.events import queries
 from prog_workers.events.queries import EventRow
@@ -73,6 +73,7 @@ async def list_events(
             correlation_id=filters.correlation_id,
             limit=filters.limit,
             cursor=filters.cursor,
+            billing=access.sees_billing,
         )
     return Listing(data=[resource(row) for row in page.rows], next_cursor=page.next_cursor)
 
@@ -87,17 +88,21 @@ async def stream_events(
     access: Annotated[Access, Depends(Needs("event.read"))],
     last_event_id: Annotated[str | None, Header(description="The id of the last event seen: resumes after it.")] = None,
 ) -> StreamingResponse:
-    """Events as they are recorded, as Server-Sent Events. A comment every 15 seconds keeps the connection alive."""
-    interest = Interest(access.tenant_id, frozenset(split_types(filters.types)), filters.subject)
+    """Events as they are recorded, as Server-Sent Events. A comment every 10 seconds keeps the connection alive.
+
+    The stream ends when the access token runs out, the session ends or the caller's role changes: come back then.
+    """
+    interest = Interest(
+        access.tenant_id, frozenset(split_types(filters.types)), filters.subject, billing=access.sees_billing
+    )
     platform = access.platform
 
-    async def still_allowed() -> bool:
-        if access.tenant_id is None or access.caller.platform_role is not None:
-            return True
-        return await platform.role(access.caller.user_id, access.tenant_id) is not None
-
-    events = follow(platform.tail, access.rows, interest, after=_position(last_event_id))
-    body = stream(events, until=access.caller.expires_at, still_allowed=still_allowed)
+    heartbeat = platform.heartbeat_seconds
+    found = follow(platform.tail, access.rows, interest, after=_position(last_event_id), heartbeat_seconds=heartbeat)
+    events = guarded(
+        found, until=access.caller.expires_at, still_allowed=access.still_granted, heartbeat_seconds=heartbeat
+    )
+    body = stream(events)
     return StreamingResponse(
         body, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
@@ -107,7 +112,7 @@ async def stream_events(
 async def get_event(event_id: UUID, access: Annotated[Access, Depends(Needs("event.read"))]) -> EventResource:
     """One event."""
     async with access.rows() as connection:
-        row = await queries.event(connection, event_id)
+        row = await queries.event(connection, event_id, billing=access.sees_billing)
     if row is None:
         raise NotFound("There is no such event.")
     return resource(row)

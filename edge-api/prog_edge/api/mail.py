@@ -89,6 +89,7 @@ async def list_mails(
             recipient=filters.to,
             limit=filters.limit,
             cursor=filters.cursor,
+            billing=access.sees_billing,
         )
     return Listing(data=[MailResource(**_fields(row)) for row in page.rows], next_cursor=page.next_cursor)
 
@@ -97,7 +98,7 @@ async def list_mails(
 async def get_mail(mail_id: str, access: Annotated[Access, Depends(Needs("event.read"))]) -> MailWithTimeline:
     """One mail with every status that it had."""
     async with access.rows() as connection:
-        row = await queries.mail(connection, mail_id)
+        row = await queries.mail(connection, mail_id, billing=access.sees_billing)
         steps = await queries.timeline(connection, mail_id) if row is not None else []
     if row is None:
         raise NotFound("There is no such mail.")

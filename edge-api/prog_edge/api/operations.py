@@ -10,7 +10,8 @@ from pydantic import Field
 from starlette.requests import Request
 
 from prog_contracts.errors import FieldError, NotFound
-from prog_contracts.ids import decode_id, encode_id
+from prog_contracts.ids import PLATFORM_TENANT_ID, decode_id, encode_id
+from prog_contracts.permissions import allowed, concerns_billing
 from prog_edge.access import Public, Visit
 from prog_edge.api.shapes import Resource, problems
 from prog_edge.callers import Caller
@@ -41,7 +42,10 @@ class OperationResource(Resource):
 async def get_operation(
     operation_id: str, request: Request, visit: Annotated[Visit, Depends(Public())]
 ) -> OperationResource:
-    """How a write stands. Who asked for it may look, members of its tenant, and the platform's staff."""
+    """How a write stands. Who asked for it may look, members of its tenant, and the platform's staff.
+
+    What somebody asked for who was not signed in is shown to whoever holds its id, which nobody can guess.
+    """
     platform = visit.platform
     try:
         message_id = decode_id(operation_id, "operation")
@@ -55,21 +59,31 @@ async def get_operation(
 
 
 async def _find(platform: Platform, caller: Caller | None, message_id: UUID) -> Operation | None:
-    """Looks where the caller may look, each time through that tenant's scope."""
+    """Looks where the caller may look. What Redis remembers is only the shorter way: PostgreSQL knows who asked."""
+    user_id = caller.user_id if caller else None
     asked = await platform.operations.find(message_id)
-    if asked is not None and asked.actor == (caller.user_id if caller else None):
+    if asked is not None and asked.actor == user_id:
         found = await _in_tenant(platform, asked.tenant_id, message_id)
         return found or Operation(message_id, "pending", tenant_id=asked.tenant_id)
+    found = await _in_tenant(platform, PLATFORM_TENANT_ID, message_id)
+    if found is not None and found.causation_id is None and found.actor in (None, user_id):
+        return found
     if caller is None:
         return None
     if caller.platform_role is not None:
-        async with platform.database.operator() as connection:
-            return await operation(connection, message_id)
-    for tenant_id in await platform.tenants_of(caller.user_id):
+        return await _anywhere(platform, message_id)
+    for tenant_id, role in (await platform.tenants_of(caller.user_id)).items():
         found = await _in_tenant(platform, tenant_id, message_id)
         if found is not None:
-            return found
-    return None
+            hidden = not allowed(role, "billing.read") and concerns_billing(found.type or "", None)
+            return None if hidden and found.actor != user_id else found
+    found = await _anywhere(platform, message_id)
+    return found if found is not None and found.actor == user_id and found.causation_id is None else None
+
+
+async def _anywhere(platform: Platform, message_id: UUID) -> Operation | None:
+    async with platform.database.operator() as connection:
+        return await operation(connection, message_id)
 
 
 async def _in_tenant(platform: Platform, tenant_id: str, message_id: UUID) -> Operation | None:

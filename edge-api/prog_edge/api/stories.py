@@ -62,7 +62,7 @@ async def get_story(
 ) -> StoryResource:
     """The causal story of anything."""
     async with access.rows() as connection:
-        story = await queries.story(connection, any_id)
+        story = await queries.story(connection, any_id, billing=access.sees_billing)
     if story is None:
         raise NotFound("Nothing is known of this id.")
     return StoryResource(id=story.id, truncated=story.truncated, roots=_trees(story))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Final, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from prog_broker import dead_letters as decisions
@@ -15,7 +15,7 @@ from prog_edge.backend import figures, lists
 from prog_edge.backend.search import search
 from prog_edge.backend.story import story_of
 from prog_edge.platform import Platform
-from prog_edge.sse import follow
+from prog_edge.sse import follow, guarded
 from prog_edge.tail import Interest
 from prog_edge.web.ports import (
     AdminInvoiceRow,
@@ -36,8 +36,6 @@ from prog_edge.web.ports import (
 from prog_kit.database import Connection, Database
 from prog_workers.events import queries as events
 from prog_workers.tenants import queries as tenants
-
-HEARTBEAT_SECONDS: Final = 10.0
 
 Row = TypeVar("Row")
 Lister: TypeAlias = Callable[[Connection, ListQuery], Awaitable[Page[Row]]]
@@ -96,11 +94,15 @@ class Admin:
         )
         platform = self._platform
         names: dict[str, str] = {}
-        found = follow(
-            platform.tail, platform.reader.operator, interest, after=after, heartbeat_seconds=HEARTBEAT_SECONDS
-        )
-        async with aclosing(found):
-            async for row in found:
+        heartbeat = platform.heartbeat_seconds
+
+        async def still_allowed() -> bool:
+            return await platform.still_signed_in(viewer.user_id, viewer.session_id, viewer.platform_role)
+
+        found = follow(platform.tail, platform.reader.operator, interest, after=after, heartbeat_seconds=heartbeat)
+        seen = guarded(found, until=viewer.signed_in_until, still_allowed=still_allowed, heartbeat_seconds=heartbeat)
+        async with aclosing(seen):
+            async for row in seen:
                 if row is not None and row.tenant_id not in names:
                     async with platform.reader.operator() as connection:
                         names.update(await tenants.names_of(connection, [row.tenant_id]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import jwt
 import pytest
@@ -123,3 +124,33 @@ async def test_a_new_name_is_seen_at_once(stage: Stage) -> None:
 
 def without_trace(body: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in body.items() if name != "trace_id"}
+
+
+@pytest.mark.parametrize("path", ["/v1/auth/login", "/v1/auth/register", "/v1/auth/email/resend", "/v1/leads"])
+async def test_no_address_breaks_a_thing(stage: Stage, path: str) -> None:
+    for email in (
+        "nobody",
+        "@",
+        "a@b",
+        "a\0b@identity.example",
+        "a\ud800@identity.example",
+        "x" * 255 + "@identity.example",
+        "x" * 65 + "@identity.example",
+        f"x@{'y' * 64}.example",
+        "x@..",
+        "\u202e@identity.example",
+        "x@\u0130\u0307.example",
+        "x@xn--a.example",
+        " ",
+        "ada@identity.example\r\nBcc: x@y.example",
+    ):
+        body = {"email": email}
+        if path in ("/v1/auth/login", "/v1/auth/register"):
+            body["password"] = "wrong horse battery staple"
+        if path == "/v1/auth/register":
+            body["name"] = "Nobody"
+        sent = {"content": json.dumps(body).encode(), "headers": {"Content-Type": "application/json"}}
+        answer = await stage.http.post(path, **sent)  # type: ignore[arg-type]  # of a request's options
+        assert answer.status_code < 500, f"{email!r}: {answer.text}"
+        if path == "/v1/auth/login":
+            assert answer.status_code in (401, 422), f"{email!r}: {answer.text}"

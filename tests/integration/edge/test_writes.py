@@ -151,3 +151,21 @@ async def test_a_refusal_of_the_domain_names_the_field(stage: Stage) -> None:
     assert problem["code"] == "invalid"
     assert {item["field"] for item in problem["errors"]} == {"email", "password", "name"}
     assert problem["trace_id"] in answer.headers["traceparent"]
+
+
+async def test_an_operation_is_found_without_what_redis_remembers(stage: Stage, ada: Person) -> None:
+    body = {"email": "later@writes.example", "password": "correct horse battery staple", "name": "Later"}
+    anonymous = await stage.http.post("/v1/auth/register", json=body, headers={"Prefer": "respond-async"})
+    own = await ada.request("POST", "/v1/tenants", json={"name": "Forgotten"}, headers={"Prefer": "respond-async"})
+    places = anonymous.headers["location"], own.headers["location"]
+    await stage.platform.redis.delete(*[key async for key in stage.platform.redis.scan_iter("prog:edge:operation:*")])
+
+    async def done() -> bool:
+        answers = await stage.http.get(places[0]), await ada.request("GET", places[1])
+        return all(answer.status_code == 200 and answer.json()["status"] == "succeeded" for answer in answers)
+
+    await wait_until(done, what="both to be found")
+    stranger = await stage.person("stranger@writes.example")
+    assert (await stranger.request("GET", places[0])).status_code == 200
+    assert (await stranger.request("GET", places[1])).status_code == 404
+    assert (await stage.http.get(places[1])).status_code == 404

@@ -17,6 +17,7 @@ from typing import Final, Generic, TypeVar
 from uuid import UUID
 
 from prog_contracts.errors import Invalid
+from prog_contracts.permissions import BILLING_TEMPLATES
 from prog_kit.database import Connection
 from prog_workers.email.rules import MailStatus, mail_id_of, one_line
 
@@ -165,27 +166,32 @@ async def mails(
     recipient: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
+    billing: bool = True,
 ) -> Page[MailRow]:
-    """The mails that the viewer may see, newest first."""
+    """The mails that the viewer may see, newest first. Without `billing` none that tells how a tenant pays."""
     after, limit = _decode(cursor), _bounded(limit)
     rows = await connection.fetch(
         f"""
         SELECT {_MAIL_COLUMNS} FROM email.mails
         WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR recipient = $2)
           AND ($3::timestamptz IS NULL OR (queued_at, mail_id) < ($3, $4))
+          AND template <> ALL ($6::text[])
         ORDER BY queued_at DESC, mail_id DESC LIMIT $5
         """,
         status,
         None if recipient is None else recipient.strip().lower(),
         *after,
         limit + 1,
+        [] if billing else sorted(BILLING_TEMPLATES),
     )
     return _page([MailRow(**dict(row)) for row in rows], limit, lambda mail: (mail.queued_at, mail.mail_id))
 
 
-async def mail(connection: Connection, mail_id: str) -> MailRow | None:
+async def mail(connection: Connection, mail_id: str, *, billing: bool = True) -> MailRow | None:
     row = await connection.fetchrow(f"SELECT {_MAIL_COLUMNS} FROM email.mails WHERE mail_id = $1", mail_id)
-    return None if row is None else MailRow(**dict(row))
+    if row is None or (not billing and row["template"] in BILLING_TEMPLATES):
+        return None
+    return MailRow(**dict(row))
 
 
 async def timeline(connection: Connection, mail_id: str) -> list[MailStep]:

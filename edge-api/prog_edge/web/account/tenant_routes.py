@@ -6,6 +6,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
+from prog_contracts.permissions import allowed
 from prog_edge.web.account.views import MANAGES_PEOPLE, ROLES, HomePage, TenantPage, billing_page
 from prog_edge.web.ports import WebServices
 from prog_edge.web.ports.shared import Viewer
@@ -37,7 +38,12 @@ async def create_tenant(request: Request, web: Services, viewer: SignedIn) -> Re
 
 async def _tenant_page(web: WebServices, viewer: Viewer, tenant_id: str, invite: FormState) -> TenantPage:
     tenant = await web.account.tenant(viewer, tenant_id)
-    return TenantPage(tenant=tenant, invite=invite, manages_people=tenant.role in MANAGES_PEOPLE)
+    return TenantPage(
+        tenant=tenant,
+        invite=invite,
+        manages_people=tenant.role in MANAGES_PEOPLE,
+        sees_billing=allowed(tenant.role, "billing.read"),
+    )
 
 
 @router.get("/tenants/{tenant_id}")

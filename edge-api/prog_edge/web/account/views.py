@@ -88,6 +88,7 @@ class TenantPage:
     tenant: TenantView
     invite: FormState
     manages_people: bool
+    sees_billing: bool
     section: str = "overview"
     roles: Sequence[tuple[str, str]] = ROLES
 

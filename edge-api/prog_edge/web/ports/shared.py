@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Generic, Protocol, TypeVar
 
 from prog_contracts.money import Money
@@ -30,6 +31,8 @@ class Viewer:
     name: str
     session_id: str
     platform_role: PlatformRole | None = None
+    signed_in_until: float = inf
+    """When the credential of this request runs out, in epoch seconds: no live stream goes on longer."""
 
     @property
     def is_operator(self) -> bool:

@@ -15,6 +15,7 @@ import orjson
 from prog_contracts.catalogue import __all__ as _domains  # noqa: F401 - fills the registry
 from prog_contracts.messages import Event, all_messages
 from prog_contracts.monitoring import MetricsUpdated
+from prog_contracts.permissions import BILLING_PREFIX, BILLING_TEMPLATES, BILLING_TYPES, concerns_billing
 from prog_kit.database import Connection
 from prog_workers.events.queries.pages import Page, Where, bounded, decode_cursor, encode_cursor
 
@@ -50,12 +51,16 @@ class EventRow:
         return cls(**fields, body=body)
 
 
-async def event(connection: Connection, message_id: UUID) -> EventRow | None:
-    """One event by its message id; None when it is not there, or not the viewer's."""
+async def event(connection: Connection, message_id: UUID, *, billing: bool = True) -> EventRow | None:
+    """One event by its message id; None when it is not there, or not the viewer's.
+
+    Without `billing` an event that tells how a tenant pays is not the viewer's.
+    """
     row = await connection.fetchrow(
         f"SELECT {COLUMNS} FROM bus.event_log WHERE message_id = $1 AND kind = 'event'", message_id
     )
-    return None if row is None else EventRow.of(row)
+    found = None if row is None else EventRow.of(row)
+    return None if found is None or (not billing and concerns_billing(found.type, found.body)) else found
 
 
 async def events(
@@ -68,14 +73,17 @@ async def events(
     correlation_id: UUID | None = None,
     limit: int = 50,
     cursor: str | None = None,
+    billing: bool = True,
 ) -> Page[EventRow]:
-    """Events, newest first.
+    """Events, newest first. Without `billing` those are left out that tell how a tenant pays.
 
     `types` are full type names; `domain` stands for all of its types. Without either, the figures that monitoring
     publishes every ten seconds are left out. Raises Invalid for a cursor of another list.
     """
     where = Where()
     where.add("kind = 'event'")
+    if not billing:
+        _leave_out_billing(where)
     if subject is not None:
         where.add("subject = {}", subject)
     if tenant_id is not None:
@@ -90,6 +98,17 @@ async def events(
     rows = [EventRow.of(row) for row in await connection.fetch(query, *where.values)]
     more = len(rows) > size
     return Page(rows[:size], encode_cursor(rows[size - 1].position) if more else None)
+
+
+def _leave_out_billing(where: Where) -> None:
+    """In step with `concerns_billing`. Only bodies of the email domain are parsed."""
+    where.add("NOT starts_with(type, {})", BILLING_PREFIX)
+    where.add("type <> ALL ({}::text[])", sorted(BILLING_TYPES))
+    where.add(
+        "CASE WHEN starts_with(type, 'prognetwork.email.')"
+        " THEN coalesce(convert_from(data, 'UTF8')::jsonb ->> 'template', '') <> ALL ({}::text[]) ELSE true END",
+        sorted(BILLING_TEMPLATES),
+    )
 
 
 @cache

@@ -132,6 +132,12 @@ class Operation:
     result: Mapping[str, Any] | None = None
     sealed_result: str | None = None
     error: Mapping[str, Any] | None = None
+    actor: str | None = None
+    causation_id: UUID | None = None
+
+
+_MAY_READ_PROMISES: Final = "SELECT has_table_privilege('bus.command_outbox', 'SELECT')"
+_PROMISED: Final = "SELECT tenant_id, attributes::jsonb AS ce FROM bus.command_outbox WHERE message_id = $1 UNION ALL "
 
 
 async def operation(connection: Connection, message_id: UUID) -> Operation | None:
@@ -140,18 +146,22 @@ async def operation(connection: Connection, message_id: UUID) -> Operation | Non
     It is pending from the moment it is stored in the outbox or waits for another try, until its group has settled it.
     """
     row = await connection.fetchrow(
-        "SELECT type, tenant_id, status, handled_at, result, sealed_result, error FROM bus.inbox"
+        "SELECT type, tenant_id, status, handled_at, result, sealed_result, error, actor, causation_id FROM bus.inbox"
         " WHERE message_id = $1 ORDER BY split_part(type, '.', 2) = consumer_group DESC LIMIT 1",
         message_id,
     )
     if row is None:
+        # The role that reads across tenants may not read the edge's promises, which hold what people typed.
+        promised = _PROMISED if await connection.fetchval(_MAY_READ_PROMISES) else ""
         known = await connection.fetchrow(
-            "SELECT tenant_id FROM bus.command_outbox WHERE message_id = $1"
-            " UNION ALL SELECT tenant_id FROM bus.retries WHERE message_id = $1"
-            " UNION ALL SELECT tenant_id FROM bus.event_log WHERE message_id = $1 AND kind = 'command' LIMIT 1",
+            "SELECT tenant_id, ce ->> 'type' AS type, ce ->> 'actor' AS actor,"
+            " (ce ->> 'causationid')::uuid AS causation_id FROM ("
+            f"{promised}SELECT tenant_id, attributes::jsonb AS ce FROM bus.retries WHERE message_id = $1) AS parked"
+            " UNION ALL SELECT tenant_id, type, actor, causation_id FROM bus.event_log"
+            " WHERE message_id = $1 AND kind = 'command' LIMIT 1",
             message_id,
         )
-        return None if known is None else Operation(message_id, "pending", tenant_id=known["tenant_id"])
+        return None if known is None else Operation(message_id, "pending", **dict(known))
     return Operation(
         message_id,
         status=_operation_status(row["status"]),
@@ -161,6 +171,8 @@ async def operation(connection: Connection, message_id: UUID) -> Operation | Non
         result=None if row["result"] is None else orjson.loads(row["result"]),
         sealed_result=row["sealed_result"],
         error=None if row["error"] is None else orjson.loads(row["error"]),
+        actor=row["actor"],
+        causation_id=row["causation_id"],
     )
 
 

@@ -12,6 +12,7 @@ import asyncpg
 import orjson
 
 from prog_contracts.ids import decode_id, is_id
+from prog_contracts.permissions import concerns_billing
 from prog_kit.database import Connection
 from prog_workers.events.rules import MAX_STORY_NODES, Handling, NodeKind, Story, StoryNode, assemble
 
@@ -59,10 +60,13 @@ _GROUPS: Final = 6
 """Consumer groups that may have handled one message, at most."""
 
 
-async def story(connection: Connection, any_id: str, *, limit: int = MAX_STORY_NODES) -> Story | None:
+async def story(
+    connection: Connection, any_id: str, *, limit: int = MAX_STORY_NODES, billing: bool = True
+) -> Story | None:
     """The trees that touch an object (`invoice_…`), a message or a correlation (UUID, or `operation_…`).
 
-    None when nothing is known of the id, or nothing that the connection may see. At most `limit` messages.
+    None when nothing is known of the id, or nothing that the connection may see. At most `limit` messages. Without
+    `billing` those are left out that tell how a tenant pays; what they caused begins trees of its own.
     """
     correlations = await _correlations(connection, any_id)
     if not correlations:
@@ -74,7 +78,26 @@ async def story(connection: Connection, any_id: str, *, limit: int = MAX_STORY_N
     handlings = _handlings(handled, parked)
     nodes = [_logged_node(row, handlings) for row in logged]
     nodes += [_inbox_node(row, handlings) for row in handled]
+    if not billing:
+        nodes = _without_billing(nodes)
+        if not nodes:
+            return None
     return assemble(any_id, nodes, limit=limit)
+
+
+def _without_billing(nodes: Sequence[StoryNode]) -> list[StoryNode]:
+    """Mails that a hidden message caused are hidden too: their commands do not name the template."""
+    effects: dict[UUID | None, list[StoryNode]] = defaultdict(list)
+    for node in nodes:
+        effects[node.causation_id].append(node)
+    waiting = [node for node in nodes if concerns_billing(node.type, node.body)]
+    hidden: set[UUID] = set()
+    while waiting:
+        message_id = waiting.pop().message_id
+        if message_id not in hidden:
+            hidden.add(message_id)
+            waiting += [node for node in effects[message_id] if node.type.startswith("prognetwork.email.")]
+    return [node for node in nodes if node.message_id not in hidden]
 
 
 async def _correlations(connection: Connection, any_id: str) -> list[UUID]:
