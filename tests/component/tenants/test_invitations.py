@@ -14,6 +14,8 @@ from prog_workers.tenants import queries
 from tests.component.harness import SECRET_KEYS, Harness
 from tests.component.tenants.company import Company, code, staff
 
+NEW_KEYS = ("fedcba9876543210" * 4,)
+
 
 async def test_an_invited_person_joins_with_the_mailed_token(platform: Harness, acme: Company, edge: Database) -> None:
     answer = await acme.invite(" Joe@Example.com", "admin")
@@ -59,10 +61,16 @@ async def test_an_invitation_is_good_once(acme: Company) -> None:
     assert code(await acme.accept(token, "joe@example.com")) == "invitation_invalid"
 
 
-async def test_an_invitation_outlives_a_rotation_of_the_secret_keys(platform: Harness, acme: Company) -> None:
+@pytest.mark.parametrize(
+    ("invited_with", "accepted_with"), [(SECRET_KEYS, NEW_KEYS + SECRET_KEYS), (NEW_KEYS + SECRET_KEYS, NEW_KEYS)]
+)
+async def test_an_invitation_outlives_a_rotation_of_the_secret_keys(
+    platform: Harness, acme: Company, invited_with: tuple[str, ...], accepted_with: tuple[str, ...]
+) -> None:
+    platform.sealer = platform.processors["tenants"].sealer = Sealer(invited_with)
     await acme.invite("joe@example.com")
     token = await acme.mailed_token()
-    platform.sealer = platform.processors["tenants"].sealer = Sealer(("fedcba9876543210" * 4, *SECRET_KEYS))
+    platform.sealer = platform.processors["tenants"].sealer = Sealer(accepted_with)
     assert (await acme.accept(token, "joe@example.com")).status == "succeeded"
 
 

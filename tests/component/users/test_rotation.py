@@ -91,6 +91,16 @@ async def test_a_link_mailed_before_the_rotation_still_verifies(
     assert code(await ada.open_link(token)) == "already_verified"
 
 
+async def test_a_link_mailed_during_the_rotation_verifies_after_the_old_key_was_dropped(
+    platform: Harness, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await restart(platform, NEW + SECRET_KEYS, monkeypatch)
+    await ada.sign_up()
+    [token] = await ada.mailed_tokens()
+    await restart(platform, NEW, monkeypatch)
+    assert (await ada.open_link(token)).status == "succeeded"
+
+
 async def test_two_tabs_that_refresh_around_the_rotation_share_one_successor(
     platform: Harness, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
