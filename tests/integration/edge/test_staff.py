@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
+from prog_contracts.ids import new_id
 from tests.integration.edge.stage import Person, Stage
 from tests.waiting import wait_until
 
@@ -67,3 +68,8 @@ async def test_dead_letters_are_listed(operator: Person) -> None:
     assert (await operator.get("/v1/dead-letters"))["data"] == []
     assert (await operator.request("GET", f"/v1/dead-letters/{uuid4()}")).status_code == 404
     assert (await operator.request("GET", "/v1/dead-letters/nonsense")).status_code == 422
+
+
+async def test_an_operation_that_nobody_knows_is_unknown_to_staff_too(operator: Person) -> None:
+    answer = await operator.request("GET", f"/v1/operations/{new_id('operation')}")
+    assert answer.status_code == 404
