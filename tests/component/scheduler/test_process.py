@@ -6,9 +6,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import pytest
 
+from prog_contracts.users import PurgeCredentials
 from prog_kit.database import Database
 from prog_kit.settings import Settings
+from prog_scheduler import cron
 from prog_scheduler.leader import Leader
 from prog_scheduler.process import Scheduler
 from tests.component.scheduler.subscribers import PERIOD, START, Subscribers
@@ -61,6 +64,21 @@ async def test_a_due_timer_is_fired_and_a_clock_is_walked(
     assert [tenant for tenant, _, _ in subscribers.renewed].count(on_the_wall) == 1
     renewals = [at for tenant, _, at in subscribers.renewed if tenant == on_a_clock]
     assert renewals == [START + number * PERIOD for number in (1, 2, 3)]
+
+
+async def test_jobs_of_the_table_run_and_credentials_are_cleared_away_by_their_domain(
+    postgres: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cron, "FIRST_RUN", timedelta(0))
+    admin = await asyncpg.connect(postgres)
+
+    async def told() -> bool:
+        query = "SELECT EXISTS (SELECT FROM bus.event_log WHERE type = $1)"
+        return bool(await admin.fetchval(query, PurgeCredentials.TYPE))
+
+    async with running(environment):
+        await until(told)
+    await admin.close()
 
 
 async def test_one_of_two_leads_and_the_other_takes_over(postgres: str) -> None:
