@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from prog_edge.access import Access, Needs, SignedIn
 from prog_edge.api.operations import OperationResource
 from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
 from prog_edge.writes import Write, perform
+from prog_kit.pages import decode_cursor, encode_cursor
 from prog_workers.tenants import queries
 
 router = APIRouter(prefix="/v1/tenants", tags=["Tenants"])
@@ -69,7 +70,9 @@ class Limits(Resource):
 
 class Filters(Paging):
     status: TenantStatus | None = None
-    search: str = Field("", max_length=200, description="Part of a name, a slug or an owner's address. For staff.")
+    search: str = Field(
+        "", max_length=200, description="Part of a name or slug; for staff also of an owner's address."
+    )
 
 
 @router.post("", status_code=201, response_model=Tenant, responses=problems(401, 409, 422, 503))
@@ -95,12 +98,28 @@ async def list_tenants(
     """The caller's tenants in the order of joining; for the platform's staff, all of them, newest first."""
     async with access.rows() as connection:
         if access.caller.platform_role is None:
-            mine = await queries.tenants_of(connection, access.caller.user_id)
-            return Listing(data=[_of_membership(row) for row in mine], next_cursor=None)
+            return _own(await queries.tenants_of(connection, access.caller.user_id), filters)
         page = await queries.list_tenants(
             connection, search=filters.search, status=filters.status, limit=filters.limit, cursor=filters.cursor
         )
     return Listing(data=[_of_row(row, None) for row in page.rows], next_cursor=page.next_cursor)
+
+
+def _own(rows: Sequence[queries.MembershipRow], filters: Filters) -> Listing[Tenant]:
+    """A page of a person's tenants. They are few and all at hand, so the page is cut here."""
+    wanted = filters.search.casefold()
+    rows = [
+        row
+        for row in rows
+        if filters.status in (None, row.status) and (wanted in row.name.casefold() or wanted in row.slug)
+    ]
+    if filters.cursor is not None:
+        [last] = decode_cursor(filters.cursor, str)
+        places = [place for place, row in enumerate(rows) if row.tenant_id == last]
+        rows = rows[places[0] + 1 :] if places else []
+    page = rows[: filters.limit]
+    following = encode_cursor(page[-1].tenant_id) if len(rows) > len(page) else None
+    return Listing(data=[_of_membership(row) for row in page], next_cursor=following)
 
 
 @router.get("/{tenant_id}", responses=problems(401, 404))

@@ -83,6 +83,27 @@ async def test_which_tenant_is_meant_must_be_clear(stage: Stage) -> None:
     assert (wrong.status_code, wrong.json()["code"]) == (400, "tenant_invalid")
 
 
+async def test_a_person_s_tenants_come_in_pages_and_by_filter(stage: Stage) -> None:
+    person = await stage.person("pages@tenants.example")
+    names = ["First", "Second", "Third"]
+    for name in names:
+        await stage.tenant_of(person, name)
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await person.get("/v1/tenants", params={"limit": 2} | ({"cursor": cursor} if cursor else {}))
+        seen += [tenant["name"] for tenant in page["data"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == names
+    found = await person.get("/v1/tenants", params={"search": "sec", "status": "active"})
+    assert [tenant["name"] for tenant in found["data"]] == ["Second"]
+    assert (await person.get("/v1/tenants", params={"status": "suspended"}))["data"] == []
+    wrong = await person.request("GET", "/v1/tenants", params={"cursor": "garbage"})
+    assert wrong.status_code == 422
+
+
 async def test_a_test_clock_is_set_once(stage: Stage) -> None:
     person = await stage.person("clock@tenants.example")
     tenant_id = await stage.tenant_of(person, "Clocked")

@@ -255,4 +255,4 @@ def _decode(cursor: str | None) -> tuple[datetime | None, str | None]:
         moment, name = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return datetime.fromisoformat(moment).astimezone(UTC), str(name)
     except (ValueError, TypeError, binascii.Error):
-        raise Invalid.field("cursor", "invalid_cursor", "the cursor is not one of this list") from None
+        raise Invalid.field("cursor", "bad_cursor", "the cursor is not one of this list") from None
