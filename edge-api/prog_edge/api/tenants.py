@@ -70,9 +70,7 @@ class Limits(Resource):
 
 class Filters(Paging):
     status: TenantStatus | None = None
-    search: str = Field(
-        "", max_length=200, description="Part of a name or slug; for staff also of an owner's address."
-    )
+    search: str = Field("", max_length=200, description="Part of a name or slug; for staff also of an owner's address.")
 
 
 @router.post("", status_code=201, response_model=Tenant, responses=problems(401, 409, 422, 503))

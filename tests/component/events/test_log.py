@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from prog_broker.domain import Domain
@@ -385,8 +386,8 @@ async def test_an_id_that_nobody_knows_has_no_story(edge: Database, any_id: str)
 async def test_the_indexer_can_append_and_read_nothing_back(platform: Harness) -> None:
     await rename_to(platform, "a")
     database = await Database.connect(platform.url, "prog_events")
-    async with database.scope(tenant_id=OURS) as connection:
-        with pytest.raises(Exception, match="permission denied"):
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with database.scope(tenant_id=OURS) as connection:
             await connection.fetch("SELECT * FROM events.subjects")
     await database.close()
     assert await platform.fetch("SELECT FROM events.subjects WHERE object_id = $1", OURS)
