@@ -151,7 +151,7 @@ async def messages(connection: Connection, query: ListQuery) -> Page[MessageRow]
             type=row.type,
             tenant_id=row.tenant_id,
             tenant_name=names.get(row.tenant_id),
-            actor=row.actor or "not signed in",
+            actor=row.actor or _nobody(row.type),
             status=_SHOWN_STATUS.get(row.status, row.status),
             attempts=row.attempts,
             milliseconds=None if row.microseconds is None else row.microseconds / 1000,
@@ -199,6 +199,11 @@ async def dead_letters(connection: Connection, query: ListQuery) -> Page[DeadLet
     return Page(rows, page.next_cursor)
 
 
+def _nobody(type_name: str) -> str:
+    """Who acted where nobody was signed in: the platform about itself, else a visitor."""
+    return "the platform" if type_name.startswith("prognetwork.monitoring.") else "a visitor"
+
+
 def event_row(row: log.EventRow, names: Mapping[str, str]) -> EventRow:
     return EventRow(
         position=row.position,
@@ -207,7 +212,7 @@ def event_row(row: log.EventRow, names: Mapping[str, str]) -> EventRow:
         tenant_id=row.tenant_id,
         tenant_name=names.get(row.tenant_id),
         subject=row.subject,
-        actor=row.actor or "not signed in",
+        actor=row.actor or _nobody(row.type),
         recorded_at=row.recorded_at,
     )
 

@@ -95,7 +95,7 @@ async def subscribe(request: Request, tenant_id: str, web: Services, viewer: Sig
         view = await web.account.billing(viewer, tenant_id)
         page = billing_page(view, subscribe=refused(values, error), chosen=values.get("price_id"))
         return render(request, page, status=422)
-    notify(request, "success", "Your plan is chosen. The invoice follows by mail.")
+    notify(request, "info", "Your plan is chosen and the card is being charged. A receipt follows by mail.")
     return see(f"/account/tenants/{tenant_id}/billing")
 
 
