@@ -13,6 +13,7 @@ from prog_contracts.users import AuthenticationFailed, EndSession, SessionEnded,
 from prog_kit import secrets
 from prog_kit.database import Database
 from prog_workers.users import queries
+from prog_workers.users.handlers.sessions import access_tokens
 from tests.component.harness import Harness
 from tests.component.users.people import Person, administrator, code
 
@@ -25,7 +26,10 @@ async def test_the_right_password_opens_a_session(platform: Harness, ada: Person
     assert (event.session_id, event.client_address) == (tokens.session_id, "192.0.2.7")
 
 
-async def test_the_access_token_is_signed_by_a_published_key(platform: Harness, ada: Person) -> None:
+async def test_the_access_token_is_signed_by_a_published_key(
+    platform: Harness, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_tokens, "issuer", "http://127.0.0.1:8000")
     await ada.become_verified()
     tokens = await ada.tokens()
     edge = await Database.connect(platform.url, "prog_edge")
