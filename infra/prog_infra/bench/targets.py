@@ -64,7 +64,8 @@ def target(options: Options) -> Iterator[Target]:
     with tempfile.TemporaryDirectory(prefix="prog-bench-", ignore_cleanup_errors=True) as folder:
         data, port = Path(folder) / "data", free_port()
         Path(folder).chmod(0o711)  # root's servers run as another user, who has to pass
-        with running(["prog_infra.cli", "up", "--data", str(data), "--port", str(port)], _clean_environment()) as child:
+        command = ["prog_infra.cli", "up", "--with-parent", "--data", str(data), "--port", str(port)]
+        with running(command, _clean_environment()) as child:
             _await(f"http://127.0.0.1:{port}/readyz", child, until=data / "platform.json")
             yield _target(data, None)
 
