@@ -3,51 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any
 from uuid import UUID
 
 import orjson
 
 from prog_contracts.errors import Invalid
+from prog_kit.pages import MAX_LIMIT, Page, Where, bounded
 
-MAX_LIMIT: Final = 500
-
-Row = TypeVar("Row")
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[Row]):
-    """Rows, and the cursor of the ones after them; None at the end."""
-
-    rows: Sequence[Row]
-    next_cursor: str | None = None
-
-
-class Where:
-    """Conditions of a WHERE clause, collected with their values. Conditions are constants; `{}` becomes `$n`."""
-
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-        self._conditions: list[str] = []
-
-    def add(self, condition: str, *values: Any) -> None:
-        self._conditions.append(condition.format(*(self.value(value) for value in values)))
-
-    def value(self, value: Any) -> str:
-        """Keeps a value and returns its placeholder."""
-        self.values.append(value)
-        return f"${len(self.values)}"
-
-    def __str__(self) -> str:
-        return " AND ".join(self._conditions) or "true"
-
-
-def bounded(limit: int) -> int:
-    """A limit between 1 and MAX_LIMIT."""
-    return max(1, min(limit, MAX_LIMIT))
+__all__ = ["MAX_LIMIT", "Page", "Where", "bounded", "decode_cursor", "encode_cursor"]
 
 
 def encode_cursor(*parts: int | UUID | datetime) -> str:
