@@ -163,6 +163,8 @@ async def test_the_stream_with_what_was_missed_and_what_comes(people: dict[str, 
     owner, person = people["owner"], people[role]
     first = (await owner.get("/v1/events", params={"types": "prognetwork.tenants.tenant_created"}))["data"][0]
 
+    connected = asyncio.Event()
+
     async def read() -> list[dict[str, Any]]:
         headers = {**person.headers, "Last-Event-ID": str(first["position"])}
         found: list[dict[str, Any]] = []
@@ -171,6 +173,8 @@ async def test_the_stream_with_what_was_missed_and_what_comes(people: dict[str, 
             person.stage.http.stream("GET", "/v1/events/stream", headers=headers) as response,
         ):
             async for line in response.aiter_lines():
+                if line == ": connected":
+                    connected.set()
                 if line.startswith("data: "):
                     found.append(orjson.loads(line.removeprefix("data: ")))
                     if found[-1]["data"].get("name") == f"Roles for {role}":
@@ -178,7 +182,7 @@ async def test_the_stream_with_what_was_missed_and_what_comes(people: dict[str, 
         return found
 
     reading = asyncio.ensure_future(read())
-    await asyncio.sleep(0.5)
+    await asyncio.wait_for(connected.wait(), timeout=15)
     await owner.post("/v1/payment-methods", {"token": "pm_ok"})
     await owner.request("PATCH", f"/v1/tenants/{owner.tenant_id}", json={"name": f"Roles for {role}"})
     assert bool(told(await reading)) is SEES[role]
