@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from prog_broker import sql
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import Conflict, Invalid, NotFound
-from prog_contracts.messages import find
+from prog_contracts.upcasting import UnknownVersion, UpcastFailed, newest, readable
 from prog_kit.database import Connection, Database
 
 LIST: Final = """
@@ -138,11 +138,13 @@ def _understood(attributes: bytes, data: bytes) -> Envelope:
         envelope = Envelope.parse(attributes, data)
     except ValueError as error:
         raise Invalid(f"the message cannot be read: {error}; drop it") from None
-    model = find(envelope.type, envelope.schema_version)
+    model = newest(envelope.type)
     if model is None:
-        raise Invalid(f"this version knows no {envelope.type} version {envelope.schema_version}; upgrade or drop it")
+        raise Invalid(f"this version knows no {envelope.type}; upgrade or drop it")
     try:
-        model.model_validate_json(data)
+        model.model_validate_json(readable(data, envelope.schema_version, model))
+    except (UnknownVersion, UpcastFailed) as error:
+        raise Invalid(str(error)) from None
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "body"

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from prog_broker.domain import Domain, Registration
 from prog_broker.ports import Delivery, Shard
-from prog_contracts import ids
+from prog_contracts import ids, upcasting
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import ErrorBody, FieldError
 from prog_contracts.messages import Message
@@ -73,14 +73,19 @@ def decode(domain: Domain, shard: Shard, delivery: Delivery) -> Incoming | Rejec
             return Rejected(delivery, "unknown_type", f"no handler for {envelope.type[:200]}", envelope)
         return None if domain.catch_all is None else Incoming(delivery, envelope, None, None)
     model = registration.model
-    if envelope.schema_version != model.VERSION:
-        reason = f"{model.TYPE} version {envelope.schema_version}; this code reads version {model.VERSION}"
-        return Rejected(delivery, "unknown_version", reason, envelope)
     try:
-        message = model.model_validate_json(envelope.data)
+        body = envelope.data
+        if envelope.schema_version != model.VERSION:
+            body = upcasting.readable(body, envelope.schema_version, model)
+        message = model.model_validate_json(body)
+    except upcasting.UnknownVersion as error:
+        return Rejected(delivery, "unknown_version", printable(str(error)), envelope)
+    except upcasting.UpcastFailed as error:
+        broken = ErrorBody(kind="invalid", code="invalid_body", message=printable(str(error)))
+        return Rejected(delivery, "invalid_body", broken.message, envelope, broken)
     except ValidationError as error:
-        body = _explain(error)
-        return Rejected(delivery, "invalid_body", body.message, envelope, body)
+        told = _explain(error)
+        return Rejected(delivery, "invalid_body", told.message, envelope, told)
     return Incoming(delivery, envelope, message, registration)
 
 
