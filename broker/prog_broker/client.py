@@ -15,8 +15,9 @@ import orjson
 
 import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
 from prog_broker import sql
-from prog_broker.redis import streams
+from prog_broker.ports import Publisher
 from prog_broker.redis.connection import OUTAGES, Client, reconnect_delay_seconds
+from prog_broker.redis.streams import WAKE_CHANNEL, StreamPublisher
 from prog_broker.replies import Answer, open_answer
 from prog_contracts.envelope import Envelope, wrap
 from prog_contracts.errors import Unavailable
@@ -39,14 +40,21 @@ WHERE consumer_group = $1 AND message_id = $2
 class CommandClient:
     """Sends commands and hands out their answers. An async context manager; it listens on a channel of its own.
 
-    `database` has a role that may write the command outbox: `prog_edge`.
+    `client` is Redis, where answers travel whichever broker carries the commands; `publisher` is that broker's, by
+    default the same Redis. `database` has a role that may write the command outbox: `prog_edge`.
     """
 
     def __init__(
-        self, client: Client, database: Database, sealer: Sealer, *, source: str = "/prognetwork/edge"
+        self,
+        client: Client,
+        database: Database,
+        sealer: Sealer,
+        *,
+        publisher: Publisher | None = None,
+        source: str = "/prognetwork/edge",
     ) -> None:
         self._redis = client
-        self._publisher = streams.StreamPublisher(client)
+        self._publisher = publisher or StreamPublisher(client)
         self._database = database
         self._sealer = sealer
         self._source = source
@@ -133,7 +141,7 @@ class CommandClient:
         except (OSError, *DATABASE_OUTAGES) as error:
             raise Unavailable("The platform cannot take requests at the moment; try again.") from error
         with suppress(*OUTAGES):
-            await self._redis.publish(streams.WAKE_CHANNEL, b"1")
+            await self._redis.publish(WAKE_CHANNEL, b"1")
         return Answer(envelope.id, "pending")
 
     async def _listen(self) -> None:

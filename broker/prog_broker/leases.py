@@ -80,21 +80,23 @@ LEAVE: Final = "DELETE FROM bus.members WHERE consumer_group = $1 AND member = $
 
 @dataclass(slots=True, eq=False)
 class OwnedShard:
-    """A shard as this worker sees it. `gained` is set while the lease is ours, `busy` held while a batch is at work."""
+    """A shard as this worker sees it. `gained` is set while the lease is ours, `busy` held while a batch is at work.
+
+    `lost_place` says that the broker has lost the group's position: the reader finds it anew.
+    """
 
     shard: Shard
     token: int = 0
-    drained: bool = False
+    lost_place: bool = False
     gained: asyncio.Event = field(default_factory=asyncio.Event)
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def gain(self, token: int) -> None:
-        self.token, self.drained = token, False
+        self.token = token
         self.gained.set()
 
     def lose(self) -> None:
         self.gained.clear()
-        self.drained = False
 
 
 class LeaseKeeper:

@@ -95,12 +95,22 @@ class Processor:
         *,
         may_go_on: Callable[[], bool] = lambda: True,
     ) -> Settled:
-        """Settles every delivery of a batch; asked to stop by `may_go_on`, it leaves out outside calls not yet begun.
+        """`settle_batch` of what a broker delivered."""
+        return await self.settle_batch(shard, token, decode_batch(self.domain, shard, deliveries), may_go_on=may_go_on)
+
+    async def settle_batch(
+        self,
+        shard: Shard,
+        token: int,
+        decoded: Decoded,
+        *,
+        may_go_on: Callable[[], bool] = lambda: True,
+    ) -> Settled:
+        """Settles every message of a batch; asked to stop by `may_go_on`, it leaves out outside calls not yet begun.
 
         Raises Fenced when the lease with this `token` is no longer ours, and asyncpg or OS errors when the database
         does not answer; in both cases nothing may be acknowledged.
         """
-        decoded = decode_batch(self.domain, shard, deliveries)
         settled = Settled(receipts=[delivery.receipt for delivery in decoded.skipped])
         await self._reject(shard, token, decoded, settled)
         for performs, group in groupby(decoded.incoming, key=_performs):

@@ -16,9 +16,10 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 
 import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
-from prog_broker.redis import streams
+from prog_broker.ports import Outages, Transport
 from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
-from prog_broker.redis.trimming import trim
+from prog_broker.redis.streams import WAKE_CHANNEL
+from prog_broker.transport import open_transport
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import Unavailable
 from prog_contracts.topics import TOPICS, Topic
@@ -36,7 +37,6 @@ IDLE_SECONDS: Final = 0.25
 GATHER_SECONDS: Final = 0.004
 """After a wake-up, so that neighbouring commits go out as one batch and whoever waits for a reply gets it first."""
 TRIM_SECONDS: Final = 60.0
-MARKER: Final = "prog.relay.marker"
 PUBLISHED_CHANNEL: Final = "prog.relay.published"
 RETENTION_HOURS: Final = max(topic.retention_hours for topic in TOPICS.values() if topic.kind == "events")
 Cursor: TypeAlias = tuple[str, int]
@@ -74,16 +74,19 @@ FROM bus.event_log WHERE (txid, position) > ($1::text::xid8, $2::bigint)
 async def wake(client: Client) -> None:
     """Tells the relay that something was committed. A lost wake-up costs a quarter of a second."""
     with suppress(*OUTAGES):
-        await client.publish(streams.WAKE_CHANNEL, b"1")
+        await client.publish(WAKE_CHANNEL, b"1")
 
 
 class Relay:
-    """One lane of the event log. `run_once` is the whole cycle; tests call it directly."""
+    """One lane of the event log. `run_once` is the whole cycle; tests call it directly.
 
-    def __init__(self, database: Database, client: Client) -> None:
+    `client` is Redis, over which the live streams hear how far the relay is, whichever broker carries the messages.
+    """
+
+    def __init__(self, database: Database, transport: Transport, client: Client) -> None:
         self._database = database
+        self._transport = transport
         self._client = client
-        self._publisher = streams.StreamPublisher(client)
         self._cursor: Cursor | None = None
 
     async def run_once(self) -> int:
@@ -93,13 +96,13 @@ class Relay:
         """
         if self._cursor is None:
             self._cursor = await self._stored_cursor()
-        self._cursor = await self._checked(self._cursor, await self._client.get(MARKER))
+        self._cursor = await self._checked(self._cursor, await self._transport.marker())
         published = await self._publish_commands()
         while True:
             rows = await self._database.pool.fetch(PENDING, *self._cursor, BATCH)
             if not rows:
                 return published
-            await self._publisher.send([_outgoing(row) for row in rows])
+            await self._transport.publisher.send([_outgoing(row) for row in rows])
             published += len(rows)
             self._cursor = await self._moved(self._cursor, (rows[-1]["txid"], rows[-1]["position"]))
 
@@ -117,7 +120,7 @@ class Relay:
         if not rows:
             return 0
         outgoing = [(TOPICS[row["topic"]], Envelope.parse(row["attributes"].encode(), row["data"])) for row in rows]
-        await self._publisher.send(outgoing)
+        await self._transport.publisher.send(outgoing)
         await self._database.pool.execute(
             "UPDATE bus.command_outbox SET published_at = clock_timestamp() WHERE position = ANY ($1::bigint[])",
             [row["position"] for row in rows],
@@ -129,7 +132,7 @@ class Relay:
 
         The marker first: a crash between the two publishes again, which the inbox absorbs.
         """
-        held: Any = await self._client.set(MARKER, f"{cursor[0]}:{cursor[1]}", get=True)
+        held = await self._transport.mark(f"{cursor[0]}:{cursor[1]}")
         checked = await self._checked(before, held)
         if checked != before:
             return checked
@@ -149,12 +152,12 @@ class Relay:
         assert row is not None
         return row["txid"], row["position"]
 
-    async def _checked(self, cursor: Cursor, marker: Any) -> Cursor:
+    async def _checked(self, cursor: Cursor, marker: str | None) -> Cursor:
         """The cursor, or where the broker's own memory ends when that is further back: it has lost what came after."""
         if int(cursor[0]) == 0:
             return cursor
         if marker is not None:
-            txid, _, position = bytes(marker).decode().partition(":")
+            txid, _, position = marker.partition(":")
             held = (txid, int(position))
             if (int(held[0]), held[1]) >= (int(cursor[0]), cursor[1]):
                 return cursor
@@ -162,7 +165,7 @@ class Relay:
             await self._database.pool.execute(COMMANDS_AGAIN, RETENTION_HOURS)
             return held
         log.warning("the broker has lost its data, publishing again what it should hold", hours=RETENTION_HOURS)
-        await streams.ensure_groups(self._client, TOPICS.values())
+        await self._transport.ensure(TOPICS.values())
         await self._database.pool.execute(COMMANDS_AGAIN, RETENTION_HOURS)
         start = await self._database.pool.fetchrow(REFILL_FROM, RETENTION_HOURS)
         return ("0", 0) if start is None else (start["txid"], start["position"])
@@ -191,7 +194,11 @@ class RelayProcess:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client = connect(settings.effective_broker_url, max_connections=8)
+        self._client = connect(settings.signals_url, max_connections=8)
+        self._transport = open_transport(settings)
+        self._outages: Outages = (
+            Unavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, *OUTAGES, *self._transport.outages
+        )  # fmt: skip
         self._woken = asyncio.Event()
         self.stopping = asyncio.Event()
 
@@ -204,6 +211,7 @@ class RelayProcess:
         for task in work:
             task.cancel()
         await asyncio.gather(*work, return_exceptions=True)
+        await self._transport.close()
         await self._client.aclose()
         log.info("stopped")
 
@@ -216,17 +224,17 @@ class RelayProcess:
                     async with database.pool.acquire() as lock:
                         await lock.execute("SELECT pg_advisory_lock($1, $2)", ADVISORY_LOCK, LANE)
                         log.info("active", lane=LANE)
-                        await self._relay(Relay(database, self._client), lock)
+                        await self._relay(Relay(database, self._transport, self._client), lock)
                 finally:
                     database.pool.terminate()
-            except (Unavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, *OUTAGES) as error:
+            except self._outages as error:
                 failures += 1
                 log.warning("a server does not answer", error=str(error))
                 await asyncio.sleep(reconnect_delay_seconds(failures))
 
     async def _relay(self, relay: Relay, lock: Any) -> None:
         loop = asyncio.get_running_loop()
-        await streams.ensure_groups(self._client, TOPICS.values())
+        await self._transport.ensure(TOPICS.values())
         trimmed_at = gauged_at = loop.time()
         while True:
             self._woken.clear()
@@ -237,7 +245,7 @@ class RelayProcess:
                 await lock.execute("SELECT 1")  # the lock lives in this connection: notice when it is gone
             if loop.time() - trimmed_at > TRIM_SECONDS:
                 trimmed_at = loop.time()
-                await trim(self._client, TOPICS.values())
+                await self._transport.trim(TOPICS.values())
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), timeout=IDLE_SECONDS)
             if self._woken.is_set():
@@ -248,7 +256,7 @@ class RelayProcess:
         while True:
             try:
                 async with self._client.pubsub() as pubsub:
-                    await pubsub.subscribe(streams.WAKE_CHANNEL)
+                    await pubsub.subscribe(WAKE_CHANNEL)
                     async for _ in pubsub.listen():
                         failures = 0
                         self._woken.set()

@@ -15,9 +15,8 @@ from prog_broker import sql
 from prog_broker.carrier import Fenced
 from prog_broker.decoding import Incoming, decode
 from prog_broker.leases import OwnedShard
-from prog_broker.ports import Delivery, Signals
+from prog_broker.ports import Delivery, Outages, Signals
 from prog_broker.processing import Processor, Settled
-from prog_broker.redis.connection import OUTAGES
 from prog_kit import logging
 
 MAX_KEYS: Final = 50
@@ -29,8 +28,14 @@ class RetryPump:
     """One a domain and worker; run `pump()` as a task."""
 
     def __init__(
-        self, processor: Processor, owned: dict[tuple[str, int], OwnedShard], signals: Signals, due: asyncio.Event
+        self,
+        processor: Processor,
+        owned: dict[tuple[str, int], OwnedShard],
+        signals: Signals,
+        due: asyncio.Event,
+        outages: Outages,
     ) -> None:
+        self._outages: Outages = (OSError, asyncpg.InterfaceError, asyncpg.PostgresError, *outages)
         self._processor = processor
         self._owned = owned
         self._signals = signals
@@ -43,7 +48,7 @@ class RetryPump:
             try:
                 handled = await self.round()
                 wait = 0.0 if handled else await self._idle_seconds()
-            except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError, *OUTAGES) as error:
+            except self._outages as error:
                 log.warning("retries wait, a server does not answer", error=str(error))
                 wait = IDLE_SECONDS
             self._due.clear()
@@ -60,8 +65,10 @@ class RetryPump:
     async def _tell(self, owned: OwnedShard, settled: Settled) -> None:
         """Best effort: what was committed stands, and who waits for an answer finds it in the inbox."""
         try:
-            await self._signals.settled(owned.shard, [], settled.answers, wake=settled.appended, buried=settled.buried)
-        except OUTAGES as error:
+            await self._signals.settled(
+                owned.shard, None, settled.answers, wake=settled.appended, buried=settled.buried
+            )
+        except self._outages as error:
             log.warning("an answer was not delivered", shard=owned.shard.name, error=str(error))
 
     async def round(self) -> int:

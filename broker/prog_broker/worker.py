@@ -17,21 +17,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-from faststream.redis import RedisBroker
 
 import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
 from prog_broker import sql
 from prog_broker.carrier import Fenced
+from prog_broker.decoding import Decoded
 from prog_broker.domain import Domain
+from prog_broker.intake import Intake
 from prog_broker.leases import LeaseKeeper, OwnedShard
-from prog_broker.ports import Delivery, Shard
+from prog_broker.ports import LostPlace, Outages, Publisher, Shard, Transport
 from prog_broker.processing import Processor, Settled
-from prog_broker.redis import streams
 from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
-from prog_broker.redis.subscriber import subscribe
 from prog_broker.reporting import ConsumptionReport
 from prog_broker.retrying import RetryPump
 from prog_broker.settlement import RetryPolicy
+from prog_broker.transport import open_transport
 from prog_contracts.errors import Unavailable
 from prog_kit import logging
 from prog_kit.database import OUTAGES as DATABASE_OUTAGES
@@ -50,9 +50,13 @@ class Resources:
     database: Database
     sealer: Sealer
     redis: Client
-    publisher: streams.StreamPublisher
+    transport: Transport
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     """Background tasks of the domain: they are cancelled when the worker stops."""
+
+    @property
+    def publisher(self) -> Publisher:
+        return self.transport.publisher
 
 
 @dataclass(slots=True)
@@ -74,17 +78,13 @@ class Worker:
         self.domains = domains
         self.settings = settings
         self.sealer = Sealer(settings.secret_keys)
-        self.redis = connect(settings.effective_broker_url, max_connections=32)
-        self.publisher = streams.StreamPublisher(self.redis)
-        self.signals = streams.StreamSignals(self.redis)
-        self.report = ConsumptionReport(self.publisher, settings.process_name)
-        self.broker = RedisBroker(
-            settings.effective_broker_url,
-            logger=None,  # type: ignore[arg-type]  # None is FastStream's way to say: no logs of its own
-            apply_types=False,
-            graceful_timeout=settings.drain_seconds + 5,
-            max_connections=512,
-        )
+        self.redis = connect(settings.signals_url, max_connections=32)
+        self.transport = open_transport(settings)
+        self.outages: Outages = (*OUTAGES, *self.transport.outages)
+        self._absences: Outages = (
+            *self.outages, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError
+        )  # fmt: skip
+        self.report = ConsumptionReport(self.transport.publisher, settings.process_name)
         self.serving: list[Serving] = []
         self.stopping = asyncio.Event()
         self.ready = False
@@ -105,7 +105,7 @@ class Worker:
         for domain in self.domains:
             self.serving.append(await self._serve(domain))
         self.ready = True
-        await self._until_up(self.broker.start, "broker")
+        await self._until_up(self.transport.start, "broker")
         for serving in self.serving:
             self._spawn(serving.keeper.keep())
             self._pumps.append(self._spawn(serving.pump.pump()))
@@ -119,7 +119,7 @@ class Worker:
         self.ready = False
         for serving in self.serving:
             serving.pump.stop()
-        await self.broker.stop()
+        await self.transport.stop()
         if self._pumps:
             await asyncio.wait(self._pumps, timeout=self.settings.drain_seconds)
         for task in self._tasks:
@@ -135,13 +135,14 @@ class Worker:
             await self.report.flush()
         for serving in self.serving:
             await serving.resources.database.close()
+        await self.transport.close()
         await self.redis.aclose()
         log.info("stopped")
 
     async def _serve(self, domain: Domain) -> Serving:
         settings = self.settings
         database = await self._connect_database(domain)
-        resources = Resources(settings, database, self.sealer, self.redis, self.publisher)
+        resources = Resources(settings, database, self.sealer, self.redis, self.transport)
         policy = RetryPolicy(settings.retry_attempts, settings.retry_base_seconds, settings.retry_cap_seconds)
         processor = Processor(domain, database, self.sealer, policy=policy, report=self.report)
         shards = [
@@ -149,15 +150,11 @@ class Worker:
         ]
         keeper = LeaseKeeper(database, domain.name, settings.process_name, shards, lease_seconds=settings.lease_seconds)
         due = asyncio.Event()
-        serving = Serving(
-            domain, resources, processor, keeper, RetryPump(processor, keeper.owned, self.signals, due), due
-        )
+        pump = RetryPump(processor, keeper.owned, self.transport.signals, due, self.outages)
+        serving = Serving(domain, resources, processor, keeper, pump, due)
         for owned in keeper.owned.values():
-            subscribe(
-                self.broker, owned, self._handler(serving, owned),
-                consumer=settings.process_name, batch_size=settings.batch_size,
-                linger_seconds=domain.linger_seconds,
-            )  # fmt: skip
+            intake = Intake(domain, owned.shard, batch_size=settings.batch_size)
+            self.transport.subscribe(owned, intake, self._deliver(serving, owned))
         await database.pool.execute(sql.SUBSCRIBE, domain.name, list(domain.registrations))
         for hook in domain.started:
             await hook(resources)
@@ -181,24 +178,25 @@ class Worker:
         await self._until_up(attempt, "database")
         return database[0]
 
-    def _handler(self, serving: Serving, owned: OwnedShard) -> Any:
-        async def handle(deliveries: list[Delivery]) -> None:
+    def _deliver(self, serving: Serving, owned: OwnedShard) -> Any:
+        async def deliver(intake: Intake) -> None:
+            decoded = intake.take()
             async with owned.busy:
-                settled = await self._settle(serving, owned, deliveries)
+                settled = await self._settle(serving, owned, decoded)
                 if settled is not None:
-                    await self._tell(owned.shard, settled)
+                    await self._tell(owned, intake, settled)
                     if settled.retry_in_seconds is not None:
                         serving.due.set()
 
-        return handle
+        return deliver
 
-    async def _settle(self, serving: Serving, owned: OwnedShard, deliveries: list[Delivery]) -> Settled | None:
+    async def _settle(self, serving: Serving, owned: OwnedShard, decoded: Decoded) -> Settled | None:
         """Processes a batch, again and again while the database is away; None when the shard is no longer ours."""
         failures = 0
         while owned.gained.is_set():
             try:
-                return await serving.processor.process(
-                    owned.shard, owned.token, deliveries, may_go_on=lambda: self.ready and owned.gained.is_set()
+                return await serving.processor.settle_batch(
+                    owned.shard, owned.token, decoded, may_go_on=lambda: self.ready and owned.gained.is_set()
                 )
             except Fenced:
                 log.warning("fenced", shard=owned.shard.name, token=owned.token)
@@ -211,18 +209,22 @@ class Worker:
             except Exception:
                 # A defect of the broker room itself: keep the batch, tell loudly, do not spin.
                 failures += 1
-                log.exception("batch cannot be settled", shard=owned.shard.name, messages=len(deliveries))
+                log.exception("batch cannot be settled", shard=owned.shard.name, messages=len(decoded.incoming))
                 await asyncio.sleep(reconnect_delay_seconds(failures))
         return None
 
-    async def _tell(self, shard: Shard, settled: Settled) -> None:
-        """Acknowledges and answers. When the broker is away the entries stay pending and are absorbed by the inbox."""
+    async def _tell(self, owned: OwnedShard, intake: Intake, settled: Settled) -> None:
+        """Answers and keeps the position. When the broker is away, messages come again and the inbox absorbs them."""
+        position = intake.settled(settled.receipts)
         try:
-            await self.signals.settled(
-                shard, settled.receipts, settled.answers, wake=settled.appended, buried=settled.buried
+            await self.transport.signals.settled(
+                owned.shard, position, settled.answers, wake=settled.appended, buried=settled.buried
             )
-        except OUTAGES as error:
-            log.warning("acknowledgement not delivered", shard=shard.name, error=str(error))
+        except LostPlace:
+            log.warning("the broker has lost the group, beginning again", shard=owned.shard.name)
+            owned.lost_place = True
+        except self.outages as error:
+            log.warning("position not kept", shard=owned.shard.name, error=str(error))
 
     async def _report(self) -> None:
         while True:
@@ -236,12 +238,7 @@ class Worker:
             try:
                 await step()
                 return
-            except (
-                *OUTAGES,
-                asyncpg.InterfaceError,
-                asyncpg.PostgresConnectionError,
-                asyncpg.CannotConnectNowError,
-            ) as error:
+            except self._absences as error:
                 failures += 1
                 if failures == 1:
                     log.warning("waiting for a server", server=server, error=str(error))

@@ -21,6 +21,7 @@ from pydantic_core import PydanticUndefined
 _TEMPLATE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PREFIX: Final = "PROG_"
 _TOOLS: Final = ("PROG_TEST_", "PROG_FAULTS_", "PROG_BENCH_", "PROG_CHROMIUM")
+_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 _DEVELOPMENT_SECRETS: Final = ("change-me", "secret", "development")
 
 Environment = Literal["development", "test", "production"]
@@ -48,7 +49,18 @@ class Settings(BaseModel):
     database_replica_url: str | None = Field(None, description="a read replica for queries that may lag")
     database_pool_size: int = Field(8, ge=1, le=200, description="connections per role and process, at most")
     redis_url: str = Field(description="Redis 7.2 or Valkey 8 or newer: redis://host:6379/0 or unix:///path?db=0")
-    broker_url: str | None = Field(None, description="redis://…; PROG_REDIS_URL by default (kafka:// follows)")
+    broker_url: str | None = Field(
+        None, description="redis://… or kafka://host:9092,host:9092; PROG_REDIS_URL by default"
+    )
+    kafka_topic_prefix: str = Field(
+        "", description="before every Kafka topic and group, where platforms share a cluster"
+    )
+    kafka_replication: int = Field(
+        0,
+        ge=0,
+        le=9,
+        description="replicas of the Kafka topics that `prog topics sync` makes; 0 leaves it to the cluster",
+    )
     public_url: str = Field("http://127.0.0.1:8000", description="the address that people and mail links use")
     secret_keys: tuple[str, ...] = Field(description="32 or more random characters each, newest first, comma-separated")
     stripe_api_key: str | None = Field(None, description="Stripe's secret key; without one the sandbox gateway is used")
@@ -99,13 +111,18 @@ class Settings(BaseModel):
             raise ValueError("must start with postgresql://")
         return url
 
-    @field_validator("redis_url", "broker_url")
+    @field_validator("redis_url")
     @classmethod
-    def _redis(cls, url: str | None) -> str | None:
-        if url is not None and url.startswith("kafka://"):
-            raise ValueError("Kafka is not supported by this version yet; use redis://")
-        if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
+    def _redis(cls, url: str) -> str:
+        if not url.startswith(_REDIS_SCHEMES):
             raise ValueError("must start with redis://, rediss:// or unix://")
+        return url
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith((*_REDIS_SCHEMES, "kafka://")):
+            raise ValueError("must start with redis://, rediss://, unix:// or kafka://")
         return url
 
     @model_validator(mode="after")
@@ -131,6 +148,12 @@ class Settings(BaseModel):
     def effective_broker_url(self) -> str:
         """The broker's address: its own setting, else Redis."""
         return self.broker_url or self.redis_url
+
+    @property
+    def signals_url(self) -> str:
+        """Redis for answers and wake-ups between processes; the broker itself where that is Redis."""
+        url = self.effective_broker_url
+        return url if url.startswith(_REDIS_SCHEMES) else self.redis_url
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 from prog_broker.client import CommandClient
+from prog_broker.ports import Transport
 from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
+from prog_broker.transport import open_transport
 from prog_contracts.errors import Unavailable, from_body
 from prog_contracts.ids import PLATFORM_TENANT_ID
 from prog_contracts.messages import Command
@@ -45,6 +47,7 @@ class Platform:
     database: Database
     reader: Database
     redis: Client
+    transport: Transport
     commands: CommandClient
     sealer: Sealer
     drain: Drain
@@ -68,10 +71,11 @@ class Platform:
         database = await _until_up(lambda: _database(settings.database_url, settings))
         replica = settings.database_replica_url
         reader = database if replica is None else await _until_up(lambda: _database(replica, settings))
-        redis = connect(settings.effective_broker_url)
-        commands = CommandClient(redis, database, sealer)
+        redis = connect(settings.signals_url)
+        transport = open_transport(settings)
+        commands = CommandClient(redis, database, sealer, publisher=transport.publisher)
         await commands.__aenter__()
-        return cls._assemble(settings, drain, sealer, database, reader, redis, commands)
+        return cls._assemble(settings, drain, sealer, database, reader, redis, transport, commands)
 
     @classmethod
     def _assemble(
@@ -82,6 +86,7 @@ class Platform:
         database: Database,
         reader: Database,
         redis: Client,
+        transport: Transport,
         commands: CommandClient,
     ) -> Self:
         tokens = TokenVerifier(PublicKeys(lambda: _public_keys(database)), settings.public_url)
@@ -101,6 +106,7 @@ class Platform:
             database=database,
             reader=reader,
             redis=redis,
+            transport=transport,
             commands=commands,
             sealer=sealer,
             drain=drain,
@@ -119,6 +125,7 @@ class Platform:
     async def close(self) -> None:
         await self.tail.close()
         await self.commands.__aexit__(None, None, None)
+        await self.transport.close()
         await self.redis.aclose()
         await self.database.close()
         if self.reader is not self.database:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from prog_broker.ports import Transport
 from prog_broker.redis.connection import OUTAGES, Client, connect
+from prog_broker.transport import open_transport
 from prog_contracts.topics import DOMAINS
 from prog_infra import migrations
 from prog_infra.errors import OperatorError
 from prog_kit.database import DOMAIN_ROLES, ROLES, Connection, Database
 from prog_kit.settings import Settings, SettingsError
-from prog_workers.monitoring.lag import shard_lags
 from prog_workers.monitoring.rules import readers
 
 OLDEST_POSTGRES = 170000
@@ -65,7 +66,8 @@ async def examine(environment: Mapping[str, str]) -> list[Finding]:
     findings = [Finding("settings", "ok", f"complete for {settings.env}")]
     subscriptions: dict[str, list[str]] = {}
     findings += await _database(settings, subscriptions)
-    findings += await _redis(settings, subscriptions)
+    findings += await _redis(settings)
+    findings += await _broker(settings, subscriptions)
     return findings
 
 
@@ -144,20 +146,39 @@ async def _letters(connection: Connection) -> list[Finding]:
     return [Finding("dead letters", "ok", f"none; {waiting}")]
 
 
-async def _redis(settings: Settings, subscriptions: Mapping[str, list[str]]) -> list[Finding]:
-    client = connect(settings.effective_broker_url, max_connections=2)
+async def _redis(settings: Settings) -> list[Finding]:
+    client = connect(settings.signals_url, max_connections=2)
     try:
         server: dict[str, Any] = await client.info()
         findings = [Finding("Redis", "ok", f"{_server_name(server)} answers")]
-        findings += await _persistence(client)
-        if subscriptions:
-            findings += await _lag(client, readers(subscriptions))
+        if settings.signals_url == settings.effective_broker_url:
+            findings += await _persistence(client)
     except OUTAGES as error:
         return [
             Finding("Redis", "failed", f"does not answer: {error}", "check PROG_REDIS_URL and that the server runs")
         ]
     finally:
         await client.aclose()
+    return findings
+
+
+async def _broker(settings: Settings, subscriptions: Mapping[str, list[str]]) -> list[Finding]:
+    """Whether the broker answers, and what waits in it."""
+    transport = open_transport(settings)
+    findings = []
+    try:
+        await transport.ping()
+        if transport.kind == "kafka":
+            findings.append(Finding("Kafka", "ok", "answers"))
+        if subscriptions:
+            findings += await _lag(transport, readers(subscriptions))
+    except transport.outages as error:
+        if transport.kind == "redis":
+            return []  # told already
+        remedy = "check PROG_BROKER_URL and that the servers run"
+        return [Finding("Kafka", "failed", f"does not answer: {error}", remedy)]
+    finally:
+        await transport.close()
     return findings
 
 
@@ -184,8 +205,8 @@ async def _persistence(client: Client) -> list[Finding]:
     return findings or [Finding("persistence", "ok", "append-only, nothing is evicted")]
 
 
-async def _lag(client: Client, read_by: Mapping[str, Sequence[str]]) -> list[Finding]:
-    lags = [lag for lag in await shard_lags(client, read_by) if lag.lag]
+async def _lag(transport: Transport, read_by: Mapping[str, Sequence[str]]) -> list[Finding]:
+    lags = [lag for lag in await transport.lags(read_by) if lag.lag]
     waiting = sum(lag.lag for lag in lags)
     oldest = min((lag.oldest_at for lag in lags if lag.oldest_at is not None), default=None)
     age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()

@@ -155,7 +155,7 @@ class _Tools(Middleware):
         self._stopping = stopping
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
-        self.redis = connect(self._settings.effective_broker_url, max_connections=THREADS)
+        self.redis = connect(self._settings.signals_url, max_connections=THREADS)
         while not self._stopping.is_set():
             try:
                 _in_loop(self._open())

@@ -1,19 +1,21 @@
-"""Publishing to streams, acknowledging, groups, lag: the commands that the adapter sends."""
+"""Publishing to streams, groups and their positions, signals: the commands that the adapter sends."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
-from prog_broker.ports import AddressedReply, Delivery, Shard
+from prog_broker.ports import AddressedReply, Delivery, LostPlace, Position, Shard
 from prog_broker.redis.connection import OUTAGES, Client, raw
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import Unavailable
 from prog_contracts.topics import Topic, dead_topic
 
 WAKE_CHANNEL: Final = "prog.relay.wake"
+BEGINNING: Final = b"0-0"
 
 
 class StreamPublisher:
@@ -23,52 +25,121 @@ class StreamPublisher:
         self._client = client
 
     async def send(self, envelopes: Sequence[tuple[Topic, Envelope]]) -> None:
-        commands = [
-            ("XADD", topic.stream(topic.partition_of(e.partition_key)), "*", "ce", e.attributes(), "data", e.data)
-            for topic, e in envelopes
-        ]
+        await self._add(
+            [
+                (topic.stream(topic.partition_of(e.partition_key)), e.attributes(), e.data)
+                for topic, e in envelopes
+            ]
+        )  # fmt: skip
+
+    async def announce(self, topic: Topic, deliveries: Sequence[Delivery]) -> None:
+        stream = topic.stream(0)
+        await self._add([(stream, delivery.attributes, delivery.data) for delivery in deliveries])
+
+    async def _add(self, entries: Sequence[tuple[str, bytes, bytes]]) -> None:
         try:
-            if len(commands) == 1:  # the edge's case: a pipeline of one costs more than the command
-                await raw(self._client, *commands[0])
+            if len(entries) == 1:  # the edge's case: a pipeline of one costs more than the command
+                stream, attributes, data = entries[0]
+                await raw(self._client, "XADD", stream, "*", "ce", attributes, "data", data)
                 return
             pipeline = self._client.pipeline(transaction=False)
-            for command in commands:
-                pipeline.execute_command(*command)
+            for stream, attributes, data in entries:
+                pipeline.execute_command("XADD", stream, "*", "ce", attributes, "data", data)
             await pipeline.execute()
         except OUTAGES as error:
             raise Unavailable(f"the broker does not answer: {error}", code="broker_unavailable") from error
 
 
-class StreamSignals:
-    """The port's `Signals`: acknowledge, answer and wake the relay in one pipeline."""
+class Positions:
+    """How far groups have got, as the server keeps it: the group's last delivered id.
+
+    `counted` is how many entries of the stream a group has got past, where the server knows: told back to it, its lag
+    stays exact.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self.counted: dict[str, int | None] = {}
+
+    async def find(self, shard: Shard) -> bytes:
+        """Where the group of a shard goes on; the group is made at the beginning when it is missing."""
+        stream = stream_of(shard)
+        for _ in range(2):
+            group = await group_of(self._client, stream, shard.group)
+            if group is not None:
+                self.counted[shard.name] = group.entries_read
+                return group.last_delivered
+            await ensure_group(self._client, stream, shard.group)
+        return BEGINNING
+
+    def command(self, shard: Shard, position: Position) -> tuple[Any, ...]:
+        """The command that keeps a position."""
+        counted = self.counted.get(shard.name)
+        words: tuple[Any, ...] = ("XGROUP", "SETID", stream_of(shard), shard.group, position.receipt)
+        if counted is None:
+            return words
+        self.counted[shard.name] = counted + position.count
+        return (*words, "ENTRIESREAD", counted + position.count)
+
+
+class StreamSignals:
+    """The port's `Signals` where Redis is the broker: everything in one pipeline, the answers first."""
+
+    def __init__(self, client: Client, positions: Positions) -> None:
+        self._client = client
+        self._positions = positions
 
     async def settled(
         self,
         shard: Shard,
-        receipts: Sequence[bytes],
+        position: Position | None,
         answers: Sequence[AddressedReply],
         *,
         wake: bool,
         buried: Sequence[Delivery] = (),
     ) -> None:
-        pipeline = self._client.pipeline(transaction=False)
-        for answer in answers:  # first: somebody waits for them
-            pipeline.publish(answer.channel, answer.payload)
-        if receipts:
-            pipeline.execute_command("XACK", stream_of(shard), shard.group, *receipts)
-        for delivery in buried:
-            stream = dead_topic(shard.group).stream(0)
-            pipeline.execute_command("XADD", stream, "*", "ce", delivery.attributes, "data", delivery.data)
+        commands: list[tuple[Any, ...]] = [("PUBLISH", answer.channel, answer.payload) for answer in answers]
+        if position is not None:
+            commands.append(self._positions.command(shard, position))
+        dead = dead_topic(shard.group).stream(0)
+        commands += [("XADD", dead, "*", "ce", letter.attributes, "data", letter.data) for letter in buried]
         if wake:
-            pipeline.publish(WAKE_CHANNEL, b"1")
-        await pipeline.execute()
+            commands.append(("PUBLISH", WAKE_CHANNEL, b"1"))
+        if not commands:
+            return
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        for result in await pipeline.execute(raise_on_error=False):
+            if isinstance(result, ResponseError) and _is_missing(result):
+                raise LostPlace(shard.name) from result
+            if isinstance(result, Exception):
+                raise result
 
 
 def stream_of(shard: Shard) -> str:
     return shard.topic.stream(shard.partition)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group as XINFO GROUPS tells it. `entries_read` is None where the server does not know."""
+
+    last_delivered: bytes
+    entries_read: int | None
+
+
+async def group_of(client: Client, stream: str, name: str) -> Group | None:
+    """A stream's group, or None when either is missing."""
+    try:
+        groups: Any = await raw(client, "XINFO", "GROUPS", stream)
+    except ResponseError:
+        return None
+    for row in groups:
+        fields = row if isinstance(row, dict) else dict(zip(row[::2], row[1::2], strict=True))
+        if fields[b"name"] == name.encode():
+            return Group(fields[b"last-delivered-id"], fields.get(b"entries-read"))
+    return None
 
 
 async def ensure_group(client: Client, stream: str, group: str) -> bool:
@@ -95,17 +166,23 @@ async def ensure_groups(client: Client, topics: Iterable[Topic]) -> int:
     return made
 
 
-async def claim_pending(client: Client, shard: Shard, consumer: str, count: int) -> list[Delivery]:
-    """Takes over up to `count` entries that any consumer of the group left unacknowledged, oldest first.
-
-    Only the holder of the shard's lease may ask: nobody else is at work on them then. Entries that were trimmed away
-    meanwhile are dropped from the pending list by the server.
-    """
-    reply: Any = await raw(client, "XAUTOCLAIM", stream_of(shard), shard.group, consumer, 0, "0-0", "COUNT", count)
-    return [delivery_of(receipt, fields) for receipt, fields in reply[1] if fields]
+def deliveries_of(reply: Any) -> list[Delivery]:
+    """The entries in a reply of XREAD over one stream: a list under RESP2, a map of lists under RESP3."""
+    if not reply:
+        return []
+    entries = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
+    return [delivery_of(receipt, fields) for receipt, fields in entries]
 
 
 def delivery_of(receipt: bytes, fields: Any) -> Delivery:
     """A delivery from an entry's fields, which redis-py gives as a dict, or as a flat list from a raw command."""
-    pairs = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
-    return Delivery(receipt, pairs.get(b"ce", b""), pairs.get(b"data", b""))
+    if not isinstance(fields, dict):
+        if len(fields) == 4 and fields[0] == b"ce" and fields[2] == b"data":
+            return Delivery(receipt, fields[1], fields[3])
+        fields = dict(zip(fields[::2], fields[1::2], strict=True))
+    return Delivery(receipt, fields.get(b"ce", b""), fields.get(b"data", b""))
+
+
+def _is_missing(error: ResponseError) -> bool:
+    text = str(error)
+    return "NOGROUP" in text or "requires the key to exist" in text

@@ -1,15 +1,13 @@
 """A FastStream subscriber for one shard.
 
-FastStream owns the subscription: its life cycle, its middleware and the call of the handler. What it lacks is here:
-reading only while the shard's lease is ours, first what a former owner left pending, then what is new; groups that are
-made again at 0 when the server has lost them; reconnecting with backoff instead of stopping the application.
+FastStream owns the subscription: its life cycle, its middleware and the call of the handler. `ShardReader` owns what it
+lacks: when to read, and from where. Entries are read with XREAD from the group's position, not with XREADGROUP: that
+would hand an entry to whoever is blocked in a read, a paused former owner too, and keep it from everybody else.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from faststream import AckPolicy
 from faststream._internal.broker.registrator import Registrator
@@ -20,104 +18,57 @@ from faststream.redis.subscriber.config import RedisSubscriberConfig, RedisSubsc
 from faststream.redis.subscriber.specification import StreamSubscriberSpecification
 from faststream.redis.subscriber.usecases import StreamBatchSubscriber
 from faststream.redis.subscriber.usecases.basic import LogicSubscriber
-from redis.exceptions import ResponseError
 
+from prog_broker.intake import Intake
 from prog_broker.leases import OwnedShard
-from prog_broker.ports import Delivery
+from prog_broker.ports import Deliver, Delivery
+from prog_broker.reading import BLOCK_SECONDS, ShardReader, never_logged
 from prog_broker.redis import streams
-from prog_broker.redis.connection import OUTAGES, raw, reconnect_delay_seconds
-from prog_kit import logging
+from prog_broker.redis.connection import OUTAGES, raw
 
 if TYPE_CHECKING:
     from anyio import Event
 
-BLOCK_MILLISECONDS: Final = 2_000
-log = logging.get("prog_broker.redis.subscriber")
-
 _ACKNOWLEDGED_ABOVE: Any = None
 """FastStream's message wants a client to acknowledge with; ours is acknowledged by `Signals` after the commit."""
 
-Handle = Callable[[list[Delivery]], Awaitable[None]]
 
+class StreamReader(ShardReader, StreamBatchSubscriber):
+    """Reads one stream for one group while its lease is ours."""
 
-class ShardSubscriber(StreamBatchSubscriber):
-    """Reads one stream for one group while `owned` says so. Entries reach the handler as `list[Delivery]`."""
-
-    owned: OwnedShard
-    consumer: str
-    batch_size: int
-    linger_seconds: float
+    positions: streams.Positions
+    read_outages = OUTAGES
+    _after: bytes = streams.BEGINNING
 
     def get_log_context(self, message: Any) -> dict[str, str]:
-        """What FastStream would log; its own way copies the subscription for every batch."""
-        return {"channel": self.owned.shard.name, "message_id": ""}
+        return never_logged(self)
 
     async def start(self) -> None:
-        """Starts the reading task. No group is made here: `_serve` does, at 0, when it first reads."""
+        """Starts the reading task. No group is made here: `begin` does, at 0, when it first reads."""
         await LogicSubscriber.start(self)
 
     async def _consume(self, *args: Any, start_signal: Event) -> None:
         start_signal.set()
-        failures = 0
-        while self.running:
-            await self.owned.gained.wait()
-            try:
-                await self._serve()
-                failures = 0
-            except ResponseError as error:
-                if "NOGROUP" not in str(error):
-                    raise
-                log.warning("group is gone, making it again", shard=self.owned.shard.name)
-                await self._ensure_group()
-            except OUTAGES as error:
-                failures += 1
-                if failures == 1:
-                    log.warning("broker does not answer", shard=self.owned.shard.name, error=str(error))
-                await asyncio.sleep(reconnect_delay_seconds(failures))
+        await self.consume_while_owned()
 
-    async def _serve(self) -> None:
-        """Reads until the lease is lost or the subscriber stops."""
-        await self._ensure_group()
-        shard = self.owned.shard
-        while self._may_read():
-            pending = await streams.claim_pending(self._client, shard, self.consumer, self.batch_size)
-            if not pending:
-                break
-            await self._deliver(pending)
-        self.owned.drained = True
-        while self._may_read():
-            if not self.owned.drained:
-                return
-            entries = await self._read(self.batch_size, block=True)
-            if entries and self.linger_seconds and len(entries) < self.batch_size:
-                await asyncio.sleep(self.linger_seconds)
-                entries += await self._read(self.batch_size - len(entries), block=False)
-            if entries:
-                await self._deliver([streams.delivery_of(receipt, fields) for receipt, fields in entries])
+    async def begin(self) -> None:
+        self._after = await self.positions.find(self.owned.shard)
 
-    async def _read(self, count: int, *, block: bool) -> list[tuple[bytes, Any]]:
-        shard = self.owned.shard
-        waiting = ("BLOCK", BLOCK_MILLISECONDS) if block else ()
-        stream = streams.stream_of(shard)
-        reply: Any = await raw(
-            self._client, "XREADGROUP", "GROUP", shard.group, self.consumer, "COUNT", count, *waiting,
-            "STREAMS", stream, ">",
-        )  # fmt: skip
-        return _entries(reply)
+    async def read(self, count: int, *, block: bool) -> list[Delivery]:
+        waiting = ("BLOCK", int(BLOCK_SECONDS * 1000)) if block else ()
+        stream = streams.stream_of(self.owned.shard)
+        reply: Any = await raw(self._client, "XREAD", "COUNT", count, *waiting, "STREAMS", stream, self._after)
+        deliveries = streams.deliveries_of(reply)
+        if deliveries:
+            self._after = deliveries[-1].receipt
+        return deliveries
 
-    def _may_read(self) -> bool:
-        return self.running and self.owned.gained.is_set()
-
-    async def _ensure_group(self) -> None:
-        await streams.ensure_group(self._client, streams.stream_of(self.owned.shard), self.owned.shard.group)
-
-    async def _deliver(self, deliveries: list[Delivery]) -> None:
-        """Hands a batch to FastStream, which runs its middleware and calls the handler."""
+    async def hand_over(self) -> None:
         message: Any = BatchStreamMessage(
             type="bstream",
             channel=streams.stream_of(self.owned.shard),
-            data=deliveries,  # type: ignore[typeddict-item]
-            message_ids=[delivery.receipt for delivery in deliveries],
+            data=self.intake,  # type: ignore[typeddict-item]
+            message_ids=[],
         )
         await self.consume_one(message)
 
@@ -134,16 +85,20 @@ async def _decode(message: RedisBatchStreamMessage, _: Any) -> Any:
 
 def subscribe(
     broker: RedisBroker,
+    positions: streams.Positions,
     owned: OwnedShard,
-    handle: Handle,
+    intake: Intake,
+    deliver: Deliver,
     *,
-    consumer: str,
-    batch_size: int,
     linger_seconds: float = 0.0,
 ) -> None:
     """Registers a shard with FastStream; it reads once the broker is started and the lease is gained."""
     stream = StreamSub(
-        streams.stream_of(owned.shard), group=owned.shard.group, consumer=consumer, batch=True, max_records=batch_size
+        streams.stream_of(owned.shard),
+        group=owned.shard.group,
+        consumer=owned.shard.group,
+        batch=True,
+        max_records=intake.batch_size,
     )
     outer: Any = broker.config
     config = RedisSubscriberConfig(
@@ -156,20 +111,13 @@ def subscribe(
         calls,
         stream_sub=stream,
     )
-    subscriber = ShardSubscriber(config, specification, calls)
-    subscriber.owned, subscriber.consumer = owned, consumer
-    subscriber.batch_size, subscriber.linger_seconds = batch_size, linger_seconds
-    Registrator.subscriber(broker, subscriber)
-    subscriber.add_call(parser_=_parse, decoder_=_decode, dependencies_=())
+    reader = StreamReader(config, specification, calls)
+    reader.owned, reader.intake, reader.positions = owned, intake, positions
+    reader.linger_seconds = linger_seconds
+    Registrator.subscriber(broker, reader)
+    reader.add_call(parser_=_parse, decoder_=_decode, dependencies_=())
 
-    async def deliver(deliveries: list[Delivery]) -> None:
-        await handle(deliveries)
+    async def handle(batch: Intake) -> None:
+        await deliver(batch)
 
-    subscriber(deliver)
-
-
-def _entries(reply: Any) -> list[tuple[bytes, Any]]:
-    """The entries in a reply of XREADGROUP over one stream: a list under RESP2, a map of lists under RESP3."""
-    if isinstance(reply, dict):
-        return [entry for batches in reply.values() for batch in batches for entry in batch]
-    return list(reply[0][1]) if reply else []
+    reader(handle)

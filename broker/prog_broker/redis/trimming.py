@@ -1,4 +1,4 @@
-"""Trimming of streams: an entry goes when every group has acknowledged it and its topic's retention is over.
+"""Trimming of streams: an entry goes when every group is past it and its topic's retention is over.
 
 Never by length: an exact MAXLEN drops entries that nobody has read.
 """
@@ -33,14 +33,8 @@ async def trim(client: Client, topics: Iterable[Topic]) -> int:
 async def _floor(client: Client, stream: str, topic: Topic) -> bytes | None:
     """The lowest id that must stay: of the oldest entry some group still needs, or of the retention's beginning."""
     kept_since = int((time.time() - topic.retention_hours * 3600) * 1000)
-    candidates = [(kept_since, 0)]
     groups: list[dict[str, Any]] = await client.xinfo_groups(stream)
-    for group in groups:
-        candidates.append(_parse(group["last-delivered-id"]))
-        if group["pending"]:
-            summary = await client.xpending(stream, group["name"])
-            candidates.append(_parse(summary["min"]))
-    milliseconds, sequence = min(candidates)
+    milliseconds, sequence = min([(kept_since, 0), *(_parse(group["last-delivered-id"]) for group in groups)])
     return f"{milliseconds}-{sequence}".encode() if (milliseconds, sequence) > (0, 0) else None
 
 

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Depends
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
-from prog_broker.redis.connection import OUTAGES, raw
 from prog_edge.access import Public, Visit
 
 router = APIRouter(tags=["Health"])
@@ -57,8 +56,10 @@ async def _database(visit: Visit) -> str:
 async def _broker(visit: Visit) -> str:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            await raw(visit.platform.redis, "PING")
-    except (*OUTAGES, TimeoutError):
+            await visit.platform.transport.ping()
+    except TimeoutError:
+        return "unavailable"
+    except visit.platform.transport.outages:
         return "unavailable"
     return "ok"
 

@@ -39,7 +39,7 @@ async def _publish(
 ) -> dict[str, object]:
     from prog_broker.client import CommandClient
     from prog_broker.redis.connection import connect
-    from prog_broker.redis.streams import StreamPublisher
+    from prog_broker.transport import open_transport
     from prog_contracts.envelope import wrap
     from prog_contracts.ids import PLATFORM_TENANT_ID
     from prog_contracts.messages import Command
@@ -51,19 +51,22 @@ async def _publish(
 
     message = parsed(type_name, text)
     settings = local.settings(data)
-    redis = connect(settings.effective_broker_url, max_connections=4)
+    redis = connect(settings.signals_url, max_connections=4)
+    transport = open_transport(settings)
     tenant_id = tenant or PLATFORM_TENANT_ID
     try:
         if not isinstance(message, Command):
             envelope = wrap(message, tenant_id=tenant_id, source="/prognetwork/cli", actor=actor)
-            await StreamPublisher(redis).send([(topic_of(message), envelope)])
+            await transport.publisher.send([(topic_of(message), envelope)])
             return {"status": "published", "id": str(envelope.id)}
         database = await Database.connect(settings.database_url, "prog_edge", max_size=2)
-        client = CommandClient(redis, database, Sealer(settings.secret_keys), source="/prognetwork/cli")
+        sealer = Sealer(settings.secret_keys)
+        client = CommandClient(redis, database, sealer, publisher=transport.publisher, source="/prognetwork/cli")
         async with client:
             answer = await client.request(message, tenant_id=tenant_id, actor=actor, wait_seconds=wait)
         await database.close()
         error = None if answer.error is None else answer.error.model_dump(mode="json")
         return {"status": answer.status, "id": str(answer.message_id), "result": answer.result, "error": error}
     finally:
+        await transport.close()
         await redis.aclose()

@@ -1,11 +1,17 @@
 """Follow topics: every message as it passes."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from prog_broker.ports import Delivery
+    from prog_contracts.topics import Topic
 
 app = typer.Typer()
 
@@ -26,44 +32,37 @@ def tail(
 
 
 async def _tail(topics: list[str], from_start: bool, count: int, data: Path | None, as_json: bool) -> None:
-    from prog_broker.redis.connection import connect
+    from prog_broker.transport import open_transport
     from prog_infra import local
 
-    streams = _streams(topics)
-    client = connect(local.settings(data).effective_broker_url, max_connections=2)
-    positions: dict[Any, Any] = dict.fromkeys(streams, b"0-0" if from_start else b"$")
+    chosen = _chosen(topics)
+    transport = open_transport(local.settings(data))
     seen = 0
     try:
-        while True:
-            reply: Any = await client.xread(positions, count=100, block=1000)
-            for stream, batches in reply.items() if isinstance(reply, dict) else reply or []:
-                entries = batches[0] if isinstance(reply, dict) else batches
-                for entry_id, fields in entries:
-                    positions[stream.decode()] = entry_id
-                    typer.echo(_line(stream.decode(), fields, as_json))
-                    seen += 1
-                    if count and seen >= count:
-                        return
+        async for topic, partition, delivery in transport.follow(chosen, from_start=from_start):
+            typer.echo(_line(topic.stream(partition), delivery, as_json))
+            seen += 1
+            if count and seen >= count:
+                return
     finally:
-        await client.aclose()
+        await transport.close()
 
 
-def _streams(names: list[str]) -> list[str]:
+def _chosen(names: list[str]) -> list[Topic]:
     from prog_contracts.topics import TOPICS
     from prog_infra.errors import OperatorError
 
     unknown = [name for name in names if name not in TOPICS]
     if unknown:
         raise OperatorError(f"there is no topic {', '.join(unknown)}", remedy=f"choose from {', '.join(TOPICS)}")
-    chosen = [TOPICS[name] for name in names] or list(TOPICS.values())
-    return [topic.stream(partition) for topic in chosen for partition in range(topic.partitions)]
+    return [TOPICS[name] for name in names] or list(TOPICS.values())
 
 
-def _line(stream: str, fields: dict[bytes, bytes], as_json: bool) -> str:
+def _line(stream: str, delivery: Delivery, as_json: bool) -> str:
     from prog_contracts.envelope import Envelope
 
     try:
-        envelope = Envelope.parse(fields.get(b"ce", b""), fields.get(b"data", b""))
+        envelope = Envelope.parse(delivery.attributes, delivery.data)
     except ValueError as error:
         return json.dumps({"undecodable": str(error)}) if as_json else f"{stream}  undecodable: {error}"
     if as_json:

@@ -15,29 +15,28 @@ def topics() -> None:
 
 @app.command()
 def sync(as_json: bool = typer.Option(False, "--json", help="Print one JSON object.")) -> None:
-    """Make every topic and consumer group of the topic table that the broker lacks. Safe to run at any time.
+    """Make what the topic table names and the broker lacks. Safe to run at any time.
 
-    On Redis a topic is streams, and workers make their groups themselves; doing it first lets nothing be missed when
-    producers start before consumers.
+    On Kafka that is the topics with their partitions and retention. On Redis a topic is streams with a group for each
+    consumer, at the very beginning; workers make theirs themselves.
     """
     made = asyncio.run(_sync())
     if as_json:
-        typer.echo(json.dumps({"ok": True, "groups_made": made}))
+        typer.echo(json.dumps({"ok": True, "made": made}))
     else:
-        typer.echo(f"The topics are in order: {made} consumer groups made.")
+        typer.echo(f"The topics are in order: {made} made.")
 
 
 async def _sync() -> int:
-    from prog_broker.redis.connection import OUTAGES, connect
-    from prog_broker.redis.streams import ensure_groups
+    from prog_broker.transport import open_transport
     from prog_contracts.topics import TOPICS
     from prog_infra import local
     from prog_infra.errors import OperatorError
 
-    client = connect(local.settings().effective_broker_url, max_connections=4)
+    transport = open_transport(local.settings())
     try:
-        return await ensure_groups(client, TOPICS.values())
-    except OUTAGES as error:
+        return await transport.ensure(TOPICS.values())
+    except transport.outages as error:
         raise OperatorError(f"the broker does not answer: {error}", remedy="check PROG_BROKER_URL") from None
     finally:
-        await client.aclose()
+        await transport.close()

@@ -4,6 +4,7 @@ import asyncio
 
 from prog_broker.client import CommandClient
 from prog_broker.redis.connection import connect
+from prog_broker.transport import open_transport
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.users import EnsureAdministrator
 from prog_infra.errors import OperatorError
@@ -25,18 +26,22 @@ def ensure(email: str, password: str, *, name: str = "Administrator") -> None:
 async def _ensure(email: str, password: str, name: str) -> None:
     settings = Settings.load()
     sealer = Sealer(settings.secret_keys)
-    client = connect(settings.effective_broker_url, max_connections=4)
+    transport = open_transport(settings)
+    client = connect(settings.signals_url, max_connections=4)
     database = await Database.connect(settings.database_url, "prog_edge", max_size=2)
     command = EnsureAdministrator(
         user_id=new_id("user"), email=email, name=name, sealed_password=sealer.seal(password, PASSWORD)
     )
     try:
-        async with CommandClient(client, database, sealer, source="/prognetwork/up") as commands:
+        async with CommandClient(
+            client, database, sealer, publisher=transport.publisher, source="/prognetwork/up"
+        ) as commands:
             answer = await commands.request(
                 command, tenant_id=PLATFORM_TENANT_ID, actor="prog up", wait_seconds=WAIT_SECONDS
             )
     finally:
         await database.close()
+        await transport.close()
         await client.aclose()
     if answer.status != "succeeded":
         reason = answer.error.message if answer.error is not None else "nobody has answered yet"

@@ -11,8 +11,11 @@ import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
-from prog_broker.redis.connection import Client, connect
-from prog_broker.redis.streams import StreamPublisher, ensure_groups
+from prog_broker.ports import Position, Shard, ShardLag
+from prog_broker.redis.connection import Client, connect, raw
+from prog_broker.redis.lag import shard_lags
+from prog_broker.redis.streams import Positions, ensure_groups
+from prog_broker.redis.transport import RedisTransport
 from prog_broker.worker import Resources
 from prog_contracts.envelope import wrap
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id, new_message_id
@@ -24,9 +27,7 @@ from prog_kit.database import Database
 from prog_kit.secrets import Sealer
 from prog_kit.settings import Settings
 from prog_workers.monitoring import queries, rules, sampling
-from prog_workers.monitoring.lag import shard_lags
 from prog_workers.monitoring.sampling import Sampler
-from prog_workers.monitoring.store import ShardLag
 
 USERS = TOPICS["prog.users.events"]
 
@@ -46,9 +47,11 @@ async def database(postgres: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def resources(environment: dict[str, str], redis: Client, database: Database) -> Resources:
+async def resources(environment: dict[str, str], redis: Client, database: Database) -> AsyncIterator[Resources]:
     settings = Settings.load(environment)
-    return Resources(settings, database, Sealer(settings.secret_keys), redis, StreamPublisher(redis))
+    transport = RedisTransport(settings)
+    yield Resources(settings, database, Sealer(settings.secret_keys), redis, transport)
+    await transport.close()
 
 
 @pytest.fixture
@@ -76,28 +79,29 @@ async def test_what_was_never_read_is_lag(redis: Client) -> None:
     await ensure_groups(redis, [USERS])
     entries = await publish(redis, 3)
     lag = (await lags_of(redis))["email"]
-    assert (lag.lag, lag.pending, lag.oldest_at) == (3, 0, at(entries[0]))
+    assert (lag.lag, lag.oldest_at) == (3, at(entries[0]))
 
 
-async def test_what_was_read_and_not_acknowledged_is_pending_and_lag(redis: Client) -> None:
-    await ensure_groups(redis, [USERS])
+async def test_what_is_behind_the_position_of_a_group_is_lag(redis: Client) -> None:
     entries = await publish(redis, 3)
-    await redis.xreadgroup("email", "c", {USERS.stream(0): ">"}, count=2)
+    positions, shard = Positions(redis), Shard("email", USERS, 0)
+    await positions.find(shard)
+    assert (await lags_of(redis))["email"].lag == 3
+    await raw(redis, *positions.command(shard, Position(entries[1], 2)))
     lag = (await lags_of(redis))["email"]
-    assert (lag.lag, lag.pending, lag.oldest_at) == (3, 2, at(entries[0]))
-    await redis.xack(USERS.stream(0), "email", *entries[:2])
-    lag = (await lags_of(redis))["email"]
-    assert (lag.lag, lag.pending, lag.oldest_at) == (1, 0, at(entries[2]))
+    assert (lag.lag, lag.oldest_at) == (1, at(entries[2]))
     assert (await lags_of(redis))["events"].lag == 3
 
 
 async def test_a_group_that_is_up_to_date_has_no_lag_and_no_oldest(redis: Client) -> None:
     await ensure_groups(redis, [USERS])
     entries = await publish(redis, 2)
-    await redis.xreadgroup("email", "c", {USERS.stream(0): ">"})
-    await redis.xack(USERS.stream(0), "email", *entries)
+    positions, shard = Positions(redis), Shard("email", USERS, 0)
+    await positions.find(shard)
+    await raw(redis, *positions.command(shard, Position(entries[1], 2)))
+    await redis.xtrim(USERS.stream(0), minid="9999999999999-0", approximate=False)
     lag = (await lags_of(redis))["email"]
-    assert (lag.lag, lag.pending, lag.oldest_at) == (0, 0, None)
+    assert (lag.lag, lag.oldest_at) == (0, None)
 
 
 async def test_where_redis_knows_no_lag_the_entries_are_counted(redis: Client) -> None:

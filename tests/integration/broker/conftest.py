@@ -13,8 +13,10 @@ import pytest
 
 from prog_broker import Domain, Transaction
 from prog_broker.client import CommandClient
+from prog_broker.ports import Transport
 from prog_broker.redis.connection import Client, connect
 from prog_broker.relay import Relay
+from prog_broker.transport import open_transport
 from prog_broker.worker import Worker
 from prog_contracts.errors import Conflict, Unavailable
 from prog_contracts.ids import new_id
@@ -64,6 +66,7 @@ class Rig:
     ledger: Ledger
     client: CommandClient
     redis: Client
+    transport: Transport
     admin: asyncpg.Connection[asyncpg.Record]
     relay: Relay
     workers: list[Worker] = field(default_factory=list)
@@ -103,11 +106,14 @@ async def rig(postgres: str, valkey_url: str) -> AsyncIterator[Rig]:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Rig]:
     redis = connect(settings.redis_url)
+    transport = open_transport(settings)
     edge = await Database.connect(settings.database_url, "prog_edge", max_size=2)
     relay_database = await Database.connect(settings.database_url, "prog_relay", max_size=2)
     admin = await asyncpg.connect(settings.database_url)
-    async with CommandClient(redis, edge, Sealer(settings.secret_keys)) as client:
-        rig = Rig(settings, Ledger(), client, redis, admin, Relay(relay_database, redis), database=edge)
+    async with CommandClient(redis, edge, Sealer(settings.secret_keys), publisher=transport.publisher) as client:
+        rig = Rig(
+            settings, Ledger(), client, redis, transport, admin, Relay(relay_database, transport, redis), database=edge
+        )
         try:
             yield rig
         finally:
@@ -117,6 +123,7 @@ async def running(settings: Settings) -> AsyncIterator[Rig]:
     for database in (edge, relay_database):
         database.pool.terminate()
     await admin.close()
+    await transport.close()
     await redis.aclose()
 
 

@@ -12,7 +12,6 @@ import pytest
 from prog_broker.carrier import Fenced
 from prog_broker.leases import LeaseKeeper
 from prog_broker.ports import Shard
-from prog_broker.redis.streams import StreamPublisher
 from prog_contracts.envelope import wrap
 from prog_contracts.errors import Unavailable
 from prog_contracts.ids import new_id, new_message_id
@@ -24,13 +23,9 @@ from tests.integration.broker.conftest import Rig, eventually
 COMMANDS = TOPICS["prog.tenants.commands"]
 
 
-async def pending(rig: Rig) -> int:
-    """Entries that were read and not acknowledged, over all shards of the commands topic."""
-    total = 0
-    for partition in range(COMMANDS.partitions):
-        summary: Any = await rig.redis.xpending(COMMANDS.stream(partition), "tenants")
-        total += summary["pending"]
-    return total
+async def behind(rig: Rig) -> int:
+    """Messages behind the group's position, over all shards of the commands topic."""
+    return sum(lag.lag for lag in await rig.transport.lags({COMMANDS.name: ["tenants"]}))
 
 
 async def test_a_command_is_answered_and_its_event_reaches_the_other_domain(rig: Rig) -> None:
@@ -46,7 +41,7 @@ async def test_a_command_is_answered_and_its_event_reaches_the_other_domain(rig:
 async def test_what_was_published_before_the_first_start_is_handled(rig: Rig) -> None:
     tenant = new_id("tenant")
     command = RenameTenant(tenant_id=tenant, name="early")
-    await StreamPublisher(rig.redis).send([(topic_of(command), wrap(command, tenant_id=tenant, source="/test"))])
+    await rig.transport.publisher.send([(topic_of(command), wrap(command, tenant_id=tenant, source="/test"))])
     await rig.worker()
     await eventually(lambda: rig.ledger.handled == ["early"])
 
@@ -54,7 +49,7 @@ async def test_what_was_published_before_the_first_start_is_handled(rig: Rig) ->
 async def test_messages_of_one_key_are_handled_in_order(rig: Rig) -> None:
     tenant = new_id("tenant")
     commands = [RenameTenant(tenant_id=tenant, name=f"n{number}") for number in range(300)]
-    await StreamPublisher(rig.redis).send(
+    await rig.transport.publisher.send(
         [(topic_of(command), wrap(command, tenant_id=tenant, source="/test")) for command in commands]
     )
     await rig.worker()
@@ -90,7 +85,7 @@ async def test_one_bad_message_in_a_batch_costs_only_itself(rig: Rig) -> None:
         tenant = new_id("tenant")
         if topic.partition_of(tenant) == 0:
             good.append(RenameTenant(tenant_id=tenant, name=f"good{len(good)}"))
-    publisher = StreamPublisher(rig.redis)
+    publisher = rig.transport.publisher
     await publisher.send([(topic, wrap(c, tenant_id=c.tenant_id, source="/test")) for c in good[:50]])
     await rig.redis.xadd(stream, {"ce": b"not json", "data": b"{}"})
     await rig.redis.xadd(stream, {"something": b"else"})
@@ -106,11 +101,11 @@ async def test_one_bad_message_in_a_batch_costs_only_itself(rig: Rig) -> None:
     assert rig.ledger.handled == [command.name for command in good]
     codes = {row["code"] for row in await rig.admin.fetch("SELECT code FROM bus.dead_letters")}
     assert codes == {"undecodable", "invalid_body", "unknown_type", "unknown_version"}
-    await eventually(lambda: pending_is(rig, 0))
+    await eventually(lambda: nothing_waits(rig))
 
 
-async def pending_is(rig: Rig, count: int) -> bool:
-    return await pending(rig) == count
+async def nothing_waits(rig: Rig) -> bool:
+    return await behind(rig) == 0
 
 
 async def test_an_unavailable_handler_is_tried_again_until_it_succeeds(rig: Rig) -> None:
@@ -201,7 +196,7 @@ async def test_attributes_that_no_row_can_hold_make_a_dead_letter_and_the_partit
     await rig.worker()
     assert (await rig.rename("after", tenant, wait_seconds=15)).status == "succeeded"
     assert await rig.scalar("SELECT count(*) FROM bus.dead_letters") == 1
-    await eventually(lambda: pending_is(rig, 0))
+    await eventually(lambda: nothing_waits(rig))
     assert await rig.redis.xlen("prog.tenants.dead.0") == 1, "announced on the topic of dead letters"
 
 
@@ -262,7 +257,8 @@ async def test_a_worker_that_is_gone_leaves_nothing_unhandled(rig: Rig) -> None:
     tenant = new_id("tenant")
     waiting = asyncio.create_task(rig.rename("slow one", tenant))
     await eventually(lambda: rig.ledger.handled == ["slow one"])
-    readers: list[Any] = list(dying.broker.subscribers)
+    transport: Any = dying.transport
+    readers: list[Any] = list(transport.broker.subscribers)
     cut = [*dying._tasks, *(task for reader in readers for task in reader.tasks)]
     for task in cut:
         task.cancel()
@@ -276,7 +272,8 @@ async def test_a_worker_that_is_gone_leaves_nothing_unhandled(rig: Rig) -> None:
     assert answer.status in ("succeeded", "pending")
     await eventually(lambda: inbox_holds(rig, 1))
     assert await rig.scalar("SELECT count(*) FROM bus.event_log") == 1
-    await dying.broker.config.disconnect()
+    await transport.broker.config.disconnect()
+    await transport.close()
     await dying.redis.aclose()
 
 
@@ -335,7 +332,7 @@ async def test_shutdown_finishes_the_batch_at_work(rig: Rig) -> None:
     rig.ledger.gate.set()
     await stopping
     assert (await waiting).status == "succeeded"
-    assert await pending_is(rig, 0)
+    assert await nothing_waits(rig)
     owners = {row["owner"] for row in await rig.admin.fetch("SELECT owner FROM bus.shard_leases")}
     assert owners == {""}, "leases are given back"
 
@@ -360,10 +357,29 @@ async def test_a_lost_group_is_made_again_from_the_beginning(rig: Rig) -> None:
 
 
 async def test_without_a_broker_the_command_is_stored(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def away(_: Any, __: Any) -> None:
+    async def away(_: Any) -> None:
         raise Unavailable("the broker does not answer")
 
-    monkeypatch.setattr(StreamPublisher, "send", away)
+    monkeypatch.setattr(rig.transport.publisher, "send", away)
     answer = await rig.rename("stored")
     assert answer.status == "pending"
     assert await rig.scalar("SELECT count(*) FROM bus.command_outbox WHERE published_at IS NULL") == 1
+
+
+async def test_a_reader_whose_lease_is_gone_holds_nothing_back(rig: Rig) -> None:
+    """A paused owner is still blocked in its read when the next one has the shard: what comes reaches the next one."""
+    stale = await rig.worker("stale", lease_seconds=0.5)
+    await rig.rename("before")
+    for task in stale._tasks:
+        task.cancel()  # nothing renews its leases any more, and its readers go on
+    await rig.worker("next", lease_seconds=0.5)
+    every = await rig.scalar("SELECT count(*) FROM bus.shard_leases")
+    await eventually(lambda: leases_of(rig, "next", every))
+    names = [f"after{number}" for number in range(20)]
+    answers = await asyncio.gather(*(rig.rename(name) for name in names))
+    assert {answer.status for answer in answers} == {"succeeded"}
+    assert sorted(rig.ledger.handled) == sorted(["before", *names])
+
+
+async def leases_of(rig: Rig, owner: str, count: int) -> bool:
+    return bool(await rig.scalar("SELECT count(*) FROM bus.shard_leases WHERE owner = $1", owner) == count)

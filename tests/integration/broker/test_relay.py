@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from prog_broker.relay import MARKER, Relay
+from prog_broker.relay import Relay
 from prog_contracts.envelope import wrap
 from prog_contracts.ids import new_id
 from prog_contracts.tenants import TenantUpdated
@@ -52,7 +52,7 @@ async def test_a_crash_between_publishing_and_the_cursor_publishes_again(rig: Ri
     await append(rig.admin, "a")
     await rig.relay.run_once()
     await rig.admin.execute("UPDATE bus.relay_cursors SET txid = '0', position = 0")
-    assert await Relay(rig.relay._database, rig.redis).run_once() == 1
+    assert await Relay(rig.relay._database, rig.transport, rig.redis).run_once() == 1
     assert await published(rig) == 2
 
 
@@ -60,7 +60,7 @@ async def test_a_restarted_relay_goes_on_where_it_stood(rig: Rig) -> None:
     await append(rig.admin, "a")
     await rig.relay.run_once()
     await append(rig.admin, "b")
-    assert await Relay(rig.relay._database, rig.redis).run_once() == 1
+    assert await Relay(rig.relay._database, rig.transport, rig.redis).run_once() == 1
 
 
 async def test_an_emptied_broker_is_filled_again(rig: Rig) -> None:
@@ -76,18 +76,18 @@ async def test_an_emptied_broker_is_filled_again(rig: Rig) -> None:
 async def test_a_broker_that_lost_its_newest_entries_gets_those_again(rig: Rig) -> None:
     await append(rig.admin, "kept")
     await rig.relay.run_once()
-    marker = await rig.redis.get(MARKER)
+    marker = await rig.transport.marker()
     assert marker is not None
     await append(rig.admin, "lost")
     await rig.relay.run_once()
-    await rig.redis.set(MARKER, marker)
+    await rig.transport.mark(marker)
     assert await rig.relay.run_once() == 1
 
 
 async def test_data_lost_while_a_batch_goes_out_is_noticed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     await append(rig.admin, "before")
     await rig.relay.run_once()
-    send = rig.relay._publisher.send
+    send = rig.transport.publisher.send
     lost = False
 
     async def lose_everything_first(envelopes: Any) -> None:
@@ -97,7 +97,7 @@ async def test_data_lost_while_a_batch_goes_out_is_noticed(rig: Rig, monkeypatch
             await rig.redis.flushall()
         await send(envelopes)
 
-    monkeypatch.setattr(rig.relay._publisher, "send", lose_everything_first)
+    monkeypatch.setattr(rig.transport.publisher, "send", lose_everything_first)
     await append(rig.admin, "during")
     assert await rig.relay.run_once() == 3, "the second again, after it went out beside the gap"
     assert await published(rig) == 3

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from prog_broker.redis.connection import connect
 from prog_broker.relay import Relay
+from prog_broker.transport import open_transport
 from prog_broker.worker import Worker
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.topics import DOMAINS
@@ -164,8 +165,9 @@ class Stage:
 
     async def _start_relay(self) -> None:
         database = await Database.connect(self.settings.database_url, "prog_relay", max_size=2)
-        client = connect(self.settings.effective_broker_url)
-        relay = Relay(database, client)
+        client = connect(self.settings.signals_url)
+        transport = open_transport(self.settings)
+        relay = Relay(database, transport, client)
 
         stopping = asyncio.Event()
 
@@ -179,6 +181,7 @@ class Stage:
         async def stop() -> None:
             stopping.set()
             await task
+            await transport.close()
             await client.aclose()
             await database.close()
 

@@ -54,16 +54,14 @@ _NOTHING: Final = Figures(0, 0.0, None, None, None)
 class ConsumerOverview:
     """One consumer group now. Figures are of the last window, percentiles from sending to handled.
 
-    `lag` are messages not yet handled, `pending` those of them that were delivered. `handled`, `refused`, `retried` and
-    `dead` count over the last hour. `sampled_at` is None when nothing has sampled the backlog lately;
-    then `lag` and `pending` are 0 for want of knowledge.
+    `lag` are messages not yet handled. `handled`, `refused`, `retried` and `dead` count over the last hour.
+    `sampled_at` is None when nothing has sampled the backlog lately; then `lag` is 0 for want of knowledge.
     """
 
     group: str
     topics: tuple[str, ...]
     figures: Figures
     lag: int
-    pending: int
     oldest_seconds: float | None
     sampled_at: datetime | None
     handled: int
@@ -135,7 +133,6 @@ async def consumers(connection: Connection, now: datetime) -> list[ConsumerOverv
                 topics=tuple(topic.name for topic in consumed_by(group)),
                 figures=windows.get((group, last_closed_window(now)), _NOTHING),
                 lag=lag["lag"] if lag else 0,
-                pending=lag["pending"] if lag else 0,
                 oldest_seconds=_age_seconds(lag["oldest_at"], now) if lag else None,
                 sampled_at=lag["sampled_at"] if lag else None,
                 handled=counted["handled"] if counted else 0,
@@ -247,7 +244,7 @@ async def _group_windows(connection: Connection, last: int, count: int) -> dict[
 
 async def _lags(connection: Connection, now: datetime) -> list[asyncpg.Record]:
     rows: list[asyncpg.Record] = await connection.fetch(
-        "SELECT consumer_group, sum(lag)::int8 AS lag, sum(pending)::int8 AS pending, min(oldest_at) AS oldest_at,"
+        "SELECT consumer_group, sum(lag)::int8 AS lag, min(oldest_at) AS oldest_at,"
         " max(sampled_at) AS sampled_at FROM monitoring.lag_samples WHERE sampled_at > $1 GROUP BY consumer_group",
         _fresh_since(now),
     )

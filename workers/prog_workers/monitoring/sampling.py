@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from prog_broker.redis.connection import OUTAGES
+from prog_broker.ports import Outages, ShardLag
 from prog_contracts.envelope import wrap
 from prog_contracts.errors import Unavailable
 from prog_contracts.ids import PLATFORM_TENANT_ID
@@ -31,8 +31,7 @@ from prog_kit.telemetry import (
     OUTBOX_PENDING,
 )
 from prog_workers.monitoring import rules, store
-from prog_workers.monitoring.lag import shard_lags
-from prog_workers.monitoring.store import Measured, ShardLag
+from prog_workers.monitoring.store import Measured
 
 if TYPE_CHECKING:
     from prog_broker.worker import Resources
@@ -52,13 +51,15 @@ class Sampler:
         self._resources = resources
         self._clock = clock
         self._rounds = 0
+        self._silence: Outages = (*resources.transport.outages, Unavailable)
+        self._outages: Outages = (*self._silence, asyncpg.PostgresError, asyncpg.InterfaceError)
 
     async def run(self) -> None:
         while True:
             try:
                 async with self._resources.database.pool.acquire() as connection:
                     await self._lead(connection)
-            except (*OUTAGES, Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except self._outages as error:
                 log.warning("no sample", error=str(error))
             _clear_gauges()
             await asyncio.sleep(PERIOD_SECONDS)
@@ -67,7 +68,7 @@ class Sampler:
         """Measures once and keeps what was found."""
         now = self._clock.now()
         measured = await store.measure(connection)
-        lags = await shard_lags(self._resources.redis, rules.readers(measured.subscriptions))
+        lags = await self._resources.transport.lags(rules.readers(measured.subscriptions))
         await store.keep_lag(connection, lags, now)
         await store.keep_backlog(connection, measured.backlog, now)
         _show(lags, measured, now)
@@ -85,7 +86,7 @@ class Sampler:
                 while True:
                     await self.sample(connection)
                     await asyncio.sleep(PERIOD_SECONDS)
-            except (*OUTAGES, Unavailable) as error:
+            except self._silence as error:
                 log.warning("no sample, the broker does not answer", error=str(error))
                 await asyncio.sleep(PERIOD_SECONDS)
             finally:

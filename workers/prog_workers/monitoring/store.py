@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from prog_broker.ports import ShardLag
 from prog_broker.transaction import Transaction
 from prog_kernels import histograms
 from prog_kit.database import Connection
@@ -103,38 +104,20 @@ async def forget(connection: Connection, before: datetime) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ShardLag:
-    """What waits in one partition of a topic for one consumer group.
-
-    `lag` are all messages not yet handled, `pending` those among them that were delivered. `oldest_at` is when the
-    oldest was published.
-    """
-
-    topic: str
-    group: str
-    partition: int
-    lag: int
-    pending: int
-    oldest_at: datetime | None
-
-
 async def keep_lag(connection: Connection, lags: Sequence[ShardLag], now: datetime) -> None:
     """Replaces the last sample of each shard."""
     await connection.execute(
         """
-        INSERT INTO monitoring.lag_samples (topic, consumer_group, partition, lag, pending, oldest_at, sampled_at)
-        SELECT u.*, $7
-        FROM unnest($1::text[], $2::text[], $3::smallint[], $4::bigint[], $5::bigint[], $6::timestamptz[]) AS u
+        INSERT INTO monitoring.lag_samples (topic, consumer_group, partition, lag, oldest_at, sampled_at)
+        SELECT u.*, $6
+        FROM unnest($1::text[], $2::text[], $3::smallint[], $4::bigint[], $5::timestamptz[]) AS u
         ON CONFLICT (topic, consumer_group, partition) DO UPDATE
-        SET lag = EXCLUDED.lag, pending = EXCLUDED.pending, oldest_at = EXCLUDED.oldest_at,
-            sampled_at = EXCLUDED.sampled_at
+        SET lag = EXCLUDED.lag, oldest_at = EXCLUDED.oldest_at, sampled_at = EXCLUDED.sampled_at
         """,
         [lag.topic for lag in lags],
         [lag.group for lag in lags],
         [lag.partition for lag in lags],
         [lag.lag for lag in lags],
-        [lag.pending for lag in lags],
         [lag.oldest_at for lag in lags],
         now,
     )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from prog_broker.ports import ShardLag
 from prog_broker.redis.connection import Client
 from prog_contracts.topics import TOPICS, Topic
-from prog_workers.monitoring.store import ShardLag
 
 MAX_COUNTED: Final = 1_000
 """Where Redis cannot tell how many entries wait, so many are counted; more are told as this many."""
@@ -23,7 +23,6 @@ class _Group:
     partition: int
     name: str
     waiting: int | None
-    pending: int
     last_delivered: str
 
     @property
@@ -40,14 +39,10 @@ async def shard_lags(client: Client, readers: Mapping[str, Sequence[str]]) -> li
     groups = await _groups(client, {TOPICS[name]: groups for name, groups in readers.items() if groups})
     pipeline = client.pipeline(transaction=False)
     for group in groups:
-        count = MAX_COUNTED if group.waiting is None else min(group.waiting, 1)
-        pipeline.xrange(group.stream, min=f"({group.last_delivered}", count=max(count, 1))
-        pipeline.xpending(group.stream, group.name)
+        count = MAX_COUNTED if group.waiting is None else 1
+        pipeline.xrange(group.stream, min=f"({group.last_delivered}", count=count)
     answers: list[Any] = await pipeline.execute(raise_on_error=False) if groups else []
-    return [
-        _lag(group, entries, summary)
-        for group, entries, summary in zip(groups, answers[::2], answers[1::2], strict=True)
-    ]
+    return [_lag(group, entries) for group, entries in zip(groups, answers, strict=True)]
 
 
 async def _groups(client: Client, readers: Mapping[Topic, Sequence[str]]) -> list[_Group]:
@@ -62,27 +57,23 @@ async def _groups(client: Client, readers: Mapping[Topic, Sequence[str]]) -> lis
         for name in readers[topic]:
             row = known.get(name)
             if row is None:
-                found.append(_Group(topic, partition, name, None, 0, "0-0"))
+                found.append(_Group(topic, partition, name, None, "0-0"))
             else:
-                found.append(
-                    _Group(topic, partition, name, row.get("lag"), row["pending"], _text(row["last-delivered-id"]))
-                )
+                found.append(_Group(topic, partition, name, row.get("lag"), _text(row["last-delivered-id"])))
     return found
 
 
-def _lag(group: _Group, entries: Any, summary: Any) -> ShardLag:
+def _lag(group: _Group, entries: Any) -> ShardLag:
+    """The entries themselves have the last word on whether anything waits: a count may lag behind a trim."""
     entries = [] if isinstance(entries, Exception) else entries
-    waiting = len(entries) if group.waiting is None else group.waiting
-    candidates = [_published_at(entries[0][0])] if entries and waiting else []
-    if not isinstance(summary, Exception) and summary["min"] is not None:
-        candidates.append(_published_at(summary["min"]))
+    waiting = 0 if not entries else len(entries) if group.waiting is None else max(group.waiting, 1)
     return ShardLag(
         topic=group.topic.name,
         group=group.name,
         partition=group.partition,
-        lag=waiting + group.pending,
-        pending=group.pending,
-        oldest_at=min(candidates, default=None),
+        lag=waiting,
+        pending=0,
+        oldest_at=_published_at(entries[0][0]) if entries else None,
     )
 
 

@@ -1,0 +1,106 @@
+"""How a shard is read, the same for every broker: while its lease is ours, from the position of its group, one batch
+ahead of the one at work.
+
+An adapter derives its FastStream subscriber from `ShardReader` and says how to find the position and how to read.
+Reading takes nothing from the broker. So a reader that was paused and has lost its lease can hold nothing back from the
+new owner, and who takes a shard over begins where the last commit was kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from prog_broker.redis.connection import reconnect_delay_seconds
+from prog_kit import logging
+
+if TYPE_CHECKING:
+    from prog_broker.intake import Intake
+    from prog_broker.leases import OwnedShard
+    from prog_broker.ports import Delivery
+
+BLOCK_SECONDS: Final = 2.0
+"""How long a read waits for the first message before it looks around."""
+
+log = logging.get("prog_broker.reading")
+
+
+class ShardReader:
+    """A mixin over a FastStream subscriber; see the module's docstring."""
+
+    owned: OwnedShard
+    intake: Intake
+    linger_seconds: float
+    read_outages: tuple[type[BaseException], ...]
+    running: bool
+
+    @abstractmethod
+    async def begin(self) -> None:
+        """Finds the position of the group, making the group at the beginning when it is missing."""
+
+    @abstractmethod
+    async def read(self, count: int, *, block: bool) -> list[Delivery]:
+        """Up to `count` messages after what was read last; `block` waits for the first one, BLOCK_SECONDS at most."""
+
+    @abstractmethod
+    async def hand_over(self) -> None:
+        """Gives FastStream the intake, which calls the handler."""
+
+    async def consume_while_owned(self) -> None:
+        """Reads whenever the lease is ours, through outages of the broker, until the subscriber stops."""
+        failures = 0
+        while self.running:
+            await self.owned.gained.wait()
+            try:
+                await self._serve()
+                failures = 0
+            except self.read_outages as error:
+                failures += 1
+                if failures == 1:
+                    log.warning("broker does not answer", shard=self.owned.shard.name, error=str(error))
+                await asyncio.sleep(reconnect_delay_seconds(failures))
+
+    async def _serve(self) -> None:
+        """Reads until the lease is lost or the subscriber stops."""
+        token = self.owned.token
+        self.owned.lost_place = False
+        self.intake.clear()
+        ahead: asyncio.Task[list[Delivery]] | None = None
+        try:
+            await self.begin()
+            while self._may_read(token):
+                if ahead is None and self.intake.room:
+                    ahead = asyncio.ensure_future(self._read_batch())
+                if ahead is not None and (ahead.done() or not len(self.intake)):
+                    entries = await ahead
+                    ahead = None
+                    if not self._may_read(token):
+                        return
+                    self.intake.add(entries)
+                    continue
+                if len(self.intake):
+                    await self.hand_over()
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                with suppress(asyncio.CancelledError, *self.read_outages):
+                    await ahead
+
+    async def _read_batch(self) -> list[Delivery]:
+        room = self.intake.room
+        entries = await self.read(room, block=True)
+        if entries and self.linger_seconds and len(entries) < room:
+            await asyncio.sleep(self.linger_seconds)
+            entries += await self.read(room - len(entries), block=False)
+        return entries
+
+    def _may_read(self, token: int) -> bool:
+        owned = self.owned
+        return self.running and owned.gained.is_set() and owned.token == token and not owned.lost_place
+
+
+def never_logged(reader: Any) -> dict[str, str]:
+    """What FastStream would log of a batch; its own way copies the subscription for every one."""
+    return {"channel": reader.owned.shard.name, "message_id": ""}

@@ -1,0 +1,99 @@
+"""The port's `Transport` over Redis streams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from faststream.redis import RedisBroker
+
+from prog_broker.intake import Intake
+from prog_broker.leases import OwnedShard
+from prog_broker.ports import Deliver, Delivery, Position, Shard, ShardLag
+from prog_broker.redis import lag, streams, trimming
+from prog_broker.redis.connection import OUTAGES, connect, raw
+from prog_broker.redis.subscriber import subscribe
+from prog_contracts.topics import Topic
+from prog_kit.settings import Settings
+
+MARKER: Final = "prog.relay.marker"
+FOLLOW_COUNT: Final = 200
+
+
+class RedisTransport:
+    """One client for commands, and FastStream's broker with a connection a shard for what is read."""
+
+    kind: Final = "redis"
+    outages: Final = OUTAGES
+
+    def __init__(self, settings: Settings) -> None:
+        self.client = connect(settings.effective_broker_url, max_connections=32)
+        self.publisher = streams.StreamPublisher(self.client)
+        self.positions = streams.Positions(self.client)
+        self.signals = streams.StreamSignals(self.client, self.positions)
+        self.broker = RedisBroker(
+            settings.effective_broker_url,
+            logger=None,  # type: ignore[arg-type]  # None is FastStream's way to say: no logs of its own
+            apply_types=False,
+            graceful_timeout=settings.drain_seconds + 5,
+            max_connections=512,
+        )
+
+    async def start(self) -> None:
+        await self.broker.start()
+
+    async def stop(self) -> None:
+        await self.broker.stop()
+
+    async def close(self) -> None:
+        await self.client.aclose()
+
+    async def ping(self) -> None:
+        await raw(self.client, "PING")
+
+    async def ensure(self, topics: Iterable[Topic]) -> int:
+        return await streams.ensure_groups(self.client, topics)
+
+    def subscribe(self, owned: OwnedShard, intake: Intake, deliver: Deliver) -> None:
+        subscribe(self.broker, self.positions, owned, intake, deliver, linger_seconds=intake.linger_seconds)
+
+    async def keep(self, shard: Shard, position: Position) -> None:
+        await self.signals.settled(shard, position, [], wake=False)
+
+    async def lags(self, readers: Mapping[str, Sequence[str]]) -> list[ShardLag]:
+        return await lag.shard_lags(self.client, readers)
+
+    async def trim(self, topics: Iterable[Topic]) -> int:
+        return await trimming.trim(self.client, topics)
+
+    async def marker(self) -> str | None:
+        return _text(await self.client.get(MARKER))
+
+    async def mark(self, note: str) -> str | None:
+        return _text(await self.client.set(MARKER, note, get=True))
+
+    async def follow(
+        self, topics: Sequence[Topic], *, from_start: bool = False, since: datetime | None = None
+    ) -> AsyncIterator[tuple[Topic, int, Delivery]]:
+        places = {topic.stream(n).encode(): (topic, n) for topic in topics for n in range(topic.partitions)}
+        positions: dict[bytes, bytes] = dict.fromkeys(places, streams.BEGINNING)
+        if since is not None:
+            positions = dict.fromkeys(places, f"{int(since.timestamp() * 1000)}-0".encode())
+        elif not from_start:  # the ends as they are now: "$" anew in each read would miss what comes in between
+            for stream in places:
+                newest: Any = await raw(self.client, "XREVRANGE", stream, "+", "-", "COUNT", 1)
+                positions[stream] = newest[0][0] if newest else streams.BEGINNING
+        while True:
+            reply: Any = await raw(
+                self.client, "XREAD", "COUNT", FOLLOW_COUNT, "BLOCK", 1000, "STREAMS", *positions, *positions.values()
+            )
+            for stream, entries in reply or ():
+                topic, partition = places[stream]
+                for receipt, fields in entries:
+                    positions[stream] = receipt
+                    yield topic, partition, streams.delivery_of(receipt, fields)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else bytes(value).decode()
