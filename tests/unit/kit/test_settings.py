@@ -81,6 +81,13 @@ def test_a_misspelt_setting_is_told_with_the_nearest_name() -> None:
     assert told == ["PROG_PROT is no setting; did you mean PROG_PORT?"]
 
 
-def test_kafka_is_refused_while_it_is_not_there() -> None:
-    (told,) = problems(GOOD | {"PROG_BROKER_URL": "kafka://host:9092"})
-    assert "Kafka is not supported by this version yet" in told
+def test_where_kafka_is_the_broker_signals_travel_over_redis() -> None:
+    settings = Settings.load(GOOD | {"PROG_BROKER_URL": "kafka://a:9092,b:9092"})
+    assert settings.effective_broker_url == "kafka://a:9092,b:9092"
+    assert settings.signals_url == settings.redis_url
+
+
+def test_a_broker_of_another_kind_is_refused() -> None:
+    (told,) = problems(GOOD | {"PROG_BROKER_URL": "amqp://localhost"})
+    assert "PROG_BROKER_URL" in told
+    assert "kafka://" in told
