@@ -5,6 +5,9 @@
 `empty_postgres` address of a database without any schema
 `valkey_url`     address of an empty Valkey; emptied for each test
 `environment`    the `PROG_…` variables of a process that runs on these two
+`kafka_url`      address of a real Kafka, the same for all tests of a process, so name topics and groups for the test
+`empty_kafka`    the same address, with no topic left in it
+`kafka_cluster`  three Kafka nodes of the module's own, to kill, stop and start
 
 With PROG_TEST_NO_SKIP set, as in CI, a skipped test fails.
 """
@@ -14,6 +17,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from prog_infra.servers import Kafka
+from tests import kafka
 from tests.servers import TestServers
 
 
@@ -48,6 +53,29 @@ def empty_postgres(servers: TestServers) -> Iterator[str]:
 @pytest.fixture
 def valkey_url(servers: TestServers) -> str:
     return servers.empty_valkey()
+
+
+@pytest.fixture(scope="session")
+def session_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka.TestKafka]:
+    server = kafka.TestKafka(tmp_path_factory.mktemp("kafka"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_url(session_kafka: kafka.TestKafka) -> str:
+    return session_kafka.url
+
+
+@pytest.fixture
+def empty_kafka(session_kafka: kafka.TestKafka) -> str:
+    return session_kafka.empty()
+
+
+@pytest.fixture(scope="module")
+def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    with kafka.cluster(tmp_path_factory.mktemp("kafka-cluster")) as cluster:
+        yield cluster
 
 
 @pytest.fixture

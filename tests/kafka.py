@@ -1,0 +1,97 @@
+"""Kafka for tests: a real one, one for each test process, started by the first test that asks for it.
+
+It is the server that PROG_TEST_KAFKA_URL names, else a container where a Docker engine answers, else Kafka's own jars.
+A cluster of three, to lose nodes of, is always made of the jars.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+from prog_infra.servers import Kafka
+from tests.servers import run
+from tests.waiting import wait_until
+
+IMAGE = "confluentinc/cp-kafka:8.0.0"  # Apache Kafka 4.0
+
+
+class TestKafka:
+    """Starts the server when it is first asked for; `close` ends it."""
+
+    __test__ = False
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._exits = ExitStack()
+        self._url = os.environ.get("PROG_TEST_KAFKA_URL", "")
+
+    def close(self) -> None:
+        self._exits.close()
+
+    @property
+    def url(self) -> str:
+        """kafka://host:port,…"""
+        if not self._url:
+            source = _container() if _docker_answers() else _jars(self._directory)
+            self._url = self._exits.enter_context(source)
+        return self._url
+
+    def empty(self) -> str:
+        """Forget all topics, and with them what groups had read of them; its address."""
+        run(_delete_topics(bootstrap(self.url)))
+        return self.url
+
+
+def bootstrap(url: str) -> str:
+    """What Kafka's clients take for a broker's address."""
+    return url.removeprefix("kafka://")
+
+
+@contextmanager
+def cluster(directory: Path) -> Iterator[Kafka]:
+    """Three nodes with three replicas of everything."""
+    with Kafka(directory / "cluster", nodes=3).running(directory / "cluster.log") as kafka:
+        yield kafka
+
+
+@contextmanager
+def _jars(directory: Path) -> Iterator[str]:
+    with Kafka(directory / "kafka").running(directory / "kafka.log") as kafka:
+        yield kafka.url()
+
+
+@contextmanager
+def _container() -> Iterator[str]:
+    from testcontainers.community.kafka import KafkaContainer
+
+    server = KafkaContainer(IMAGE).with_kraft().with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
+    with server as running:
+        yield f"kafka://{running.get_bootstrap_server()}"
+
+
+def _docker_answers() -> bool:
+    docker = shutil.which("docker")
+    return docker is not None and subprocess.run([docker, "version"], check=False, capture_output=True).returncode == 0
+
+
+async def _delete_topics(addresses: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=addresses)
+    await admin.start()
+    try:
+        await admin.delete_topics(await _topics(admin))
+
+        async def gone() -> bool:
+            return not await _topics(admin)
+
+        await wait_until(gone, within_seconds=60, what="the end of the topics")
+    finally:
+        await admin.close()
+
+
+async def _topics(admin: AIOKafkaAdminClient) -> list[str]:
+    return [name for name in await admin.list_topics() if not name.startswith("__")]
