@@ -41,22 +41,28 @@ async def admit(
     connection: Connection, shard: Shard, token: int, items: Sequence[Incoming], *, retrying: bool
 ) -> Admission:
     envelopes = [item.envelope for item in items]
+    columns: list[list[Any]] = [
+        [e.id for e in envelopes],
+        [e.tenant_id for e in envelopes],
+        [e.partition_key for e in envelopes],
+    ]
+    if shard.topic.kind != "events":
+        columns += [
+            [e.type for e in envelopes],
+            [e.subject for e in envelopes],
+            [e.actor for e in envelopes],
+            [e.correlation_id for e in envelopes],
+            [e.causation_id for e in envelopes],
+            [e.time for e in envelopes],
+        ]
     row = await connection.fetchrow(
-        sql.ADMIT,
+        sql.ADMIT_EVENTS if shard.topic.kind == "events" else sql.ADMIT,
         shard.group,
         shard.topic.name,
         shard.partition,
         token,
         retrying,
-        [e.id for e in envelopes],
-        [e.tenant_id for e in envelopes],
-        [e.partition_key for e in envelopes],
-        [e.type for e in envelopes],
-        [e.subject for e in envelopes],
-        [e.actor for e in envelopes],
-        [e.correlation_id for e in envelopes],
-        [e.causation_id for e in envelopes],
-        [e.time for e in envelopes],
+        *columns,
     )
     assert row is not None
     if not row["leased"]:
@@ -67,6 +73,14 @@ async def admit(
         parked=set(row["parked"] or ()),
         clocks={tenant: datetime.fromisoformat(at) for tenant, at in clocks.items()},
     )
+
+
+def worth_keeping(shard: Shard, answers: list[tuple[StoredAnswer, int]]) -> list[tuple[StoredAnswer, int]]:
+    """Answers that the inbox must hold: those of commands. Nobody asks for an event's, and that it was handled is what
+    the row itself says; so a batch of events without effects on others costs one statement."""
+    if shard.topic.kind != "events":
+        return answers
+    return [(answer, microseconds) for answer, microseconds in answers if answer.status != "succeeded"]
 
 
 async def finish(

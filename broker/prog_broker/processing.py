@@ -181,8 +181,9 @@ class Processor:
             answers, outgoing, completed = await self._run(connection, fresh, admission.clocks)
             if retrying:
                 await connection.execute(sql.CLEAR_RETRY, shard.group, items[0].envelope.id)
-            if answers or outgoing or completed:
-                await carrier.finish(connection, self.domain.name, answers, outgoing, completed)
+            kept = carrier.worth_keeping(shard, answers)
+            if kept or outgoing or completed:
+                await carrier.finish(connection, self.domain.name, kept, outgoing, completed)
             stored = await carrier.stored_answers(connection, self.domain.name, known)
         settled.appended = bool(outgoing)
         settled.answers = _addressed(fresh, answers) + _addressed(known, stored)

@@ -45,9 +45,9 @@ Cursor: TypeAlias = tuple[str, int]
 PENDING: Final = """
 SELECT position, txid::text AS txid, message_id, topic, source_domain, type, schema_version, tenant_id, partition_key,
        subject, actor, correlation_id, causation_id, traceparent, occurred_at, data
-FROM bus.event_log
-WHERE txid < pg_snapshot_xmin(pg_current_snapshot()) AND (txid, position) > ($1::text::xid8, $2::bigint)
-ORDER BY txid, position
+FROM bus.event_log AS e
+WHERE e.txid < pg_snapshot_xmin(pg_current_snapshot()) AND (e.txid, e.position) > ($1::text::xid8, $2::bigint)
+ORDER BY e.txid, e.position
 LIMIT $3
 """
 
@@ -61,8 +61,8 @@ WHERE published_at > clock_timestamp() - make_interval(hours => $1)
 """
 
 REFILL_FROM: Final = """
-SELECT txid::text AS txid, position FROM bus.event_log
-WHERE recorded_at < clock_timestamp() - make_interval(hours => $1) ORDER BY txid DESC, position DESC LIMIT 1
+SELECT txid::text AS txid, position FROM bus.event_log AS e
+WHERE recorded_at < clock_timestamp() - make_interval(hours => $1) ORDER BY e.txid DESC, e.position DESC LIMIT 1
 """
 
 BACKLOG: Final = """
@@ -219,7 +219,7 @@ class RelayProcess:
         failures = 0
         while True:
             try:
-                database = await Database.connect(self._settings.database_url, "prog_relay", max_size=3)
+                database = await Database.connect(self._settings.database_url, "prog_relay", max_size=3, plan_once=True)
                 try:
                     async with database.pool.acquire() as lock:
                         await lock.execute("SELECT pg_advisory_lock($1, $2)", ADVISORY_LOCK, LANE)

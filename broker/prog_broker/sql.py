@@ -1,6 +1,7 @@
 """All SQL of the carrier's tables (schema `bus`), except what the relay and the leases keep beside their own code.
 
-Budgets that tests hold: a batch costs one ADMIT, one FINISH and one commit, whatever its size.
+Budgets that tests hold: a batch costs one ADMIT, one commit, and one FINISH where there is something to append or to
+answer, whatever its size.
 """
 
 from typing import Final
@@ -34,6 +35,30 @@ SELECT EXISTS (SELECT FROM lease) AS leased,
 """
 """Fences, skips keys that are parked (unless $5: this is the retry of a parked message), and inserts the rest into the
 inbox; ids that are not among `admitted` were handled before."""
+
+ADMIT_EVENTS: Final = """
+WITH lease AS (
+    SELECT 1 FROM bus.shard_leases
+    WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND token = $4 FOR KEY SHARE
+), parked AS (
+    SELECT DISTINCT partition_key FROM bus.retries
+    WHERE consumer_group = $1 AND topic = $2 AND partition_key = ANY ($8::text[]) AND NOT $5
+), admitted AS (
+    INSERT INTO bus.inbox (consumer_group, message_id, tenant_id)
+    SELECT $1, u.message_id, u.tenant_id
+    FROM unnest($6::uuid[], $7::text[], $8::text[]) AS u (message_id, tenant_id, partition_key)
+    WHERE EXISTS (SELECT FROM lease) AND u.partition_key NOT IN (SELECT partition_key FROM parked)
+    ON CONFLICT DO NOTHING
+    RETURNING message_id
+)
+SELECT EXISTS (SELECT FROM lease) AS leased,
+       (SELECT array_agg(message_id) FROM admitted) AS admitted,
+       (SELECT array_agg(partition_key) FROM parked) AS parked,
+       (SELECT jsonb_object_agg(tenant_id, stands_at)
+        FROM bus.tenant_clocks WHERE tenant_id = ANY ($7::text[])) AS clocks,
+       set_config('prog.tenant_id', ($7::text[])[1], true)
+"""
+"""ADMIT for events. The event log holds their envelopes, so the inbox row is slim and in the primary key alone."""
 
 FENCE: Final = """
 SELECT 1 FROM bus.shard_leases WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND token = $4 FOR KEY SHARE

@@ -88,6 +88,11 @@ class Settings(BaseModel):
     retry_attempts: int = Field(8, ge=1, le=100, description="tries of a failing message before it is a dead letter")
     retry_base_seconds: float = Field(0.5, gt=0, description="first retry's longest delay; it doubles each time")
     retry_cap_seconds: float = Field(300.0, gt=0, description="longest delay between two tries")
+    event_log_days: int = Field(
+        400,
+        ge=0,
+        description="how long a month of the event log stays readable after its end, 31 or more; 0 is for ever",
+    )
     drain_seconds: float = Field(20.0, gt=0, description="time a process has to finish its work after SIGTERM")
 
     @field_validator("secret_keys", "stripe_webhook_secrets", "trusted_proxies", mode="before")
@@ -124,6 +129,13 @@ class Settings(BaseModel):
         if url is not None and not url.startswith((*_REDIS_SCHEMES, "kafka://")):
             raise ValueError("must start with redis://, rediss://, unix:// or kafka://")
         return url
+
+    @field_validator("event_log_days")
+    @classmethod
+    def _month(cls, days: int) -> int:
+        if 0 < days < 31:
+            raise ValueError("must be 0 (for ever) or 31 and more")
+        return days
 
     @model_validator(mode="after")
     def _production(self) -> Self:

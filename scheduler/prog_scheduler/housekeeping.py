@@ -34,6 +34,12 @@ PURGES: Final = {
             SELECT position FROM bus.command_outbox
             WHERE published_at < clock_timestamp() - interval '7 days' ORDER BY position LIMIT $1)
     """,
+    # An event with the same source and id is a new one after this long.
+    "purge_published_events": """
+        DELETE FROM bus.published_events WHERE (tenant_id, source, source_id) IN (
+            SELECT tenant_id, source, source_id FROM bus.published_events
+            WHERE recorded_at < clock_timestamp() - interval '30 days' ORDER BY recorded_at LIMIT $1)
+    """,
     "purge_members": """
         DELETE FROM bus.members WHERE (consumer_group, member) IN (
             SELECT consumer_group, member FROM bus.members
@@ -71,3 +77,17 @@ async def tell(database: Database, job: str) -> None:
     )
     async with database.pool.acquire() as connection:
         await timers.append(connection, [timers.Entry(topic_of(command).name, "scheduler", now, envelope)])
+
+
+MONTHS_AHEAD: Final = 3
+
+
+async def keep_partitions(database: Database, keep_days: int) -> tuple[list[str], list[str]]:
+    """Makes the partitions of the event log for the coming months, and detaches those that are past their time.
+
+    Returns the names of both. `keep_days` 0 keeps all. A detached month waits as a table for `prog events archive`.
+    """
+    made = await database.pool.fetchval("SELECT bus.prepare_event_partitions($1)", MONTHS_AHEAD)
+    if keep_days == 0:
+        return made, []
+    return made, await database.pool.fetchval("SELECT bus.retire_event_partitions($1)", keep_days)

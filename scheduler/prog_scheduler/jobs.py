@@ -64,6 +64,7 @@ class Jobs:
         self._declare("advance_clock", self._advance_clock, priority=10)
         for name in housekeeping.PURGES:
             self._declare(name, self._purge_of(name), priority=20)
+        self._declare("keep_event_partitions", self._keep_event_partitions, priority=20)
         for name in housekeeping.COMMANDS:
             self._declare(name, self._command_of(name), priority=20)
 
@@ -135,6 +136,11 @@ class Jobs:
                 log.info("purged", job=name, rows=deleted)
 
         return purge
+
+    async def _keep_event_partitions(self) -> None:
+        made, retired = await housekeeping.keep_partitions(self._tools.database, self._settings.event_log_days)
+        if made or retired:
+            log.info("partitions of the event log", made=made, detached=retired)
 
     def _command_of(self, name: str) -> Callable[[], Awaitable[None]]:
         async def tell() -> None:

@@ -48,7 +48,7 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::
      AS u (message_id, topic, source_domain, type, schema_version, tenant_id, partition_key, subject, actor,
            correlation_id, causation_id, traceparent, occurred_at, data, ordinality)
 ORDER BY u.ordinality
-ON CONFLICT (message_id) DO NOTHING
+ON CONFLICT DO NOTHING
 """
 
 

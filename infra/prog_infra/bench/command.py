@@ -35,8 +35,7 @@ REST_PATIENCE_SECONDS: Final = 60.0
 
 _LAST_WORK: Final = """
 SELECT extract(epoch FROM clock_timestamp() - max(handled_at))::float8
-FROM (SELECT handled_at, consumer_group FROM bus.inbox ORDER BY handled_at DESC LIMIT 500) AS recent
-WHERE consumer_group <> 'monitoring'
+FROM bus.inbox WHERE handled_at > clock_timestamp() - interval '5 minutes' AND consumer_group <> 'monitoring'
 """
 
 

@@ -48,6 +48,25 @@ async def test_a_row_that_commits_late_with_a_lower_position_is_not_skipped(rig:
         await slow.close()
 
 
+async def test_transactions_go_out_in_the_order_of_their_numbers_not_of_their_digits(rig: Rig) -> None:
+    names = [f"of transaction {txid}" for txid in (9, 10, 99, 100)]
+    for name in names:
+        await append(rig.admin, name)
+        txid = name.rpartition(" ")[2]
+        await rig.admin.execute("UPDATE bus.event_log SET txid = $1::text::xid8, topic = topic WHERE txid = "
+                                "(SELECT max(txid) FROM bus.event_log)", txid)  # fmt: skip
+    sent: list[str] = []
+    send = rig.relay._transport.publisher.send
+
+    async def note(envelopes: Any) -> None:
+        sent.extend(TenantUpdated.model_validate_json(envelope.data).name for _, envelope in envelopes)
+        await send(envelopes)
+
+    rig.relay._transport.publisher.send = note  # type: ignore[method-assign]
+    assert await rig.relay.run_once() == 4
+    assert sent == names
+
+
 async def test_a_crash_between_publishing_and_the_cursor_publishes_again(rig: Rig) -> None:
     await append(rig.admin, "a")
     await rig.relay.run_once()

@@ -15,7 +15,7 @@ NIGHTLY = CronJob("nightly", at="17 3 * * *")
 
 
 def test_every_job_of_the_table_has_an_actor() -> None:
-    assert {job.name for job in CRON} == {*housekeeping.PURGES, *housekeeping.COMMANDS}
+    assert {job.name for job in CRON} == {*housekeeping.PURGES, *housekeeping.COMMANDS, "keep_event_partitions"}
 
 
 def test_jobs_run_soon_after_the_start_and_then_by_the_table() -> None:

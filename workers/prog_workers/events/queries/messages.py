@@ -78,7 +78,7 @@ async def messages(
         if status != "succeeded":
             where.add("i.status <> 'succeeded'")  # in step with the index inbox_unsettled
     if tenant_id is not None:
-        where.add("i.tenant_id = {}", tenant_id)
+        where.add("i.tenant_id = {} AND i.type IS NOT NULL", tenant_id)
     if cursor is not None:
         where.add("(i.handled_at, i.message_id) < ({}, {})", *decode_cursor(cursor, datetime, UUID))
     size = bounded(limit)
@@ -147,7 +147,8 @@ async def operation(connection: Connection, message_id: UUID) -> Operation | Non
     """
     row = await connection.fetchrow(
         "SELECT type, tenant_id, status, handled_at, result, sealed_result, error, actor, causation_id FROM bus.inbox"
-        " WHERE message_id = $1 ORDER BY split_part(type, '.', 2) = consumer_group DESC LIMIT 1",
+        " WHERE message_id = $1 AND type IS NOT NULL"
+        " ORDER BY split_part(type, '.', 2) = consumer_group DESC LIMIT 1",
         message_id,
     )
     if row is None:

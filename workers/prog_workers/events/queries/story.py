@@ -34,7 +34,7 @@ GROUP BY correlation_id ORDER BY at DESC LIMIT $3
 
 _CORRELATIONS_OF_MESSAGE: Final = """
 SELECT correlation_id FROM bus.event_log WHERE message_id = $1
-UNION SELECT correlation_id FROM bus.inbox WHERE message_id = $1
+UNION SELECT correlation_id FROM bus.inbox WHERE message_id = $1 AND correlation_id IS NOT NULL
 UNION (SELECT correlation_id FROM bus.event_log WHERE correlation_id = $1 LIMIT 1)
 UNION (SELECT correlation_id FROM bus.inbox WHERE correlation_id = $1 LIMIT 1)
 """
@@ -45,11 +45,18 @@ SELECT message_id, kind, source_domain, type, tenant_id, correlation_id, causati
 FROM bus.event_log WHERE correlation_id = ANY ($1::uuid[]) ORDER BY position LIMIT $2
 """
 
-# A message comes once here, however many groups handled it: the carrier's own retelling of an edge's command.
+# Commands, and what failed, by their correlation; events by their ids in the log, for the inbox does not repeat what
+# the log has. A message comes once a group.
 _HANDLED: Final = """
-SELECT message_id, consumer_group, type, tenant_id, correlation_id, causation_id, subject, actor, sent_at, status,
-       handled_at, handler_microseconds, error
-FROM bus.inbox WHERE correlation_id = ANY ($1::uuid[]) ORDER BY handled_at LIMIT $2
+SELECT * FROM (
+    (SELECT message_id, consumer_group, type, tenant_id, correlation_id, causation_id, subject, actor, sent_at, status,
+            handled_at, handler_microseconds, error
+     FROM bus.inbox WHERE correlation_id = ANY ($1::uuid[]) ORDER BY handled_at LIMIT $2)
+    UNION ALL
+    (SELECT message_id, consumer_group, type, tenant_id, correlation_id, causation_id, subject, actor, sent_at, status,
+            handled_at, handler_microseconds, error
+     FROM bus.inbox WHERE message_id = ANY ($3::uuid[]) AND correlation_id IS NULL)
+) AS found ORDER BY handled_at
 """
 
 _PARKED: Final = """
@@ -72,12 +79,13 @@ async def story(
     if not correlations:
         return None
     logged = await connection.fetch(_LOGGED, correlations, limit + 1)
-    handled = await connection.fetch(_HANDLED, correlations, (limit + 1) * _GROUPS)
+    in_log = [row["message_id"] for row in logged]
+    handled = await connection.fetch(_HANDLED, correlations, (limit + 1) * _GROUPS, in_log)
     known = list({row["message_id"] for row in (*logged, *handled)})
     parked = await connection.fetch(_PARKED, known)
     handlings = _handlings(handled, parked)
     nodes = [_logged_node(row, handlings) for row in logged]
-    nodes += [_inbox_node(row, handlings) for row in handled]
+    nodes += [_inbox_node(row, handlings) for row in handled if row["type"] is not None]
     if not billing:
         nodes = _without_billing(nodes)
         if not nodes:
