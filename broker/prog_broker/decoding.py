@@ -62,7 +62,7 @@ def decode_batch(domain: Domain, shard: Shard, deliveries: list[Delivery]) -> De
 def decode(domain: Domain, shard: Shard, delivery: Delivery) -> Incoming | Rejected | None:
     """One delivery; None means an event that this group does not handle."""
     try:
-        envelope = Envelope.parse(delivery.attributes, delivery.data)
+        envelope = delivery.envelope()
     except ValueError as error:
         return Rejected(delivery, "undecodable", str(error))
     if not ids.is_id(envelope.tenant_id) or not envelope.tenant_id.startswith("tenant_"):

@@ -51,7 +51,7 @@ class Intake:
         """Takes in what was read, in the broker's order."""
         if not deliveries:
             return
-        size = sum(len(delivery.data) + len(delivery.attributes) for delivery in deliveries) / len(deliveries)
+        size = sum(delivery.size_bytes for delivery in deliveries) / len(deliveries)
         self._mean_bytes = max(size, self._mean_bytes * 0.9)  # quick to see large ones, slow to forget them
         self._batches.append((deliveries, decode_batch(self._domain, self.shard, deliveries)))
         self._unsettled.extend(delivery.receipt for delivery in deliveries)

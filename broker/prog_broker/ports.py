@@ -35,6 +35,15 @@ class Delivery:
         self.attributes = attributes
         self.data = data
 
+    @property
+    def size_bytes(self) -> int:
+        """Roughly what it takes in memory."""
+        return len(self.data) + len(self.attributes)
+
+    def envelope(self) -> Envelope:
+        """Raises ValueError, naming what is wrong, when this is no CloudEvent with our extensions."""
+        return Envelope.parse(self.attributes, self.data)
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -68,7 +77,6 @@ class ShardLag:
     group: str
     partition: int
     lag: int
-    pending: int
     oldest_at: datetime | None
 
 

@@ -44,6 +44,9 @@ class ShardReader:
     async def read(self, count: int, *, block: bool) -> list[Delivery]:
         """Up to `count` messages after what was read last; `block` waits for the first one, BLOCK_SECONDS at most."""
 
+    def end(self) -> None:
+        """Reading ends: the lease is gone, or begins anew."""
+
     @abstractmethod
     async def hand_over(self) -> None:
         """Gives FastStream the intake, which calls the handler."""
@@ -83,6 +86,7 @@ class ShardReader:
                 if len(self.intake):
                     await self.hand_over()
         finally:
+            self.end()
             if ahead is not None:
                 ahead.cancel()
                 with suppress(asyncio.CancelledError, *self.read_outages):

@@ -10,5 +10,7 @@ from prog_kit.settings import Settings
 def open_transport(settings: Settings) -> Transport:
     """The transport of the broker that the settings name. It connects when it is first used, or by `start`."""
     if settings.effective_broker_url.startswith("kafka://"):
-        raise NotImplementedError("the Kafka adapter follows")
+        from prog_broker.kafka.transport import KafkaTransport
+
+        return KafkaTransport(settings)
     return RedisTransport(settings)

@@ -7,6 +7,7 @@ percent-encoded as the CloudEvents HTTP and Kafka bindings ask.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -97,6 +98,32 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
             )
         )
 
+    def headers(self) -> list[tuple[str, bytes]]:
+        """The attributes as headers of a Kafka record (CloudEvents' Kafka binding): `ce_<name>`, and `content-type`."""
+        found = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", str(self.id).encode()),
+            ("ce_source", self.source.encode()),
+            ("ce_type", self.type.encode()),
+            ("ce_time", self.time.isoformat().replace("+00:00", "Z").encode()),
+            ("ce_tenantid", self.tenant_id.encode()),
+            ("ce_correlationid", str(self.correlation_id).encode()),
+            ("ce_partitionkey", _ascii(self.partition_key).encode()),
+            ("ce_schemaversion", b"%d" % self.schema_version),
+            ("content-type", b"application/json"),
+        ]
+        if self.subject is not None:
+            found.append(("ce_subject", _ascii(self.subject).encode()))
+        if self.causation_id is not None:
+            found.append(("ce_causationid", str(self.causation_id).encode()))
+        if self.actor is not None:
+            found.append(("ce_actor", _ascii(self.actor).encode()))
+        if self.traceparent is not None:
+            found.append(("ce_traceparent", self.traceparent.encode()))
+        if self.reply_to is not None:
+            found.append(("ce_replyto", self.reply_to.encode()))
+        return found
+
     @classmethod
     def parse(cls, attributes: bytes, data: bytes) -> Envelope:
         """The envelope in the fields `ce` and `data`.
@@ -107,6 +134,19 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
             wire = _decoder.decode(attributes)
         except msgspec.DecodeError as error:
             raise ValueError(f"attributes cannot be read: {error}") from error
+        return cls._from(wire, data)
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, str], data: bytes) -> Envelope:
+        """The envelope of attributes that are texts, as in Kafka's headers. Raises ValueError like `parse`."""
+        try:
+            wire = msgspec.convert(attributes, _Attributes, strict=False)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"attributes cannot be read: {error}") from error
+        return cls._from(wire, data)
+
+    @classmethod
+    def _from(cls, wire: _Attributes, data: bytes) -> Envelope:
         if wire.specversion != "1.0":
             raise ValueError(f"specversion is {wire.specversion!r}, this code reads 1.0")
         if wire.datacontenttype != "application/json":
@@ -140,7 +180,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             if "\0" in value:
                 raise ValueError(f"{name} holds a NUL character")
-            if len(value.encode()) > MAX_ATTRIBUTE_BYTES:
+            if len(value) > MAX_ATTRIBUTE_BYTES // 4 and len(value.encode()) > MAX_ATTRIBUTE_BYTES:
                 raise ValueError(f"{name} has more than {MAX_ATTRIBUTE_BYTES} bytes")
 
     def json(self) -> dict[str, Any]:

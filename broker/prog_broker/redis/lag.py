@@ -72,7 +72,6 @@ def _lag(group: _Group, entries: Any) -> ShardLag:
         group=group.name,
         partition=group.partition,
         lag=waiting,
-        pending=0,
         oldest_at=_published_at(entries[0][0]) if entries else None,
     )
 

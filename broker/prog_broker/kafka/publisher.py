@@ -1,0 +1,104 @@
+"""The port's `Publisher` over Kafka: one batch a partition, acknowledged by all replicas in sync, idempotent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names
+from prog_broker.kafka.records import headers_of
+from prog_broker.ports import Delivery
+from prog_contracts.envelope import Envelope
+from prog_contracts.errors import Unavailable
+from prog_contracts.topics import Topic
+
+BATCH_BYTES: Final = 900_000
+"""Of one batch of records; brokers refuse more than a megabyte unless they are told otherwise (message.max.bytes)."""
+
+Row = tuple[bytes, list[tuple[str, bytes]], bytes]
+"""Key, headers and value of one record."""
+
+
+class KafkaPublisher:
+    """Connects when it first publishes, and anew after an error that its producer does not get over by itself."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._producer: AIOKafkaProducer | None = None
+        self._connecting = asyncio.Lock()
+
+    async def send(self, envelopes: Sequence[tuple[Topic, Envelope]]) -> None:
+        rows: dict[tuple[str, int], list[Row]] = {}
+        for topic, envelope in envelopes:
+            place = self._names.topic(topic), topic.partition_of(envelope.partition_key)
+            row = envelope.partition_key.encode(), envelope.headers(), envelope.data
+            rows.setdefault(place, []).append(row)
+        await self._publish(rows)
+
+    async def announce(self, topic: Topic, deliveries: Sequence[Delivery]) -> None:
+        rows = [(b"", _headers_of_any(delivery), delivery.data) for delivery in deliveries]
+        await self._publish({(self._names.topic(topic), 0): rows})
+
+    async def close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(*OUTAGES):
+                await producer.stop()
+
+    async def _publish(self, rows: dict[tuple[str, int], list[Row]]) -> None:
+        try:
+            producer = await self._connected()
+            await asyncio.gather(*(_publish_to(producer, place, records) for place, records in rows.items()))
+        except OUTAGES as error:
+            if isinstance(error, KafkaError) and not error.retriable:
+                await self.close()
+            raise Unavailable(f"the broker does not answer: {error!r}", code="broker_unavailable") from error
+
+    async def _connected(self) -> AIOKafkaProducer:
+        async with self._connecting:
+            if self._producer is not None:
+                return self._producer
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._names.bootstrap,
+                acks="all",
+                enable_idempotence=True,
+                max_batch_size=BATCH_BYTES,
+                max_request_size=2 * BATCH_BYTES,
+                request_timeout_ms=REQUEST_TIMEOUT_MILLISECONDS,
+            )
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
+            return producer
+
+
+async def _publish_to(producer: AIOKafkaProducer, place: tuple[str, int], rows: list[Row]) -> None:
+    """All of one partition, in order: as many batches as its bytes need, one behind the other."""
+    topic, partition = place
+    sent = []
+    batch = producer.create_batch()
+    for key, headers, value in rows:
+        while batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+            sent.append(await producer.send_batch(batch, topic, partition=partition))
+            batch = producer.create_batch()
+    sent.append(await producer.send_batch(batch, topic, partition=partition))
+    await asyncio.gather(*sent)
+
+
+def _headers_of_any(delivery: Delivery) -> list[tuple[str, bytes]]:
+    """The headers of a message that may be no CloudEvent at all."""
+    headers: Any = getattr(delivery, "headers", None)
+    if headers is not None:
+        return list(headers)
+    try:
+        return headers_of(delivery.attributes)
+    except ValueError:
+        return []

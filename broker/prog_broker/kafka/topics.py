@@ -1,0 +1,82 @@
+"""Making the topics of the topic table on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from prog_broker.kafka.connection import REQUEST_TIMEOUT_MILLISECONDS, Names
+from prog_contracts.topics import Topic
+
+HOUR_MILLISECONDS: Final = 3_600_000
+CLUSTER_DEFAULT: Final = -1
+
+
+class PartitionsMismatch(KafkaError):  # type: ignore[misc]  # aiokafka has no types
+    """A topic has more partitions than the table says: keys would be found in other ones than the table's."""
+
+
+@asynccontextmanager
+async def admin(names: Names) -> Any:
+    """An admin client, closed at the end."""
+    client = AIOKafkaAdminClient(bootstrap_servers=names.bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MILLISECONDS)
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.close()
+
+
+async def ensure(names: Names, topics: Iterable[Topic], *, replication: int) -> int:
+    """Makes missing topics and partitions; returns how many topics were made.
+
+    Raises PartitionsMismatch for a topic with more partitions than the table says.
+    """
+    wanted = {names.topic(topic): topic for topic in topics}
+    async with admin(names) as client:
+        there = set(await client.list_topics())
+        made = await _make(client, {n: t for n, t in wanted.items() if n not in there}, replication)
+        described = await client.describe_topics([name for name in wanted if name in there]) if there else []
+        fewer = {}
+        for row in described:
+            partitions, topic = len(row["partitions"]), wanted.get(row["topic"])
+            if topic is None or not partitions:
+                continue
+            if partitions > topic.partitions:
+                raise PartitionsMismatch(
+                    f"{row['topic']} has {partitions} partitions, the topic table says {topic.partitions}"
+                )
+            if partitions < topic.partitions:
+                fewer[row["topic"]] = NewPartitions(topic.partitions)
+        if fewer:
+            await client.create_partitions(fewer)
+        return made
+
+
+async def _make(client: Any, missing: dict[str, Topic], replication: int) -> int:
+    if not missing:
+        return 0
+    answer = await client.create_topics(
+        [
+            NewTopic(
+                name,
+                num_partitions=topic.partitions,
+                replication_factor=replication or CLUSTER_DEFAULT,
+                topic_configs={"retention.ms": str(topic.retention_hours * HOUR_MILLISECONDS)},
+            )
+            for name, topic in missing.items()
+        ]
+    )
+    made = 0
+    for name, code, *rest in answer.topic_errors:
+        error = for_code(code)
+        if error is TopicAlreadyExistsError:
+            continue
+        if code != 0:
+            raise error(f"{name}: {rest[0] if rest else ''}")
+        made += 1
+    return made

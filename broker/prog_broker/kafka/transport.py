@@ -1,0 +1,189 @@
+"""The port's `Transport` over Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+from faststream.kafka import KafkaBroker
+
+from prog_broker.intake import Intake
+from prog_broker.kafka import lag, topics
+from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names
+from prog_broker.kafka.consuming import GroupConsumer
+from prog_broker.kafka.publisher import KafkaPublisher
+from prog_broker.kafka.records import record_of
+from prog_broker.kafka.signals import KafkaSignals
+from prog_broker.kafka.subscriber import subscribe
+from prog_broker.leases import OwnedShard
+from prog_broker.ports import Deliver, Delivery, Position, Shard, ShardLag
+from prog_broker.redis.connection import connect
+from prog_contracts.topics import TOPICS, Topic, dead_topic
+from prog_kit.settings import Settings
+
+RELAY_GROUP: Final = "relay"
+FOLLOW_COUNT: Final = 500
+
+
+class KafkaTransport:
+    """A producer, a consumer a group, and Redis for the signals; each connects when it is first used."""
+
+    kind: Final = "kafka"
+    outages: Final = OUTAGES
+
+    def __init__(self, settings: Settings) -> None:
+        self._names = Names.of(settings)
+        self._replication = settings.kafka_replication
+        self._redis = connect(settings.signals_url, max_connections=32)
+        self._shards: dict[str, list[TopicPartition]] = defaultdict(list)
+        self._sources: dict[str, GroupConsumer] = {}
+        self._waiting: list[tuple[OwnedShard, Intake, Deliver]] = []
+        self._sampler: tuple[AIOKafkaConsumer, Any, Any] | None = None
+        self._marks: AIOKafkaConsumer | None = None
+        self.publisher = KafkaPublisher(self._names)
+        self.signals = KafkaSignals(self._redis, self.publisher, self._keep)
+        self.broker = KafkaBroker(
+            self._names.bootstrap,
+            consumer_only=True,
+            logger=None,  # FastStream's way to say: no logs of its own
+            apply_types=False,
+            graceful_timeout=settings.drain_seconds + 5,
+        )
+
+    async def start(self) -> None:
+        for group, partitions in self._shards.items():
+            self._sources.setdefault(group, GroupConsumer(self._names, group, partitions))
+        if self._shards:
+            await self.ensure(TOPICS.values())
+        for owned, intake, deliver in self._waiting:
+            source = self._sources[owned.shard.group]
+            subscribe(self.broker, source, self._names.partition(owned.shard), owned, intake, deliver)
+        self._waiting = []
+        await self.broker.start()
+
+    async def stop(self) -> None:
+        await self.broker.stop()
+        for source in self._sources.values():
+            with suppress(TimeoutError, *OUTAGES):
+                await asyncio.wait_for(source.flush(), 5)
+
+    async def close(self) -> None:
+        for source in self._sources.values():
+            await source.stop()
+        await self.publisher.close()
+        await self._close_sampler()
+        if self._marks is not None:
+            await self._marks.stop()
+        await self._redis.aclose()
+
+    async def ping(self) -> None:
+        async with topics.admin(self._names):
+            return
+
+    async def ensure(self, wanted: Iterable[Topic]) -> int:
+        return await topics.ensure(self._names, wanted, replication=self._replication)
+
+    def subscribe(self, owned: OwnedShard, intake: Intake, deliver: Deliver) -> None:
+        self._shards[owned.shard.group].append(self._names.partition(owned.shard))
+        self._waiting.append((owned, intake, deliver))
+
+    async def keep(self, shard: Shard, position: Position) -> None:
+        self._keep(shard, position)
+        await self._sources[shard.group].flush()
+
+    def _keep(self, shard: Shard, position: Position) -> None:
+        self._sources[shard.group].commit(self._names.partition(shard), int(position.receipt) + 1)
+
+    async def lags(self, readers: Mapping[str, Sequence[str]]) -> list[ShardLag]:
+        try:
+            if self._sampler is None:
+                context = topics.admin(self._names)
+                admin = await context.__aenter__()
+                consumer = self._bare_consumer()
+                self._sampler = consumer, admin, context
+                await consumer.start()
+            consumer, admin, _ = self._sampler
+            return await lag.shard_lags(self._names, consumer, admin, readers)
+        except OUTAGES:
+            await self._close_sampler()
+            raise
+
+    async def trim(self, topics: Iterable[Topic]) -> int:
+        """Kafka does it by itself: `retention.ms` of each topic says when."""
+        return 0
+
+    async def marker(self) -> str | None:
+        """It rests with the offsets of a group that reads nothing: lost with the cluster's data, and only with it."""
+        async with topics.admin(self._names) as admin:
+            offsets = await admin.list_consumer_group_offsets(self._names.group(RELAY_GROUP))
+        noted = offsets.get(self._marked)
+        return noted.metadata or None if noted is not None and noted.offset >= 0 else None
+
+    async def mark(self, note: str) -> str | None:
+        before = await self.marker()
+        if self._marks is None:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._names.bootstrap,
+                group_id=self._names.group(RELAY_GROUP),
+                enable_auto_commit=False,
+                request_timeout_ms=REQUEST_TIMEOUT_MILLISECONDS,
+            )
+            consumer.assign([self._marked])
+            consumer.pause(self._marked)
+            try:
+                await consumer.start()
+            except BaseException:
+                await consumer.stop()
+                raise
+            self._marks = consumer
+        await self._marks.commit({self._marked: OffsetAndMetadata(0, note)})
+        return before
+
+    async def follow(
+        self, topics: Sequence[Topic], *, from_start: bool = False, since: datetime | None = None
+    ) -> AsyncIterator[tuple[Topic, int, Delivery]]:
+        consumer = self._bare_consumer()
+        places = [TopicPartition(self._names.topic(topic), n) for topic in topics for n in range(topic.partitions)]
+        consumer.assign(places)
+        try:
+            await consumer.start()
+            if since is not None:
+                found = await consumer.offsets_for_times({place: int(since.timestamp() * 1000) for place in places})
+                ends = await consumer.end_offsets(places)
+                for place in places:
+                    consumer.seek(place, found[place].offset if found.get(place) else ends[place])
+            elif not from_start:
+                await consumer.seek_to_end(*places)
+            while True:
+                taken: Mapping[TopicPartition, Any] = await consumer.getmany(timeout_ms=1000, max_records=FOLLOW_COUNT)
+                for place, records in taken.items():
+                    for record in records:
+                        yield self._names.topic_named(place.topic), place.partition, record_of(record)
+        finally:
+            await consumer.stop()
+
+    @property
+    def _marked(self) -> TopicPartition:
+        return TopicPartition(self._names.topic(dead_topic("events")), 0)
+
+    def _bare_consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._names.bootstrap,
+            auto_offset_reset="earliest",
+            request_timeout_ms=REQUEST_TIMEOUT_MILLISECONDS,
+        )
+
+    async def _close_sampler(self) -> None:
+        sampler, self._sampler = self._sampler, None
+        if sampler is not None:
+            consumer, _, context = sampler
+            with suppress(*OUTAGES):
+                await consumer.stop()
+            with suppress(*OUTAGES):
+                await context.__aexit__(None, None, None)
