@@ -105,8 +105,9 @@ class CommandClient:
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(envelope.id, set()).add(future)
         try:
-            await self._publisher.send([(topic_of(command), envelope)])
-            fields = await asyncio.wait_for(future, wait_seconds)
+            async with asyncio.timeout(wait_seconds):
+                await self._publisher.send([(topic_of(command), envelope)])
+                fields = await future
             return open_answer(fields, self._sealer)
         except (TimeoutError, Unavailable):
             return await self._store(command, envelope)

@@ -126,7 +126,8 @@ class LeaseKeeper:
             return
         pool = self._database.pool
         await pool.execute(PRESENT, self._group, self._member, self._lease_seconds)
-        await self._renew()
+        if not await self._renew():
+            return  # taking now would take back from the newer one what it has just taken
         live = max(1, await pool.fetchval(LIVE_MEMBERS, self._group))
         fair = math.ceil(len(self.owned) / live)
         mine = self._held()
@@ -153,10 +154,11 @@ class LeaseKeeper:
         topics, partitions = [key[0] for key in self.owned], [key[1] for key in self.owned]
         await self._database.pool.execute(SEED, self._group, topics, partitions)
 
-    async def _renew(self) -> None:
+    async def _renew(self) -> bool:
+        """Renews what is held; False when a newer process of our name has taken it."""
         mine = self._held()
         if not mine:
-            return
+            return True
         rows = await self._database.pool.fetch(RENEW, self._group, self._member, self._lease_seconds, *_columns(mine))
         kept = {(row["topic"], row["partition"]) for row in rows}
         lost = [owned for owned in mine if (owned.shard.topic.name, owned.shard.partition) not in kept]
@@ -167,6 +169,7 @@ class LeaseKeeper:
             self.superseded = True
             log.error("another process has this name and took its shards; give each its own PROG_PROCESS_NAME",
                       name=self._member)  # fmt: skip
+        return not self.superseded
 
     async def _take(self, count: int) -> None:
         mine = self._held()

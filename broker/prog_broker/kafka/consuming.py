@@ -33,7 +33,7 @@ class GroupConsumer:
         self._group = group
         self._partitions = partitions
         self._consumer: Any = None
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Task[Any] | None = None
         self._parked: dict[TopicPartition, asyncio.Future[list[Any]]] = {}
         self._early: dict[TopicPartition, list[Any]] = {}
         self._watcher: asyncio.Task[None] | None = None
@@ -104,32 +104,39 @@ class GroupConsumer:
                 await asyncio.gather(task, return_exceptions=True)
         with suppress(TimeoutError, *OUTAGES):
             await asyncio.wait_for(self.flush(), 5)
+        if self._connecting is not None:
+            await asyncio.gather(self._connecting, return_exceptions=True)
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             with suppress(*OUTAGES):
                 await consumer.stop()
 
     async def _connected(self) -> Any:
-        async with self._connecting:
-            if self._consumer is not None:
-                return self._consumer
-            consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._names.bootstrap,
-                group_id=self._names.group(self._group),
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                request_timeout_ms=REQUEST_TIMEOUT_MILLISECONDS,
-                fetch_max_wait_ms=FETCH_MAX_WAIT_MILLISECONDS,
-            )
-            consumer.assign(self._partitions)
-            consumer.pause(*self._partitions)
-            try:
-                await consumer.start()
-            except BaseException:
-                await consumer.stop()
-                raise
-            self._consumer = consumer
-            return consumer
+        if self._consumer is not None:
+            return self._consumer
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._connect())
+        # A reader that is cancelled must not cut the connecting short: aiokafka would leave connections open.
+        return await asyncio.shield(self._connecting)
+
+    async def _connect(self) -> Any:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._names.bootstrap,
+            group_id=self._names.group(self._group),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            request_timeout_ms=REQUEST_TIMEOUT_MILLISECONDS,
+            fetch_max_wait_ms=FETCH_MAX_WAIT_MILLISECONDS,
+        )
+        consumer.assign(self._partitions)
+        consumer.pause(*self._partitions)
+        try:
+            await consumer.start()
+        except BaseException:
+            await consumer.stop()
+            raise
+        self._consumer = consumer
+        return consumer
 
     def _watch(self) -> None:
         """Has the watcher ask for the partition that was just parked too."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -23,12 +24,39 @@ class PartitionsMismatch(KafkaError):  # type: ignore[misc]  # aiokafka has no t
 @asynccontextmanager
 async def admin(names: Names) -> Any:
     """An admin client, closed at the end."""
-    client = AIOKafkaAdminClient(bootstrap_servers=names.bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MILLISECONDS)
+    client = _client(names)
     try:
         await client.start()
         yield client
     finally:
         await client.close()
+
+
+class Admin:
+    """An admin client that stays open between calls; `close` it after an outage and the next call connects anew."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._client: AIOKafkaAdminClient | None = None
+        self._connecting = asyncio.Lock()
+
+    async def get(self) -> Any:
+        async with self._connecting:
+            if self._client is None:
+                client = _client(self._names)
+                try:
+                    await client.start()
+                except BaseException:
+                    await client.close()
+                    raise
+                self._client = client
+            return self._client
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(KafkaError, OSError):
+                await client.close()
 
 
 async def ensure(names: Names, topics: Iterable[Topic], *, replication: int) -> int:
@@ -66,6 +94,7 @@ async def _make(client: Any, missing: dict[str, Topic], replication: int) -> int
                 name,
                 num_partitions=topic.partitions,
                 replication_factor=replication or CLUSTER_DEFAULT,
+                replica_assignments=None if replication else {},  # aiokafka asks for it where a number is left open
                 topic_configs={"retention.ms": str(topic.retention_hours * HOUR_MILLISECONDS)},
             )
             for name, topic in missing.items()
@@ -80,3 +109,7 @@ async def _make(client: Any, missing: dict[str, Topic], replication: int) -> int
             raise error(f"{name}: {rest[0] if rest else ''}")
         made += 1
     return made
+
+
+def _client(names: Names) -> AIOKafkaAdminClient:
+    return AIOKafkaAdminClient(bootstrap_servers=names.bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MILLISECONDS)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.structs import OffsetAndMetadata
 from faststream.kafka import KafkaBroker
 
@@ -29,6 +30,7 @@ from prog_kit.settings import Settings
 
 RELAY_GROUP: Final = "relay"
 FOLLOW_COUNT: Final = 500
+COORDINATOR_SECONDS: Final = 20.0
 
 
 class KafkaTransport:
@@ -44,7 +46,8 @@ class KafkaTransport:
         self._shards: dict[str, list[TopicPartition]] = defaultdict(list)
         self._sources: dict[str, GroupConsumer] = {}
         self._waiting: list[tuple[OwnedShard, Intake, Deliver]] = []
-        self._sampler: tuple[AIOKafkaConsumer, Any, Any] | None = None
+        self._admin = topics.Admin(self._names)
+        self._sampler: AIOKafkaConsumer | None = None
         self._marks: AIOKafkaConsumer | None = None
         self.publisher = KafkaPublisher(self._names)
         self.signals = KafkaSignals(self._redis, self.publisher, self._keep)
@@ -78,13 +81,18 @@ class KafkaTransport:
             await source.stop()
         await self.publisher.close()
         await self._close_sampler()
+        await self._admin.close()
         if self._marks is not None:
             await self._marks.stop()
         await self._redis.aclose()
 
     async def ping(self) -> None:
-        async with topics.admin(self._names):
-            return
+        try:
+            admin = await self._admin.get()
+            await admin.describe_cluster()
+        except OUTAGES:
+            await self._admin.close()
+            raise
 
     async def ensure(self, wanted: Iterable[Topic]) -> int:
         return await topics.ensure(self._names, wanted, replication=self._replication)
@@ -103,15 +111,12 @@ class KafkaTransport:
     async def lags(self, readers: Mapping[str, Sequence[str]]) -> list[ShardLag]:
         try:
             if self._sampler is None:
-                context = topics.admin(self._names)
-                admin = await context.__aenter__()
-                consumer = self._bare_consumer()
-                self._sampler = consumer, admin, context
-                await consumer.start()
-            consumer, admin, _ = self._sampler
-            return await lag.shard_lags(self._names, consumer, admin, readers)
+                self._sampler = self._bare_consumer()
+                await self._sampler.start()
+            return await lag.shard_lags(self._names, self._sampler, await self._admin.get(), readers)
         except OUTAGES:
             await self._close_sampler()
+            await self._admin.close()
             raise
 
     async def trim(self, topics: Iterable[Topic]) -> int:
@@ -120,10 +125,21 @@ class KafkaTransport:
 
     async def marker(self) -> str | None:
         """It rests with the offsets of a group that reads nothing: lost with the cluster's data, and only with it."""
-        async with topics.admin(self._names) as admin:
-            offsets = await admin.list_consumer_group_offsets(self._names.group(RELAY_GROUP))
-        noted = offsets.get(self._marked)
-        return noted.metadata or None if noted is not None and noted.offset >= 0 else None
+        deadline = asyncio.get_running_loop().time() + COORDINATOR_SECONDS
+        while True:
+            try:
+                admin = await self._admin.get()
+                offsets = await admin.list_consumer_group_offsets(self._names.group(RELAY_GROUP))
+            except GroupCoordinatorNotAvailableError:  # the first group ever: the cluster is making its topic
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
+            except OUTAGES:
+                await self._admin.close()
+                raise
+            else:
+                noted = offsets.get(self._marked)
+                return noted.metadata or None if noted is not None and noted.offset >= 0 else None
 
     async def mark(self, note: str) -> str | None:
         before = await self.marker()
@@ -182,8 +198,5 @@ class KafkaTransport:
     async def _close_sampler(self) -> None:
         sampler, self._sampler = self._sampler, None
         if sampler is not None:
-            consumer, _, context = sampler
             with suppress(*OUTAGES):
-                await consumer.stop()
-            with suppress(*OUTAGES):
-                await context.__aexit__(None, None, None)
+                await sampler.stop()

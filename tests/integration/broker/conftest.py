@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from prog_broker import Domain, Transaction
 from prog_broker.client import CommandClient
@@ -19,11 +22,13 @@ from prog_broker.relay import Relay
 from prog_broker.transport import open_transport
 from prog_broker.worker import Worker
 from prog_contracts.errors import Conflict, Unavailable
-from prog_contracts.ids import new_id
+from prog_contracts.ids import new_id, new_message_id
 from prog_contracts.tenants import RenameTenant, TenantUpdated
+from prog_contracts.topics import DOMAINS, TOPICS, Topic
 from prog_kit.database import Database
 from prog_kit.secrets import Sealer
 from prog_kit.settings import Settings
+from tests.kafka import bootstrap
 
 
 @dataclass
@@ -84,15 +89,81 @@ class Rig:
         tenant = tenant_id or new_id("tenant")
         return await self.client.request(RenameTenant(tenant_id=tenant, name=name), tenant_id=tenant, **options)
 
+    async def put(self, topic: Topic, partition: int, attributes: bytes | dict[str, Any] | None, data: bytes) -> None:
+        """Publishes as a stranger may: attributes of any kind, or none."""
+        if self.transport.kind == "redis":
+            ce = json.dumps(attributes).encode() if isinstance(attributes, dict) else attributes
+            fields: dict[Any, Any] = {"something": b"else"} if ce is None else {"ce": ce, "data": data}
+            await self.redis.xadd(topic.stream(partition), fields)
+            return
+        headers = [("strange", b"header")]
+        if isinstance(attributes, dict):
+            headers = [(f"ce_{name}", str(value).encode()) for name, value in attributes.items()]
+        elif attributes is not None:
+            headers = [("ce_id", attributes)]
+        async with self.producer() as producer:
+            name = f"{self.settings.kafka_topic_prefix}{topic.name}"
+            await producer.send_and_wait(name, data, key=b"k", partition=partition, headers=headers)
+
+    @asynccontextmanager
+    async def producer(self) -> AsyncIterator[AIOKafkaProducer]:
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap(self.settings.effective_broker_url)) as producer:
+            yield producer
+
+    async def lose_everything(self) -> None:
+        """The broker forgets all messages, topics and groups."""
+        if self.transport.kind == "redis":
+            await self.redis.flushall()
+            return
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap(self.settings.effective_broker_url))
+        await admin.start()
+        try:
+            prefix = self.settings.kafka_topic_prefix
+
+            async def topics() -> list[str]:
+                return [name for name in await admin.list_topics() if name.startswith(prefix)]
+
+            async def all_gone() -> bool:
+                groups = [f"{prefix}prog.{name}" for name in ("relay", *DOMAINS)]
+                return not await topics() and not any([await admin.list_consumer_group_offsets(g) for g in groups])
+
+            await admin.delete_topics(await topics())
+            await eventually(all_gone)
+        finally:
+            await admin.close()
+
+    async def held(self, topic: Topic) -> int:
+        """How many messages the broker holds in a topic."""
+        if self.transport.kind == "redis":
+            return sum([await self.redis.xlen(topic.stream(n)) for n in range(topic.partitions)])
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap(self.settings.effective_broker_url))
+        await consumer.start()
+        try:
+            name = f"{self.settings.kafka_topic_prefix}{topic.name}"
+            places = [TopicPartition(name, partition) for partition in range(topic.partitions)]
+            ends, beginnings = await consumer.end_offsets(places), await consumer.beginning_offsets(places)
+            return sum(ends[place] - beginnings[place] for place in places)
+        finally:
+            await consumer.stop()
+
     async def scalar(self, query: str, *values: Any) -> Any:
         return await self.admin.fetchval(query, *values)
 
 
+@pytest.fixture(params=["redis", "kafka"])
+def broker(request: pytest.FixtureRequest, valkey_url: str) -> dict[str, Any]:
+    """The settings that choose a broker: every test that asks for it, or for the rig, runs on both."""
+    if request.param == "redis":
+        return {"redis_url": valkey_url}
+    url = request.getfixturevalue("kafka_url")
+    return {"redis_url": valkey_url, "broker_url": url, "kafka_topic_prefix": f"t{new_message_id().hex[-10:]}."}
+
+
 @pytest.fixture
-async def rig(postgres: str, valkey_url: str) -> AsyncIterator[Rig]:
+async def rig(postgres: str, broker: dict[str, Any]) -> AsyncIterator[Rig]:
     settings = Settings(
         database_url=postgres,
-        redis_url=valkey_url,
+        **broker,
         secret_keys=("0123456789abcdef" * 4,),
         retry_base_seconds=0.01,
         retry_cap_seconds=0.02,
@@ -107,6 +178,7 @@ async def rig(postgres: str, valkey_url: str) -> AsyncIterator[Rig]:
 async def running(settings: Settings) -> AsyncIterator[Rig]:
     redis = connect(settings.redis_url)
     transport = open_transport(settings)
+    await transport.ensure(TOPICS.values())
     edge = await Database.connect(settings.database_url, "prog_edge", max_size=2)
     relay_database = await Database.connect(settings.database_url, "prog_relay", max_size=2)
     admin = await asyncpg.connect(settings.database_url)

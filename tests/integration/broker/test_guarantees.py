@@ -78,7 +78,6 @@ async def test_a_refusal_is_the_answer_and_leaves_no_event(rig: Rig) -> None:
 
 
 async def test_one_bad_message_in_a_batch_costs_only_itself(rig: Rig) -> None:
-    stream = COMMANDS.stream(0)
     topic = COMMANDS
     good: list[RenameTenant] = []
     while len(good) < 100:
@@ -87,14 +86,13 @@ async def test_one_bad_message_in_a_batch_costs_only_itself(rig: Rig) -> None:
             good.append(RenameTenant(tenant_id=tenant, name=f"good{len(good)}"))
     publisher = rig.transport.publisher
     await publisher.send([(topic, wrap(c, tenant_id=c.tenant_id, source="/test")) for c in good[:50]])
-    await rig.redis.xadd(stream, {"ce": b"not json", "data": b"{}"})
-    await rig.redis.xadd(stream, {"something": b"else"})
+    await rig.put(topic, 0, b"not json", b"{}")
+    await rig.put(topic, 0, None, b"")
     envelope = wrap(good[0], tenant_id=good[0].tenant_id, source="/test")
-    await rig.redis.xadd(stream, {"ce": envelope.attributes(), "data": b'{"tenant_id": 7}'})
-    unknown = envelope.attributes().replace(b"rename_tenant", b"paint_tenant")
-    await rig.redis.xadd(stream, {"ce": unknown, "data": b"{}"})
-    future = envelope.attributes().replace(b'"specversion"', b'"schemaversion":9,"specversion"')
-    await rig.redis.xadd(stream, {"ce": future, "data": envelope.data})
+    attributes = json.loads(envelope.attributes())
+    await rig.put(topic, 0, attributes, b'{"tenant_id": 7}')
+    await rig.put(topic, 0, attributes | {"type": "prognetwork.tenants.paint_tenant"}, b"{}")
+    await rig.put(topic, 0, attributes | {"schemaversion": 9}, envelope.data)
     await publisher.send([(topic, wrap(c, tenant_id=c.tenant_id, source="/test")) for c in good[50:]])
     await rig.worker()
     await eventually(lambda: len(rig.ledger.handled) == 100)
@@ -191,22 +189,20 @@ async def test_attributes_that_no_row_can_hold_make_a_dead_letter_and_the_partit
     command = RenameTenant(tenant_id=tenant, name="after")
     envelope = wrap(command, tenant_id=tenant, source="/test", actor="user_x")
     bad = json.loads(envelope.attributes()) | {attribute: value, "id": str(new_message_id())}
-    stream = COMMANDS.stream(COMMANDS.partition_of(tenant))
-    await rig.redis.xadd(stream, {"ce": json.dumps(bad), "data": envelope.data})
+    await rig.put(COMMANDS, COMMANDS.partition_of(tenant), bad, envelope.data)
     await rig.worker()
     assert (await rig.rename("after", tenant, wait_seconds=15)).status == "succeeded"
     assert await rig.scalar("SELECT count(*) FROM bus.dead_letters") == 1
     await eventually(lambda: nothing_waits(rig))
-    assert await rig.redis.xlen("prog.tenants.dead.0") == 1, "announced on the topic of dead letters"
+    assert await rig.held(TOPICS["prog.tenants.dead"]) == 1, "announced on the topic of dead letters"
 
 
 async def test_a_body_with_nul_in_a_field_s_name_makes_a_dead_letter(rig: Rig) -> None:
     tenant = new_id("tenant")
     envelope = wrap(RenameTenant(tenant_id=tenant, name="x"), tenant_id=tenant, source="/test")
-    stream = COMMANDS.stream(COMMANDS.partition_of(tenant))
-    await rig.redis.xadd(
-        stream, {"ce": envelope.attributes(), "data": b'{"tenant_id": {"\\u0000": 1}, "name": "\\u0000"}'}
-    )
+    attributes = json.loads(envelope.attributes())
+    body = b'{"tenant_id": {"\\u0000": 1}, "name": "\\u0000"}'
+    await rig.put(COMMANDS, COMMANDS.partition_of(tenant), attributes, body)
     await rig.worker()
     assert (await rig.rename("after", tenant, wait_seconds=15)).status == "succeeded"
     assert await rig.scalar("SELECT code FROM bus.dead_letters") == "invalid_body"
@@ -215,10 +211,9 @@ async def test_a_body_with_nul_in_a_field_s_name_makes_a_dead_letter(rig: Rig) -
 async def test_a_refused_message_makes_one_letter_however_often_it_comes(rig: Rig) -> None:
     tenant = new_id("tenant")
     envelope = wrap(RenameTenant(tenant_id=tenant, name="x"), tenant_id=tenant, source="/test")
-    stream = COMMANDS.stream(COMMANDS.partition_of(tenant))
     for _ in range(3):
-        await rig.redis.xadd(stream, {"ce": envelope.attributes(), "data": b"{}"})
-        await rig.redis.xadd(stream, {"ce": b"rubbish", "data": b""})
+        await rig.put(COMMANDS, COMMANDS.partition_of(tenant), json.loads(envelope.attributes()), b"{}")
+        await rig.put(COMMANDS, COMMANDS.partition_of(tenant), b"rubbish", b"")
     await rig.worker()
     await rig.rename("after", tenant, wait_seconds=15)
     assert await rig.scalar("SELECT count(*) FROM bus.dead_letters") == 2
@@ -351,9 +346,12 @@ async def test_a_command_that_nobody_answers_is_stored_before_it_is_called_accep
 async def test_a_lost_group_is_made_again_from_the_beginning(rig: Rig) -> None:
     await rig.worker()
     assert (await rig.rename("before")).status == "succeeded"
-    await rig.redis.flushall()
-    answer = await rig.rename("after", wait_seconds=10)
+    await rig.relay.run_once()
+    await rig.lose_everything()
+    assert await rig.relay.run_once() == 1, "it notices, makes the topics again and fills them"
+    answer = await rig.rename("after", wait_seconds=30)
     assert answer.status == "succeeded"
+    await eventually(lambda: sorted(set(rig.ledger.heard)) == ["before"])
 
 
 async def test_without_a_broker_the_command_is_stored(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 
 from prog_broker.relay import Relay
 from prog_contracts.envelope import wrap
+from prog_contracts.errors import Unavailable
 from prog_contracts.ids import new_id
 from prog_contracts.tenants import TenantUpdated
 from prog_contracts.topics import topic_of
@@ -29,9 +32,34 @@ async def append(connection: Any, name: str) -> None:
     )
 
 
+async def relay_patiently(rig: Rig) -> int:
+    """As the relay's process does: again after an outage, such as a topic without a leader yet."""
+    found: list[int] = []
+
+    async def once() -> bool:
+        try:
+            found.append(await rig.relay.run_once())
+        except Unavailable:
+            return False
+        return True
+
+    await eventually(once, seconds=60)
+    return found[0]
+
+
+async def held_names(rig: Rig, count: int) -> set[str]:
+    """The names in the events that the broker holds, once there are so many."""
+    names: set[str] = set()
+    async with asyncio.timeout(30):
+        async for _, _, delivery in rig.transport.follow([topic_of(TenantUpdated)], from_start=True):
+            names.add(orjson.loads(delivery.data)["name"])
+            if len(names) == count:
+                break
+    return names
+
+
 async def published(rig: Rig) -> int:
-    topic = topic_of(TenantUpdated)
-    return sum([await rig.redis.xlen(topic.stream(partition)) for partition in range(topic.partitions)])
+    return await rig.held(topic_of(TenantUpdated))
 
 
 async def test_a_row_that_commits_late_with_a_lower_position_is_not_skipped(rig: Rig) -> None:
@@ -86,9 +114,9 @@ async def test_an_emptied_broker_is_filled_again(rig: Rig) -> None:
     for number in range(5):
         await append(rig.admin, str(number))
     await rig.relay.run_once()
-    await rig.redis.flushall()
+    await rig.lose_everything()
     await append(rig.admin, "after")
-    assert await rig.relay.run_once() == 6, "the running relay notices by itself, before it goes on"
+    assert await relay_patiently(rig) == 6, "the running relay notices by itself, before it goes on"
     assert await published(rig) == 6
 
 
@@ -113,13 +141,13 @@ async def test_data_lost_while_a_batch_goes_out_is_noticed(rig: Rig, monkeypatch
         nonlocal lost
         if not lost:
             lost = True
-            await rig.redis.flushall()
+            await rig.lose_everything()
         await send(envelopes)
 
     monkeypatch.setattr(rig.transport.publisher, "send", lose_everything_first)
     await append(rig.admin, "during")
-    assert await rig.relay.run_once() == 3, "the second again, after it went out beside the gap"
-    assert await published(rig) == 3
+    await relay_patiently(rig)
+    assert await held_names(rig, 2) == {"before", "during"}, "the gap is filled, whatever went out beside it"
 
 
 async def test_promised_commands_are_published_again_too(rig: Rig) -> None:
@@ -127,7 +155,7 @@ async def test_promised_commands_are_published_again_too(rig: Rig) -> None:
     answer = await rig.rename("promised", wait_seconds=0)
     assert answer.status == "pending"
     await rig.relay.run_once()
-    await rig.redis.flushall()
-    await rig.relay.run_once()
+    await rig.lose_everything()
+    await relay_patiently(rig)
     await rig.worker()
     await eventually(lambda: rig.ledger.handled == ["promised"])
