@@ -34,7 +34,7 @@ from prog_contracts.ids import new_message_id
 from prog_kit.clock import Clock, SystemClock
 from prog_kit.database import OUTAGES, Connection, Database
 from prog_kit.secrets import Sealer
-from prog_kit.telemetry import HANDLER_SECONDS, MESSAGES, RETRIES
+from prog_kit.telemetry import BATCH_SIZE, HANDLER_SECONDS, MESSAGES, RETRIES
 
 TRANSIENT: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 """Errors of the database that say nothing against the message: it is retried."""
@@ -96,6 +96,7 @@ class Processor:
         may_go_on: Callable[[], bool] = lambda: True,
     ) -> Settled:
         """`settle_batch` of what a broker delivered."""
+        BATCH_SIZE.observe(len(deliveries))
         return await self.settle_batch(shard, token, decode_batch(self.domain, shard, deliveries), may_go_on=may_go_on)
 
     async def settle_batch(

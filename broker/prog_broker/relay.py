@@ -23,7 +23,7 @@ from prog_broker.transport import open_transport
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import Unavailable
 from prog_contracts.topics import TOPICS, Topic
-from prog_kit import logging
+from prog_kit import logging, probes
 from prog_kit.database import Database
 from prog_kit.settings import Settings
 from prog_kit.telemetry import OUTBOX_OLDEST_SECONDS, OUTBOX_PENDING
@@ -201,6 +201,8 @@ class RelayProcess:
         )  # fmt: skip
         self._woken = asyncio.Event()
         self.stopping = asyncio.Event()
+        self.ready = False
+        """It relays, or stands by for the one that does; false while a server does not answer."""
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -221,11 +223,14 @@ class RelayProcess:
             try:
                 database = await Database.connect(self._settings.database_url, "prog_relay", max_size=3, plan_once=True)
                 try:
+                    self.ready = True
                     async with database.pool.acquire() as lock:
                         await lock.execute("SELECT pg_advisory_lock($1, $2)", ADVISORY_LOCK, LANE)
                         log.info("active", lane=LANE)
                         await self._relay(Relay(database, self._transport, self._client), lock)
                 finally:
+                    self.ready = False
+                    _clear_gauges()
                     database.pool.terminate()
             except self._outages as error:
                 failures += 1
@@ -265,8 +270,16 @@ class RelayProcess:
                 await asyncio.sleep(reconnect_delay_seconds(failures))
 
 
+def _clear_gauges() -> None:
+    """What another relay tells now must not be told by this one too."""
+    OUTBOX_PENDING.set(0)
+    OUTBOX_OLDEST_SECONDS.set(0)
+
+
 async def run() -> None:
     """The relay process."""
     settings = Settings.load()
     logging.configure(settings.log_level, settings.process_name)
-    await RelayProcess(settings).run()
+    relay = RelayProcess(settings)
+    with probes.serving(settings, lambda: relay.ready):
+        await relay.run()

@@ -82,7 +82,9 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="address the edge listens on")
     port: int = Field(8000, ge=0, le=65535, description="port the edge listens on")
     smtp_listen_port: int = Field(0, ge=0, le=65535, description="port of the local mailbox's SMTP server")
-    metrics_port: int = Field(0, ge=0, le=65535, description="port of a worker's /metrics and /healthz; 0 is off")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="/healthz, /readyz and /metrics of a worker, relay or scheduler; 0 is off"
+    )
     batch_size: int = Field(500, ge=1, le=5000, description="messages that a worker takes at once")
     lease_seconds: float = Field(5.0, gt=0, le=300, description="how long a shard stays with a silent worker")
     retry_attempts: int = Field(8, ge=1, le=100, description="tries of a failing message before it is a dead letter")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-import prometheus_client
-
-from prog_kit import logging
+from prog_kit import logging, probes
 from prog_kit.settings import Settings
 from prog_scheduler.jobs import Jobs
 from prog_scheduler.leader import Job, Leader
@@ -22,6 +20,8 @@ class Scheduler:
         self._settings = settings
         self._jobs = Jobs(settings)
         self.stopping = asyncio.Event()
+        self.ready = False
+        """Its jobs are served, and it leads or stands by."""
 
     async def run(self) -> None:
         leader = Leader(self._settings.database_url, self._ask, self.stopping)
@@ -29,8 +29,10 @@ class Scheduler:
         stopped = asyncio.create_task(self.stopping.wait())
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not self.stopping.is_set():
+            self.ready = True
             log.info("ready")
             await leader.run()
+            self.ready = False
         self._jobs.stopping.set()
         await starting
         await asyncio.to_thread(self._jobs.stop, self._settings.drain_seconds)
@@ -46,10 +48,9 @@ async def run() -> None:
     """The scheduler process, until SIGTERM or SIGINT."""
     settings = Settings.load()
     logging.configure(settings.log_level, settings.process_name)
-    if settings.metrics_port:
-        prometheus_client.start_http_server(settings.metrics_port, settings.host)
     scheduler = Scheduler(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, scheduler.stopping.set)
-    await scheduler.run()
+    with probes.serving(settings, lambda: scheduler.ready):
+        await scheduler.run()

@@ -7,13 +7,11 @@ import importlib
 import signal
 from collections.abc import Sequence
 
-import prometheus_client
-
 from prog_broker.domain import Domain
 from prog_broker.worker import Worker
 from prog_contracts.errors import Invalid
 from prog_contracts.topics import DOMAINS
-from prog_kit import logging
+from prog_kit import logging, probes
 from prog_kit.settings import Settings
 
 
@@ -39,6 +37,5 @@ async def run(names: Sequence[str]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stopping.set)
-    if settings.metrics_port:
-        prometheus_client.start_http_server(settings.metrics_port, settings.host)
-    await worker.run()
+    with probes.serving(settings, lambda: worker.ready):
+        await worker.run()
