@@ -15,16 +15,15 @@ from prog_kit.settings import Settings
 WAIT_SECONDS = 45.0
 
 
-def ensure(email: str, password: str, *, name: str = "Administrator") -> None:
+def ensure(email: str, password: str, *, name: str = "Administrator", settings: Settings | None = None) -> None:
     """Have the platform make this operator unless it has one with this address; returns when it has said so.
 
     Raises OperatorError when it refuses or does not answer.
     """
-    asyncio.run(_ensure(email, password, name))
+    asyncio.run(_ensure(email, password, name, settings or Settings.load()))
 
 
-async def _ensure(email: str, password: str, name: str) -> None:
-    settings = Settings.load()
+async def _ensure(email: str, password: str, name: str, settings: Settings) -> None:
     sealer = Sealer(settings.secret_keys)
     transport = open_transport(settings)
     client = connect(settings.signals_url, max_connections=4)
@@ -45,4 +44,6 @@ async def _ensure(email: str, password: str, name: str) -> None:
         await client.aclose()
     if answer.status != "succeeded":
         reason = answer.error.message if answer.error is not None else "nobody has answered yet"
-        raise OperatorError(f"the first administrator could not be made: {reason}", remedy="see the log of worker-core")
+        raise OperatorError(
+            f"the operator {email} could not be made: {reason}", remedy="see the log of the users worker"
+        )

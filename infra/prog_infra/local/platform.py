@@ -129,7 +129,8 @@ class Platform:
         def main() -> int:
             from prog_infra.local.administrator import ensure
 
-            ensure(**self._directory.administrator())
+            sign_in = self._directory.administrator()
+            ensure(sign_in["email"], sign_in["password"])
             self._directory.confirm_administrator()
             return 0
 

@@ -1,0 +1,41 @@
+"""Break-glass operations: what must work when nobody can sign in."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def admin() -> None:
+    """Break-glass operations: what must work when nobody can sign in."""
+
+
+@app.command("create-user")
+def create_user(
+    email: Annotated[str, typer.Argument(help="The address to sign in with.")],
+    name: Annotated[str, typer.Option(help="How the person is called.")] = "Administrator",
+    password_file: Annotated[
+        Path | None, typer.Option(help="File with the password, or - for standard input; asked for when not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make an operator of the platform, verified at once. One with this address stays as it is.
+
+    Needs the settings of the running platform, and the users worker.
+    """
+    from prog_infra import local
+    from prog_infra.local.administrator import ensure
+
+    ensure(email, _password(password_file), name=name, settings=local.settings())
+    typer.echo(json.dumps({"ok": True, "email": email}) if as_json else f"{email} is an operator of the platform.")
+
+
+def _password(file: Path | None) -> str:
+    if file is None:
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    return (sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")).strip("\r\n")
