@@ -1,8 +1,10 @@
 """Messages with guarantees: order per key, effects once, nothing lost. Publish, handle, relay, retry, dead letters.
 
-Handlers use `Domain`, `Transaction`, `Reply` and `Work`; senders use `prog_broker.client`; processes use
-`prog_broker.worker` and `prog_broker.relay`. What stands behind is one concept a file:
+Programs outside the platform use `Bus`. The platform's handlers use `Domain`, `Transaction`, `Reply` and `Work`; its
+senders use `prog_broker.client`, its processes `prog_broker.worker` and `prog_broker.relay`. What stands behind is one
+concept a file:
 
+- `bus`         a program of somebody's own: publish and consume with the broker alone
 - `decoding`    bytes to messages, or the reason why not
 - `processing`  one transaction around inbox, handlers and event log
 - `settlement`  retries, the line behind a failed key, dead letters
@@ -12,8 +14,9 @@ Handlers use `Domain`, `Transaction`, `Reply` and `Work`; senders use `prog_brok
 - `ports`       what a broker must do; `redis` is the adapter
 """
 
+from prog_broker.bus import Bus
 from prog_broker.domain import Domain, Finish, Work
 from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
 
-__all__ = ["Domain", "Finish", "Outcome", "Reply", "Transaction", "Work"]
+__all__ = ["Bus", "Domain", "Finish", "Outcome", "Reply", "Transaction", "Work"]
