@@ -24,13 +24,15 @@ from prog_contracts.errors import Unavailable
 from prog_contracts.messages import Command
 from prog_contracts.topics import topic_of
 from prog_kit import logging
+from prog_kit.database import FAILURES, Database
 from prog_kit.database import OUTAGES as DATABASE_OUTAGES
-from prog_kit.database import Database
 from prog_kit.secrets import Sealer, new_token
 
 log = logging.get("prog_broker.client")
 
 DEFAULT_WAIT_SECONDS: Final = 5.0
+MAX_STORED_KEYS: Final = 10_000
+"""Keys whose latest stored command is remembered; of more, the oldest are forgotten."""
 STORED_ANSWER: Final = """
 SELECT message_id AS id, status, result, sealed_result, error FROM bus.inbox
 WHERE consumer_group = $1 AND message_id = $2
@@ -42,6 +44,9 @@ class CommandClient:
 
     `client` is Redis, where answers travel whichever broker carries the commands; `publisher` is that broker's, by
     default the same Redis. `database` has a role that may write the command outbox: `prog_edge`.
+
+    Commands with one key keep their order when each is sent after the one before was answered or stored, also while
+    the broker comes and goes: what follows a stored command that is not handled yet goes through the outbox behind it.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class CommandClient:
         self._sealer = sealer
         self._source = source
         self._channel = f"prog.replies.{new_token(12)}"
+        self._stored: dict[tuple[str, str], tuple[UUID, str]] = {}
         self._waiting: dict[UUID, set[asyncio.Future[dict[str, Any]]]] = {}
         self._listener: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
@@ -106,7 +112,10 @@ class CommandClient:
         self._waiting.setdefault(envelope.id, set()).add(future)
         try:
             async with asyncio.timeout(wait_seconds):
-                await self._publisher.send([(topic_of(command), envelope)])
+                if not await self._is_behind(command, envelope):
+                    await self._publisher.send([(topic_of(command), envelope)])
+                elif (answer := await self._store(command, envelope)).status != "pending":
+                    return answer
                 fields = await future
             return open_answer(fields, self._sealer)
         except (TimeoutError, Unavailable):
@@ -122,6 +131,21 @@ class CommandClient:
         async with self._database.scope(tenant_id=tenant_id) as connection:
             row = await connection.fetchrow(STORED_ANSWER, group, message_id)
         return None if row is None else open_answer(dict(row), self._sealer)
+
+    async def _is_behind(self, command: Command, envelope: Envelope) -> bool:
+        """Whether a command with this key was stored and is not handled yet: sent directly, this one could overtake."""
+        place = (topic_of(command).name, envelope.partition_key)
+        before = self._stored.get(place)
+        if before is None:
+            return False
+        try:
+            if await self.stored_answer(command.domain(), *before) is None:
+                return True
+        except FAILURES:
+            return True  # what the database does not tell, `_store` finds out
+        if self._stored.get(place) == before:
+            del self._stored[place]
+        return False
 
     async def _store(self, command: Command, envelope: Envelope) -> Answer:
         """Puts the command into the outbox, unless it was handled meanwhile and only the reply was lost."""
@@ -141,9 +165,17 @@ class CommandClient:
                 )
         except (OSError, *DATABASE_OUTAGES) as error:
             raise Unavailable("The platform cannot take requests at the moment; try again.") from error
+        self._remember(topic_of(command).name, envelope)
         with suppress(*OUTAGES):
             await self._redis.publish(WAKE_CHANNEL, b"1")
         return Answer(envelope.id, "pending")
+
+    def _remember(self, topic: str, envelope: Envelope) -> None:
+        place = (topic, envelope.partition_key)
+        self._stored.pop(place, None)
+        self._stored[place] = (envelope.id, envelope.tenant_id)
+        if len(self._stored) > MAX_STORED_KEYS:
+            del self._stored[next(iter(self._stored))]
 
     async def _listen(self) -> None:
         failures = 0

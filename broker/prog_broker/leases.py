@@ -13,11 +13,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
-import asyncpg
-
 from prog_broker.ports import Shard
 from prog_kit import logging
-from prog_kit.database import Database
+from prog_kit.database import FAILURES, Database
 
 log = logging.get("prog_broker.leases")
 
@@ -192,7 +190,7 @@ class LeaseKeeper:
             try:
                 await step()  # type: ignore[operator]
                 return
-            except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+            except FAILURES as error:
                 failures += 1
                 if failures == 1:
                     log.warning("leases cannot be kept, the database does not answer", error=str(error))

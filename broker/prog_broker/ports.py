@@ -174,8 +174,12 @@ class Transport(Protocol):
         """The relay's note of what it published last, as the broker itself remembers it: None when it lost its data."""
         ...
 
-    async def mark(self, note: str) -> str | None:
-        """Replaces the note and returns the one before."""
+    async def publish_after(self, marker: str | None, envelopes: Sequence[tuple[Topic, Envelope]], note: str) -> bool:
+        """Publishes all, in order, and replaces the relay's note by `note`, in one piece where the broker can.
+
+        False, and nothing published, when the note is not `marker`: the broker lost data, or somebody else relays.
+        Raises Unavailable when the broker does not answer; all may then be published, or nothing.
+        """
         ...
 
     def follow(

@@ -3,7 +3,8 @@
 It reads rows whose transaction is below the oldest running one (`pg_snapshot_xmin`), so a transaction that commits late
 with a lower position is never skipped, publishes them in pipelined batches and moves its cursor. One relay is active a
 lane, by advisory lock; a second one waits to take over. A marker beside the streams holds the last published position:
-when it is behind the cursor, the broker has lost data and the gap is published again. The inbox makes it once.
+when it is behind the cursor, the broker has lost data and the gap is published again. The inbox makes it once. A batch
+goes out only while the marker is the one that was seen, so nothing new comes before what a broker has just lost.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ import asyncio
 import signal
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
-
-import asyncpg
 
 import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
 from prog_broker.ports import Outages, Transport
@@ -24,8 +23,9 @@ from prog_contracts.envelope import Envelope
 from prog_contracts.errors import Unavailable
 from prog_contracts.topics import TOPICS, Topic
 from prog_kit import logging, probes
-from prog_kit.database import Database
+from prog_kit.database import FAILURES, Database
 from prog_kit.settings import Settings
+from prog_kit.tasks import cancelled
 from prog_kit.telemetry import OUTBOX_OLDEST_SECONDS, OUTBOX_PENDING
 
 log = logging.get("prog_broker.relay")
@@ -41,6 +41,7 @@ PUBLISHED_CHANNEL: Final = "prog.relay.published"
 RETENTION_HOURS: Final = max(topic.retention_hours for topic in TOPICS.values() if topic.kind == "events")
 Cursor: TypeAlias = tuple[str, int]
 """Transaction id (as text, for it is 64 bits without a sign) and position of the last row that was published."""
+NOWHERE: Final[Cursor] = ("0", 0)
 
 PENDING: Final = """
 SELECT position, txid::text AS txid, message_id, topic, source_domain, type, schema_version, tenant_id, partition_key,
@@ -87,29 +88,29 @@ class Relay:
         self._database = database
         self._transport = transport
         self._client = client
-        self._cursor: Cursor | None = None
+        self._cursor = NOWHERE
+        self._marker: str | None = None
+        self._placed = False
 
     async def run_once(self) -> int:
         """Publishes all that is pending now; returns how many messages went out.
 
         Raises Unavailable or asyncpg errors when a server is away; the cursor then stands where the last batch ended.
         """
-        if self._cursor is None:
-            self._cursor = await self._stored_cursor()
-        self._cursor = await self._checked(self._cursor, await self._transport.marker())
+        if not self._placed:
+            self._cursor, self._placed = await self._stored_cursor(), True
+        await self._look()
         published = await self._publish_commands()
-        while True:
-            rows = await self._database.pool.fetch(PENDING, *self._cursor, BATCH)
-            if not rows:
-                return published
-            await self._transport.publisher.send([_outgoing(row) for row in rows])
-            published += len(rows)
-            self._cursor = await self._moved(self._cursor, (rows[-1]["txid"], rows[-1]["position"]))
+        while rows := await self._database.pool.fetch(PENDING, *self._cursor, BATCH):
+            cursor = (rows[-1]["txid"], rows[-1]["position"])
+            if await self._publish([_outgoing(row) for row in rows], _note(cursor)):
+                published += len(rows)
+                await self._move(cursor)
+        return published
 
     async def backlog(self) -> tuple[int, float]:
         """Messages not yet published and the age of the oldest in seconds; sets the gauges."""
-        txid, position = self._cursor or ("0", 0)
-        row = await self._database.pool.fetchrow(BACKLOG, txid, position)
+        row = await self._database.pool.fetchrow(BACKLOG, *self._cursor)
         assert row is not None
         OUTBOX_PENDING.set(row["pending"])
         OUTBOX_OLDEST_SECONDS.set(row["oldest"])
@@ -120,30 +121,41 @@ class Relay:
         if not rows:
             return 0
         outgoing = [(TOPICS[row["topic"]], Envelope.parse(row["attributes"].encode(), row["data"])) for row in rows]
-        await self._transport.publisher.send(outgoing)
+        if not await self._publish(outgoing, self._marker or _note(NOWHERE)):
+            return 0
         await self._database.pool.execute(
             "UPDATE bus.command_outbox SET published_at = clock_timestamp() WHERE position = ANY ($1::bigint[])",
             [row["position"] for row in rows],
         )
         return len(rows)
 
-    async def _moved(self, before: Cursor, cursor: Cursor) -> Cursor:
-        """Moves marker and cursor; returns where to go on, which is further back when the broker lost data meanwhile.
+    async def _publish(self, outgoing: list[tuple[Topic, Envelope]], note: str) -> bool:
+        """Publishes behind all that was published before, and notes how far that is.
 
-        The marker first: a crash between the two publishes again, which the inbox absorbs.
+        False when the broker has lost data since the last look: what is new must not stand before what is missing, so
+        nothing goes out, and the cursor is where that begins.
         """
-        held = await self._transport.mark(f"{cursor[0]}:{cursor[1]}")
-        checked = await self._checked(before, held)
-        if checked != before:
-            return checked
+        if not await self._transport.publish_after(self._marker, outgoing, note):
+            await self._look()
+            return False
+        self._marker = note
+        return True
+
+    async def _look(self) -> None:
+        """Reads the broker's note, and goes back to where its memory ends when it has lost something."""
+        self._marker = await self._transport.marker()
+        self._cursor = await self._checked(self._cursor, self._marker)
+
+    async def _move(self, cursor: Cursor) -> None:
+        """Moves the cursor; after the note, so that a crash in between publishes again, which the inbox absorbs."""
+        self._cursor = cursor
         await self._database.pool.execute(
             "UPDATE bus.relay_cursors SET txid = $2::text::xid8, position = $3, moved_at = clock_timestamp()"
             " WHERE lane = $1",
             LANE,
             *cursor,
         )
-        await self._client.publish(PUBLISHED_CHANNEL, f"{cursor[0]}:{cursor[1]}")
-        return cursor
+        await self._client.publish(PUBLISHED_CHANNEL, _note(cursor))
 
     async def _stored_cursor(self) -> Cursor:
         row = await self._database.pool.fetchrow(
@@ -154,7 +166,9 @@ class Relay:
 
     async def _checked(self, cursor: Cursor, marker: str | None) -> Cursor:
         """The cursor, or where the broker's own memory ends when that is further back: it has lost what came after."""
-        if int(cursor[0]) == 0:
+        if cursor == NOWHERE:
+            if marker is None:  # commands alone may have been published
+                await self._database.pool.execute(COMMANDS_AGAIN, RETENTION_HOURS)
             return cursor
         if marker is not None:
             txid, _, position = marker.partition(":")
@@ -168,7 +182,11 @@ class Relay:
         await self._transport.ensure(TOPICS.values())
         await self._database.pool.execute(COMMANDS_AGAIN, RETENTION_HOURS)
         start = await self._database.pool.fetchrow(REFILL_FROM, RETENTION_HOURS)
-        return ("0", 0) if start is None else (start["txid"], start["position"])
+        return NOWHERE if start is None else (start["txid"], start["position"])
+
+
+def _note(cursor: Cursor) -> str:
+    return f"{cursor[0]}:{cursor[1]}"
 
 
 def _outgoing(row: Any) -> tuple[Topic, Envelope]:
@@ -197,7 +215,7 @@ class RelayProcess:
         self._client = connect(settings.signals_url, max_connections=8)
         self._transport = open_transport(settings)
         self._outages: Outages = (
-            Unavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, *OUTAGES, *self._transport.outages
+            Unavailable, *FAILURES, *OUTAGES, *self._transport.outages
         )  # fmt: skip
         self._woken = asyncio.Event()
         self.stopping = asyncio.Event()
@@ -205,17 +223,21 @@ class RelayProcess:
         """It relays, or stands by for the one that does; false while a server does not answer."""
 
     async def run(self) -> None:
+        """Relays until SIGTERM or SIGINT. Raises what ended one of its own tasks."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         work = [asyncio.create_task(self._work()), asyncio.create_task(self._listen())]
-        await self.stopping.wait()
         for task in work:
-            task.cancel()
-        await asyncio.gather(*work, return_exceptions=True)
+            task.add_done_callback(lambda _: self.stopping.set())
+        await self.stopping.wait()
+        failed = [error for task in work if task.done() and (error := task.exception()) is not None]
+        await cancelled(work)
         await self._transport.close()
         await self._client.aclose()
         log.info("stopped")
+        if failed:
+            raise failed[0]
 
     async def _work(self) -> None:
         failures = 0

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-import asyncpg
-
 from prog_broker import sql
 from prog_broker.carrier import Fenced
 from prog_broker.decoding import Incoming, decode
@@ -18,6 +16,7 @@ from prog_broker.leases import OwnedShard
 from prog_broker.ports import Delivery, Outages, Signals
 from prog_broker.processing import Processor, Settled
 from prog_kit import logging
+from prog_kit.database import FAILURES
 
 MAX_KEYS: Final = 50
 IDLE_SECONDS: Final = 1.0
@@ -35,7 +34,7 @@ class RetryPump:
         due: asyncio.Event,
         outages: Outages,
     ) -> None:
-        self._outages: Outages = (OSError, asyncpg.InterfaceError, asyncpg.PostgresError, *outages)
+        self._outages: Outages = (*FAILURES, *outages)
         self._processor = processor
         self._owned = owned
         self._signals = signals

@@ -14,6 +14,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -34,10 +35,11 @@ from prog_broker.settlement import RetryPolicy
 from prog_broker.transport import open_transport
 from prog_contracts.errors import Unavailable
 from prog_kit import logging
+from prog_kit.database import FAILURES, Database
 from prog_kit.database import OUTAGES as DATABASE_OUTAGES
-from prog_kit.database import Database
 from prog_kit.secrets import Sealer
 from prog_kit.settings import Settings
+from prog_kit.tasks import cancelled
 
 log = logging.get("prog_broker.worker")
 
@@ -82,23 +84,29 @@ class Worker:
         self.transport = open_transport(settings)
         self.outages: Outages = (*OUTAGES, *self.transport.outages)
         self._absences: Outages = (
-            *self.outages, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError
+            *self.outages, *DATABASE_OUTAGES, asyncpg.CannotConnectNowError
         )  # fmt: skip
         self.report = ConsumptionReport(self.transport.publisher, settings.process_name)
         self.serving: list[Serving] = []
         self.stopping = asyncio.Event()
         self.ready = False
+        self.failure: BaseException | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._pumps: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
-        """Serves until SIGTERM or SIGINT, or until `stopping` is set."""
+        """Serves until SIGTERM or SIGINT, or until `stopping` is set.
+
+        Raises what ended one of its own tasks: a worker without its leases or its retries must not look alive.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         await self.start()
         await self.stopping.wait()
         await self.stop()
+        if self.failure is not None:
+            raise self.failure
 
     async def start(self) -> None:
         """Connects, waiting for servers that are away, and begins to read."""
@@ -122,14 +130,10 @@ class Worker:
         await self.transport.stop()
         if self._pumps:
             await asyncio.wait(self._pumps, timeout=self.settings.drain_seconds)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancelled(self._tasks)
         for serving in self.serving:
-            for task in serving.resources.tasks:
-                task.cancel()
-            await asyncio.gather(*serving.resources.tasks, return_exceptions=True)
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await cancelled(serving.resources.tasks)
+            with suppress(*FAILURES):
                 await serving.keeper.leave()
         with suppress(Unavailable):
             await self.report.flush()
@@ -155,10 +159,14 @@ class Worker:
         for owned in keeper.owned.values():
             intake = Intake(domain, owned.shard, batch_size=settings.batch_size)
             self.transport.subscribe(owned, intake, self._deliver(serving, owned))
-        await database.pool.execute(sql.SUBSCRIBE, domain.name, list(domain.registrations))
+        await self._until_up(partial(self._declare, serving), "database")
         for hook in domain.started:
             await hook(resources)
         return serving
+
+    async def _declare(self, serving: Serving) -> None:
+        domain = serving.domain
+        await serving.resources.database.pool.execute(sql.SUBSCRIBE, domain.name, list(domain.registrations))
 
     async def _connect_database(self, domain: Domain) -> Database:
         database: list[Database] = []
@@ -246,11 +254,12 @@ class Worker:
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(coroutine)
-        task.add_done_callback(_complain)
+        task.add_done_callback(self._notice_end)
         self._tasks.append(task)
         return task
 
-
-def _complain(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.error("a background task ended", error=repr(task.exception()))
+    def _notice_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a background task ended, so this process does", error=repr(error))
+            self.failure = self.failure or error
+            self.stopping.set()

@@ -24,12 +24,16 @@ ROLES: Final = tuple(f"prog_{name}" for name in (*DOMAIN_ROLES, "edge", "relay",
 
 OUTAGES: Final = (
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a statement just after the server has told that it ends the connection
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
 """What asyncpg raises, besides OSError, while the server is away, is going, or has ended the connection."""
+
+FAILURES: Final = (OSError, asyncpg.PostgresError, *OUTAGES)
+"""What a statement raises that the server does not take, for whatever reason: for loops that go on regardless."""
 
 _SAFE: Final = re.compile(r"[a-z0-9_]{0,90}")
 """The letters of a TypeID: what may stand in a SET LOCAL, which takes no parameters."""

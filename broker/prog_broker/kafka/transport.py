@@ -25,6 +25,7 @@ from prog_broker.kafka.subscriber import subscribe
 from prog_broker.leases import OwnedShard
 from prog_broker.ports import Deliver, Delivery, Position, Shard, ShardLag
 from prog_broker.redis.connection import connect
+from prog_contracts.envelope import Envelope
 from prog_contracts.topics import TOPICS, Topic, dead_topic
 from prog_kit.settings import Settings
 
@@ -141,8 +142,17 @@ class KafkaTransport:
                 noted = offsets.get(self._marked)
                 return noted.metadata or None if noted is not None and noted.offset >= 0 else None
 
-    async def mark(self, note: str) -> str | None:
-        before = await self.marker()
+    async def publish_after(self, marker: str | None, envelopes: Sequence[tuple[Topic, Envelope]], note: str) -> bool:
+        """The note is looked at before, for the order, and after, for what got lost on the way."""
+        if await self.marker() != marker:
+            return False
+        await self.publisher.send(envelopes)
+        if await self.marker() != marker:
+            return False
+        await self._mark(note)
+        return True
+
+    async def _mark(self, note: str) -> None:
         if self._marks is None:
             consumer = AIOKafkaConsumer(
                 bootstrap_servers=self._names.bootstrap,
@@ -159,7 +169,6 @@ class KafkaTransport:
                 raise
             self._marks = consumer
         await self._marks.commit({self._marked: OffsetAndMetadata(0, note)})
-        return before
 
     async def follow(
         self, topics: Sequence[Topic], *, from_start: bool = False, since: datetime | None = None

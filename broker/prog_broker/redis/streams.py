@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -115,6 +115,12 @@ class StreamSignals:
                 raise LostPlace(shard.name) from result
             if isinstance(result, Exception):
                 raise result
+
+
+def additions(envelopes: Iterable[tuple[Topic, Envelope]]) -> Iterator[tuple[Any, ...]]:
+    """The commands that append envelopes to their streams."""
+    for topic, e in envelopes:
+        yield "XADD", topic.stream(topic.partition_of(e.partition_key)), "*", "ce", e.attributes(), "data", e.data
 
 
 def stream_of(shard: Shard) -> str:

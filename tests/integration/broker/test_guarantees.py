@@ -12,13 +12,14 @@ import pytest
 from prog_broker.carrier import Fenced
 from prog_broker.leases import LeaseKeeper
 from prog_broker.ports import Shard
+from prog_broker.worker import Worker
 from prog_contracts.envelope import wrap
 from prog_contracts.errors import Unavailable
 from prog_contracts.ids import new_id, new_message_id
 from prog_contracts.tenants import RenameTenant
 from prog_contracts.topics import TOPICS, topic_of
 from prog_kit.settings import Settings
-from tests.integration.broker.conftest import Rig, eventually
+from tests.integration.broker.conftest import Rig, domains, eventually
 
 COMMANDS = TOPICS["prog.tenants.commands"]
 
@@ -155,6 +156,8 @@ async def test_a_copy_of_a_message_that_is_being_retried_does_not_take_its_place
     await eventually(lambda: rig.ledger.handled.count("late") >= 1)
     await rig.relay.run_once()
     behind = asyncio.create_task(rig.rename("behind", tenant, wait_seconds=15))
+    await eventually(lambda: stored(rig, 2))
+    await rig.relay.run_once()
     await eventually(lambda: parked(rig, 2))
     rig.ledger.failing.clear()
     assert (await behind).status == "succeeded"
@@ -174,6 +177,8 @@ async def test_who_waits_behind_nobody_is_run(rig: Rig) -> None:
     await rig.relay.run_once()
     await eventually(lambda: parked(rig, 1))
     behind = asyncio.create_task(rig.rename("behind", tenant, wait_seconds=15))
+    await eventually(lambda: stored(rig, 2))
+    await rig.relay.run_once()
     await eventually(lambda: parked(rig, 2))
     await rig.admin.execute("DELETE FROM bus.retries WHERE state = 'retry'")
     assert (await behind).status == "succeeded"
@@ -381,3 +386,34 @@ async def test_a_reader_whose_lease_is_gone_holds_nothing_back(rig: Rig) -> None
 
 async def leases_of(rig: Rig, owner: str, count: int) -> bool:
     return bool(await rig.scalar("SELECT count(*) FROM bus.shard_leases WHERE owner = $1", owner) == count)
+
+
+async def test_what_follows_a_stored_command_of_its_key_does_not_overtake_it(rig: Rig) -> None:
+    """The outbox holds the first, the broker would have the second at once."""
+    await rig.worker()
+    tenant = new_id("tenant")
+    assert (await rig.rename("first", tenant, wait_seconds=0)).status == "pending"
+    second = asyncio.create_task(rig.rename("second", tenant, wait_seconds=15))
+    assert (await rig.rename("of another key")).status == "succeeded"
+    await eventually(lambda: stored(rig, 2))
+    await rig.relay.run_once()
+    assert (await second).status == "succeeded"
+    assert (await rig.rename("third", tenant)).status == "succeeded", "and directly again"
+    assert await stored(rig, 2)
+    assert [name for name in rig.ledger.handled if name != "of another key"] == ["first", "second", "third"]
+
+
+async def stored(rig: Rig, count: int) -> bool:
+    return bool(await rig.scalar("SELECT count(*) FROM bus.command_outbox") == count)
+
+
+async def test_a_worker_whose_leases_are_not_kept_any_more_ends(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect in a background task must not leave a process that only looks alive."""
+
+    async def broken(_: LeaseKeeper) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(LeaseKeeper, "turn", broken)
+    worker = Worker(domains(rig.ledger), rig.settings)
+    with pytest.raises(RuntimeError, match="a defect"):
+        await worker.run()
