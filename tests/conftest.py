@@ -7,6 +7,7 @@
 `environment`    the `PROG_…` variables of a process that runs on these two
 `kafka_url`      address of a real Kafka, the same for all tests of a process, so name topics and groups for the test
 `empty_kafka`    the same address, with no topic left in it
+`kafka_jars`     Kafka's jars are on this machine: for tests that start their own
 `kafka_cluster`  three Kafka nodes of the module's own, to kill, stop and start
 
 With PROG_TEST_NO_SKIP set, as in CI, a skipped test fails.
@@ -70,6 +71,11 @@ def kafka_url(session_kafka: kafka.TestKafka) -> str:
 @pytest.fixture
 def empty_kafka(session_kafka: kafka.TestKafka) -> str:
     return session_kafka.empty()
+
+
+@pytest.fixture(scope="session")
+def kafka_jars() -> None:
+    kafka.require_jars()
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """Kafka for tests: a real one, one for each test process, started by the first test that asks for it.
 
 It is the server that PROG_TEST_KAFKA_URL names, else a container where a Docker engine answers, else Kafka's own jars.
-A cluster of three, to lose nodes of, is always made of the jars.
+A cluster of three, to lose nodes of, is always made of the jars. Where a machine lacks what the jars need, the test is
+skipped with the remedy; CI allows no skip and installs it.
 """
 
 import os
@@ -11,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from prog_infra.servers import Kafka
+from prog_infra.servers.kafka.java import NotInstalled
 from tests.servers import run
 from tests.waiting import wait_until
 
@@ -52,15 +55,25 @@ def bootstrap(url: str) -> str:
     return url.removeprefix("kafka://")
 
 
+def require_jars() -> None:
+    """Have Kafka's jars on this machine, or skip the test."""
+    try:
+        Kafka(Path()).fetch()
+    except NotInstalled as missing:
+        pytest.skip(str(missing))
+
+
 @contextmanager
 def cluster(directory: Path) -> Iterator[Kafka]:
     """Three nodes with three replicas of everything."""
+    require_jars()
     with Kafka(directory / "cluster", nodes=3).running(directory / "cluster.log") as kafka:
         yield kafka
 
 
 @contextmanager
 def _jars(directory: Path) -> Iterator[str]:
+    require_jars()
     with Kafka(directory / "kafka").running(directory / "kafka.log") as kafka:
         yield kafka.url()
 

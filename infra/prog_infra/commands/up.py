@@ -21,7 +21,12 @@ def up(
     port: Annotated[
         int, typer.Option(help="The port of the site, the consoles and the API.", min=1, max=65535, envvar="PROG_PORT")
     ] = 8000,
-    broker: Annotated[Broker, typer.Option(help="What carries the messages.")] = Broker.redis,
+    broker: Annotated[
+        Broker | None,
+        typer.Option(
+            help="What carries the messages. By default as the last time, at first redis.", show_default=False
+        ),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget all data first.")] = False,
     with_parent: Annotated[bool, typer.Option("--with-parent", help="Stop when whoever started it ends.")] = False,
 ) -> None:
@@ -30,11 +35,10 @@ def up(
     Prints the addresses and the first administrator's sign-in. Ctrl-C stops all of it; data stays in --data.
     Settings that the environment gives (PROG_DATABASE_URL, PROG_REDIS_URL, …) are used; the rest is filled in.
     """
-    from prog_infra.errors import OperatorError
     from prog_infra.local.platform import Options, Platform
     from prog_infra.local.terminal import Terminal
 
-    if broker is Broker.kafka or os.environ.get("PROG_BROKER_URL", "").startswith("kafka:"):
-        raise OperatorError("this version does not carry messages over Kafka yet", remedy="use --broker redis")
     host = os.environ.get("PROG_HOST", "127.0.0.1")
-    Platform(Options(data=data, host=host, port=port, fresh=fresh, with_parent=with_parent), Terminal()).up()
+    Platform(
+        Options(data=data, host=host, port=port, fresh=fresh, broker=broker, with_parent=with_parent), Terminal()
+    ).up()

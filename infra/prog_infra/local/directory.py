@@ -1,9 +1,11 @@
 """The data directory of `prog up`: what is in it, who may use it, and whether it can be used at all.
 
     postgres/ valkey/    the servers' data
+    kafka/               the same, where the broker is or was Kafka
     logs/                one file a process, bounded
     secrets.json         PROG_SECRET_KEYS, made once
     administrator.json   the first administrator's sign-in
+    broker.json          what carries the messages, for the next start
     platform.json        the settings of the platform that runs here, for the other commands
     lock                 held by the `prog up` that is alive, with its number inside
 
@@ -41,6 +43,10 @@ class DataDirectory:
     @property
     def valkey(self) -> Path:
         return self.path / "valkey"
+
+    @property
+    def kafka(self) -> Path:
+        return self.path / "kafka"
 
     @property
     def logs(self) -> Path:
@@ -101,6 +107,17 @@ class DataDirectory:
     def _write_administrator(self, sign_in: dict[str, str], confirmed: str) -> None:
         _write_json(self.administrator_file, sign_in | {"confirmed": confirmed})
 
+    def broker(self) -> str | None:
+        """What carried the messages the last time: `redis` or `kafka`; None when nothing has run here yet."""
+        try:
+            return str(_read_json(self.path / "broker.json")["broker"])
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return None
+
+    def remember_broker(self, broker: str) -> None:
+        """The next start takes this broker unless it is told otherwise."""
+        _write_json(self.path / "broker.json", {"broker": broker})
+
     def remember_platform(self, variables: dict[str, str]) -> None:
         """Write down the settings of the platform that runs here."""
         _write_json(self.path / "platform.json", variables)
@@ -128,10 +145,10 @@ class DataDirectory:
         lock.flush()
 
     def _forget(self) -> None:
-        for folder in (self.postgres, self.valkey, self.logs):
+        for folder in (self.postgres, self.valkey, self.kafka, self.logs):
             if folder.exists():
                 shutil.rmtree(folder)
-        for name in ("secrets.json", "administrator.json", "platform.json"):
+        for name in ("secrets.json", "administrator.json", "broker.json", "platform.json"):
             (self.path / name).unlink(missing_ok=True)
 
     def _try_to_write(self) -> None:

@@ -7,13 +7,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prog_infra.errors import OperatorError
 from prog_infra.local import programs
 from prog_infra.local.directory import DataDirectory
 from prog_infra.local.supervisor import Program, StopRequested, Supervisor
 from prog_infra.local.terminal import Terminal
-from prog_infra.servers import Postgres, Valkey, free_port, is_free
+from prog_infra.servers import Kafka, Postgres, Valkey, free_port, is_free
+
+if TYPE_CHECKING:
+    from prog_kit.settings import Settings
 
 DATABASE = "prognetwork"
 READY_SECONDS = 60.0
@@ -27,9 +31,11 @@ class Options:
     host: str
     port: int
     fresh: bool
+    broker: str | None = None
     with_parent: bool = False
 
 
+_NAMES = {"redis": "Redis", "kafka": "Kafka"}
 _PLACEHOLDERS = {
     "PROG_DATABASE_URL": "postgresql://embedded/prognetwork",
     "PROG_REDIS_URL": "redis://embedded:6379/0",
@@ -48,15 +54,18 @@ class Platform:
         self._own = {name: value for name, value in os.environ.items() if name.startswith("PROG_")}
         self._postgres = None if _given(self._own, "PROG_DATABASE_URL") else Postgres(self._directory.postgres)
         self._valkey = None if _given(self._own, "PROG_REDIS_URL") else Valkey(self._directory.valkey)
+        self._broker = "redis"
+        self._kafka: Kafka | None = None
 
     def up(self) -> None:
         """Start everything, tell where it is, supervise until a signal, and end all of it.
 
         Raises OperatorError when something cannot start; nothing is left running then either.
         """
-        self._check_settings()
+        settings = self._check_settings()
         self._directory.open(fresh=self._options.fresh)
         self._check_port()
+        self._choose_broker(settings.effective_broker_url)
         supervisor = Supervisor(self._directory.logs, self._terminal.say, with_parent=self._options.with_parent)
         supervisor.watch_signals()
         try:
@@ -72,28 +81,30 @@ class Platform:
             self._directory.close()
         self._terminal.say("stopped; nothing is left running")
 
-    def _check_settings(self) -> None:
+    def _check_settings(self) -> "Settings":
         """Tells what is wrong with the settings that were given before anything starts. Raises SettingsError."""
         from prog_kit.settings import Settings, misspelt
 
         given = {name: value for name, value in _PLACEHOLDERS.items() if not _given(self._own, name)}
-        Settings.load({**os.environ, **given})
+        settings = Settings.load({**os.environ, **given})
         for told in misspelt(self._own):
             self._terminal.say(told)
+        return settings
 
     def _start(self, supervisor: Supervisor) -> None:
         began = time.perf_counter()
         with self._phase("servers"):
             servers = self._start_servers(supervisor)
         with self._phase("code"):
-            programs.preload()
-        with self._phase("PostgreSQL and Valkey"):
+            programs.preload(*(["prog_broker.kafka.transport"] if self._broker == "kafka" else []))
+        with self._phase("PostgreSQL and Valkey" if self._kafka is None else "PostgreSQL, Valkey, Kafka"):
             supervisor.wait_ready(servers, within_seconds=READY_SECONDS)
         variables = self._variables()
         environment = {**os.environ, **variables}
         with self._phase("schema"):
             supervisor.start(programs.task(supervisor, "migrate", _migrate, environment, title="prog migrate"))
             supervisor.wait_ready(["migrate"], within_seconds=READY_SECONDS)
+        self._directory.remember_broker(self._broker)
         with self._phase("processes"):
             self._start_processes(supervisor, environment)
         self._directory.remember_platform(variables)
@@ -101,7 +112,7 @@ class Platform:
 
     def _start_servers(self, supervisor: Supervisor) -> list[str]:
         names = []
-        for name, server in (("valkey", self._valkey), ("postgres", self._postgres)):
+        for name, server in (("kafka", self._kafka), ("valkey", self._valkey), ("postgres", self._postgres)):
             if server is not None:
                 supervisor.start(programs.server(name, server))
                 names.append(name)
@@ -152,6 +163,8 @@ class Platform:
             filled["PROG_DATABASE_URL"] = self._postgres.url(DATABASE)
         if self._valkey is not None:
             filled["PROG_REDIS_URL"] = self._valkey.url()
+        if self._kafka is not None:
+            filled["PROG_BROKER_URL"] = self._kafka.url()
         if not _given(self._own, "PROG_SECRET_KEYS"):
             filled["PROG_SECRET_KEYS"] = self._directory.secret_keys()
         if any(_given(self._own, name) for name in ("PROG_SMTP_URL", "PROG_SENDGRID_API_KEY")):
@@ -159,6 +172,32 @@ class Platform:
             filled.pop("PROG_SMTP_URL")
         taken = {name for name in filled if _given(self._own, name)} - {"PROG_PORT", "PROG_HOST"}
         return self._own | {name: value for name, value in filled.items() if name not in taken}
+
+    def _choose_broker(self, url: str) -> None:
+        """By the address that is given, else as asked for, else as the last time, else Redis.
+
+        Raises OperatorError when these contradict each other, or a Kafka of ours lacks what it needs.
+        """
+        asked, last = self._options.broker, self._directory.broker()
+        if _given(self._own, "PROG_BROKER_URL"):
+            self._broker = "kafka" if url.startswith("kafka://") else "redis"
+            if asked not in (None, self._broker):
+                raise OperatorError(
+                    f"--broker {asked} contradicts PROG_BROKER_URL, which names {_NAMES[self._broker]}",
+                    remedy="unset PROG_BROKER_URL, or leave --broker away",
+                )
+        else:
+            self._broker = asked or last or "redis"
+            self._kafka = Kafka(self._directory.kafka) if self._broker == "kafka" else None
+        if last not in (None, self._broker):
+            self._terminal.say(
+                f"messages travel over {_NAMES[self._broker]} from now on; what nobody had handled yet waits in"
+                f" {_NAMES[str(last)]} until that is the broker again"
+            )
+        elif self._kafka is not None and asked is None:
+            self._terminal.say("messages travel over Kafka, as the last time")
+        if self._kafka is not None:
+            self._kafka.fetch(self._terminal.say)
 
     def _check_port(self) -> None:
         if not is_free(self._options.port, self._options.host):

@@ -13,7 +13,7 @@ from importlib import import_module
 from prog_infra.commands._processes import no_collection
 from prog_infra.local import children
 from prog_infra.local.supervisor import SERVERS, Program, Supervisor
-from prog_infra.servers import Postgres, Valkey
+from prog_infra.servers import Kafka, Postgres, Valkey
 from prog_infra.servers.valkey import HOST
 
 PRELOADED = (
@@ -61,17 +61,17 @@ PROCESSES = (
 )
 
 
-def preload() -> None:
+def preload(*more: str) -> None:
     """Import what the processes have in common. What is not there is left to the process that misses it."""
     with no_collection():
-        for name in PRELOADED:
+        for name in (*PRELOADED, *more):
             try:
                 import_module(name)
             except ImportError:
                 continue
 
 
-def server(name: str, embedded: Postgres | Valkey) -> Program:
+def server(name: str, embedded: Postgres | Valkey | Kafka) -> Program:
     """An embedded server under supervision."""
     return Program(
         name,

@@ -28,7 +28,7 @@ class Terminal:
             self._write(f"  \x1b[2m… {phase}\x1b[0m\r", end="")
 
     def done(self, phase: str, seconds: float) -> None:
-        self._write(f"{self._clear()}  {self._paint('32', '✓')} {phase:<24}{self._paint('2', f'{seconds:6.2f} s')}")
+        self._write(f"{self._clear()}  {self._paint('32', '✓')} {phase:<26}{self._paint('2', f'{seconds:6.2f} s')}")
 
     def say(self, line: str) -> None:
         self._write(f"{self._clear()}{self._paint('2', 'prog up:')} {line}")
@@ -40,6 +40,8 @@ class Terminal:
         self._write(f"\n{self._paint('1', 'ProgNetwork is ready')} after {seconds:.1f} s\n")
         for name, path in _PLACES:
             self._write(f"  {name:<19}{self._paint('36', url + path)}")
+        if (broker := variables.get("PROG_BROKER_URL", "")).startswith("kafka://"):
+            self._write(f"  {'Kafka':<19}{broker.removeprefix('kafka://')}")
         self._write(f"\n  Administrator      {self._paint('1', administrator['email'])}")
         self._write(f"  Password           {self._paint('1', administrator['password'])}")
         self._write(f"                     {self._paint('2', f'kept in {directory.administrator_file}')}")

@@ -39,7 +39,7 @@ with Kafka(data / "kafka", nodes=int(sys.argv[2])).running(data / "kafka.log"):
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(tmp_path: Path, kafka_jars: None) -> Path:
     directory = tmp_path / "a folder, 'quoted', with spaces and é"
     directory.mkdir()
     return directory

@@ -44,6 +44,17 @@ def test_a_second_user_of_the_same_data_is_refused_and_named(directory: DataDire
     directory.open()
 
 
+def test_the_broker_is_remembered_until_all_is_forgotten(directory: DataDirectory) -> None:
+    assert directory.broker() is None
+    directory.remember_broker("kafka")
+    assert DataDirectory(directory.path).broker() == "kafka"
+    (directory.kafka / "node-1").mkdir(parents=True)
+    directory.close()
+    directory.open(fresh=True)
+    assert directory.broker() is None
+    assert not directory.kafka.exists()
+
+
 def test_fresh_forgets_what_is_ours_and_nothing_else(directory: DataDirectory) -> None:
     keys = directory.secret_keys()
     (directory.path / "notes.txt").write_text("mine")

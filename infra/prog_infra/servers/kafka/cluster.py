@@ -31,8 +31,7 @@ _SETTINGS = {
     "background.threads": "2",
     "log.cleaner.dedupe.buffer.size": "4194304",
     "log.index.size.max.bytes": "2097152",
-    "broker.session.timeout.ms": "6000",
-    "broker.heartbeat.interval.ms": "1000",
+    "broker.heartbeat.interval.ms": "500",
 }
 
 
@@ -44,10 +43,13 @@ class Kafka:
     Nodes are numbered from 1.
     """
 
+    death_signal = signal.SIGTERM  # of a node alone: it closes its files and exits
+
     def __init__(self, directory: Path, *, nodes: int = 1, settings: dict[str, str] | None = None) -> None:
         self.directory = directory.absolute()
         self._count = nodes
-        self._settings = _SETTINGS | _replication(nodes) | (settings or {})
+        self._distribution: distribution.Distribution | None = None
+        self._settings = _SETTINGS | _of_size(nodes) | (settings or {})
         self._nodes: dict[int, Node] = {}
         self._servers: dict[int, subprocess.Popen[bytes]] = {}
         self._log = Path()
@@ -66,10 +68,12 @@ class Kafka:
 
         Raises OperatorError: no Java, no Maven, no network.
         """
-        say = say or _say_on_standard_error
-        fetched = distribution.resolve(say)
-        class_data.ensure(fetched, _SETTINGS | _replication(1), say)
-        return fetched
+        if self._distribution is None:
+            say = say or _say_on_standard_error
+            fetched = distribution.resolve(say)
+            class_data.ensure(fetched, _SETTINGS | _of_size(1), say)
+            self._distribution = fetched
+        return self._distribution
 
     def prepare(self) -> None:
         """End what an earlier life left behind, choose the ports, write the configuration, format what is new.
@@ -190,9 +194,11 @@ class Kafka:
         return cluster_id, {number: Ports(*pair) for number, pair in enumerate(pairs, start=1)}
 
 
-def _replication(nodes: int) -> dict[str, str]:
+def _of_size(nodes: int) -> dict[str, str]:
     replicas, in_sync = ("3", "2") if nodes >= 3 else ("1", "1")
     return {
+        # How long a killed node counts as live: it may not come back before. Alone it makes way for nobody.
+        "broker.session.timeout.ms": "6000" if nodes > 1 else "2000",
         "default.replication.factor": replicas,
         "min.insync.replicas": in_sync,
         "offsets.topic.replication.factor": replicas,

@@ -24,6 +24,10 @@ _INSTALL_JAVA = (
 )
 
 
+class NotInstalled(OperatorError):
+    """A program that Kafka needs is not on this machine, or is too old."""
+
+
 @dataclass(frozen=True, slots=True)
 class Java:
     """One Java: its program, its major version, and all that `java -version` says, which tells two builds apart."""
@@ -38,7 +42,7 @@ class Java:
 
 
 def find_java() -> Java:
-    """The first Java that is new enough for Kafka. Raises OperatorError when there is none."""
+    """The first Java that is new enough for Kafka. Raises NotInstalled when there is none."""
     too_old = ""
     for program in _candidates():
         java = _ask(program)
@@ -46,14 +50,14 @@ def find_java() -> Java:
             return java
         if java is not None and not too_old:
             too_old = f"Kafka needs Java {OLDEST_JAVA} or newer, and {program} is Java {java.version}"
-    raise OperatorError(too_old or "Kafka needs Java, and there is none on this machine", remedy=_INSTALL_JAVA)
+    raise NotInstalled(too_old or "Kafka needs Java, and there is none on this machine", remedy=_INSTALL_JAVA)
 
 
 def find_maven() -> Path:
-    """The `mvn` on the PATH. Raises OperatorError when there is none."""
+    """The `mvn` on the PATH. Raises NotInstalled when there is none."""
     found = shutil.which("mvn")
     if found is None:
-        raise OperatorError(
+        raise NotInstalled(
             "Kafka comes from Maven Central the first time, and there is no Maven on this machine",
             remedy="install it (`apt install maven`); it is not needed again after that",
         )
