@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 from pydantic import ValidationError
 
@@ -12,6 +14,14 @@ from prog_contracts import ids, upcasting
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import ErrorBody, FieldError
 from prog_contracts.messages import Message
+
+Gate: TypeAlias = Callable[[Envelope], tuple[str, str] | None]
+"""Says why a command may not come in (a code and a reason), or None; see `prog_broker.producers`."""
+
+FORGED: Final = frozenset(
+    {"bad_tenant", "unknown_producer", "bad_signature", "forged_tenant", "forbidden_type", "stale"}
+)
+"""Codes of messages of whose attributes nothing is believed: they leave no trace with the tenant or id they name."""
 
 
 @dataclass(slots=True)
@@ -45,13 +55,18 @@ class Decoded:
     skipped: list[Delivery] = field(default_factory=list)
 
 
-def decode_batch(domain: Domain, shard: Shard, deliveries: list[Delivery]) -> Decoded:
-    """Decodes each delivery on its own, so that a bad one costs only itself."""
+def decode_batch(domain: Domain, shard: Shard, deliveries: list[Delivery], gate: Gate | None = None) -> Decoded:
+    """Decodes each delivery on its own, so that a bad one costs only itself; commands pass the gate too."""
     decoded = Decoded()
+    asked = gate if shard.topic.kind == "commands" else None
     for delivery in deliveries:
         result = decode(domain, shard, delivery)
         if isinstance(result, Incoming):
-            decoded.incoming.append(result)
+            refusal = None if asked is None else asked(result.envelope)
+            if refusal is None:
+                decoded.incoming.append(result)
+            else:
+                decoded.rejected.append(Rejected(delivery, *refusal, result.envelope))
         elif isinstance(result, Rejected):
             decoded.rejected.append(result)
         else:

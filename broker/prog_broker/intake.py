@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from prog_broker.decoding import Decoded, decode_batch
+from prog_broker.decoding import Decoded, Gate, decode_batch
 from prog_broker.ports import Delivery, Position, Shard
 
 if TYPE_CHECKING:
@@ -25,9 +25,10 @@ FULL_READ_BYTES: Final = 8 * 1024 * 1024
 class Intake:
     """One a shard. `room` says how many messages may still be read; `take` gives the next batch."""
 
-    def __init__(self, domain: Domain, shard: Shard, *, batch_size: int) -> None:
+    def __init__(self, domain: Domain, shard: Shard, *, batch_size: int, gate: Gate | None = None) -> None:
         self._domain = domain
         self.shard = shard
+        self._gate = gate
         self.batch_size = batch_size
         self.linger_seconds = domain.linger_seconds
         self._batches: deque[tuple[list[Delivery], Decoded]] = deque()
@@ -53,7 +54,7 @@ class Intake:
             return
         size = sum(delivery.size_bytes for delivery in deliveries) / len(deliveries)
         self._mean_bytes = max(size, self._mean_bytes * 0.9)  # quick to see large ones, slow to forget them
-        self._batches.append((deliveries, decode_batch(self._domain, self.shard, deliveries)))
+        self._batches.append((deliveries, decode_batch(self._domain, self.shard, deliveries, self._gate)))
         self._unsettled.extend(delivery.receipt for delivery in deliveries)
         self._waiting += len(deliveries)
 

@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 
 from prog_broker import sql
-from prog_broker.decoding import Incoming, Rejected, printable
+from prog_broker.decoding import FORGED, Incoming, Rejected, printable
 from prog_broker.ports import Delivery, Shard
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import ErrorBody, ProgError
@@ -87,7 +87,7 @@ async def bury(connection: Connection, shard: Shard, item: Incoming, failure: Fa
 async def bury_rejected(connection: Connection, shard: Shard, item: Rejected) -> None:
     """A dead letter for what could never be handled. It had no effect, so its key is not held up."""
     error = item.error or ErrorBody(kind="invalid", code=item.code, message=item.reason)
-    if item.envelope is not None and item.code != "bad_tenant":
+    if item.envelope is not None and item.code not in FORGED:
         await mark_inbox(connection, shard.group, item.envelope, "failed" if item.error else "dead", error)
     failure = Failure(item.code, item.reason, error)
     envelope = item.envelope
@@ -156,7 +156,8 @@ async def _write_dead_letter(
     letter_id: UUID | None = None,
 ) -> None:
     kind = envelope.type if envelope else ""
-    tenant = envelope.tenant_id if envelope and is_id(envelope.tenant_id) else PLATFORM_TENANT_ID
+    believed = envelope is not None and is_id(envelope.tenant_id) and failure.code not in FORGED
+    tenant = envelope.tenant_id if envelope and believed else PLATFORM_TENANT_ID
     cause = "\0".join((shard.group, kind, failure.code, failure.raised_at))
     await connection.execute(
         sql.BURY,

@@ -1,8 +1,12 @@
-"""Which broker it is: `redis://…` means streams, `kafka://host:9092,host:9092` means Kafka."""
+"""Which broker it is: `redis://…` means streams, `kafka://host:9092,host:9092` means Kafka.
+
+What a transport publishes to commands topics is signed by the platform (`prog_broker.producers`).
+"""
 
 from __future__ import annotations
 
 from prog_broker.ports import Transport
+from prog_broker.producers import SigningPublisher
 from prog_broker.redis.transport import RedisTransport
 from prog_kit.settings import Settings
 
@@ -12,5 +16,9 @@ def open_transport(settings: Settings) -> Transport:
     if settings.effective_broker_url.startswith("kafka://"):
         from prog_broker.kafka.transport import KafkaTransport
 
-        return KafkaTransport(settings)
-    return RedisTransport(settings)
+        kafka = KafkaTransport(settings)
+        kafka.publisher = SigningPublisher.of_platform(kafka.publisher, settings.secret_keys)
+        return kafka
+    redis = RedisTransport(settings)
+    redis.publisher = SigningPublisher.of_platform(redis.publisher, settings.secret_keys)
+    return redis

@@ -28,6 +28,7 @@ from prog_broker.intake import Intake
 from prog_broker.leases import LeaseKeeper, OwnedShard
 from prog_broker.ports import LostPlace, Outages, Publisher, Shard, Transport
 from prog_broker.processing import Processor, Settled
+from prog_broker.producers import ProducerGate
 from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
 from prog_broker.reporting import ConsumptionReport
 from prog_broker.retrying import RetryPump
@@ -80,6 +81,7 @@ class Worker:
         self.domains = domains
         self.settings = settings
         self.sealer = Sealer(settings.secret_keys)
+        self.gate = ProducerGate.of(settings)
         self.redis = connect(settings.signals_url, max_connections=32)
         self.transport = open_transport(settings)
         self.outages: Outages = (*OUTAGES, *self.transport.outages)
@@ -157,7 +159,7 @@ class Worker:
         pump = RetryPump(processor, keeper.owned, self.transport.signals, due, self.outages)
         serving = Serving(domain, resources, processor, keeper, pump, due)
         for owned in keeper.owned.values():
-            intake = Intake(domain, owned.shard, batch_size=settings.batch_size)
+            intake = Intake(domain, owned.shard, batch_size=settings.batch_size, gate=self.gate)
             self.transport.subscribe(owned, intake, self._deliver(serving, owned))
         await self._until_up(partial(self._declare, serving), "database")
         for hook in domain.started:

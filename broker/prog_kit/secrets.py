@@ -96,6 +96,15 @@ class Sealer:
         return [hmac.new(key, text, hashlib.sha256).hexdigest() for key in self._digest_keys]
 
 
+def producer_keys(keys: tuple[str, ...], producer: str, generation: int = 0) -> list[str]:
+    """The keys that a producer of commands may sign with, the newest first: one under each of PROG_SECRET_KEYS.
+
+    They follow from the producer's name, so nothing secret is stored about it; `generation` takes a leaked one back.
+    """
+    text = f"{generation}/{producer}".encode()
+    return [hmac.new(_derive(key, b"producer"), text, hashlib.sha256).hexdigest() for key in keys]
+
+
 def new_token(nbytes: int = 32) -> str:
     """A random URL-safe token of `nbytes` bytes of entropy (256 bits by default)."""
     return secrets.token_urlsafe(nbytes)

@@ -63,6 +63,10 @@ class Settings(BaseModel):
     )
     public_url: str = Field("http://127.0.0.1:8000", description="the address that people and mail links use")
     secret_keys: tuple[str, ...] = Field(description="32 or more random characters each, newest first, comma-separated")
+    producers_file: str | None = Field(
+        None,
+        description="who else may publish commands: the file that `prog producers` keeps, read when it changes",
+    )
     stripe_api_key: str | None = Field(None, description="Stripe's secret key; without one the sandbox gateway is used")
     stripe_webhook_secrets: tuple[str, ...] = Field((), description="signs /webhooks/stripe (reserved, not read yet)")
     stripe_api_base: str = Field("https://api.stripe.com", description="address of Stripe's API")
@@ -241,7 +245,7 @@ def misspelt(environment: Mapping[str, str]) -> list[str]:
     lines = []
     for name in sorted(environment):
         bare = name.removesuffix("_FILE")
-        if not name.startswith(_PREFIX) or bare in known or name.startswith(_TOOLS):
+        if not name.startswith(_PREFIX) or bare in known or name in known or name.startswith(_TOOLS):
             continue
         near = difflib.get_close_matches(bare, known, n=1, cutoff=0.7)
         lines.append(f"{name} is no setting{f'; did you mean {near[0]}?' if near else ' and is ignored'}")

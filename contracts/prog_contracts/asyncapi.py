@@ -21,7 +21,11 @@ _DESCRIPTION: Final = (
     " value. On Redis a topic of N partitions is N streams `<topic>.0` to `<topic>.<N-1>`, and an entry has the fields"
     " `ce` (the attributes as one JSON object) and `data` (the body). The partition is the CRC-32 of the partition key"
     " modulo N: messages with one key are handled in order. Readers ignore fields they do not know; writers leave out"
-    " fields that are null. Any producer that follows this document and is known may publish to a commands topic."
+    " fields that are null. Any producer that follows this document and is known may publish to a commands topic: it"
+    " signs with the key of `prog producers add`. The signature covers, each followed by a NUL character, producer, id,"
+    " type, schemaversion, source, tenantid, time (microseconds since 1970), partitionkey, subject, actor,"
+    " correlationid, causationid and replyto (ids as 32 hexadecimal digits; empty where absent; before"
+    " percent-encoding), and then the body."
 )
 
 _KINDS: Final = {
@@ -137,5 +141,7 @@ _ENVELOPE: Final[dict[str, Any]] = {
         "actor": _text("who asked: a user's id or a process"),
         "traceparent": _text("W3C Trace Context"),
         "replyto": _text("where the sender of a command waits for its answer"),
+        "producer": _text("who sends a command; a name that the platform knows", pattern="^[a-z][a-z0-9-]{0,62}$"),
+        "signature": _text("of a command: HMAC-SHA-256 under the producer's key, in hex", pattern="^[0-9a-f]{64}$"),
     },
 }

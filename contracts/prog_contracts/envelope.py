@@ -26,7 +26,8 @@ MAX_ATTRIBUTE_BYTES: Final = 512
 """Of one attribute, as UTF-8: they are index keys in PostgreSQL and headers on Kafka."""
 
 _TEXTS: Final = (
-    "type", "source", "tenant_id", "partition_key", "subject", "actor", "traceparent", "reply_to"
+    "type", "source", "tenant_id", "partition_key", "subject", "actor", "traceparent", "reply_to", "producer",
+    "signature",
 )  # fmt: skip
 _SAFE: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in '%"')
 
@@ -49,6 +50,8 @@ class _Attributes(msgspec.Struct, omit_defaults=True):
     actor: str | None = None
     traceparent: str | None = None
     replyto: str | None = None
+    producer: str | None = None
+    signature: str | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -72,6 +75,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     actor: str | None = None
     traceparent: str | None = None
     reply_to: str | None = None
+    producer: str | None = None
+    signature: str | None = None
 
     @property
     def domain(self) -> str:
@@ -95,6 +100,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
                 actor=_optional_ascii(self.actor),
                 traceparent=self.traceparent,
                 replyto=self.reply_to,
+                producer=self.producer,
+                signature=self.signature,
             )
         )
 
@@ -122,6 +129,10 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
             found.append(("ce_traceparent", self.traceparent.encode()))
         if self.reply_to is not None:
             found.append(("ce_replyto", self.reply_to.encode()))
+        if self.producer is not None:
+            found.append(("ce_producer", self.producer.encode()))
+        if self.signature is not None:
+            found.append(("ce_signature", self.signature.encode()))
         return found
 
     @classmethod
@@ -168,6 +179,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
             actor=_unquoted(wire.actor),
             traceparent=wire.traceparent,
             reply_to=wire.replyto,
+            producer=wire.producer,
+            signature=wire.signature,
         )
         envelope.check()
         return envelope

@@ -16,12 +16,14 @@ from prog_broker.bus.delivering import Deliverer, wait_any
 from prog_broker.bus.inbox import PostgresInbox
 from prog_broker.bus.redis import GroupReader, ReadingOptions, Replies
 from prog_broker.bus.subscriptions import Plan, Start, checked_group, route_of
+from prog_broker.ports import Publisher
+from prog_broker.producers import SigningPublisher
 from prog_broker.redis.connection import connect, reconnect_delay_seconds
 from prog_broker.redis.streams import StreamPublisher
 from prog_broker.replies import Answer
 from prog_broker.settlement import RetryPolicy
 from prog_contracts.envelope import Envelope, wrap
-from prog_contracts.errors import ErrorBody, Unavailable
+from prog_contracts.errors import Denied, ErrorBody, Unavailable
 from prog_contracts.ids import PLATFORM_TENANT_ID
 from prog_contracts.messages import Command, Message
 from prog_contracts.topics import TOPICS, Topic
@@ -43,6 +45,9 @@ class Bus(AbstractAsyncContextManager["Bus"]):
     `url` is the broker's, `redis://…`; by default what PROG_BROKER_URL, else PROG_REDIS_URL says. `source` names this
     program in what it publishes. `run()` serves the subscriptions until SIGTERM or SIGINT; to publish only,
     `async with Bus(url) as bus`.
+
+    To publish commands a program has to be known: `producer` and `producer_key` are what `prog producers add` has made
+    and printed.
 
     What a group of yours may rely on:
 
@@ -80,6 +85,8 @@ class Bus(AbstractAsyncContextManager["Bus"]):
         lease_seconds: float = 5.0,
         drain_seconds: float = 20.0,
         name: str | None = None,
+        producer: str | None = None,
+        producer_key: str | None = None,
     ) -> None:
         self.topics = {**TOPICS, **{topic.name: topic for topic in topics}}
         address = _checked_url(url or os.environ.get("PROG_BROKER_URL") or os.environ.get("PROG_REDIS_URL") or "")
@@ -89,7 +96,10 @@ class Bus(AbstractAsyncContextManager["Bus"]):
         self._options = ReadingOptions(name or f"{source}-{new_token(6)}", batch_size, lease_seconds, drain_seconds)
         self._plans: dict[str, Plan] = {}
         self._client = connect(address, max_connections=512)
-        self._publisher = StreamPublisher(self._client)
+        self._publisher: Publisher = StreamPublisher(self._client)
+        self._known = producer is not None and producer_key is not None
+        if producer is not None and producer_key is not None:
+            self._publisher = SigningPublisher(self._publisher, producer, producer_key)
         self._replies = Replies(self._client, f"prog.replies.{new_token(12)}")
         self._readers: list[GroupReader] = []
         self.stopping = asyncio.Event()
@@ -111,8 +121,8 @@ class Bus(AbstractAsyncContextManager["Bus"]):
         """Puts a message on its topic; returns its id when the broker holds it.
 
         The same `message_id` is handled once by the platform's consumers, so a publication that may have failed can be
-        repeated. Raises Unavailable when the broker does not answer within `wait_seconds`, and Invalid for a message
-        that no envelope can carry.
+        repeated. Raises Unavailable when the broker does not answer within `wait_seconds`, Invalid for a message that
+        no envelope can carry, and Denied for a command when the bus has no producer's key.
         """
         envelope = wrap(
             message,
@@ -266,6 +276,12 @@ class Bus(AbstractAsyncContextManager["Bus"]):
 
     async def _send(self, envelopes: Sequence[tuple[Topic, Envelope]], wait_seconds: float) -> None:
         """Sends, again and again while the broker is away: the ids make a second time harmless."""
+        if not self._known and any(topic.kind == "commands" and topic.name in TOPICS for topic, _ in envelopes):
+            raise Denied(
+                "the platform takes commands from known producers alone: make this one known with"
+                " `prog producers add`, and give the bus its name and key",
+                code="unknown_producer",
+            )
         deadline = asyncio.get_running_loop().time() + wait_seconds
         failures = 0
         while True:

@@ -23,7 +23,7 @@ from prog_broker.kafka.records import record_of
 from prog_broker.kafka.signals import KafkaSignals
 from prog_broker.kafka.subscriber import subscribe
 from prog_broker.leases import OwnedShard
-from prog_broker.ports import Deliver, Delivery, Position, Shard, ShardLag
+from prog_broker.ports import Deliver, Delivery, Position, Publisher, Shard, ShardLag
 from prog_broker.redis.connection import connect
 from prog_contracts.envelope import Envelope
 from prog_contracts.topics import TOPICS, Topic, dead_topic
@@ -50,8 +50,9 @@ class KafkaTransport:
         self._admin = topics.Admin(self._names)
         self._sampler: AIOKafkaConsumer | None = None
         self._marks: AIOKafkaConsumer | None = None
-        self.publisher = KafkaPublisher(self._names)
-        self.signals = KafkaSignals(self._redis, self.publisher, self._keep)
+        self._producer = KafkaPublisher(self._names)
+        self.publisher: Publisher = self._producer
+        self.signals = KafkaSignals(self._redis, self._producer, self._keep)
         self.broker = KafkaBroker(
             self._names.bootstrap,
             consumer_only=True,
@@ -80,7 +81,7 @@ class KafkaTransport:
     async def close(self) -> None:
         for source in self._sources.values():
             await source.stop()
-        await self.publisher.close()
+        await self._producer.close()
         await self._close_sampler()
         await self._admin.close()
         if self._marks is not None:

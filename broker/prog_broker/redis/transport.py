@@ -11,7 +11,7 @@ from redis.exceptions import WatchError
 
 from prog_broker.intake import Intake
 from prog_broker.leases import OwnedShard
-from prog_broker.ports import Deliver, Delivery, Position, Shard, ShardLag
+from prog_broker.ports import Deliver, Delivery, Position, Publisher, Shard, ShardLag
 from prog_broker.redis import lag, streams, trimming
 from prog_broker.redis.connection import OUTAGES, connect, raw
 from prog_broker.redis.subscriber import subscribe
@@ -32,7 +32,7 @@ class RedisTransport:
 
     def __init__(self, settings: Settings) -> None:
         self.client = connect(settings.effective_broker_url, max_connections=32)
-        self.publisher = streams.StreamPublisher(self.client)
+        self.publisher: Publisher = streams.StreamPublisher(self.client)
         self.positions = streams.Positions(self.client)
         self.signals = streams.StreamSignals(self.client, self.positions)
         self.broker = RedisBroker(

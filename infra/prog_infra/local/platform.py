@@ -158,6 +158,7 @@ class Platform:
             "PROG_PUBLIC_URL": f"http://{reached_at}:{self._options.port}",
             "PROG_SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
             "PROG_SMTP_LISTEN_PORT": str(smtp_port),
+            "PROG_PRODUCERS_FILE": str(self._directory.path / "producers.json"),
         }
         if self._postgres is not None:
             filled["PROG_DATABASE_URL"] = self._postgres.url(DATABASE)

@@ -8,20 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from prog_broker import Bus
-from prog_contracts.errors import Invalid, Unavailable
+from prog_broker import Bus, producers
+from prog_contracts.errors import Denied, Invalid, Unavailable
 from prog_contracts.ids import new_id, new_message_id
 from prog_contracts.tenants import RenameTenant, TenantUpdated
 from prog_infra.servers import Valkey
+from prog_kit.secrets import producer_keys
 from tests.integration.broker.conftest import Rig, rig
 from tests.integration.bus.conftest import eventually, updated
 
 __all__ = ["rig"]
 
 
-async def test_a_request_is_answered_by_the_platform_s_handler(rig: Rig) -> None:
-    await rig.worker()
-    async with Bus(rig.settings.redis_url) as bus:
+async def test_a_request_is_answered_by_the_platform_s_handler(rig: Rig, tmp_path: Path) -> None:
+    file = tmp_path / "producers.json"
+    producers.write(file, {"shop": producers.Rights(types=("prognetwork.tenants.*",), tenants=("*",))})
+    await rig.worker(producers_file=str(file))
+    key = producer_keys(rig.settings.secret_keys, "shop", 1)[0]
+    async with Bus(rig.settings.redis_url, producer="shop", producer_key=key) as bus:
         tenant = new_id("tenant")
         answer = await bus.request(RenameTenant(tenant_id=tenant, name="Acme"), tenant_id=tenant, wait_seconds=60)
         assert answer.status == "succeeded"
@@ -32,11 +36,18 @@ async def test_a_request_is_answered_by_the_platform_s_handler(rig: Rig) -> None
 
 
 async def test_a_request_that_nobody_answers_is_pending(valkey_url: str) -> None:
-    async with Bus(valkey_url) as bus:
+    async with Bus(valkey_url, producer="shop", producer_key="k") as bus:
         command = RenameTenant(tenant_id=new_id("tenant"), name="x")
         message_id = new_message_id()
         answer = await bus.request(command, message_id=message_id, wait_seconds=0.05)
         assert (answer.status, answer.message_id) == ("pending", message_id)
+
+
+async def test_a_command_without_a_producer_s_key_is_refused_before_it_is_sent(valkey_url: str) -> None:
+    async with Bus(valkey_url) as bus:
+        with pytest.raises(Denied) as refused:
+            await bus.publish(RenameTenant(tenant_id=new_id("tenant"), name="x"))
+        assert refused.value.code == "unknown_producer"
 
 
 async def test_what_no_envelope_can_carry_is_refused_before_it_is_sent(valkey_url: str) -> None:
