@@ -19,18 +19,23 @@ from prog_infra.errors import OperatorError
 
 __all__ = ["NAMES", "Length", "Options", "Peer", "Result", "Row", "find", "machine"]
 
-NAMES = ("command", "kernels")
+NAMES = ("bus", "command", "kernels")
 
 Length = Literal["short", "normal", "long"]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`data` and `url` name a platform that runs; without them a benchmark that needs one starts its own."""
+    """`data` and `url` name a platform that runs; without them a benchmark that needs one starts its own.
+
+    `only` names the one part to run, `profile` asks where the time goes, of a benchmark that can tell.
+    """
 
     length: Length = "normal"
     data: Path | None = None
     url: str | None = None
+    only: str | None = None
+    profile: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,10 @@ app = typer.Typer()
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="command: a command's way through all of it. kernels: histograms.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="bus: the message core. command: a command's way through all of it. kernels: histograms."),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     short: Annotated[bool, typer.Option("--short", help="A minute or so.")] = False,
     long: Annotated[bool, typer.Option("--long", help="As long as good figures take.")] = False,
@@ -22,18 +25,21 @@ def bench(
         Path | None, typer.Option(help="Measure the platform that runs on this data.", file_okay=False)
     ] = None,
     url: Annotated[str | None, typer.Option(help="Its address, when it is not the one of --data.")] = None,
+    only: Annotated[str | None, typer.Option(help="One part alone, such as `publish` of `bus`.")] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Print where the time goes, too (bus).")] = False,
 ) -> None:
     """Measure ours and the reference in turns, in one run, and print the ratio.
 
     Starts a platform of its own in a temporary directory unless --data names one that runs. A ratio is ours over the
     reference, for times the reference over ours: more is better. Exit code 1 when one is below what it must be.
     """
-    from prog_infra.bench import Options, find
+    from prog_infra.bench import Length, Options, find
 
     if short and long:
         raise typer.BadParameter("--short and --long exclude each other")
     run = find(name)
-    result = run(Options(length="short" if short else "long" if long else "normal", data=data, url=url))
+    length: Length = "short" if short else "long" if long else "normal"
+    result = run(Options(length, data, url, only, profile))
     if as_json:
         typer.echo(json.dumps(result.json()))
     else:
