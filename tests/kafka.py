@@ -92,6 +92,16 @@ def _docker_answers() -> bool:
     return docker is not None and subprocess.run([docker, "version"], check=False, capture_output=True).returncode == 0
 
 
+async def topics(url: str) -> list[str]:
+    """The topics that are there."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap(url))
+    await admin.start()
+    try:
+        return await _topics(admin)
+    finally:
+        await admin.close()
+
+
 async def _delete_topics(addresses: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=addresses)
     await admin.start()

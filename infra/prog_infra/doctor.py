@@ -13,7 +13,7 @@ from typing import Any, Literal
 from prog_broker.ports import Transport
 from prog_broker.redis.connection import OUTAGES, Client, connect
 from prog_broker.transport import open_transport
-from prog_contracts.topics import DOMAINS
+from prog_contracts.topics import DOMAINS, TOPICS
 from prog_infra import migrations
 from prog_infra.errors import OperatorError
 from prog_kit.database import DOMAIN_ROLES, ROLES, Connection, Database
@@ -169,8 +169,8 @@ async def _broker(settings: Settings, subscriptions: Mapping[str, list[str]]) ->
     try:
         await transport.ping()
         if transport.kind == "kafka":
-            findings.append(Finding("Kafka", "ok", "answers"))
-        if subscriptions:
+            findings += await _kafka(settings)
+        if subscriptions and all(finding.verdict != "failed" for finding in findings):
             findings += await _lag(transport, readers(subscriptions))
     except transport.outages as error:
         if transport.kind == "redis":
@@ -180,6 +180,31 @@ async def _broker(settings: Settings, subscriptions: Mapping[str, list[str]]) ->
     finally:
         await transport.close()
     return findings
+
+
+async def _kafka(settings: Settings) -> list[Finding]:
+    """Whether every topic of the table is there, each partition with a leader and all its copies."""
+    from prog_broker.kafka.connection import Names
+    from prog_broker.kafka.topics import admin
+
+    names = Names.of(settings)
+    wanted = [names.topic(topic) for topic in TOPICS.values()]
+    async with admin(names) as client:
+        cluster = await client.describe_cluster()
+        there = set(await client.list_topics()) & set(wanted)
+        described = await client.describe_topics(sorted(there)) if there else []
+    findings = [Finding("Kafka", "ok", f"{len(cluster['brokers'])} brokers answer")]
+    if missing := [name for name in wanted if name not in there]:
+        told = f"{len(missing)} topics are missing, {missing[0]} among them"
+        return [*findings, Finding("topics", "failed", told, "make them: prog topics sync")]
+    partitions = [(row["topic"], partition) for row in described for partition in row["partitions"]]
+    if headless := [topic for topic, partition in partitions if partition["leader"] < 0]:
+        told = f"{len(headless)} partitions have no leader, of {headless[0]} among others"
+        return [*findings, Finding("topics", "failed", told, "start the brokers that are down")]
+    if thin := [topic for topic, partition in partitions if len(partition["isr"]) < len(partition["replicas"])]:
+        told = f"{len(thin)} of {len(partitions)} partitions lack copies, of {thin[0]} among others"
+        return [*findings, Finding("topics", "warning", told, "start the brokers that are down, or wait for them")]
+    return [*findings, Finding("topics", "ok", f"{len(wanted)} topics, {len(partitions)} partitions, all copies")]
 
 
 def _server_name(server: dict[str, Any]) -> str:

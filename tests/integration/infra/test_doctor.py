@@ -7,10 +7,15 @@ import asyncpg
 import pytest
 import redis
 
+from prog_broker.transport import open_transport
+from prog_contracts.topics import TOPICS
 from prog_infra import cli
 from prog_infra.doctor import Finding, examine
-from prog_infra.servers import free_port
+from prog_infra.servers import Kafka, free_port
+from prog_kit.settings import Settings
+from tests import kafka
 from tests.servers import run
+from tests.waiting import wait_until
 
 
 def verdicts(findings: list[Finding]) -> dict[str, str]:
@@ -74,6 +79,47 @@ async def test_a_broker_that_may_evict_messages_is_a_failure(environment: dict[s
             assert verdicts(await examine(environment))["persistence"] == "failed"
         finally:
             client.config_set("maxmemory-policy", "noeviction")
+
+
+async def test_missing_topics_of_kafka_name_the_command_that_makes_them(
+    environment: dict[str, str], empty_kafka: str
+) -> None:
+    environment |= {"PROG_BROKER_URL": empty_kafka, "PROG_KAFKA_TOPIC_PREFIX": "doctor."}
+    found = await examine(environment)
+    assert verdicts(found)["topics"] == "failed"
+    [missing] = [finding for finding in found if finding.check == "topics"]
+    assert missing.remedy == "make them: prog topics sync"
+    assert not await kafka.topics(empty_kafka), "examining makes none"
+    settings = Settings.load(environment)
+    transport = open_transport(settings)
+    assert await transport.ensure(TOPICS.values()) == len(TOPICS)
+    await transport.close()
+    assert verdicts(await examine(environment))["topics"] == "ok"
+
+
+async def test_a_kafka_that_is_away_is_told_with_what_to_check(environment: dict[str, str]) -> None:
+    environment["PROG_BROKER_URL"] = f"kafka://127.0.0.1:{free_port()}"
+    found = verdicts(await examine(environment))
+    assert (found["Kafka"], found["Redis"]) == ("failed", "ok")
+
+
+@pytest.mark.slow
+async def test_a_lost_node_of_kafka_is_a_warning_until_it_is_back(
+    environment: dict[str, str], kafka_cluster: Kafka
+) -> None:
+    environment["PROG_BROKER_URL"] = kafka_cluster.url()
+    transport = open_transport(Settings.load(environment))
+    await transport.ensure(TOPICS.values())
+    await transport.close()
+
+    async def topics_are(verdict: str) -> bool:
+        return verdicts(await examine(environment)).get("topics") == verdict
+
+    await wait_until(lambda: topics_are("ok"), within_seconds=60, what="all copies")
+    kafka_cluster.kill(3)
+    await wait_until(lambda: topics_are("warning"), within_seconds=60, what="the warning")
+    kafka_cluster.start(3)
+    await wait_until(lambda: topics_are("ok"), within_seconds=60, what="all copies again")
 
 
 def test_the_command_ends_with_1_and_prints_one_object(
