@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from prog_broker.ports import Shard
 from prog_kit import logging
@@ -103,7 +103,7 @@ class LeaseKeeper:
     def __init__(
         self, database: Database, group: str, member: str, shards: list[Shard], *, lease_seconds: float
     ) -> None:
-        self._database = database
+        self._pool = _Hasty(database.pool, lease_seconds)
         self._group = group
         self._member = member
         self._lease_seconds = lease_seconds
@@ -122,11 +122,10 @@ class LeaseKeeper:
         """One round: say that we live, renew, then take what is free or give back what is too much."""
         if self.superseded:
             return
-        pool = self._database.pool
-        await pool.execute(PRESENT, self._group, self._member, self._lease_seconds)
+        await self._pool.execute(PRESENT, self._group, self._member, self._lease_seconds)
         if not await self._renew():
             return  # taking now would take back from the newer one what it has just taken
-        live = max(1, await pool.fetchval(LIVE_MEMBERS, self._group))
+        live = max(1, await self._pool.fetchval(LIVE_MEMBERS, self._group))
         fair = math.ceil(len(self.owned) / live)
         mine = self._held()
         if len(mine) < fair:
@@ -141,29 +140,29 @@ class LeaseKeeper:
         for owned in shards:
             async with owned.busy:
                 pass
-        await self._database.pool.execute(RELEASE, self._group, self._member, *_columns(shards))
+        await self._pool.execute(RELEASE, self._group, self._member, *_columns(shards))
 
     async def leave(self) -> None:
         """Gives everything back, so that others need not wait for the expiry."""
         await self.release(self._held())
-        await self._database.pool.execute(LEAVE, self._group, self._member)
+        await self._pool.execute(LEAVE, self._group, self._member)
 
     async def _seed(self) -> None:
         topics, partitions = [key[0] for key in self.owned], [key[1] for key in self.owned]
-        await self._database.pool.execute(SEED, self._group, topics, partitions)
+        await self._pool.execute(SEED, self._group, topics, partitions)
 
     async def _renew(self) -> bool:
         """Renews what is held; False when a newer process of our name has taken it."""
         mine = self._held()
         if not mine:
             return True
-        rows = await self._database.pool.fetch(RENEW, self._group, self._member, self._lease_seconds, *_columns(mine))
+        rows = await self._pool.fetch(RENEW, self._group, self._member, self._lease_seconds, *_columns(mine))
         kept = {(row["topic"], row["partition"]) for row in rows}
         lost = [owned for owned in mine if (owned.shard.topic.name, owned.shard.partition) not in kept]
         for owned in lost:
             log.warning("lease lost", shard=owned.shard.name)
             owned.lose()
-        if lost and await self._database.pool.fetchval(NAMESAKE, self._group, self._member, *_columns(lost)):
+        if lost and await self._pool.fetchval(NAMESAKE, self._group, self._member, *_columns(lost)):
             self.superseded = True
             log.error("another process has this name and took its shards; give each its own PROG_PROCESS_NAME",
                       name=self._member)  # fmt: skip
@@ -173,7 +172,7 @@ class LeaseKeeper:
         mine = self._held()
         topics, partitions, _ = _columns(mine)
         known = sorted({topic for topic, _ in self.owned})
-        rows = await self._database.pool.fetch(
+        rows = await self._pool.fetch(
             TAKE, self._group, self._member, self._lease_seconds, topics, partitions, known, count
         )
         for row in rows:
@@ -195,6 +194,24 @@ class LeaseKeeper:
                 if failures == 1:
                     log.warning("leases cannot be kept, the database does not answer", error=str(error))
                 await asyncio.sleep(min(2.0, 0.2 * failures))
+
+
+class _Hasty:
+    """A pool whose statements raise TimeoutError when they take longer than a lease lasts."""
+
+    def __init__(self, pool: Any, seconds: float) -> None:
+        self._pool = pool
+        self._seconds = seconds
+
+    async def execute(self, query: str, *values: Any) -> None:
+        await self._pool.execute(query, *values, timeout=self._seconds)
+
+    async def fetch(self, query: str, *values: Any) -> list[Any]:
+        rows: list[Any] = await self._pool.fetch(query, *values, timeout=self._seconds)
+        return rows
+
+    async def fetchval(self, query: str, *values: Any) -> Any:
+        return await self._pool.fetchval(query, *values, timeout=self._seconds)
 
 
 def _columns(shards: list[OwnedShard]) -> tuple[list[str], list[int], list[int]]:

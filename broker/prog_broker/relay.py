@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
@@ -37,6 +38,12 @@ IDLE_SECONDS: Final = 0.25
 GATHER_SECONDS: Final = 0.004
 """After a wake-up, so that neighbouring commits go out as one batch and whoever waits for a reply gets it first."""
 TRIM_SECONDS: Final = 60.0
+ANSWER_SECONDS: Final = 20.0
+"""A statement that takes longer counts as lost."""
+SILENT_SECONDS: Final = 8
+"""A relay that says nothing for so long loses its turn."""
+TURN_SECONDS: Final = 0.5
+"""How often those that stand by try to get it."""
 PUBLISHED_CHANNEL: Final = "prog.relay.published"
 RETENTION_HOURS: Final = max(topic.retention_hours for topic in TOPICS.values() if topic.kind == "events")
 Cursor: TypeAlias = tuple[str, int]
@@ -243,13 +250,15 @@ class RelayProcess:
         failures = 0
         while True:
             try:
-                database = await Database.connect(self._settings.database_url, "prog_relay", max_size=3, plan_once=True)
+                database = await Database.connect(
+                    self._settings.database_url, "prog_relay", max_size=3, plan_once=True, answer_seconds=ANSWER_SECONDS
+                )
                 try:
                     self.ready = True
                     async with database.pool.acquire() as lock:
-                        await lock.execute("SELECT pg_advisory_lock($1, $2)", ADVISORY_LOCK, LANE)
+                        await self._take_turn(lock)
                         log.info("active", lane=LANE)
-                        await self._relay(Relay(database, self._transport, self._client), lock)
+                        await _first_of(self._relay(Relay(database, self._transport, self._client)), _hold(lock))
                 finally:
                     self.ready = False
                     _clear_gauges()
@@ -259,7 +268,16 @@ class RelayProcess:
                 log.warning("a server does not answer", error=str(error))
                 await asyncio.sleep(reconnect_delay_seconds(failures))
 
-    async def _relay(self, relay: Relay, lock: Any) -> None:
+    async def _take_turn(self, lock: Any) -> None:
+        """Returns when this process holds the lane: no other relays."""
+        # Whoever holds it and falls silent, paused or cut off, is ended by the server, and the lock is free again.
+        await lock.execute(f"SET idle_session_timeout = '{SILENT_SECONDS}s'")
+        while True:
+            if await lock.fetchval("SELECT pg_try_advisory_lock($1, $2)", ADVISORY_LOCK, LANE):
+                return
+            await asyncio.sleep(TURN_SECONDS)
+
+    async def _relay(self, relay: Relay) -> None:
         loop = asyncio.get_running_loop()
         await self._transport.ensure(TOPICS.values())
         trimmed_at = gauged_at = loop.time()
@@ -269,7 +287,6 @@ class RelayProcess:
             if loop.time() - gauged_at > 2.0:
                 gauged_at = loop.time()
                 await relay.backlog()
-                await lock.execute("SELECT 1")  # the lock lives in this connection: notice when it is gone
             if loop.time() - trimmed_at > TRIM_SECONDS:
                 trimmed_at = loop.time()
                 await self._transport.trim(TOPICS.values())
@@ -296,6 +313,24 @@ def _clear_gauges() -> None:
     """What another relay tells now must not be told by this one too."""
     OUTBOX_PENDING.set(0)
     OUTBOX_OLDEST_SECONDS.set(0)
+
+
+async def _hold(lock: Any) -> None:
+    """Keeps the connection in which the lock lives from falling silent. Raises when it is gone."""
+    while True:
+        await asyncio.sleep(SILENT_SECONDS / 4)
+        await lock.execute("SELECT 1", timeout=SILENT_SECONDS / 2)
+
+
+async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
+    """Runs all until one of them ends, and raises what it raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await cancelled(tasks)
 
 
 async def run() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
@@ -43,6 +43,11 @@ from prog_kit.settings import Settings
 from prog_kit.tasks import cancelled
 
 log = logging.get("prog_broker.worker")
+
+ANSWER_SECONDS: Final = 30.0
+"""A statement of a handler that takes longer counts as lost."""
+LEAVE_SECONDS: Final = 5.0
+"""For giving leases back at the end; without it they expire by themselves."""
 
 
 @dataclass(slots=True)
@@ -136,7 +141,8 @@ class Worker:
         for serving in self.serving:
             await cancelled(serving.resources.tasks)
             with suppress(*FAILURES):
-                await serving.keeper.leave()
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await serving.keeper.leave()
         with suppress(Unavailable):
             await self.report.flush()
         for serving in self.serving:
@@ -181,6 +187,7 @@ class Worker:
                     max_size=self.settings.database_pool_size,
                     # A paused process must not hold its lease's row lock, or its shard, for longer than the lease.
                     idle_in_transaction_seconds=self.settings.lease_seconds,
+                    answer_seconds=ANSWER_SECONDS,
                     plan_once=True,
                 )
             )

@@ -7,6 +7,7 @@ read-only role `prog_operator` for one transaction.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import re
@@ -34,6 +35,10 @@ OUTAGES: Final = (
 
 FAILURES: Final = (OSError, asyncpg.PostgresError, *OUTAGES)
 """What a statement raises that the server does not take, for whatever reason: for loops that go on regardless."""
+
+CLOSE_SECONDS: Final = 10.0
+TCP_USER_TIMEOUT_SECONDS: Final = 20
+"""The server gives a client up that has not acknowledged anything for so long, and frees its locks."""
 
 _SAFE: Final = re.compile(r"[a-z0-9_]{0,90}")
 """The letters of a TypeID: what may stand in a SET LOCAL, which takes no parameters."""
@@ -105,13 +110,16 @@ class Database:
         min_size: int = 1,
         max_size: int = 8,
         idle_in_transaction_seconds: float = 60,
+        answer_seconds: float | None = None,
         plan_once: bool = False,
     ) -> Self:
         """Opens a pool as `role` (such as `prog_users`).
 
-        A transaction that waits longer than `idle_in_transaction_seconds` for its client is ended by the server. With
-        `plan_once` the server plans each statement once a connection, for all values: right where statements are few
-        and go by keys.
+        A transaction that waits longer than `idle_in_transaction_seconds` for its client is ended by the server. A
+        statement that has no answer after `answer_seconds` raises TimeoutError, and a connection on which the
+        server does not even take the cancellation is ended: one that a router forgot would keep its user waiting
+        for ever. With `plan_once` the server plans each statement once a connection, for all values: right where
+        statements are few and go by keys.
 
         Raises OSError or asyncpg.PostgresError when the server does not answer or refuses the role.
         """
@@ -120,10 +128,13 @@ class Database:
             min_size=min_size,
             max_size=max_size,
             max_inactive_connection_lifetime=300,
+            command_timeout=answer_seconds,
             reset=_keep_session,
             server_settings={
                 "application_name": role,
                 "timezone": "UTC",
+                "tcp_user_timeout": str(TCP_USER_TIMEOUT_SECONDS * 1000),
+                "tcp_keepalives_idle": str(TCP_USER_TIMEOUT_SECONDS // 2),
                 "idle_in_transaction_session_timeout": str(int(idle_in_transaction_seconds * 1000)),
                 "plan_cache_mode": "force_generic_plan" if plan_once else "auto",
             },
@@ -132,8 +143,12 @@ class Database:
         return cls(pool, role)
 
     async def close(self) -> None:
-        """Waits for borrowed connections and closes all."""
-        await self.pool.close()
+        """Waits a while for borrowed connections and closes all."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.pool.close()
+        except TimeoutError:
+            self.pool.terminate()
 
     @asynccontextmanager
     async def scope(self, *, tenant_id: str | None = None, user_id: str | None = None) -> AsyncIterator[Connection]:
