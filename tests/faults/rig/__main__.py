@@ -1,0 +1,82 @@
+"""The command behind `task faults`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from tests.faults.rig import breaking
+from tests.faults.rig.running import LONG, SHORT, Result, Run
+from tests.faults.rig.terminal import summary
+
+_SOCKET_DIRECTORY_BYTES = 60
+
+
+def main(
+    long: Annotated[
+        bool, typer.Option("--long", help="At least 100,000 messages; half an hour on a small machine.")
+    ] = False,
+    short: Annotated[
+        bool, typer.Option("--short", help="Every fault once, about a minute; this is the default.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(help="Draw the faults of an earlier run again.")] = None,
+    messages: Annotated[int | None, typer.Option(help="Send at least so many.")] = None,
+    broker: Annotated[str, typer.Option(help="redis")] = "redis",
+    json: Annotated[
+        bool, typer.Option("--json", help="One object on standard output; the rest on standard error.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep data and logs, also of a run that went well.")] = False,
+    break_: Annotated[
+        str, typer.Option("--break", help="Break a guarantee on purpose: " + ", ".join(breaking.BREAKS))
+    ] = "",
+) -> None:
+    """Kill, pause, cut off and empty everything at random points; then check: nothing lost, doubled or reordered."""
+    if long and short:
+        raise typer.BadParameter("choose --long or --short")
+    if broker != "redis":
+        raise typer.BadParameter(f"{broker!r} is not there yet; choose redis")
+    if break_ not in ("", *breaking.BREAKS):
+        raise typer.BadParameter(f"{break_!r} cannot be broken; choose from {', '.join(breaking.BREAKS)}")
+    chosen = random.SystemRandom().randrange(10**6) if seed is None else seed
+    form = LONG if long else SHORT
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # its pools tell of every connection that was cut
+    console = Console(stderr=json, highlight=False)
+    directory = Path(tempfile.mkdtemp(prefix="prog-faults-", dir=_short_parent()))
+    directory.chmod(0o755)
+    result = asyncio.run(Run(form, chosen, directory, console, messages=messages, broken=break_).play())
+    summary(console, result)
+    if json:
+        sys.stdout.write(orjson.dumps(result.json(), option=orjson.OPT_INDENT_2).decode() + "\n")
+    if result.ok and not keep:
+        shutil.rmtree(directory, ignore_errors=True)
+    else:
+        console.print(f"Data and logs are kept in {directory}")
+    again(console, result, form_option="--long" if long else "--short")
+    raise typer.Exit(0 if result.ok else 1)
+
+
+def again(console: Console, result: Result, *, form_option: str) -> None:
+    """How to have the same faults once more."""
+    if not result.ok:
+        console.print(f"Again with the same faults: task faults -- {form_option} --seed {result.seed}")
+
+
+def _short_parent() -> str | None:
+    """The usual place for temporary files, unless a socket in it would have too long a name."""
+    usual = tempfile.gettempdir()
+    return usual if len(os.fsencode(usual)) < _SOCKET_DIRECTORY_BYTES else "/tmp"
+
+
+if __name__ == "__main__":
+    typer.run(main)

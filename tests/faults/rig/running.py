@@ -1,0 +1,188 @@
+"""One run: open the stage, play the faults, heal, wait until all is quiet, compare the ledgers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from tests.faults.rig.chaos import Chaos, draws
+from tests.faults.rig.collection import Progress, collect, progress, waiting_in_broker
+from tests.faults.rig.ledger import Ledgers, Verdict, check
+from tests.faults.rig.operators import Operator
+from tests.faults.rig.recovery import Recovery, longest_recovery
+from tests.faults.rig.stage import Cast, Stage
+
+FIRST_SECONDS: Final = 120.0
+"""Until the first messages are applied, on a loaded machine."""
+STALLED_SECONDS: Final = 60.0
+"""So long without any progress, and what is missing counts as lost."""
+SAMPLES: Final = 20
+"""Offending messages that are told, of each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How large a run is."""
+
+    name: str
+    cast: Cast
+    messages: int
+    gap_seconds: float
+    """Between two faults, about."""
+
+
+SHORT: Final = Form("short", Cast(), messages=3_000, gap_seconds=1.6)
+LONG: Final = Form(
+    "long", Cast(workers=3, producers=3, appenders=2, keys=24, rate=150.0), messages=100_000, gap_seconds=4.0
+)
+
+
+@dataclass
+class Result:
+    """What a run has shown."""
+
+    seed: int
+    form: str
+    verdict: Verdict
+    ledgers: Ledgers
+    recovery: Recovery | None
+    faults: dict[str, int]
+    operator: Operator
+    problems: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.verdict.ok and not self.problems
+
+    @property
+    def accepted(self) -> int:
+        return sum(each.accepted for each in self.ledgers.sent)
+
+    def json(self) -> dict[str, Any]:
+        """The fixed fields, and what explains them."""
+        return {
+            "seed": self.seed,
+            "messages": self.accepted,
+            "lost": len(self.verdict.lost),
+            "duplicated": len(self.verdict.duplicated),
+            "reordered": len(self.verdict.reordered),
+            "faults": dict(sorted(self.faults.items())),
+            "longest_recovery_seconds": round(self.recovery.seconds, 2) if self.recovery else None,
+            "longest_recovery_after": None if self.recovery is None else self.recovery.outage.kind,
+            "ok": self.ok,
+            "form": self.form,
+            "broker": "redis",
+            "applied": len(self.ledgers.applied),
+            "refused": len(self.ledgers.refused),
+            "dead": len(self.ledgers.dead),
+            "redriven": self.operator.redriven,
+            "outside_calls": len(self.ledgers.executed),
+            "seconds": round(self.seconds, 1),
+            "problems": self.samples(),
+        }
+
+    def samples(self) -> list[str]:
+        """Each kind of offence with some of its messages, then what else went wrong."""
+        verdict = self.verdict
+        told = []
+        for name in ("lost", "duplicated", "reordered", "died", "unknown"):
+            told += [f"{name}: {entry}" for entry in getattr(verdict, name)[:SAMPLES]]
+        return told + self.problems
+
+
+class Run:
+    """One run; `play` is all of it."""
+
+    def __init__(
+        self, form: Form, seed: int, directory: Path, console: Console, *, messages: int | None = None, broken: str = ""
+    ) -> None:
+        self.form = form
+        self.seed = seed
+        self.console = console
+        self.messages = form.messages if messages is None else messages
+        self.began = time.monotonic()
+        self.stage = Stage(directory, replace(form.cast, seed=seed, broken=broken), self.say)
+        self.chaos = Chaos(self.stage, self.say, seed)
+        self.operator = Operator(self.stage.database_url)
+        self.latest: Progress | None = None
+
+    def say(self, text: str) -> None:
+        self.console.print(f"[dim]{time.monotonic() - self.began:7.1f} s[/]  {text}")
+
+    async def play(self) -> Result:
+        self.say(f"seed {self.seed}, {self.form.name} form, at least {self.messages:,} messages")
+        try:
+            await self.stage.open()
+            tasks = [asyncio.create_task(self.operator.work()), asyncio.create_task(self._report())]
+            try:
+                await self._chaos()
+                await self._rest()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
+            ledgers = await collect(self.stage)
+            await self.stage.retire("worker", "relay")
+        finally:
+            await self.stage.close()
+        recovery = longest_recovery(self.chaos.outages, ledgers.applied, ledgers.sent)
+        return Result(
+            self.seed, self.form.name, check(ledgers), ledgers, recovery, dict(self.chaos.counts), self.operator,
+            [*self.stage.problems, *self.operator.unmeant], time.monotonic() - self.began,
+        )  # fmt: skip
+
+    async def _chaos(self) -> None:
+        """Faults until every kind was there and enough was sent; then all is healed."""
+        await self._until(lambda: self.latest is not None and self.latest.applied > 50, FIRST_SECONDS, "first messages")
+        for deck in draws(self.seed, gap_seconds=self.form.gap_seconds):
+            await self.chaos.play(deck)
+            if self.latest is not None and self.latest.sent >= self.messages:
+                break
+        await self.chaos.heal()
+        self.say("[green]healed[/]; the producers finish")
+        await self.stage.retire("producer", "appender")
+
+    async def _rest(self) -> None:
+        """Waits until nothing is under way any more, or nothing moves."""
+        moved_at, before = time.monotonic(), None
+        while True:
+            now, waiting = await progress(self.stage), await waiting_in_broker(self.stage)
+            if now is not None and now.waiting == 0 and now.dead == 0 and waiting == 0:
+                self.say("[green]quiet[/]")
+                return
+            if (now, waiting) != before:
+                moved_at, before = time.monotonic(), (now, waiting)
+            if time.monotonic() - moved_at > STALLED_SECONDS:
+                self.stage.trouble(f"nothing moves any more: {now}, {waiting} entries wait in the broker")
+                return
+            await asyncio.sleep(0.3)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no {what} within {seconds:.0f} s; see {self.stage.directory}")
+            await asyncio.sleep(0.1)
+
+    async def _report(self) -> None:
+        told_at = 0.0
+        while True:
+            now = await progress(self.stage)
+            self.latest = now or self.latest
+            if time.monotonic() - told_at > 4:
+                told_at = time.monotonic()
+                self.say(
+                    "[dim]the database does not answer[/]" if now is None else
+                    f"sent {now.sent:,}  applied {now.applied:,}  parked {now.parked}  dead {now.dead}"
+                    f"  under way {now.waiting:,}"
+                )  # fmt: skip
+            await asyncio.sleep(1.0)

@@ -1,0 +1,53 @@
+"""The fault rig's short form: every kind of fault at least once, and a ledger without a flaw.
+
+And the proof that it can fail: with the inbox switched off in the rig's own workers it must tell of what was doubled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[2]
+WITHIN_SECONDS = 900
+
+
+def run_rig(*options: str) -> tuple[int, dict[str, Any], str]:
+    """Exit code, what it reported, and what it showed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults.rig", "--json", *options],
+        cwd=ROOT, capture_output=True, text=True, timeout=WITHIN_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+def test_nothing_is_lost_doubled_or_reordered_whatever_fails() -> None:
+    seed = os.environ.get("PROG_FAULTS_SEED")
+    code, report, shown = run_rig("--short", *(() if seed is None else ("--seed", seed)))
+    assert (report["lost"], report["duplicated"], report["reordered"]) == (0, 0, 0), shown
+    assert report["problems"] == [], shown
+    assert code == 0, shown
+    assert report["messages"] >= 3_000
+    assert report["applied"] > report["messages"]
+    assert min(report["faults"].values()) >= 1
+    assert len(report["faults"]) >= 20
+    assert 0 < report["longest_recovery_seconds"] < 60
+    assert report["dead"] > 0, "some messages were meant to die"
+    assert report["outside_calls"] > 0
+
+
+def test_a_broken_guarantee_is_told() -> None:
+    code, report, shown = run_rig("--short", "--break", "inbox")
+    assert report["duplicated"] > 0, shown
+    assert code == 1
+    assert any(line.startswith("duplicated: ") for line in report["problems"])
+    assert f"--seed {report['seed']}" in shown, "how to have it again is told"
