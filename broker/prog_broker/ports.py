@@ -103,6 +103,10 @@ class Publisher(Protocol):
         """
         ...
 
+    def prepared(self, envelopes: Sequence[tuple[Topic, Envelope]]) -> Sequence[tuple[Topic, Envelope]]:
+        """The envelopes as `send` would put them on their topics: signed, where it signs."""
+        ...
+
     async def announce(self, topic: Topic, deliveries: Sequence[Delivery]) -> None:
         """Copies messages as they came onto a topic of dead letters. Raises Unavailable."""
         ...

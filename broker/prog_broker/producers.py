@@ -168,15 +168,16 @@ class SigningPublisher:
     def of_platform(cls, publisher: Publisher, secret_keys: tuple[str, ...]) -> SigningPublisher:
         return cls(publisher, PLATFORM_PRODUCER, producer_keys(secret_keys, PLATFORM_PRODUCER)[0])
 
+    def prepared(self, envelopes: Sequence[tuple[Topic, Envelope]]) -> Sequence[tuple[Topic, Envelope]]:
+        return [
+            (topic, self._signed(envelope))
+            if topic.kind == "commands" and envelope.signature is None
+            else (topic, envelope)
+            for topic, envelope in envelopes
+        ]
+
     async def send(self, envelopes: Sequence[tuple[Topic, Envelope]]) -> None:
-        await self._publisher.send(
-            [
-                (topic, self._signed(envelope))
-                if topic.kind == "commands" and envelope.signature is None
-                else (topic, envelope)
-                for topic, envelope in envelopes
-            ]
-        )
+        await self._publisher.send(self.prepared(envelopes))
 
     async def announce(self, topic: Topic, deliveries: Sequence[Delivery]) -> None:
         await self._publisher.announce(topic, deliveries)

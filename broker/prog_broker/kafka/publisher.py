@@ -32,6 +32,9 @@ class KafkaPublisher:
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
 
+    def prepared(self, envelopes: Sequence[tuple[Topic, Envelope]]) -> Sequence[tuple[Topic, Envelope]]:
+        return envelopes
+
     async def send(self, envelopes: Sequence[tuple[Topic, Envelope]]) -> None:
         rows: dict[tuple[str, int], list[Row]] = {}
         for topic, envelope in envelopes:

@@ -24,6 +24,9 @@ class StreamPublisher:
     def __init__(self, client: Client) -> None:
         self._client = client
 
+    def prepared(self, envelopes: Sequence[tuple[Topic, Envelope]]) -> Sequence[tuple[Topic, Envelope]]:
+        return envelopes
+
     async def send(self, envelopes: Sequence[tuple[Topic, Envelope]]) -> None:
         await self._add(
             [

@@ -81,7 +81,7 @@ class RedisTransport:
                 if _text(await pipeline.get(MARKER)) != marker:
                     return False
                 pipeline.multi()
-                for command in streams.additions(envelopes):
+                for command in streams.additions(self.publisher.prepared(envelopes)):
                     pipeline.execute_command(*command)
                 pipeline.set(MARKER, note)
                 await pipeline.execute()
