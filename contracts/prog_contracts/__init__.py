@@ -8,6 +8,7 @@ A product that is built on ProgNetwork needs only this package and `prog_broker`
 - `money`     integer minor units with a currency
 - `messages`  base classes and the registry of message types
 - `envelope`  CloudEvents 1.0 attributes around a body
+- `examples`  an example of every message
 - `signing`   the signatures of known producers
 - `topics`    the topic table: partitions, retention, who consumes what
 - one module a domain: `users`, `tenants`, `payments`, `email`, `monitoring`, `events`

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
+from prog_contracts import examples
 from prog_contracts.catalogue import __all__ as _domains  # noqa: F401 - fills the registry
 from prog_contracts.messages import Message, all_messages
 from prog_contracts.topics import TOPICS, Topic, topic_of
@@ -24,8 +25,7 @@ _DESCRIPTION: Final = (
     " fields that are null. Any producer that follows this document and is known may publish to a commands topic: it"
     " signs with the key of `prog producers add`. The signature covers, each followed by a NUL character, producer, id,"
     " type, schemaversion, source, tenantid, time (microseconds since 1970), partitionkey, subject, actor,"
-    " correlationid, causationid and replyto (ids as 32 hexadecimal digits; empty where absent; before"
-    " percent-encoding), and then the body."
+    " correlationid, causationid and replyto (ids as 32 hexadecimal digits; empty where absent), and then the body."
 )
 
 _KINDS: Final = {
@@ -106,7 +106,8 @@ def _message(model: type[Message], body: dict[str, Any]) -> dict[str, Any]:
         "traits": [{"$ref": "#/components/messageTraits/envelope"}],
         "payload": body,
         "x-schema-version": model.VERSION,
-        "x-partition-key": model.KEY or "the tenant",
+        "examples": [{"name": "example", "headers": examples.headers(model), "payload": examples.payload(model)}],
+        "x-partition-key": model.KEY_RULE or model.KEY or "the tenant",
         "x-subject": model.SUBJECT,
     }
 

@@ -1,16 +1,16 @@
 """The envelope: CloudEvents 1.0 attributes around a body of bytes, in binary mode.
 
 On Redis a stream entry has the fields `ce` (the attributes as one JSON object) and `data` (the body). On Kafka each
-attribute is a header `ce_<name>` and the body is the value. Attribute values are ASCII: other characters are
-percent-encoded as the CloudEvents HTTP and Kafka bindings ask.
+attribute is a header `ce_<name>`, as UTF-8, and the body is the value. The `ce` field is ASCII: other characters are
+escaped as JSON does it, so that any JSON parser and any CloudEvents SDK reads the values as they are.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import quote, unquote
 from uuid import UUID
 
 import msgspec
@@ -29,7 +29,6 @@ _TEXTS: Final = (
     "type", "source", "tenant_id", "partition_key", "subject", "actor", "traceparent", "reply_to", "producer",
     "signature",
 )  # fmt: skip
-_SAFE: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in '%"')
 
 
 class _Attributes(msgspec.Struct, omit_defaults=True):
@@ -84,7 +83,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
     def attributes(self) -> bytes:
         """The `ce` field: one JSON object, pure ASCII."""
-        return _encoder.encode(
+        encoded = _encoder.encode(
             _Attributes(
                 specversion="1.0",
                 id=self.id,
@@ -93,17 +92,18 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
                 time=self.time,
                 tenantid=self.tenant_id,
                 correlationid=self.correlation_id,
-                partitionkey=_ascii(self.partition_key),
+                partitionkey=self.partition_key,
                 schemaversion=self.schema_version,
-                subject=_optional_ascii(self.subject),
+                subject=self.subject,
                 causationid=self.causation_id,
-                actor=_optional_ascii(self.actor),
+                actor=self.actor,
                 traceparent=self.traceparent,
                 replyto=self.reply_to,
                 producer=self.producer,
                 signature=self.signature,
             )
         )
+        return encoded if encoded.isascii() else _escaped(encoded)
 
     def headers(self) -> list[tuple[str, bytes]]:
         """The attributes as headers of a Kafka record (CloudEvents' Kafka binding): `ce_<name>`, and `content-type`."""
@@ -115,16 +115,16 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
             ("ce_time", self.time.isoformat().replace("+00:00", "Z").encode()),
             ("ce_tenantid", self.tenant_id.encode()),
             ("ce_correlationid", str(self.correlation_id).encode()),
-            ("ce_partitionkey", _ascii(self.partition_key).encode()),
+            ("ce_partitionkey", self.partition_key.encode()),
             ("ce_schemaversion", b"%d" % self.schema_version),
             ("content-type", b"application/json"),
         ]
         if self.subject is not None:
-            found.append(("ce_subject", _ascii(self.subject).encode()))
+            found.append(("ce_subject", self.subject.encode()))
         if self.causation_id is not None:
             found.append(("ce_causationid", str(self.causation_id).encode()))
         if self.actor is not None:
-            found.append(("ce_actor", _ascii(self.actor).encode()))
+            found.append(("ce_actor", self.actor.encode()))
         if self.traceparent is not None:
             found.append(("ce_traceparent", self.traceparent.encode()))
         if self.reply_to is not None:
@@ -160,8 +160,10 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     def _from(cls, wire: _Attributes, data: bytes) -> Envelope:
         if wire.specversion != "1.0":
             raise ValueError(f"specversion is {wire.specversion!r}, this code reads 1.0")
-        if wire.datacontenttype != "application/json":
+        if not is_json(wire.datacontenttype):
             raise ValueError(f"datacontenttype is {wire.datacontenttype!r}, this code reads application/json")
+        if wire.time.tzinfo is None:
+            raise ValueError("time has no offset from UTC")
         if len(data) > MAX_BODY_BYTES:
             raise ValueError(f"the body has {len(data)} bytes, the limit is {MAX_BODY_BYTES}")
         envelope = cls(
@@ -169,14 +171,14 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
             type=wire.type,
             source=wire.source,
             tenant_id=wire.tenantid,
-            partition_key=unquote(wire.partitionkey),
+            partition_key=wire.partitionkey,
             correlation_id=wire.correlationid,
             time=wire.time,
             data=data,
             schema_version=wire.schemaversion,
             causation_id=wire.causationid,
-            subject=_unquoted(wire.subject),
-            actor=_unquoted(wire.actor),
+            subject=wire.subject,
+            actor=wire.actor,
             traceparent=wire.traceparent,
             reply_to=wire.replyto,
             producer=wire.producer,
@@ -203,18 +205,14 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
         return attributes
 
 
-def _ascii(value: str) -> str:
-    if value.isascii() and value.isprintable() and "%" not in value and '"' not in value:
-        return value
-    return quote(value, safe=_SAFE)
+def is_json(content_type: str) -> bool:
+    """Whether a `datacontenttype` is JSON; writers of other languages add parameters, such as a charset."""
+    return content_type == "application/json" or content_type.partition(";")[0].strip().lower() == "application/json"
 
 
-def _optional_ascii(value: str | None) -> str | None:
-    return None if value is None else _ascii(value)
-
-
-def _unquoted(value: str | None) -> str | None:
-    return unquote(value) if value and "%" in value else value
+def _escaped(encoded: bytes) -> bytes:
+    """The same JSON with every character beyond ASCII as an escape."""
+    return json.dumps(msgspec.json.decode(encoded), separators=(",", ":")).encode()
 
 
 def wrap(

@@ -23,6 +23,9 @@ class Message(BaseModel):
     TYPE: ClassVar[str] = ""
     VERSION: ClassVar[int] = 1
     KEY: ClassVar[str | None] = None
+    KEY_RULE: ClassVar[str | None] = None
+    """Says in words what `partition_key` is where a message makes it otherwise than from one field or the tenant."""
+
     SUBJECT: ClassVar[str | None] = None
 
     @property

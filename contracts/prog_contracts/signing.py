@@ -6,9 +6,8 @@ each followed by a NUL character, and then the body's bytes:
     producer id type schemaversion source tenantid time partitionkey subject actor correlationid causationid replyto
 
 An attribute that is absent counts as empty; `schemaversion` is 1 where it is not given; ids are their 32 hexadecimal
-digits, without hyphens; `partitionkey`, `subject` and `actor` are meant as they are, before percent-encoding; `time` is
-in whole microseconds since 1970 (UTC). No attribute may hold a NUL, so no two messages have the same text.
-`traceparent` is left out, because whoever carries a message may change it.
+digits, without hyphens; `time` is in whole microseconds since 1970 (UTC). No attribute may hold a NUL, so no two
+messages have the same text. `traceparent` is left out, because whoever carries a message may change it.
 """
 
 from __future__ import annotations

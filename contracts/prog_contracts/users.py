@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from prog_contracts.ids import SessionId, UserId
 from prog_contracts.messages import Command, Event, command, event
@@ -44,6 +44,8 @@ class VerifyEmail(Command):
     One atomic update spends it, so no order is needed; each gets a key of its own, and one that is put off or given up
     holds up no other verification, as it would if all shared the platform tenant's key.
     """
+
+    KEY_RULE: ClassVar[str | None] = "the first 32 hexadecimal digits of the SHA-256 of sealed_token"
 
     sealed_token: str
 

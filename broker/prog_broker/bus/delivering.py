@@ -22,7 +22,7 @@ from prog_broker.bus.subscriptions import Context, Drop, Plan, Retry, Route
 from prog_broker.redis.connection import reconnect_delay_seconds
 from prog_broker.settlement import RetryPolicy
 from prog_contracts import upcasting
-from prog_contracts.envelope import MAX_BODY_BYTES, Envelope
+from prog_contracts.envelope import MAX_BODY_BYTES, Envelope, is_json
 from prog_contracts.errors import ProgError
 from prog_kit import logging
 from prog_kit.database import Connection
@@ -319,7 +319,7 @@ class _TooLarge(ValueError):
 
 def _body(route: Route, head: _Head, data: bytes) -> Any:
     """The message in a body. Raises ValueError for what this program cannot read."""
-    if head.specversion != "1.0" or head.datacontenttype != "application/json":
+    if head.specversion != "1.0" or not is_json(head.datacontenttype):
         raise ValueError(f"this is CloudEvents {head.specversion!r} with {head.datacontenttype!r}, not 1.0 with JSON")
     if len(data) > MAX_BODY_BYTES:
         raise _TooLarge(f"the body has {len(data)} bytes, the limit is {MAX_BODY_BYTES}")

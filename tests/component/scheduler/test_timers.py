@@ -69,12 +69,11 @@ async def test_a_timer_that_cannot_be_read_does_not_hold_up_the_others(
 
 
 async def test_a_key_that_is_not_ascii_survives(subscribers: Subscribers, scheduler: Database) -> None:
-    """Attributes travel percent-encoded; the event log holds the key itself."""
     tenant_id = await subscribers.tenant(clock_at=None)
     await subscribers.subscribe(tenant_id)
     await subscribers.platform.fetch(
         "UPDATE bus.timers SET attributes = jsonb_set(attributes::jsonb, '{partitionkey}', $1::jsonb)::text",
-        '"50%25 M%C3%BCller"',
+        '"50% Müller"',
     )
     await fire(scheduler, subscribers)
     [row] = await subscribers.platform.fetch("SELECT partition_key FROM bus.event_log ORDER BY position DESC LIMIT 1")

@@ -70,16 +70,27 @@ def test_attributes_that_are_none_are_refused_with_the_reason(attributes: bytes,
         ({"specversion": "0.3"}, "specversion"),
         ({"datacontenttype": "text/xml"}, "datacontenttype"),
         ({"actor": "a\u0000b"}, "actor holds a NUL"),
-        ({"partitionkey": "a%00b"}, "partition_key holds a NUL"),
+        ({"partitionkey": "a\u0000b"}, "partition_key holds a NUL"),
         ({"subject": "s" * 513}, "subject has more than 512 bytes"),
         ({"id": "17"}, "Invalid UUID"),
         ({"time": "yesterday"}, "Invalid RFC3339"),
+        ({"time": "2026-11-26T10:00:00"}, "no offset"),
     ],
 )
 def test_an_envelope_this_code_cannot_read_is_refused(change: dict[str, str], reason: str) -> None:
     good = json.loads(wrap(rename(), tenant_id=PLATFORM_TENANT_ID, source="/test").attributes())
     with pytest.raises(ValueError, match=reason):
         Envelope.parse(json.dumps(good | change).encode(), b"{}")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json; charset=utf-8", "Application/JSON", "application/json ;x=1"]
+)
+def test_other_ways_to_write_the_content_type_are_read(content_type: str) -> None:
+    good = json.loads(wrap(rename(), tenant_id=PLATFORM_TENANT_ID, source="/test").attributes())
+    attributes = good | {"datacontenttype": content_type, "time": "2026-11-26T12:00:00+02:00"}
+    envelope = Envelope.parse(json.dumps(attributes).encode(), b"{}")
+    assert envelope.time == datetime(2026, 11, 26, 10, tzinfo=UTC)
 
 
 def test_a_body_over_the_limit_is_refused() -> None:
