@@ -77,7 +77,7 @@ def server(name: str, embedded: Postgres | Valkey | Kafka) -> Program:
         name,
         start=lambda output: children.start_program(embedded.launch(), output),
         prepare=embedded.prepare,
-        is_ready=embedded.is_ready,
+        is_ready=_seldom(embedded.is_ready) if isinstance(embedded, Kafka) else embedded.is_ready,
         stop_signal=embedded.death_signal,
         stage=SERVERS,
     )

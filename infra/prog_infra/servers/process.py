@@ -186,7 +186,12 @@ def end_servers(directory: Path, name: str, *, first: signal.Signals, grace_seco
 
 
 def wait_until_ready(
-    is_ready: Callable[[], bool], server: subprocess.Popen[bytes], log: Path, within_seconds: float
+    is_ready: Callable[[], bool],
+    server: subprocess.Popen[bytes],
+    log: Path,
+    within_seconds: float,
+    *,
+    every_seconds: float = 0.005,
 ) -> None:
     """Poll until ready. Raises OperatorError when the server ends or the time is over."""
     deadline = time.monotonic() + within_seconds
@@ -194,7 +199,7 @@ def wait_until_ready(
         if server.poll() is not None or time.monotonic() > deadline:
             name = Path(str(server.args[0] if isinstance(server.args, tuple) else server.args)).name
             raise OperatorError(f"{name} did not start: {last_line(log)}", remedy=f"see {log}")
-        time.sleep(0.005)
+        time.sleep(every_seconds)
 
 
 def last_line(log: Path) -> str:

@@ -108,6 +108,17 @@ async def test_an_emptied_kafka_has_no_topic_and_makes_none_by_itself(empty_kafk
         await admin.close()
 
 
+async def test_a_node_that_is_ready_has_a_coordinator_for_groups(data: Path) -> None:
+    with Kafka(data / "kafka").running(data / "kafka.log") as kafka:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        await admin.start()
+        try:
+            assert await admin.find_coordinator("any") == 1
+        finally:
+            await admin.close()
+    assert "WARN" not in (data / "kafka.log").read_text().replace("WARN  QuorumController", "")
+
+
 @pytest.mark.slow
 async def test_data_and_address_survive_a_clean_stop_and_a_kill(data: Path) -> None:
     kafka = Kafka(data / "kafka")

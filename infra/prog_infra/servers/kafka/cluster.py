@@ -19,6 +19,7 @@ from prog_infra.servers.valkey import HOST, is_free, write_private
 
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
+PROBE_SECONDS = 0.05  # each question interrupts who is just starting
 
 _SETTINGS = {
     "auto.create.topics.enable": "false",
@@ -110,9 +111,10 @@ class Kafka:
         return self._nodes[1].launch()
 
     def is_ready(self) -> bool:
-        """Whether every node that should run answers, and knows all of them as live."""
+        """Whether every node that should run answers, knows all of them as live, and has a coordinator for groups."""
         wanted = set(self._servers) or set(self._nodes)
-        return all(self._nodes[number].knows() >= wanted for number in wanted)
+        running = [self._nodes[number] for number in wanted]
+        return all(node.knows() >= wanted for node in running) and all(node.coordinates_groups() for node in running)
 
     @contextmanager
     def running(self, log: Path) -> Iterator["Kafka"]:
@@ -172,7 +174,9 @@ class Kafka:
     def _await(self, number: int) -> None:
         log = self.log(number)
         try:
-            process.wait_until_ready(self.is_ready, self._servers[number], log, START_SECONDS)
+            process.wait_until_ready(
+                self.is_ready, self._servers[number], log, START_SECONDS, every_seconds=PROBE_SECONDS
+            )
         except OperatorError:
             raise OperatorError(f"Kafka did not start: {reason(log)}", remedy=f"see {log}") from None
 

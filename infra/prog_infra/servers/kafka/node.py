@@ -30,6 +30,9 @@ appender.stdout.type=Console
 appender.stdout.name=stdout
 appender.stdout.layout.type=PatternLayout
 appender.stdout.layout.pattern=%d{yyyy-MM-dd HH:mm:ss.SSS} %-5p %c{1} %m %throwable{short}%n
+# Says for each client that asks too early that somebody else has made the groups' topic already.
+logger.creation.name=kafka.server.DefaultAutoTopicCreationManager
+logger.creation.level=error
 rootLogger.level=warn
 rootLogger.appenderRef.stdout.ref=stdout
 """
@@ -49,6 +52,8 @@ _JAVA_OPTIONS = (
 )
 _METADATA = struct.pack(">hhihi?", 3, 4, 1, -1, 0, False)
 """A metadata request of version 4 that asks for no topic (https://kafka.apache.org/protocol#The_Messages_Metadata)."""
+_COORDINATOR = struct.pack(">hhihh5sb", 10, 1, 1, -1, 5, b"ready", 0)
+"""A request of version 1 for the coordinator of a group (https://kafka.apache.org/protocol#The_Messages_FindCoordinator)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +127,23 @@ class Node:
     def knows(self) -> set[int]:
         """The numbers of the live nodes by this one's own word; empty while it does not answer."""
         try:
-            with socket.create_connection((HOST, self.port), timeout=2) as connection:
-                connection.sendall(struct.pack(">i", len(_METADATA)) + _METADATA)
-                with connection.makefile("rb") as answer:
-                    return _broker_numbers(answer.read(struct.unpack(">i", answer.read(4))[0]))
+            return _broker_numbers(self._ask(_METADATA))
         except (OSError, struct.error):
             return set()
+
+    def coordinates_groups(self) -> bool:
+        """Whether consumer groups have a coordinator; the first to ask has the cluster make their topic."""
+        try:
+            error: int = struct.unpack_from(">iih", self._ask(_COORDINATOR))[2]
+        except (OSError, struct.error):
+            return False
+        return error == 0
+
+    def _ask(self, request: bytes) -> bytes:
+        with socket.create_connection((HOST, self.port), timeout=2) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            with connection.makefile("rb") as answer:
+                return answer.read(struct.unpack(">i", answer.read(4))[0])
 
     def _launch(self, *arguments: str) -> Launch:
         options = [*_JAVA_OPTIONS]
