@@ -13,7 +13,9 @@ It needs the broker alone, not the platform's database. What stands behind is on
 - `subscriptions`  which handler takes what, in which group
 - `delivering`     from a batch of bytes to handled, retried, dropped or dead: the same for every broker
 - `leases`         who owns which shard on Redis: expiry on the server's clock, fencing by WATCH
-- `redis`          reading, acknowledging, dead letters and replies on Redis streams
+- `redis`          reading, keeping positions, dead letters and replies on Redis streams
+- `kafka`          the same on Kafka, by the group's own assignment
+- `brokers`        which of the two it is
 - `inbox`          effects once, in a PostgreSQL of your own
 """
 

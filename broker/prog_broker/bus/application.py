@@ -8,18 +8,16 @@ import signal
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
+from prog_broker.bus.brokers import Reader, open_broker
 from prog_broker.bus.delivering import Deliverer, wait_any
 from prog_broker.bus.inbox import PostgresInbox
-from prog_broker.bus.redis import GroupReader, ReadingOptions, Replies
+from prog_broker.bus.redis import ReadingOptions
 from prog_broker.bus.subscriptions import Plan, Start, checked_group, route_of
-from prog_broker.ports import Publisher
 from prog_broker.producers import SigningPublisher
-from prog_broker.redis.connection import connect, reconnect_delay_seconds
-from prog_broker.redis.streams import StreamPublisher
+from prog_broker.redis.connection import reconnect_delay_seconds
 from prog_broker.replies import Answer
 from prog_broker.settlement import RetryPolicy
 from prog_contracts.envelope import Envelope, wrap
@@ -42,8 +40,9 @@ _PATIENCE_SECONDS: Final = 10.0
 class Bus(AbstractAsyncContextManager["Bus"]):
     """Publishes to the platform's topics and consumes from them, with the broker alone.
 
-    `url` is the broker's, `redis://…`; by default what PROG_BROKER_URL, else PROG_REDIS_URL says. `source` names this
-    program in what it publishes. `run()` serves the subscriptions until SIGTERM or SIGINT; to publish only,
+    `url` is the broker's, `redis://…` or `kafka://host:9092,host:9092`; by default what PROG_BROKER_URL, else
+    PROG_REDIS_URL says. On Kafka answers to `request` travel over Redis, at `signals_url` or PROG_REDIS_URL. `source`
+    names this program in what it publishes. `run()` serves the subscriptions until SIGTERM or SIGINT; to publish only,
     `async with Bus(url) as bus`.
 
     To publish commands a program has to be known: `producer` and `producer_key` are what `prog producers add` has made
@@ -52,15 +51,17 @@ class Bus(AbstractAsyncContextManager["Bus"]):
     What a group of yours may rely on:
 
     - **At least once.** A message is acknowledged after its handler has returned. A process that dies leaves its
-      messages to another one within two seconds of its lease's end (`lease_seconds`). With `inbox`, effects are once:
+      messages to another one within two seconds of its lease's end (`lease_seconds`; on Kafka the session's, 6 at
+      least). With `inbox`, effects are once:
       the message's id is recorded in the transaction of `context.connection`.
-    - **Order per key.** One process a shard at a time, by a lease on the server's clock; its messages are handled one
-      after the other. A process that was paused and has lost the shard ends its batch and cannot move the position.
+    - **Order per key.** One process a shard at a time, by a lease on Redis' clock or by Kafka's assignment; it handles
+      them one after the other. A process that was paused and has lost the shard ends its batch and cannot move
+      the position.
     - **A failing message is tried again in place**, `attempts` times in all, with exponential backoff and full jitter
       between `retry_base_seconds` and `retry_cap_seconds`. Then it becomes a dead letter and the shard goes on; so does
       a message that cannot be understood, at once. Raise `Retry` to ask for another try, `Drop` to give up silently.
     - **Dead letters** are on the topic `prog.<group>.dead` (on Redis the stream `prog.<group>.dead.0`) for 14 days: the
-      message as it was, and why it was given up as JSON in the field `dead`.
+      message as it was, and why it was given up as JSON in the field (on Kafka the header) `dead`.
     - **Nothing is missed**: a new group begins at the beginning of what the broker holds, or with `start="end"` now.
     - **Bounded memory**: at most `batch_size` messages a shard, read when those before them are settled.
     - **The broker may be away**, at the start or later: it is waited for, with jittered backoff.
@@ -87,21 +88,26 @@ class Bus(AbstractAsyncContextManager["Bus"]):
         name: str | None = None,
         producer: str | None = None,
         producer_key: str | None = None,
+        kafka_topic_prefix: str = "",
+        signals_url: str | None = None,
     ) -> None:
         self.topics = {**TOPICS, **{topic.name: topic for topic in topics}}
-        address = _checked_url(url or os.environ.get("PROG_BROKER_URL") or os.environ.get("PROG_REDIS_URL") or "")
+        redis = os.environ.get("PROG_REDIS_URL") or None
+        self._broker = open_broker(
+            url or os.environ.get("PROG_BROKER_URL") or redis or "",
+            topic_prefix=kafka_topic_prefix,
+            signals_url=signals_url or redis,
+        )
         self._source = source
         self._inbox = inbox
         self._policy = RetryPolicy(attempts, retry_base_seconds, retry_cap_seconds)
         self._options = ReadingOptions(name or f"{source}-{new_token(6)}", batch_size, lease_seconds, drain_seconds)
         self._plans: dict[str, Plan] = {}
-        self._client = connect(address, max_connections=512)
-        self._publisher: Publisher = StreamPublisher(self._client)
+        self._publisher = self._broker.publisher
         self._known = producer is not None and producer_key is not None
         if producer is not None and producer_key is not None:
             self._publisher = SigningPublisher(self._publisher, producer, producer_key)
-        self._replies = Replies(self._client, f"prog.replies.{new_token(12)}")
-        self._readers: list[GroupReader] = []
+        self._readers: list[Reader] = []
         self.stopping = asyncio.Event()
 
     # -- publishing ----------------------------------------------------------------------------------------------------
@@ -177,23 +183,24 @@ class Bus(AbstractAsyncContextManager["Bus"]):
         `pending` means that the broker holds the command and nobody has answered yet. A result that the platform seals
         (credentials) is None here. Raises Unavailable when the broker does not take the command.
         """
+        replies = self._broker.replies()
         envelope = wrap(
             command,
             tenant_id=tenant_id,
             source=self._source,
             message_id=message_id,
             actor=actor,
-            reply_to=self._replies.channel,
+            reply_to=replies.channel,
         )
         identity = str(envelope.id)
-        answer = await self._replies.expect(identity)
+        answer = await replies.expect(identity)
         try:
             await self._send([(self._topic_of(command), envelope)], wait_seconds)
             fields = await asyncio.wait_for(answer, wait_seconds)
         except TimeoutError:
             return Answer(envelope.id, "pending")
         finally:
-            self._replies.forget(identity)
+            replies.forget(identity)
         error = fields.get("error")
         return Answer(
             envelope.id, fields["status"], fields.get("result"), error and ErrorBody.model_validate(error)
@@ -250,7 +257,7 @@ class Bus(AbstractAsyncContextManager["Bus"]):
         if self._inbox is not None:
             await self._opened(self._inbox)
         for plan in self._plans.values():
-            reader = GroupReader(self._client, plan, Deliverer(plan, self._policy, self._inbox), self._options)
+            reader = self._broker.reader(plan, Deliverer(plan, self._policy, self._inbox), self._options)
             self._readers.append(reader)
             if not await self._unless_stopping(reader.start()):
                 return
@@ -261,10 +268,9 @@ class Bus(AbstractAsyncContextManager["Bus"]):
         self.stopping.set()
         await asyncio.gather(*(reader.stop() for reader in self._readers))
         self._readers.clear()
-        await self._replies.close()
         if self._inbox is not None:
             await self._inbox.close()
-        await self._client.aclose()
+        await self._broker.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -355,12 +361,3 @@ class Bus(AbstractAsyncContextManager["Bus"]):
         if len(parts) == 3 and parts[0] == "prog" and parts[2] == "dead":
             return Topic(checked_group(parts[1]), "dead", partitions=1, retention_hours=24 * 14, consumers=())
         raise ValueError(f"there is no topic {name}; `prog asyncapi` lists them")
-
-
-def _checked_url(url: str) -> str:
-    if not url:
-        raise ValueError("there is no broker: give Bus its address, or set PROG_BROKER_URL")
-    scheme = urlsplit(url).scheme
-    if scheme not in ("redis", "rediss", "unix"):
-        raise ValueError(f"{scheme}:// is no broker that this version reads; use redis://, rediss:// or unix://")
-    return url

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS prog_inbox_fences (
     consumer_group text NOT NULL,
     shard text NOT NULL,
     token bigint NOT NULL,
+    seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (consumer_group, shard)
 );
 """
@@ -42,7 +43,8 @@ CREATE TABLE IF NOT EXISTS prog_inbox_fences (
 ADMIT: Final = """
 WITH fence AS (
     INSERT INTO prog_inbox_fences AS f (consumer_group, shard, token) VALUES ($1, $2, $3)
-    ON CONFLICT (consumer_group, shard) DO UPDATE SET token = EXCLUDED.token WHERE f.token <= EXCLUDED.token
+    ON CONFLICT (consumer_group, shard) DO UPDATE SET token = EXCLUDED.token, seen_at = clock_timestamp()
+    WHERE f.token <= EXCLUDED.token OR f.seen_at < clock_timestamp() - interval '1 day'
     RETURNING 1
 ), admitted AS (
     INSERT INTO prog_inbox (consumer_group, message_id)
@@ -52,7 +54,10 @@ WITH fence AS (
 )
 SELECT EXISTS (SELECT FROM fence) AS held, (SELECT array_agg(message_id) FROM admitted) AS admitted
 """
-"""One statement a batch: refuses an owner that was paused and has lost the shard, and records the ids that are new."""
+"""One statement a batch: refuses an owner that was paused and has lost the shard, and records the ids that are new.
+
+A token that nobody has used for a day binds no longer: Kafka counts generations anew once it has forgotten a group.
+"""
 
 
 class Fenced(Exception):

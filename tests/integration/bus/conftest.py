@@ -34,13 +34,14 @@ def broker(valkey_url: str) -> dict[str, Any]:
 class Buses:
     """Makes buses on one broker and closes them all."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, **always: Any) -> None:
         self._url = url
+        self._always = always
         self._made: list[Bus] = []
 
     def __call__(self, **options: Any) -> Bus:
         settings: dict[str, Any] = {"retry_base_seconds": 0.01, "retry_cap_seconds": 0.02, "lease_seconds": 1.0}
-        bus = Bus(self._url, **(settings | options))
+        bus = Bus(self._url, **(settings | self._always | options))
         self._made.append(bus)
         return bus
 

@@ -290,7 +290,7 @@ async def test_what_a_dead_process_left_unsettled_is_taken_over(buses: Buses, re
     await dying.publish_many([updated(f"n{number}", tenant) for number in range(50)])
     await dying.start()
     await eventually(lambda: len(seen) == 50)
-    reader = dying._readers[0]
+    reader: Any = dying._readers[0]
     for task in reader._tasks:
         task.cancel()  # as by kill -9: it acknowledges nothing and gives nothing back
     await asyncio.gather(*reader._tasks, return_exceptions=True)
@@ -321,9 +321,10 @@ async def test_a_process_that_lost_its_shard_cannot_move_the_position(buses: Bus
     await paused.publish_many([updated("a", tenant), updated("b", tenant)])
     await paused.start()
     await eventually(lambda: woken == ["a"])
-    keeper, *_ = paused._readers[0]._tasks
+    reader: Any = paused._readers[0]
+    keeper, *_ = reader._tasks
     keeper.cancel()
-    shard = next(s for s in paused._readers[0].shards if not s.idle)
+    shard = next(s for s in reader.shards if not s.idle)
     await heir.start()
     await eventually(lambda: heard == ["a", "b"])
     stale = shard.lease
