@@ -96,7 +96,6 @@ class Processor:
         may_go_on: Callable[[], bool] = lambda: True,
     ) -> Settled:
         """`settle_batch` of what a broker delivered."""
-        BATCH_SIZE.observe(len(deliveries))
         return await self.settle_batch(shard, token, decode_batch(self.domain, shard, deliveries), may_go_on=may_go_on)
 
     async def settle_batch(
@@ -112,6 +111,7 @@ class Processor:
         Raises Fenced when the lease with this `token` is no longer ours, and asyncpg or OS errors when the database
         does not answer; in both cases nothing may be acknowledged.
         """
+        BATCH_SIZE.observe(len(decoded.incoming))
         settled = Settled(receipts=[delivery.receipt for delivery in decoded.skipped])
         await self._reject(shard, token, decoded, settled)
         for performs, group in groupby(decoded.incoming, key=_performs):

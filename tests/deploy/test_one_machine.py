@@ -1,0 +1,139 @@
+"""What chart and compose files start really works: the same commands and variables, as processes, on real servers."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from rich.console import Console
+
+from prog_contracts.topics import DOMAINS, consumed_by
+from prog_infra.demo.client import Api
+from prog_infra.demo.report import tell
+from prog_infra.demo.story import Story
+from prog_infra.servers import free_port
+from tests.deploy.fleet import HOST, Fleet, of_chart, of_compose
+from tests.deploy.toolbox import CHART, COMPOSE, Toolbox, of_kind
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+
+EMAIL, PASSWORD = "operator@example.com", "correct horse battery staple"
+SERIES = re.compile(r'^prog_consumer_lag\{group="(\w+)",partition="(\d+)",topic="([\w.]+)"\} \d', re.M)
+
+
+@pytest.fixture
+def tmp(tmp_path: Path) -> Path:
+    place = tmp_path / "tmp"
+    place.mkdir()
+    return place
+
+
+def make_operator(fleet: Fleet) -> None:
+    done = fleet.run(
+        fleet["edge"], "admin", "create-user", EMAIL, "--password-file", "-", "--json", standard_input=f"{PASSWORD}\n"
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"ok": True, "email": EMAIL}
+
+
+def check_figures(fleet: Fleet) -> None:
+    """Every process tells its own, and one of them the lag of every group that an autoscaler asks for."""
+    told = {part.name: answer.text for part in fleet.parts if part.ready_path and (answer := part.ask("/metrics"))}
+    assert set(told) == {"edge", "relay", "scheduler", *(f"worker-{domain}" for domain in DOMAINS)}
+    assert re.search(r"^prog_http_requests_total\{.+\} [1-9]", told["edge"], re.M)
+    assert re.search(r"^prog_outbox_pending 0", told["relay"], re.M)
+    assert re.search(r"^prog_jobs_total\{.+\} [1-9]", told["scheduler"], re.M)
+    for domain in DOMAINS:
+        assert re.search(r'^prog_messages_total\{outcome="succeeded",topic=.+\} [1-9]', told[f"worker-{domain}"], re.M)
+        assert re.search(r"^prog_batch_size_count [1-9]", told[f"worker-{domain}"], re.M)
+        lags = {
+            (topic, int(partition))
+            for group, partition, topic in SERIES.findall(told["worker-monitoring"])
+            if group == domain
+        }
+        assert lags == {(topic.name, each) for topic in consumed_by(domain) for each in range(topic.partitions)}
+
+
+class TestCompose:
+    @pytest.fixture
+    def fleet(self, tools: Toolbox, tmp: Path, empty_postgres: str, valkey_url: str) -> Iterator[Fleet]:
+        folder = tmp.parent / "checkout/infra/compose"
+        shutil.copytree(COMPOSE, folder, ignore=shutil.ignore_patterns("secrets", ".env"))
+        port = free_port()
+        example = (folder / ".env.example").read_text()
+        (folder / ".env").write_text(example.replace(f"http://{HOST}:8000", f"http://{HOST}:{port}"))
+        subprocess.run([folder / "secrets.sh"], check=True, capture_output=True)
+        done = tools.run("compose-config", cwd=folder, environment={})
+        assert done.returncode == 0, done.stderr
+        secrets = folder / "secrets"
+        smtp_port = free_port()
+        (secrets / "database_url").write_text(empty_postgres)
+        (secrets / "redis_url").write_text(valkey_url)
+        (secrets / "smtp_url").write_text(f"smtp://{HOST}:{smtp_port}\n")
+        fleet = Fleet(of_compose(json.loads(done.stdout), secrets), tmp)
+        fleet["edge"].variables["PROG_PORT"] = str(port)
+        fleet["edge"].port = port
+        fleet["mailbox"].variables["PROG_SMTP_LISTEN_PORT"] = str(smtp_port)
+        yield fleet
+        fleet.kill()
+
+    def test_it_tells_the_whole_story(self, fleet: Fleet) -> None:
+        fleet.start()
+        fleet.wait_ready()
+        make_operator(fleet)
+        api = Api(fleet["edge"].variables["PROG_PUBLIC_URL"])
+        result = tell(Story(api, EMAIL, PASSWORD), Console(quiet=True))
+        api.close()
+        assert result.ok, result.error
+        assert result.account.dead_letters == 0
+        check_figures(fleet)
+        codes = fleet.stop()
+        assert {code for name, code in codes.items() if name != "mailbox"} == {0}
+        assert list((fleet.tmp / "root").iterdir()) == []
+
+
+class TestChart:
+    @pytest.fixture
+    def fleet(self, tools: Toolbox, tmp: Path, empty_postgres: str, valkey_url: str) -> Iterator[Fleet]:
+        secrets = tmp.parent / "secrets"
+        secrets.mkdir()
+        texts = {"database-url": empty_postgres, "redis-url": valkey_url, "secret-keys": "0123456789abcdef" * 4}
+        for name, text in (texts | {"smtp-url": f"smtp://{HOST}:{free_port()}"}).items():
+            (secrets / name).write_text(f"{text}\n")
+        fleet = Fleet(of_chart(tools.manifests(CHART / "ci/development.yaml"), secrets), tmp)
+        yield fleet
+        fleet.kill()
+
+    async def test_it_serves_tells_and_stops(self, tools: Toolbox, fleet: Fleet) -> None:
+        fleet.start()
+        fleet.wait_ready()
+        for part in fleet.parts:
+            if not part.once:
+                answer = part.ask("/healthz")
+                assert answer is not None
+                assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        make_operator(fleet)
+        edge = f"http://{HOST}:{fleet['edge'].port}"
+        async with httpx.AsyncClient(base_url=edge, timeout=60) as client:
+            answer = await client.post("/v1/auth/login", json={"email": EMAIL, "password": PASSWORD})
+            assert answer.status_code == 200, answer.text
+        doctor = fleet.run(fleet["edge"], "doctor", "--json")
+        assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+
+        def every_group_is_told() -> bool:
+            answer = fleet["worker-monitoring"].ask("/metrics")
+            return answer is not None and {found[0] for found in SERIES.findall(answer.text)} == set(DOMAINS)
+
+        await wait_until(every_group_is_told, within_seconds=60, what="the lag of every group")
+        asked = of_kind(tools.manifests(CHART / "ci/kafka.yaml"), "ScaledObject")
+        groups = {re.findall(r'group="(\w+)"', each["spec"]["triggers"][0]["metadata"]["query"])[0] for each in asked}
+        assert groups == set(DOMAINS)
+        assert set(fleet.stop().values()) == {0}
+        assert list((fleet.tmp / "root").iterdir()) == []
