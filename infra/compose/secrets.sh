@@ -24,6 +24,10 @@ keep grafana_password "$(random)"
 keep database_url "postgresql://prognetwork:$(cat secrets/postgres_password)@postgres/prognetwork"
 keep redis_url "redis://:$(cut -d ' ' -f 2 secrets/valkey_auth)@valkey:6379/0"
 
+# Who else may publish commands. No secret, but it belongs to this installation.
+mkdir -p producers
+[ -e producers/producers.json ] || echo '{}' >producers/producers.json
+
 # To be filled in for production: Stripe, and one of SendGrid and SMTP.
 for name in stripe_api_key sendgrid_api_key smtp_url; do
   if [ ! -e "secrets/$name" ]; then

@@ -41,7 +41,10 @@ class Part:
     def move(self, secrets_from: str, secrets: Path) -> None:
         """Gives it ports and paths of this machine."""
         for name, text in self.variables.items():
-            if name.endswith("_FILE"):
+            if name == "PROG_PRODUCERS_FILE":
+                assert text == "/etc/prognetwork/producers/producers.json"
+                self.variables[name] = str(secrets.parent / "producers/producers.json")
+            elif name.endswith("_FILE"):
                 assert text.startswith(secrets_from)
                 self.variables[name] = str(secrets / text.removeprefix(secrets_from))
         self.variables |= {"PROG_HOST": HOST, "PROG_PORT": str(free_port()), "PROG_METRICS_PORT": str(free_port())}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from prog_broker import producers
 from prog_contracts.topics import DOMAINS, consumed_by
 from prog_infra.cli import _modules
 from prog_infra.commands.worker import app as worker_command
@@ -19,6 +20,7 @@ SETS = sorted((CHART / "ci").glob("*.yaml"))
 REDIS, KAFKA, MINIMAL = CHART / "ci/redis.yaml", CHART / "ci/kafka.yaml", CHART / "ci/minimal.yaml"
 COMPONENTS = {"edge", "relay", "scheduler", *(f"worker-{domain}" for domain in DOMAINS)}
 SETTINGS = {name for name, _, _ in documented()}
+PRODUCERS = "PROG_PRODUCERS_FILE"
 
 every_set = pytest.mark.parametrize("values", SETS, ids=lambda path: path.stem)
 both_brokers = pytest.mark.parametrize("values", [REDIS, KAFKA], ids=lambda path: path.stem)
@@ -61,7 +63,7 @@ def test_every_variable_is_a_setting_and_every_secret_file_is_mounted(tools: Too
     for pod in pods(tools.manifests(values)):
         volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
         for container in containers(pod):
-            given = variables(container)
+            given = {name: text for name, text in variables(container).items() if name != PRODUCERS}
             assert {name.removesuffix("_FILE") for name in given} <= SETTINGS
             mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
             for name, file in given.items():
@@ -71,6 +73,31 @@ def test_every_variable_is_a_setting_and_every_secret_file_is_mounted(tools: Too
                     paths = {each["path"] for each in volumes[mounts[folder]["name"]]["secret"]["items"]}
                     assert item in paths
                     assert name.removesuffix("_FILE") not in given
+
+
+@every_set
+def test_workers_read_who_may_publish_and_the_migration_needs_no_such_file(tools: Toolbox, values: Path) -> None:
+    """The migration runs before the release's own objects are there."""
+    manifests = tools.manifests(values)
+    (config,) = of_kind(manifests, "ConfigMap")
+    assert PRODUCERS in SETTINGS
+    for pod in pods(manifests):
+        sources = {volume["configMap"]["name"] for volume in pod["spec"]["volumes"] if "configMap" in volume}
+        if "-worker-" not in pod["of"]:
+            assert sources == set()
+            continue
+        assert sources == {config["metadata"]["name"]}
+        (container,) = containers(pod)
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert variables(container)[PRODUCERS] == f"{mounts['producers']}/producers.json"
+
+
+def test_the_producers_are_such_as_workers_understand(tools: Toolbox, tmp_path: Path) -> None:
+    for values, names in ((REDIS, set()), (KAFKA, {"shop"})):
+        (config,) = of_kind(tools.manifests(values), "ConfigMap")
+        file = tmp_path / "producers.json"
+        file.write_text(config["data"]["producers.json"])
+        assert set(producers.read(file)) == names
 
 
 def test_no_secret_is_made_and_no_value_holds_one(tools: Toolbox) -> None:
@@ -124,7 +151,7 @@ def test_every_pod_keeps_to_the_restricted_standard(tools: Toolbox, values: Path
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["runAsUser"] == 10001
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert all({"secret", "emptyDir"} & set(volume) for volume in spec["volumes"])
+        assert all({"secret", "emptyDir", "configMap"} & set(volume) for volume in spec["volumes"])
         for container in containers(pod):
             security = container["securityContext"]
             assert security["allowPrivilegeEscalation"] is False

@@ -29,7 +29,7 @@ def test_kubernetes_takes_every_object(tools: Toolbox, values: Path) -> None:
 def test_the_optional_kinds_are_checked_too(tools: Toolbox) -> None:
     kinds = {manifest["kind"] for manifest in tools.manifests(GOOD)}
     assert kinds == {
-        "Deployment", "HorizontalPodAutoscaler", "Ingress", "Job", "NetworkPolicy", "PodDisruptionBudget",
+        "ConfigMap", "Deployment", "HorizontalPodAutoscaler", "Ingress", "Job", "NetworkPolicy", "PodDisruptionBudget",
         "PrometheusRule", "ScaledObject", "Service", "ServiceAccount", "ServiceMonitor",
     }  # fmt: skip
 

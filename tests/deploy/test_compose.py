@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from prog_broker import producers
 from prog_contracts.topics import DOMAINS
 from prog_infra.cli import _modules
 from prog_kit.settings import documented
@@ -120,10 +121,10 @@ def test_every_variable_is_a_setting_and_every_file_a_secret_of_the_service(
     for name, service in loaded["services"].items():
         given = {key: text for key, text in service.get("environment", {}).items() if key.startswith("PROG_")}
         assert (name in PROCESSES | JOBS | {"mailbox"}) is bool(given)
-        assert {key.removesuffix("_FILE") for key in given} <= SETTINGS
+        assert {key.removesuffix("_FILE") for key in given if key not in SETTINGS} <= SETTINGS
         mounted = {secret["target"]: secret["source"] for secret in service.get("secrets", [])}
         for key, text in given.items():
-            if key.endswith("_FILE"):
+            if key.endswith("_FILE") and key not in SETTINGS:
                 assert Path(loaded["secrets"][mounted[text]]["file"]).exists()
                 assert key.removesuffix("_FILE") not in given
 
@@ -209,6 +210,16 @@ def test_kafka_is_the_broker_of_every_process_or_of_none(tools: Toolbox, folder:
     kafka = project(tools, folder, (BASE, KAFKA))["services"]["kafka"]["environment"]
     assert kafka["KAFKA_ADVERTISED_LISTENERS"] == "PLAINTEXT://kafka:9092"
     assert kafka["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+def test_workers_read_who_else_may_publish(tools: Toolbox, folder: Path) -> None:
+    for name, service in platform(project(tools, folder, (BASE,))).items():
+        if name.startswith("worker-"):
+            (volume,) = service["volumes"]
+            file = service["environment"]["PROG_PRODUCERS_FILE"]
+            assert file == f"{volume['target']}/producers.json"
+            assert producers.read(Path(volume["source"]) / "producers.json") == {}
+            assert volume["read_only"] is True
 
 
 def test_the_mailbox_is_where_the_sender_looks_for_it(tools: Toolbox, folder: Path) -> None:

@@ -164,7 +164,12 @@ spec:
           imagePullPolicy: {{ .root.Values.image.pullPolicy }}
           command: [prog]
           args: {{ toJson .arguments }}
-          env: {{- include "prognetwork.environment" .root | nindent 12 }}
+          env:
+            {{- include "prognetwork.environment" .root | nindent 12 }}
+            {{- if eq .role "worker" }}
+            - name: PROG_PRODUCERS_FILE
+              value: /etc/prognetwork/producers/producers.json
+            {{- end }}
           ports:
             - name: {{ .port }}
               containerPort: {{ $port }}
@@ -193,8 +198,20 @@ spec:
           {{- end }}
           resources: {{- toYaml .settings.resources | nindent 12 }}
           securityContext: {{- include "prognetwork.containerSecurity" .root | nindent 12 }}
-          volumeMounts: {{- include "prognetwork.mounts" .root | nindent 12 }}
-      volumes: {{- include "prognetwork.volumes" .root | nindent 8 }}
+          volumeMounts:
+            {{- include "prognetwork.mounts" .root | nindent 12 }}
+            {{- if eq .role "worker" }}
+            - name: producers
+              mountPath: /etc/prognetwork/producers
+              readOnly: true
+            {{- end }}
+      volumes:
+        {{- include "prognetwork.volumes" .root | nindent 8 }}
+        {{- if eq .role "worker" }}
+        - name: producers
+          configMap:
+            name: {{ include "prognetwork.fullname" .root }}-producers
+        {{- end }}
 {{- end }}
 
 {{/* What a domain's worker is set to: the common values, with its own over them. */}}
