@@ -9,6 +9,7 @@ import random
 import shutil
 import sys
 import tempfile
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,11 @@ from tests.faults.rig.terminal import summary
 _SOCKET_DIRECTORY_BYTES = 60
 
 
+class Broker(StrEnum):
+    redis = "redis"
+    kafka = "kafka"
+
+
 def main(
     long: Annotated[
         bool, typer.Option("--long", help="At least 100,000 messages; half an hour on a small machine.")
@@ -32,7 +38,7 @@ def main(
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Draw the faults of an earlier run again.")] = None,
     messages: Annotated[int | None, typer.Option(help="Send at least so many.")] = None,
-    broker: Annotated[str, typer.Option(help="redis")] = "redis",
+    broker: Annotated[Broker, typer.Option(help="Which broker carries the messages.")] = Broker.redis,
     json: Annotated[
         bool, typer.Option("--json", help="One object on standard output; the rest on standard error.")
     ] = False,
@@ -44,8 +50,6 @@ def main(
     """Kill, pause, cut off and empty everything at random points; then check: nothing lost, doubled or reordered."""
     if long and short:
         raise typer.BadParameter("choose --long or --short")
-    if broker != "redis":
-        raise typer.BadParameter(f"{broker!r} is not there yet; choose redis")
     if break_ not in ("", *breaking.BREAKS):
         raise typer.BadParameter(f"{break_!r} cannot be broken; choose from {', '.join(breaking.BREAKS)}")
     chosen = random.SystemRandom().randrange(10**6) if seed is None else seed
@@ -54,7 +58,9 @@ def main(
     console = Console(stderr=json, highlight=False)
     directory = Path(tempfile.mkdtemp(prefix="prog-faults-", dir=_short_parent()))
     directory.chmod(0o755)
-    result = asyncio.run(Run(form, chosen, directory, console, messages=messages, broken=break_).play())
+    result = asyncio.run(
+        Run(form, chosen, directory, console, broker=broker.value, messages=messages, broken=break_).play()
+    )
     summary(console, result)
     if json:
         sys.stdout.write(orjson.dumps(result.json(), option=orjson.OPT_INDENT_2).decode() + "\n")
@@ -62,14 +68,15 @@ def main(
         shutil.rmtree(directory, ignore_errors=True)
     else:
         console.print(f"Data and logs are kept in {directory}")
-    again(console, result, form_option="--long" if long else "--short")
+    again(console, result)
     raise typer.Exit(0 if result.ok else 1)
 
 
-def again(console: Console, result: Result, *, form_option: str) -> None:
+def again(console: Console, result: Result) -> None:
     """How to have the same faults once more."""
     if not result.ok:
-        console.print(f"Again with the same faults: task faults -- {form_option} --seed {result.seed}")
+        broker = "" if result.broker == "redis" else f" --broker {result.broker}"
+        console.print(f"Again with the same faults: task faults -- --{result.form} --seed {result.seed}{broker}")
 
 
 def _short_parent() -> str | None:

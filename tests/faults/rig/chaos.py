@@ -13,13 +13,14 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from prog_infra.servers import Valkey
 from tests.faults.rig.recovery import Outage
 from tests.faults.rig.servers import Server, empty, lose_the_end
 from tests.faults.rig.stage import Actor, Role, Stage
 
+Place = Literal["broker", "database", "valkey", "ways"]
 SKEW_SECONDS: Final = 600
 DRAIN_SECONDS: Final = 60.0
 """A process has so long to end after SIGTERM; its own limit is shorter."""
@@ -35,11 +36,11 @@ class Fault:
     share: float
 
 
-def draws(seed: int, *, gap_seconds: float) -> Iterator[list[Fault]]:
-    """Decks of faults without end; each deck has every kind once, in an order of its own."""
+def draws(seed: int, broker: str, *, gap_seconds: float) -> Iterator[list[Fault]]:
+    """Decks of faults without end; each has every kind that there is with this broker, once, in an order of its own."""
     chance = random.Random(f"faults/{seed}")
     while True:
-        kinds = list(KINDS)
+        kinds = [name for name, kind in KINDS.items() if broker in kind.brokers]
         chance.shuffle(kinds)
         yield [Fault(kind, chance.uniform(0.2, 2.0) * gap_seconds, chance.random(), chance.random()) for kind in kinds]
 
@@ -73,20 +74,25 @@ class Chaos:
 
     async def strike(self, fault: Fault) -> None:
         """One fault from beginning to end; a target suffers one at a time."""
-        roles, act = KINDS[fault.kind]
-        target = self._target(roles, fault)
+        kind = KINDS[fault.kind]
+        target = self._target(kind.targets, fault)
         async with self._busy.setdefault(target, asyncio.Lock()):
             began_at = time.time()
             self.counts[fault.kind] += 1
             self.say(f"[yellow]fault[/] {fault.kind.replace('_', ' ')}: {target}")
-            healed_at = await act(self, target, fault)
+            healed_at = await kind.act(self, target, fault)
             self.outages.append(Outage(fault.kind, target, began_at, healed_at or time.time()))
 
-    def _target(self, roles: tuple[Role, ...] | str, fault: Fault) -> str:
-        if isinstance(roles, str):
-            names = [roles] if roles in ("broker", "database") else self.stage.routes()
-        else:
-            names = [actor.name for actor in self.stage.of(*roles)]
+    def _target(self, targets: tuple[Role, ...] | Place, fault: Fault) -> str:
+        match targets:
+            case "broker":
+                names = [server.name for server in self.stage.brokers]
+            case "database" | "valkey":
+                names = [targets]
+            case "ways":
+                names = self.stage.routes()
+            case _:
+                names = [actor.name for actor in self.stage.of(*targets)]
         return names[int(fault.target * len(names))]
 
     # Processes.
@@ -159,7 +165,8 @@ class Chaos:
             meanwhile()
         await asyncio.sleep(2 * fault.share)
         await server.start()
-        await self.stage.aim(name)
+        if self.stage.routes(name):
+            await self.stage.aim(name)
 
     # Ways.
 
@@ -191,7 +198,7 @@ class Chaos:
         return self.stage.actors[name]
 
     def _server(self, name: str) -> Server:
-        return self.stage.broker if name == "broker" else self.stage.database
+        return self.stage.servers[name]
 
     def _valkey(self, name: str) -> Valkey:
         embedded = self._server(name).embedded
@@ -209,28 +216,39 @@ class Chaos:
         return time.time()
 
 
-Act = Callable[[Chaos, str, Fault], Awaitable[float | None]]
+BOTH: Final = ("redis", "kafka")
 
-KINDS: Final[dict[str, tuple[tuple[Role, ...] | str, Act]]] = {
-    "worker_killed": (("worker",), Chaos._kill),
-    "worker_paused": (("worker",), Chaos._pause),
-    "worker_stopped": (("worker",), Chaos._stop),
-    "clock_skewed": (("worker",), Chaos._skew),
-    "relay_killed": (("relay",), Chaos._kill),
-    "relay_paused": (("relay",), Chaos._pause),
-    "relay_stopped": (("relay",), Chaos._stop),
-    "producer_killed": (("producer", "appender"), Chaos._kill),
-    "provider_killed": (("provider",), Chaos._kill),
-    "broker_restarted": ("broker", Chaos._restart),
-    "broker_killed": ("broker", Chaos._crash),
-    "broker_emptied": ("broker", Chaos._empty),
-    "broker_lost_latest_writes": ("broker", Chaos._lose_the_end),
-    "broker_frozen": ("broker", Chaos._freeze),
-    "database_restarted": ("database", Chaos._restart),
-    "database_killed": ("database", Chaos._crash),
-    "database_frozen": ("database", Chaos._freeze),
-    "connections_cut": ("ways", Chaos._cut),
-    "connections_delayed": ("ways", Chaos._delay),
-    "connections_held": ("ways", Chaos._hold),
-    "connections_swallowed": ("ways", Chaos._swallow),
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of fault: whom it strikes, what it does, and with which brokers there is such a thing."""
+
+    targets: tuple[Role, ...] | Place
+    act: Callable[[Chaos, str, Fault], Awaitable[float | None]]
+    brokers: tuple[str, ...] = BOTH
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "worker_killed": Kind(("worker",), Chaos._kill),
+    "worker_paused": Kind(("worker",), Chaos._pause),
+    "worker_stopped": Kind(("worker",), Chaos._stop),
+    "clock_skewed": Kind(("worker",), Chaos._skew),
+    "relay_killed": Kind(("relay",), Chaos._kill),
+    "relay_paused": Kind(("relay",), Chaos._pause),
+    "relay_stopped": Kind(("relay",), Chaos._stop),
+    "producer_killed": Kind(("producer", "appender"), Chaos._kill),
+    "provider_killed": Kind(("provider",), Chaos._kill),
+    "broker_restarted": Kind("broker", Chaos._restart),
+    "broker_killed": Kind("broker", Chaos._crash),
+    "broker_emptied": Kind("broker", Chaos._empty, ("redis",)),
+    "broker_lost_latest_writes": Kind("broker", Chaos._lose_the_end, ("redis",)),
+    "broker_frozen": Kind("broker", Chaos._freeze),
+    "database_restarted": Kind("database", Chaos._restart),
+    "database_killed": Kind("database", Chaos._crash),
+    "database_frozen": Kind("database", Chaos._freeze),
+    "connections_cut": Kind("ways", Chaos._cut),
+    "connections_delayed": Kind("ways", Chaos._delay),
+    "connections_held": Kind("ways", Chaos._hold),
+    "connections_swallowed": Kind("ways", Chaos._swallow),
+    "signals_emptied": Kind("valkey", Chaos._empty, ("kafka",)),
 }

@@ -76,7 +76,12 @@ def notes_of(stage: Stage) -> list[int]:
 
 async def waiting_in_broker(stage: Stage) -> int | None:
     """Messages that the workers' groups have not settled; None while the broker does not answer."""
-    settings = Settings(database_url=stage.database_url, redis_url=stage.redis_url, secret_keys=(stage.secret,))
+    settings = Settings(
+        database_url=stage.database_url,
+        redis_url=stage.redis_url,
+        broker_url=stage.broker_url,
+        secret_keys=(stage.secret,),
+    )
     transport = open_transport(settings)
     readers = {topic.name: [group for group in GROUPS if group in topic.consumers] for topic in TOPICS.values()}
     try:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rich.console import Console
 
@@ -36,11 +36,16 @@ class Form:
     messages: int
     gap_seconds: float
     """Between two faults, about."""
+    kafka_nodes: int = 1
 
 
 SHORT: Final = Form("short", Cast(), messages=3_000, gap_seconds=1.6)
 LONG: Final = Form(
-    "long", Cast(workers=3, producers=3, appenders=2, keys=24, rate=150.0), messages=100_000, gap_seconds=4.0
+    "long",
+    Cast(workers=3, producers=3, appenders=2, keys=24, rate=150.0),
+    messages=100_000,
+    gap_seconds=4.0,
+    kafka_nodes=3,
 )
 
 
@@ -50,6 +55,7 @@ class Result:
 
     seed: int
     form: str
+    broker: str
     verdict: Verdict
     ledgers: Ledgers
     recovery: Recovery | None
@@ -79,7 +85,7 @@ class Result:
             "longest_recovery_after": None if self.recovery is None else self.recovery.outage.kind,
             "ok": self.ok,
             "form": self.form,
-            "broker": "redis",
+            "broker": self.broker,
             "applied": len(self.ledgers.applied),
             "refused": len(self.ledgers.refused),
             "dead": len(self.ledgers.dead),
@@ -102,14 +108,24 @@ class Run:
     """One run; `play` is all of it."""
 
     def __init__(
-        self, form: Form, seed: int, directory: Path, console: Console, *, messages: int | None = None, broken: str = ""
+        self,
+        form: Form,
+        seed: int,
+        directory: Path,
+        console: Console,
+        *,
+        broker: Literal["redis", "kafka"] = "redis",
+        messages: int | None = None,
+        broken: str = "",
     ) -> None:
         self.form = form
         self.seed = seed
         self.console = console
         self.messages = form.messages if messages is None else messages
         self.began = time.monotonic()
-        self.stage = Stage(directory, replace(form.cast, seed=seed, broken=broken), self.say)
+        brokers = form.kafka_nodes if broker == "kafka" else 1
+        cast = replace(form.cast, seed=seed, broken=broken, broker=broker, brokers=brokers)
+        self.stage = Stage(directory, cast, self.say)
         self.chaos = Chaos(self.stage, self.say, seed)
         self.operator = Operator(self.stage.database_url)
         self.latest: Progress | None = None
@@ -136,14 +152,15 @@ class Run:
             await self.stage.close()
         recovery = longest_recovery(self.chaos.outages, ledgers.applied, ledgers.sent)
         return Result(
-            self.seed, self.form.name, check(ledgers), ledgers, recovery, dict(self.chaos.counts), self.operator,
-            [*self.stage.problems, *self.operator.unmeant], time.monotonic() - self.began,
+            self.seed, self.form.name, self.stage.cast.broker, check(ledgers), ledgers, recovery,
+            dict(self.chaos.counts), self.operator, [*self.stage.problems, *self.operator.unmeant],
+            time.monotonic() - self.began,
         )  # fmt: skip
 
     async def _chaos(self) -> None:
         """Faults until every kind was there and enough was sent; then all is healed."""
         await self._until(lambda: self.latest is not None and self.latest.applied > 50, FIRST_SECONDS, "first messages")
-        for deck in draws(self.seed, gap_seconds=self.form.gap_seconds):
+        for deck in draws(self.seed, self.stage.cast.broker, gap_seconds=self.form.gap_seconds):
             await self.chaos.play(deck)
             if self.latest is not None and self.latest.sent >= self.messages:
                 break

@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey as production runs them, with the ends that no server wants."""
+"""PostgreSQL, Valkey and Kafka as production runs them, with the ends that no server wants."""
 
 from __future__ import annotations
 
@@ -10,20 +10,54 @@ import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
 from prog_infra.servers import Postgres, Valkey
-from prog_infra.servers.process import last_line
+from prog_infra.servers.kafka import Kafka
+from prog_infra.servers.process import Launch, last_line
 
-START_SECONDS = 120.0
+START_SECONDS = 180.0
+
+
+class Embedded(Protocol):
+    """What the rig needs of a server."""
+
+    @property
+    def death_signal(self) -> signal.Signals: ...
+
+    def prepare(self) -> None: ...
+
+    def launch(self) -> Launch: ...
+
+    def is_ready(self) -> bool: ...
+
+
+class KafkaNode:
+    """One node of a cluster that was prepared as a whole."""
+
+    death_signal = Kafka.death_signal
+
+    def __init__(self, cluster: Kafka, number: int) -> None:
+        self._cluster = cluster
+        self._number = number
+
+    def prepare(self) -> None:
+        self._cluster._nodes[self._number].prepare()
+
+    def launch(self) -> Launch:
+        return self._cluster._nodes[self._number].launch()
+
+    def is_ready(self) -> bool:
+        """Whether it answers and knows itself as live; how many others are is not its business."""
+        return self._number in self._cluster._nodes[self._number].knows()
 
 
 class Server:
     """One embedded server: started, killed, started again on the same data."""
 
-    def __init__(self, name: str, embedded: Postgres | Valkey, log: Path) -> None:
+    def __init__(self, name: str, embedded: Embedded, log: Path) -> None:
         self.name = name
         self.embedded = embedded
         self.log = log
@@ -73,6 +107,7 @@ class Server:
         """Where the proxy finds it."""
         if isinstance(self.embedded, Valkey):
             return {"port": self.embedded.port}
+        assert isinstance(self.embedded, Postgres)
         return {"socket": str(self.embedded.socket_directory / ".s.PGSQL.5432")}
 
     def close(self) -> None:

@@ -22,10 +22,11 @@ import asyncpg
 
 from prog_infra import migrations
 from prog_infra.servers import Postgres, Valkey, free_port
+from prog_infra.servers.kafka import Kafka
 from prog_infra.servers.process import Launch, last_line
 from tests.faults.rig import schema
 from tests.faults.rig.ledger import COMMANDS, EVENTS
-from tests.faults.rig.servers import Server
+from tests.faults.rig.servers import KafkaNode, Server
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 DATABASE: Final = "faults"
@@ -33,9 +34,9 @@ UNPREPARED_SECONDS: Final = 20.0
 """So long after its start, on a loaded machine, a process may not have come to the point where it handles SIGTERM."""
 Role = Literal["worker", "relay", "producer", "appender", "provider"]
 DIALS: Final[dict[Role, tuple[str, ...]]] = {
-    "worker": ("broker", "database"),
-    "relay": ("broker", "database"),
-    "producer": ("broker", "database"),
+    "worker": ("valkey", "database"),
+    "relay": ("valkey", "database"),
+    "producer": ("valkey", "database"),
     "appender": ("database",),
     "provider": (),
 }
@@ -49,12 +50,15 @@ class Cast:
     relays: int = 2
     producers: int = 2
     appenders: int = 1
+    brokers: int = 1
+    """Nodes, where the broker has several: Kafka."""
     keys: int = 16
     """Of each producer: so many messages of its are under way at most."""
     rate: float = 60.0
     """Messages a second of each producer, at most."""
     lease_seconds: float = 2.0
     seed: int = 0
+    broker: Literal["redis", "kafka"] = "redis"
     broken: str = ""
 
 
@@ -134,8 +138,17 @@ class Stage:
         valkey = Valkey(self.directory / "valkey")
         valkey.directory.mkdir()
         self._password = valkey.password
-        self.broker = Server("valkey", valkey, self.directory / "valkey.log")
-        self.database = Server("postgres", Postgres(self.directory / "postgres"), self.directory / "postgres.log")
+        self.valkey = Server("valkey", valkey, self.directory / "valkey.log")
+        self.database = Server("database", Postgres(self.directory / "postgres"), self.directory / "postgres.log")
+        self.kafka = Kafka(self.directory / "kafka", nodes=self.cast.brokers)
+        """Takes part where it is the broker; then Valkey carries answers and wake-ups alone."""
+        self.brokers = [self.valkey]
+        if self.cast.broker == "kafka":
+            self.brokers = [
+                Server(f"kafka-{number}", KafkaNode(self.kafka, number), self.directory / f"kafka-{number}.log")
+                for number in range(1, self.cast.brokers + 1)
+            ]
+        self.servers = {server.name: server for server in (self.valkey, self.database, *self.brokers)}
         self.provider_port = free_port()
         self.actors = {actor.name: actor for actor in self._make_actors()}
         self.proxy = Proxy({route: self._socket(route) for route in self.routes()})
@@ -147,7 +160,7 @@ class Stage:
         return [actor for actor in self.actors.values() if actor.role in roles]
 
     def routes(self, server: str | None = None) -> list[str]:
-        """All ways, or those to one server: `broker` or `database`."""
+        """All ways, or those to one server: `valkey` or `database`. Kafka's clients dial its nodes themselves."""
         return [
             f"{actor.name}/{there}" for actor in self.actors.values() for there in DIALS[actor.role]
             if server in (None, there)
@@ -169,14 +182,24 @@ class Stage:
     @property
     def redis_url(self) -> str:
         """Past the proxy: for the rig itself."""
-        assert isinstance(self.broker.embedded, Valkey)
-        return self.broker.embedded.url()
+        assert isinstance(self.valkey.embedded, Valkey)
+        return self.valkey.embedded.url()
+
+    @property
+    def broker_url(self) -> str:
+        """Past the proxy, which knows no Kafka: its nodes tell clients their own addresses."""
+        return self.kafka.url() if self.cast.broker == "kafka" else self.redis_url
 
     # From beginning to end.
 
     async def open(self) -> None:
         """Starts the servers, makes the schema, starts everybody."""
-        await asyncio.gather(self.database.start(), self.broker.start())
+        if self.cast.broker == "kafka":
+            self.say("Kafka starts")
+            await asyncio.to_thread(self.kafka.prepare)
+            for actor in self.actors.values():
+                actor.environment["PROG_BROKER_URL"] = self.broker_url
+        await asyncio.gather(*(server.start() for server in self.servers.values()))
         assert isinstance(self.database.embedded, Postgres)
         administrator = await asyncpg.connect(self.database.embedded.url())
         await administrator.execute(f"CREATE DATABASE {DATABASE}")
@@ -188,15 +211,14 @@ class Stage:
         for route in self.routes():
             self._socket(route).parent.mkdir(mode=0o700)
         await self.proxy.open()
-        await self.aim("broker")
+        await self.aim("valkey")
         await self.aim("database")
         self._tending = asyncio.create_task(self._tend())
 
     async def aim(self, server: str) -> None:
         """Tells the proxy where a server is."""
-        address = self.broker.address if server == "broker" else self.database.address
         for route in self.routes(server):
-            await self.proxy.order("aim", route, **address)
+            await self.proxy.order("aim", route, **self.servers[server].address)
 
     async def retire(self, *roles: Role, within_seconds: float = 180.0) -> None:
         """SIGTERM to all of these roles for good; each must finish its work and end with code 0."""
@@ -238,7 +260,7 @@ class Stage:
                 assert actor.process is not None
                 await asyncio.to_thread(actor.process.wait)
         await self.proxy.close()
-        for server in (self.broker, self.database):
+        for server in self.servers.values():
             if server.process is not None and server.process.poll() is None:
                 server.resume()
                 await server.stop()
@@ -283,13 +305,13 @@ class Stage:
     def _actor(self, role: Role, number: int, argv: tuple[str, ...]) -> Actor:
         name = f"{role}-{number + 1}"
         environment = {
-            "PATH": os.environ.get("PATH", os.defpath),
+            **{name: value for name, value in os.environ.items() if not name.startswith("PROG_")},
             "PROG_ENV": "test",
             "PROG_PROCESS_NAME": name,
             "PROG_LOG_LEVEL": "warning",
             "PROG_SECRET_KEYS": self.secret,
             "PROG_DATABASE_URL": f"postgresql://postgres@/{DATABASE}?host={self._socket(f'{name}/database').parent}",
-            "PROG_REDIS_URL": f"unix://{self._socket(f'{name}/broker')}?password={self._password}",
+            "PROG_REDIS_URL": f"unix://{self._socket(f'{name}/valkey')}?password={self._password}",
             "PROG_LEASE_SECONDS": str(self.cast.lease_seconds),
             "PROG_RETRY_ATTEMPTS": "30",
             "PROG_RETRY_BASE_SECONDS": "0.05",
@@ -303,7 +325,7 @@ class Stage:
     def _socket(self, route: str) -> Path:
         """The file that one process dials for one server; PostgreSQL's clients fix its name."""
         name, _, server = route.partition("/")
-        return self.directory / f"{name}-{server}" / (".s.PGSQL.5432" if server == "database" else "broker")
+        return self.directory / f"{name}-{server}" / (".s.PGSQL.5432" if server == "database" else "valkey")
 
 
 GROUPS: Final = (COMMANDS, EVENTS)
