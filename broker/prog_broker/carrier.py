@@ -75,6 +75,11 @@ async def admit(
     )
 
 
+async def handled_before(connection: Connection, group: str, items: Sequence[Incoming]) -> set[UUID]:
+    rows = await connection.fetch(sql.HANDLED, group, [item.envelope.id for item in items])
+    return {row["message_id"] for row in rows}
+
+
 def worth_keeping(shard: Shard, answers: list[tuple[StoredAnswer, int]]) -> list[tuple[StoredAnswer, int]]:
     """Answers that the inbox must hold: those of commands. Nobody asks for an event's, and that it was handled is what
     the row itself says; so a batch of events without effects on others costs one statement."""

@@ -138,6 +138,15 @@ class Processor:
         except RolledBack as rolled_back:
             return await self._fail(shard, token, item, rolled_back.__cause__ or rolled_back, retrying=retrying)
 
+    async def settle_line(self, shard: Shard, token: int, items: list[Incoming]) -> Settled | None:
+        """Settles messages of one key that waited, in one transaction; None, and nothing done, when that cannot be."""
+        if any(_performs(item) for item in items):
+            return None
+        try:
+            return await self._together(shard, token, items, retrying=True)
+        except RolledBack:
+            return None
+
     async def _fail(self, shard: Shard, token: int, item: Incoming, error: BaseException, *, retrying: bool) -> Settled:
         """Settles a message whose handler raised, in any case: what cannot be stored becomes a letter of bytes."""
         try:
@@ -177,11 +186,13 @@ class Processor:
         async with self.database.pool.acquire() as connection, connection.transaction():
             admission = await carrier.admit(connection, shard, token, items, retrying=retrying)
             fresh, waiting, known = sort(items, admission)
-            for item in waiting:
-                await settlement.wait_behind(connection, shard, item)
+            if waiting:
+                copies = await carrier.handled_before(connection, shard.group, waiting)
+                known += [item for item in waiting if item.envelope.id in copies]
+                await settlement.wait_behind(connection, shard, [i for i in waiting if i.envelope.id not in copies])
             answers, outgoing, completed = await self._run(connection, fresh, admission.clocks)
             if retrying:
-                await connection.execute(sql.CLEAR_RETRY, shard.group, items[0].envelope.id)
+                await connection.execute(sql.CLEAR_LINE, shard.group, [item.envelope.id for item in items])
             kept = carrier.worth_keeping(shard, answers)
             if kept or outgoing or completed:
                 await carrier.finish(connection, self.domain.name, kept, outgoing, completed)

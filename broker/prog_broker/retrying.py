@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from prog_broker import sql
 from prog_broker.carrier import Fenced
-from prog_broker.decoding import Incoming, decode
+from prog_broker.decoding import Incoming, Rejected, decode
 from prog_broker.leases import OwnedShard
 from prog_broker.ports import Delivery, Outages, Signals
 from prog_broker.processing import Processor, Settled
@@ -19,6 +19,8 @@ from prog_kit import logging
 from prog_kit.database import FAILURES
 
 MAX_KEYS: Final = 50
+MAX_LINE: Final = 200
+"""Messages of one key that are run in one transaction, once the one that held them up has succeeded."""
 IDLE_SECONDS: Final = 1.0
 log = logging.get("prog_broker.retrying")
 
@@ -86,27 +88,59 @@ class RetryPump:
         return handled
 
     async def _run_key(self, owned: OwnedShard, row: Any) -> int:
-        """The first message of a key and, as long as they succeed, those behind it."""
+        """The first message of a key and, as long as they succeed, those behind it: together where that can be."""
         handled = 0
-        current = row
-        while current is not None and owned.gained.is_set() and not self._stopping:
-            delivery = Delivery(b"", current["attributes"].encode(), current["data"])
-            item = decode(self._processor.domain, owned.shard, delivery)
-            try:
-                if isinstance(item, Incoming):
-                    item.attempts = current["attempts"]
-                    settled = await self._processor.settle_one(owned.shard, owned.token, item, retrying=True)
-                else:
-                    settled = await self._processor.give_up(owned.shard, owned.token, current["message_id"], item)
-            except Fenced:
-                owned.lose()
-                return handled
-            handled += 1
-            await self._tell(owned, settled)
-            current = await self._processor.database.pool.fetchrow(
-                sql.PROMOTE_NEXT, owned.shard.group, owned.shard.topic.name, current["partition_key"]
-            )
+        one_by_one = 1
+        try:
+            current: Any = row
+            while current is not None and self._may_go_on(owned):
+                await self._run_one(owned, current)
+                handled, one_by_one = handled + 1, one_by_one - 1
+                while one_by_one <= 0 and (line := await self._line(owned, row["partition_key"])):
+                    settled = await self._processor.settle_line(owned.shard, owned.token, line)
+                    if settled is None:
+                        one_by_one = len(line)
+                    else:
+                        handled += len(line)
+                        await self._tell(owned, settled)
+                current = await self._processor.database.pool.fetchrow(
+                    sql.PROMOTE_NEXT, owned.shard.group, owned.shard.topic.name, row["partition_key"]
+                )
+        except Fenced:
+            owned.lose()
         return handled
+
+    def _may_go_on(self, owned: OwnedShard) -> bool:
+        return owned.gained.is_set() and not self._stopping
+
+    async def _run_one(self, owned: OwnedShard, row: Any) -> None:
+        item = self._decoded(owned, row)
+        if isinstance(item, Incoming):
+            settled = await self._processor.settle_one(owned.shard, owned.token, item, retrying=True)
+        else:
+            settled = await self._processor.give_up(owned.shard, owned.token, row["message_id"], item)
+        await self._tell(owned, settled)
+
+    async def _line(self, owned: OwnedShard, key: str) -> list[Incoming]:
+        """Those that wait first in the line of a key; none when there is but one, or one that failed is before them."""
+        if not self._may_go_on(owned):
+            return []
+        rows = await self._processor.database.pool.fetch(
+            sql.LINE, owned.shard.group, owned.shard.topic.name, key, MAX_LINE
+        )
+        line: list[Incoming] = []
+        for row in rows:
+            item = self._decoded(owned, row) if row["state"] == "waiting" else None
+            if not isinstance(item, Incoming):
+                break
+            line.append(item)
+        return line if len(line) > 1 else []
+
+    def _decoded(self, owned: OwnedShard, row: Any) -> Incoming | Rejected | None:
+        item = decode(self._processor.domain, owned.shard, Delivery(b"", row["attributes"].encode(), row["data"]))
+        if isinstance(item, Incoming):
+            item.attempts = row["attempts"]
+        return item
 
     async def _idle_seconds(self) -> float:
         seconds = await self._processor.database.pool.fetchval(sql.NEXT_DUE_SECONDS, self._processor.domain.name)

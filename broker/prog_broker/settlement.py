@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -70,9 +71,9 @@ async def put_off(connection: Connection, shard: Shard, item: Incoming, failure:
     return delay
 
 
-async def wait_behind(connection: Connection, shard: Shard, item: Incoming) -> None:
-    """Lines the message up behind one of its key that has failed; one that has a place in the line keeps it."""
-    await connection.execute(sql.WAIT_BEHIND, *_row(shard, item))
+async def wait_behind(connection: Connection, shard: Shard, items: Sequence[Incoming]) -> None:
+    """Lines messages up behind one of their key that has failed; one that has a place in the line keeps it."""
+    await connection.executemany(sql.WAIT_BEHIND, [_row(shard, item) for item in items])
 
 
 async def bury(connection: Connection, shard: Shard, item: Incoming, failure: Failure) -> None:

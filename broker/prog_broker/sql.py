@@ -160,6 +160,16 @@ SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM bus.retr
 WHERE consumer_group = $1 AND state = 'retry'
 """
 
+HANDLED: Final = "SELECT message_id FROM bus.inbox WHERE consumer_group = $1 AND message_id = ANY ($2::uuid[])"
+"""Those that were handled before: a copy of one need not wait behind its key, however long the line is."""
+
+LINE: Final = """
+SELECT message_id, topic, partition, partition_key, attempts, attributes, data, state FROM bus.retries
+WHERE consumer_group = $1 AND topic = $2 AND partition_key = $3 ORDER BY position LIMIT $4
+"""
+
+CLEAR_LINE: Final = "DELETE FROM bus.retries WHERE consumer_group = $1 AND message_id = ANY ($2::uuid[])"
+
 CLEAR_RETRY: Final = "DELETE FROM bus.retries WHERE consumer_group = $1 AND message_id = $2"
 
 PROMOTE_NEXT: Final = """

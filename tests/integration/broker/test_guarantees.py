@@ -12,6 +12,7 @@ import pytest
 from prog_broker.carrier import Fenced
 from prog_broker.leases import LeaseKeeper
 from prog_broker.ports import Shard
+from prog_broker.processing import Processor
 from prog_broker.worker import Worker
 from prog_contracts.envelope import wrap
 from prog_contracts.errors import Unavailable
@@ -162,6 +163,71 @@ async def test_a_copy_of_a_message_that_is_being_retried_does_not_take_its_place
     rig.ledger.failing.clear()
     assert (await behind).status == "succeeded"
     assert await rig.scalar("SELECT count(*) FROM bus.retries") == 0
+
+
+async def test_a_long_line_behind_a_key_is_run_together_and_in_order(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one, what comes meanwhile would queue up faster than the line gets shorter."""
+    worker = await rig.worker(retry_attempts=1000)
+    tenant = new_id("tenant")
+    rig.ledger.failing.add("first")
+    names = ["first", *(f"n{number}" for number in range(150))]
+    commands = [RenameTenant(tenant_id=tenant, name=name) for name in names]
+    await rig.transport.publisher.send([(COMMANDS, wrap(c, tenant_id=tenant, source="/test")) for c in commands])
+    await eventually(lambda: parked(rig, len(names)))
+    processor = worker.serving[0].processor
+    together, transactions = processor._together, 0
+
+    async def counted(*arguments: Any, **options: Any) -> Any:
+        nonlocal transactions
+        transactions += "first" not in rig.ledger.failing
+        return await together(*arguments, **options)
+
+    monkeypatch.setattr(Processor, "_together", lambda self, *arguments, **options: counted(*arguments, **options))
+    rig.ledger.failing.clear()
+    await eventually(lambda: parked(rig, 0))
+    done = [name for name in rig.ledger.handled if name != "first"]
+    assert done == names[1:]
+    assert transactions < 10
+
+
+async def test_a_line_with_a_failing_message_is_run_up_to_it(rig: Rig) -> None:
+    await rig.worker(retry_attempts=1000)
+    tenant = new_id("tenant")
+    rig.ledger.failing |= {"first", "n5"}
+    names = ["first", *(f"n{number}" for number in range(10))]
+    commands = [RenameTenant(tenant_id=tenant, name=name) for name in names]
+    await rig.transport.publisher.send([(COMMANDS, wrap(c, tenant_id=tenant, source="/test")) for c in commands])
+    await eventually(lambda: parked(rig, len(names)))
+    rig.ledger.failing.discard("first")
+    await eventually(lambda: parked(rig, 5))
+    rig.ledger.failing.clear()
+    await eventually(lambda: parked(rig, 0))
+    assert await rig.scalar("SELECT count(*) FROM bus.inbox WHERE consumer_group = 'tenants'") == len(names)
+    applied = await rig.admin.fetch("SELECT data FROM bus.event_log ORDER BY position")
+    assert [json.loads(row["data"])["name"] for row in applied] == names
+
+
+async def test_a_copy_of_what_was_handled_does_not_wait_behind_its_key(rig: Rig) -> None:
+    """As after a broker that lost its data and was filled again."""
+    await rig.worker(retry_attempts=1000)
+    tenant = new_id("tenant")
+    envelope = wrap(RenameTenant(tenant_id=tenant, name="early"), tenant_id=tenant, source="/test")
+    await rig.transport.publisher.send([(COMMANDS, envelope)])
+    await eventually(lambda: inbox_holds(rig, 1))
+    rig.ledger.failing.add("stuck")
+    stuck = RenameTenant(tenant_id=tenant, name="stuck")
+    later = RenameTenant(tenant_id=tenant, name="later")
+    await rig.transport.publisher.send([(COMMANDS, wrap(stuck, tenant_id=tenant, source="/test"))])
+    await eventually(lambda: parked(rig, 1))
+    await rig.transport.publisher.send(
+        [(COMMANDS, envelope), (COMMANDS, wrap(later, tenant_id=tenant, source="/test"))]
+    )
+    await eventually(lambda: parked(rig, 2))
+    waiting = await rig.admin.fetch("SELECT data FROM bus.retries ORDER BY position")
+    assert [json.loads(row["data"])["name"] for row in waiting] == ["stuck", "later"]
+    rig.ledger.failing.clear()
+    await eventually(lambda: parked(rig, 0))
+    assert rig.ledger.handled.count("early") == 1
 
 
 async def parked(rig: Rig, count: int) -> bool:
