@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from pydantic import ValidationError
@@ -80,7 +81,7 @@ def decode(domain: Domain, shard: Shard, delivery: Delivery) -> Incoming | Rejec
         envelope = delivery.envelope()
     except ValueError as error:
         return Rejected(delivery, "undecodable", str(error))
-    if not ids.is_id(envelope.tenant_id) or not envelope.tenant_id.startswith("tenant_"):
+    if not _is_tenant(envelope.tenant_id):
         return Rejected(delivery, "bad_tenant", f"tenantid {envelope.tenant_id[:64]!r} is no tenant id", envelope)
     registration = domain.registrations.get(envelope.type)
     if registration is None:
@@ -102,6 +103,11 @@ def decode(domain: Domain, shard: Shard, delivery: Delivery) -> Incoming | Rejec
         told = _explain(error)
         return Rejected(delivery, "invalid_body", told.message, envelope, told)
     return Incoming(delivery, envelope, message, registration)
+
+
+@lru_cache(maxsize=4096)
+def _is_tenant(text: str) -> bool:
+    return ids.is_id(text) and text.startswith("tenant_")
 
 
 def printable(text: str) -> str:

@@ -15,6 +15,8 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
+import asyncpg
+
 import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
 from prog_broker.ports import Outages, Transport
 from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
@@ -108,11 +110,28 @@ class Relay:
             self._cursor, self._placed = await self._stored_cursor(), True
         await self._look()
         published = await self._publish_commands()
-        while rows := await self._database.pool.fetch(PENDING, *self._cursor, BATCH):
-            cursor = (rows[-1]["txid"], rows[-1]["position"])
-            if await self._publish([_outgoing(row) for row in rows], _note(cursor)):
-                published += len(rows)
-                await self._move(cursor)
+        rows = await self._pending(self._cursor)
+        moving: asyncio.Task[None] | None = None
+        try:
+            while rows:
+                cursor = (rows[-1]["txid"], rows[-1]["position"])
+                # The next rows are read, and the cursor is moved, while a batch is on its way to the broker.
+                ahead = asyncio.create_task(self._pending(cursor)) if len(rows) == BATCH else None
+                try:
+                    done = await self._publish([_outgoing(row) for row in rows], _note(cursor))
+                    if done:
+                        published += len(rows)
+                        self._cursor = cursor
+                        if moving is not None:
+                            await moving
+                        moving = asyncio.create_task(self._keep(cursor))
+                    rows = await ahead if ahead is not None and done else await self._pending(self._cursor)
+                finally:
+                    if ahead is not None:
+                        await cancelled([ahead])
+        finally:
+            if moving is not None:
+                await moving
         return published
 
     async def backlog(self) -> tuple[int, float]:
@@ -153,9 +172,12 @@ class Relay:
         self._marker = await self._transport.marker()
         self._cursor = await self._checked(self._cursor, self._marker)
 
-    async def _move(self, cursor: Cursor) -> None:
-        """Moves the cursor; after the note, so that a crash in between publishes again, which the inbox absorbs."""
-        self._cursor = cursor
+    async def _pending(self, cursor: Cursor) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await self._database.pool.fetch(PENDING, *cursor, BATCH)
+        return rows
+
+    async def _keep(self, cursor: Cursor) -> None:
+        """Keeps the cursor; after the note, so that a crash in between publishes again, which the inbox absorbs."""
         await self._database.pool.execute(
             "UPDATE bus.relay_cursors SET txid = $2::text::xid8, position = $3, moved_at = clock_timestamp()"
             " WHERE lane = $1",

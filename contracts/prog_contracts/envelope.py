@@ -189,13 +189,19 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raises ValueError when an attribute holds a NUL character or is longer than MAX_ATTRIBUTE_BYTES."""
-        for name in _TEXTS:
-            value = getattr(self, name)
-            if value is None:
+        texts = (
+            self.type, self.source, self.tenant_id, self.partition_key, self.subject, self.actor, self.traceparent,
+            self.reply_to,
+        )  # fmt: skip
+        joined = "".join([text for text in texts if text])
+        if len(joined) <= MAX_ATTRIBUTE_BYTES and joined.isascii() and "\0" not in joined:
+            return  # one look at all of them together
+        for name, text in zip(_TEXTS, texts, strict=True):
+            if text is None:
                 continue
-            if "\0" in value:
+            if "\0" in text:
                 raise ValueError(f"{name} holds a NUL character")
-            if len(value) > MAX_ATTRIBUTE_BYTES // 4 and len(value.encode()) > MAX_ATTRIBUTE_BYTES:
+            if len(text.encode()) > MAX_ATTRIBUTE_BYTES:
                 raise ValueError(f"{name} has more than {MAX_ATTRIBUTE_BYTES} bytes")
 
     def json(self) -> dict[str, Any]:

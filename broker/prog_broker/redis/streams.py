@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
 from prog_broker.ports import AddressedReply, Delivery, LostPlace, Position, Shard
-from prog_broker.redis.connection import OUTAGES, Client, raw
+from prog_broker.redis import scripts
+from prog_broker.redis.connection import Client, raw
 from prog_contracts.envelope import Envelope
-from prog_contracts.errors import Unavailable
 from prog_contracts.topics import Topic, dead_topic
 
 WAKE_CHANNEL: Final = "prog.relay.wake"
@@ -19,7 +19,7 @@ BEGINNING: Final = b"0-0"
 
 
 class StreamPublisher:
-    """The port's `Publisher`: pipelined XADD on one connection."""
+    """The port's `Publisher`: a batch is one command."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -28,29 +28,14 @@ class StreamPublisher:
         return envelopes
 
     async def send(self, envelopes: Sequence[tuple[Topic, Envelope]]) -> None:
-        await self._add(
-            [
-                (topic.stream(topic.partition_of(e.partition_key)), e.attributes(), e.data)
-                for topic, e in envelopes
-            ]
-        )  # fmt: skip
+        if len(envelopes) == 1:
+            await scripts.add_one(self._client, entries_of(envelopes)[0])
+        elif envelopes:
+            await scripts.add(self._client, entries_of(envelopes))
 
     async def announce(self, topic: Topic, deliveries: Sequence[Delivery]) -> None:
         stream = topic.stream(0)
-        await self._add([(stream, delivery.attributes, delivery.data) for delivery in deliveries])
-
-    async def _add(self, entries: Sequence[tuple[str, bytes, bytes]]) -> None:
-        try:
-            if len(entries) == 1:  # the edge's case: a pipeline of one costs more than the command
-                stream, attributes, data = entries[0]
-                await raw(self._client, "XADD", stream, "*", "ce", attributes, "data", data)
-                return
-            pipeline = self._client.pipeline(transaction=False)
-            for stream, attributes, data in entries:
-                pipeline.execute_command("XADD", stream, "*", "ce", attributes, "data", data)
-            await pipeline.execute()
-        except OUTAGES as error:
-            raise Unavailable(f"the broker does not answer: {error}", code="broker_unavailable") from error
+        await scripts.add(self._client, [(stream, delivery.attributes, delivery.data) for delivery in deliveries])
 
 
 class Positions:
@@ -120,10 +105,9 @@ class StreamSignals:
                 raise result
 
 
-def additions(envelopes: Iterable[tuple[Topic, Envelope]]) -> Iterator[tuple[Any, ...]]:
-    """The commands that append envelopes to their streams."""
-    for topic, e in envelopes:
-        yield "XADD", topic.stream(topic.partition_of(e.partition_key)), "*", "ce", e.attributes(), "data", e.data
+def entries_of(envelopes: Iterable[tuple[Topic, Envelope]]) -> list[scripts.Entry]:
+    """Where each envelope goes, and its two fields."""
+    return [(topic.stream(topic.partition_of(e.partition_key)), e.attributes(), e.data) for topic, e in envelopes]
 
 
 def stream_of(shard: Shard) -> str:

@@ -7,16 +7,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from faststream.redis import RedisBroker
-from redis.exceptions import WatchError
 
 from prog_broker.intake import Intake
 from prog_broker.leases import OwnedShard
 from prog_broker.ports import Deliver, Delivery, Position, Publisher, Shard, ShardLag
-from prog_broker.redis import lag, streams, trimming
+from prog_broker.redis import lag, scripts, streams, trimming
 from prog_broker.redis.connection import OUTAGES, connect, raw
 from prog_broker.redis.subscriber import subscribe
 from prog_contracts.envelope import Envelope
-from prog_contracts.errors import Unavailable
 from prog_contracts.topics import Topic
 from prog_kit.settings import Settings
 
@@ -74,22 +72,8 @@ class RedisTransport:
         return _text(await self.client.get(MARKER))
 
     async def publish_after(self, marker: str | None, envelopes: Sequence[tuple[Topic, Envelope]], note: str) -> bool:
-        try:
-            pipeline: Any
-            async with self.client.pipeline() as pipeline:
-                await pipeline.watch(MARKER)
-                if _text(await pipeline.get(MARKER)) != marker:
-                    return False
-                pipeline.multi()
-                for command in streams.additions(self.publisher.prepared(envelopes)):
-                    pipeline.execute_command(*command)
-                pipeline.set(MARKER, note)
-                await pipeline.execute()
-        except WatchError:
-            return False
-        except OUTAGES as error:
-            raise Unavailable(f"the broker does not answer: {error}", code="broker_unavailable") from error
-        return True
+        entries = streams.entries_of(self.publisher.prepared(envelopes))
+        return await scripts.add_after(self.client, MARKER, marker, note, entries)
 
     async def follow(
         self, topics: Sequence[Topic], *, from_start: bool = False, since: datetime | None = None

@@ -199,7 +199,7 @@ async def running(settings: Settings) -> AsyncIterator[Rig]:
     await redis.aclose()
 
 
-async def eventually(condition: Callable[[], Awaitable[Any] | Any], *, seconds: float = 15.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[Any] | Any], *, seconds: float = 60.0) -> None:
     """Waits until the condition holds; fails the test when it does not within `seconds`."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
