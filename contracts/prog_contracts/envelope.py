@@ -191,7 +191,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
         """Raises ValueError when an attribute holds a NUL character or is longer than MAX_ATTRIBUTE_BYTES."""
         texts = (
             self.type, self.source, self.tenant_id, self.partition_key, self.subject, self.actor, self.traceparent,
-            self.reply_to,
+            self.reply_to, self.producer, self.signature,
         )  # fmt: skip
         joined = "".join([text for text in texts if text])
         if len(joined) <= MAX_ATTRIBUTE_BYTES and joined.isascii() and "\0" not in joined:
