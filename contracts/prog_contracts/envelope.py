@@ -53,6 +53,9 @@ class _Attributes(msgspec.Struct, omit_defaults=True):
     signature: str | None = None
 
 
+ATTRIBUTE_NAMES: Final = _Attributes.__struct_fields__
+"""The CloudEvents attributes and extensions that we read."""
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Attributes, strict=False)
 

@@ -11,11 +11,15 @@ from typing import Any, Final
 import msgspec
 
 from prog_broker.ports import Delivery
-from prog_contracts.envelope import Envelope
+from prog_contracts.envelope import ATTRIBUTE_NAMES, Envelope
 
 CONTENT_TYPE: Final = "content-type"
 _PREFIX: Final = "ce_"
 _encode: Final = msgspec.json.Encoder().encode
+
+_STARTS: Final = {_PREFIX + name: f'"{name}":"'.encode() for name in ATTRIBUTE_NAMES if name != "datacontenttype"} | {
+    CONTENT_TYPE: b'"datacontenttype":"'
+}
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -39,6 +43,12 @@ class Record(Delivery):
         return len(self.data) + 512
 
     def envelope(self) -> Envelope:
+        joined = _joined(self.headers)
+        if joined is not None:
+            try:
+                return Envelope.parse(joined, self.data)
+            except ValueError:
+                pass  # perhaps for a character that JSON wants escaped: the long way has the last word
         return Envelope.of(attributes_of(self.headers), self.data)
 
 
@@ -53,6 +63,16 @@ def attributes_of(headers: Headers) -> dict[str, str]:
         if name == CONTENT_TYPE and value is not None:
             found["datacontenttype"] = value.decode("utf-8", "backslashreplace")
     return found
+
+
+def _joined(headers: Headers) -> bytes | None:
+    """The attributes that we read as one JSON object, glued together: it is decoded three times as fast as a dict.
+
+    None where a value holds what JSON would have to escape.
+    """
+    parts = [start + value for name, value in headers if (start := _STARTS.get(name)) is not None and value is not None]
+    joined = b"{" + b'",'.join(parts) + b'"}'
+    return joined if joined.count(b'"') == 4 * len(parts) and b"\\" not in joined else None
 
 
 def headers_of(attributes: bytes) -> list[tuple[str, bytes]]:
