@@ -7,6 +7,7 @@ import time
 from typing import Any, ClassVar
 
 from prog_broker.bus import Bus
+from prog_broker.bus.redis import GroupReader
 from prog_broker.redis.connection import connect
 from prog_broker.redis.streams import StreamPublisher, ensure_group
 from prog_infra.bench.bus import message
@@ -88,7 +89,9 @@ class Heir(Ours):
         assert self._bus is not None
         self._awaited = messages
         self._gate.set()
-        lease = next(lease for lease in self._bus._readers[0].leases.all if lease.stream == STREAM)
+        reader = self._bus._readers[0]
+        assert isinstance(reader, GroupReader)
+        lease = next(lease for lease in reader.leases.all if lease.stream == STREAM)
         await lease.gained.wait()
         began = time.perf_counter()
         await self._done.wait()
