@@ -30,11 +30,15 @@ class Fenced(Exception):
 
 @dataclass(slots=True)
 class Admission:
-    """What ADMIT said: which messages are new, which keys are parked, and each tenant's test clock."""
+    """What ADMIT said: which messages are new, which keys are parked, and each tenant's test clock.
+
+    `replay_id` is the replay that rebuilds a projection of the group just now: messages for it are left to it.
+    """
 
     admitted: set[UUID]
     parked: set[str]
     clocks: dict[str, datetime]
+    replay_id: UUID | None = None
 
 
 async def admit(
@@ -72,6 +76,7 @@ async def admit(
         admitted=set(row["admitted"] or ()),
         parked=set(row["parked"] or ()),
         clocks={tenant: datetime.fromisoformat(at) for tenant, at in clocks.items()},
+        replay_id=row["replay_id"],
     )
 
 

@@ -1,10 +1,12 @@
-"""Deciding about dead letters: look at them, run them again (perhaps mended), or drop them.
+"""Deciding about dead letters: look at them, mend them, run them again or drop them, one by one or all of one cause.
 
-A letter whose handler failed parks its key: the messages behind it go on once it has been redriven or dropped.
+A letter whose handler failed parks its key: the messages behind it go on once it has been redriven or dropped. There is
+one letter a message and group; its history tells each attempt and each decision, who took it, and what was edited.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -14,8 +16,9 @@ import orjson
 from pydantic import ValidationError
 
 from prog_broker import sql
+from prog_broker.decoding import explain, printable
 from prog_contracts.envelope import Envelope
-from prog_contracts.errors import Conflict, Invalid, NotFound
+from prog_contracts.errors import Conflict, Invalid, NotFound, ProgError
 from prog_contracts.upcasting import UnknownVersion, UpcastFailed, newest, readable
 from prog_kit.database import Connection, Database
 
@@ -28,17 +31,33 @@ FROM bus.dead_letters WHERE state = ANY ($1::text[]) ORDER BY recorded_at DESC L
 DECIDE: Final = """
 UPDATE bus.dead_letters
 SET state = $2, decided_at = clock_timestamp(), decided_by = $3,
-    history = history || jsonb_build_array(jsonb_build_object('decision', $2::text, 'by', $3::text))
+    history = history || jsonb_build_object('what', $2::text, 'by', $3::text, 'at', clock_timestamp())
 WHERE id = $1 AND state = 'open'
 RETURNING *
 """
+
+EDIT: Final = """
+UPDATE bus.dead_letters
+SET data = $2,
+    history = history
+        || jsonb_build_object('what', 'edited', 'by', $3::text, 'at', clock_timestamp(), 'before', $4::text)
+WHERE id = $1
+"""
+
+OF_CAUSE: Final = """
+SELECT id FROM bus.dead_letters WHERE consumer_group = $1 AND fingerprint = $2 AND state = 'open'
+ORDER BY recorded_at, id LIMIT $3
+"""
+
+MAX_TOGETHER: Final = 1000
+"""Letters decided in one call; for more, call again."""
 
 RUN_AGAIN: Final = """
 INSERT INTO bus.retries (consumer_group, message_id, tenant_id, topic, partition, partition_key, attempts, state,
                          due_at, attributes, data)
 VALUES ($1, $2, $3, $4, $5, $6, 0, 'retry', clock_timestamp(), $7, $8)
 ON CONFLICT (consumer_group, message_id) DO UPDATE
-SET state = 'retry', attempts = 0, due_at = EXCLUDED.due_at, data = EXCLUDED.data, error = NULL
+SET state = 'retry', attempts = 0, due_at = EXCLUDED.due_at, data = EXCLUDED.data, error = NULL, history = '[]'
 """
 
 
@@ -85,8 +104,10 @@ async def redrive(group: Database, letter_id: UUID, *, by: str, body: bytes | No
     the message still cannot be understood.
     """
     async with group.scope() as connection:
+        if body is not None:
+            await _edit(connection, letter_id, body, by)
         letter = await _decide(connection, letter_id, "redriven", by)
-        data = letter["data"] if body is None else body
+        data = letter["data"]
         envelope = _understood(letter["attributes"], data)
         await connection.execute(
             "DELETE FROM bus.inbox WHERE consumer_group = $1 AND message_id = $2 AND status IN ('dead', 'failed')",
@@ -106,6 +127,49 @@ async def redrive(group: Database, letter_id: UUID, *, by: str, body: bytes | No
         )
 
 
+async def edit(group: Database, letter_id: UUID, body: bytes, *, by: str) -> None:
+    """Replaces what the message says; it stays a dead letter. The history keeps what it said before.
+
+    Raises NotFound, Conflict when it was decided, and Invalid when the new body breaks the message's schema.
+    """
+    async with group.scope() as connection:
+        await _edit(connection, letter_id, body, by)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of a decision about many: `refused` are letters with the reason, which stay as they were.
+
+    `more` tells that letters of the cause are left, because one call takes MAX_TOGETHER.
+    """
+
+    done: list[UUID]
+    refused: list[tuple[UUID, ProgError]]
+    more: bool = False
+
+
+async def redrive_all(group: Database, letter_ids: Sequence[UUID], *, by: str) -> Decided:
+    """Redrives letters of the group in the order given, each by itself: one that is refused holds up no other."""
+    return await _each(letter_ids, lambda letter_id: redrive(group, letter_id, by=by))
+
+
+async def drop_all(group: Database, letter_ids: Sequence[UUID], *, by: str) -> Decided:
+    """Drops letters of the group, each by itself."""
+    return await _each(letter_ids, lambda letter_id: drop(group, letter_id, by=by))
+
+
+async def of_cause(group: Database, name: str, fingerprint: str) -> list[UUID]:
+    """The open letters of consumer group `name` with one cause, the oldest first, at most MAX_TOGETHER.
+
+    In this order keys keep theirs. Raises NotFound when there is none.
+    """
+    async with group.scope() as connection:
+        rows = await connection.fetch(OF_CAUSE, name, fingerprint, MAX_TOGETHER)
+    if not rows:
+        raise NotFound("There is no open dead letter with this cause.")
+    return [row["id"] for row in rows]
+
+
 async def drop(group: Database, letter_id: UUID, *, by: str) -> None:
     """Gives the message up for good; those that waited behind it go on. Raises NotFound and Conflict."""
     async with group.scope() as connection:
@@ -122,6 +186,30 @@ async def drop(group: Database, letter_id: UUID, *, by: str) -> None:
             await connection.execute(
                 sql.PROMOTE_NEXT, letter["consumer_group"], letter["topic"], letter["partition_key"]
             )
+
+
+async def _each(letter_ids: Sequence[UUID], decide: Callable[[UUID], Awaitable[None]]) -> Decided:
+    done, refused = [], []
+    for letter_id in letter_ids:
+        try:
+            await decide(letter_id)
+            done.append(letter_id)
+        except ProgError as error:
+            refused.append((letter_id, error))
+    return Decided(done, refused, more=len(letter_ids) >= MAX_TOGETHER)
+
+
+async def _edit(connection: Connection, letter_id: UUID, body: bytes, by: str) -> None:
+    letter = await connection.fetchrow(
+        "SELECT state, attributes, data FROM bus.dead_letters WHERE id = $1 FOR UPDATE", letter_id
+    )
+    if letter is None:
+        raise NotFound(f"there is no dead letter {letter_id}")
+    if letter["state"] != "open":
+        raise Conflict(f"dead letter {letter_id} was decided before", code="already_decided")
+    _understood(letter["attributes"], body)
+    if body != letter["data"]:
+        await connection.execute(EDIT, letter_id, body, by, printable(_text(letter["data"])))
 
 
 async def _decide(connection: Connection, letter_id: UUID, state: str, by: str) -> Any:
@@ -146,9 +234,8 @@ def _understood(attributes: bytes, data: bytes) -> Envelope:
     except (UnknownVersion, UpcastFailed) as error:
         raise Invalid(str(error)) from None
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "body"
-        raise Invalid(f"the body still breaks its schema: {place}: {first['msg']}; mend it with --body") from None
+        told = explain(error)
+        raise Invalid(f"{told.message}; mend the body", code="invalid_body", fields=told.fields) from None
     return envelope
 
 

@@ -100,7 +100,7 @@ def decode(domain: Domain, shard: Shard, delivery: Delivery) -> Incoming | Rejec
         broken = ErrorBody(kind="invalid", code="invalid_body", message=printable(str(error)))
         return Rejected(delivery, "invalid_body", broken.message, envelope, broken)
     except ValidationError as error:
-        told = _explain(error)
+        told = explain(error)
         return Rejected(delivery, "invalid_body", told.message, envelope, told)
     return Incoming(delivery, envelope, message, registration)
 
@@ -115,7 +115,8 @@ def printable(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _explain(error: ValidationError) -> ErrorBody:
+def explain(error: ValidationError) -> ErrorBody:
+    """Every field that breaks a body's schema."""
     fields = tuple(
         FieldError(
             field=printable(".".join(str(part) for part in item["loc"])) or "body",

@@ -14,19 +14,33 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from prog_broker.outcome import Outcome
 from prog_broker.transaction import Transaction
-from prog_contracts.messages import Command, Message
+from prog_contracts.messages import Command, Event, Message
 from prog_contracts.topics import DOMAINS, Topic, consumed_by, topic_of
 
+if TYPE_CHECKING:
+    from prog_broker.replaying.selection import Scope
+    from prog_kit.database import Connection
+
 M = TypeVar("M", bound=Message)
+E = TypeVar("E", bound=Event)
 C = TypeVar("C", bound=Command)
 
 Handler = Callable[[Any, Transaction], Awaitable[Outcome]]
 BatchHandler = Callable[[list[Any], Transaction], Awaitable[Outcome]]
 Finish = Callable[[Transaction], Awaitable[Outcome]]
+Reset = Callable[["Connection", "Scope"], Awaitable[None]]
+
+ReplayMode = Literal["no", "repeat", "rebuild"]
+"""Whether a handler runs in a replay of the event log.
+
+`no`: it is left out, as use cases are: they decide, and what they decided is in the log already. `repeat`: handling a
+message again, even after later ones, changes nothing, as an index does. `rebuild`: handling it twice would count twice,
+so it runs only in a replay that has reset what it writes.
+"""
 
 
 class Work(Protocol):
@@ -58,6 +72,7 @@ class Registration:
     handler: Handler | None = None
     batch_handler: BatchHandler | None = None
     performer: Performer | None = None
+    replay: ReplayMode = "no"
 
 
 class Domain:
@@ -74,23 +89,26 @@ class Domain:
         self.linger_seconds = linger_seconds
         self.registrations: dict[str, Registration] = {}
         self.catch_all: BatchHandler | None = None
+        self.catch_all_replay: ReplayMode = "no"
+        self.replay_only: dict[str, Registration] = {}
+        self.reset: Reset | None = None
         self.started: list[Callable[[Any], Awaitable[None]]] = []
 
     def handles(
-        self, model: type[M]
+        self, model: type[M], *, replay: ReplayMode = "no"
     ) -> Callable[[Callable[[M, Transaction], Awaitable[Outcome]]], Callable[[M, Transaction], Awaitable[Outcome]]]:
-        """Registers the handler of a message type; one a type and domain."""
+        """Registers the handler of a message type; one a type and domain. `replay`: see `ReplayMode`."""
 
         def decorate(
             function: Callable[[M, Transaction], Awaitable[Outcome]],
         ) -> Callable[[M, Transaction], Awaitable[Outcome]]:
-            self._register(Registration(model, handler=function))
+            self._register(Registration(model, handler=function, replay=replay))
             return function
 
         return decorate
 
     def handles_batch(
-        self, model: type[M]
+        self, model: type[M], *, replay: ReplayMode = "no"
     ) -> Callable[
         [Callable[[list[M], Transaction], Awaitable[Outcome]]], Callable[[list[M], Transaction], Awaitable[Outcome]]
     ]:
@@ -99,7 +117,7 @@ class Domain:
         def decorate(
             function: Callable[[list[M], Transaction], Awaitable[Outcome]],
         ) -> Callable[[list[M], Transaction], Awaitable[Outcome]]:
-            self._register(Registration(model, batch_handler=function))
+            self._register(Registration(model, batch_handler=function, replay=replay))
             return function
 
         return decorate
@@ -119,9 +137,48 @@ class Domain:
 
         return decorate
 
-    def observes_everything(self, function: BatchHandler) -> BatchHandler:
+    @overload
+    def observes_everything(self, function: BatchHandler, /) -> BatchHandler: ...
+
+    @overload
+    def observes_everything(self, /, *, replay: ReplayMode) -> Callable[[BatchHandler], BatchHandler]: ...
+
+    def observes_everything(
+        self, function: BatchHandler | None = None, /, *, replay: ReplayMode = "no"
+    ) -> BatchHandler | Callable[[BatchHandler], BatchHandler]:
         """Registers a handler that gets every event the domain's group reads, as envelopes, a batch at a time."""
-        self.catch_all = function
+
+        def decorate(function: BatchHandler) -> BatchHandler:
+            self.catch_all, self.catch_all_replay = function, replay
+            return function
+
+        return decorate if function is None else decorate(function)
+
+    def replays(
+        self, model: type[E], *, replay: Literal["repeat", "rebuild"]
+    ) -> Callable[[Callable[[E, Transaction], Awaitable[Outcome]]], Callable[[E, Transaction], Awaitable[Outcome]]]:
+        """Registers a handler that runs in replays alone, for an event of the domain's own.
+
+        Live, a domain writes its projection in the use case that publishes the event; the log keeps the event alone.
+        """
+
+        def decorate(
+            function: Callable[[E, Transaction], Awaitable[Outcome]],
+        ) -> Callable[[E, Transaction], Awaitable[Outcome]]:
+            if model.domain() != self.name:
+                raise ValueError(f"{model.TYPE} is not of {self.name}; a handler of it takes replay={replay!r}")
+            self.replay_only[model.TYPE] = Registration(model, handler=function, replay=replay)
+            return function
+
+        return decorate
+
+    def resets(self, function: Reset) -> Reset:
+        """Registers the function that empties what the domain's replayable handlers write, for a scope.
+
+        It runs in one transaction with the beginning of the replay, while no live batch of the group is at work. It
+        raises Invalid for a scope that it cannot empty by itself.
+        """
+        self.reset = function
         return function
 
     def on_start(self, function: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
@@ -143,4 +200,6 @@ class Domain:
             raise ValueError(f"{self.name} does not consume {topic.name}; see prog_contracts.topics")
         if model.TYPE in self.registrations:
             raise ValueError(f"{self.name} has two handlers for {model.TYPE}")
+        if registration.replay != "no" and not issubclass(model, Event):
+            raise ValueError(f"{model.TYPE} is a command: a replay runs events alone")
         self.registrations[model.TYPE] = registration

@@ -34,10 +34,15 @@ ON CONFLICT (consumer_group, member) DO UPDATE SET seen_until = EXCLUDED.seen_un
 LIVE_MEMBERS: Final = "SELECT count(*) FROM bus.members WHERE consumer_group = $1 AND seen_until > clock_timestamp()"
 
 RENEW: Final = """
+WITH held AS (
+    -- In a fixed order: a replay that begins or ends takes all leases of its group, and waits for nobody in a circle.
+    SELECT l.topic, l.partition FROM bus.shard_leases AS l
+    JOIN unnest($4::text[], $5::smallint[], $6::bigint[]) AS mine (topic, partition, token) USING (topic, partition)
+    WHERE l.consumer_group = $1 AND l.owner = $2 AND l.token = mine.token
+    ORDER BY l.topic, l.partition FOR NO KEY UPDATE OF l
+)
 UPDATE bus.shard_leases AS l SET expires_at = clock_timestamp() + make_interval(secs => $3)
-FROM unnest($4::text[], $5::smallint[], $6::bigint[]) AS mine (topic, partition, token)
-WHERE l.consumer_group = $1 AND l.owner = $2 AND l.topic = mine.topic AND l.partition = mine.partition
-  AND l.token = mine.token
+FROM held WHERE l.consumer_group = $1 AND l.topic = held.topic AND l.partition = held.partition
 RETURNING l.topic, l.partition
 """
 

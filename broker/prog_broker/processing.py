@@ -18,7 +18,7 @@ from uuid import UUID
 
 import asyncpg
 
-from prog_broker import carrier, settlement, sql
+from prog_broker import carrier, replaying, settlement, sql
 from prog_broker.carrier import Fenced, sort
 from prog_broker.decoding import Decoded, Incoming, Rejected, decode_batch
 from prog_broker.domain import Domain
@@ -186,6 +186,8 @@ class Processor:
         async with self.database.pool.acquire() as connection, connection.transaction():
             admission = await carrier.admit(connection, shard, token, items, retrying=retrying)
             fresh, waiting, known = sort(items, admission)
+            if admission.replay_id is not None:
+                fresh = await replaying.without_left_to_replay(connection, self.domain, admission.replay_id, fresh)
             if waiting:
                 copies = await carrier.handled_before(connection, shard.group, waiting)
                 known += [item for item in waiting if item.envelope.id in copies]

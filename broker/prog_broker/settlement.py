@@ -66,7 +66,7 @@ async def put_off(connection: Connection, shard: Shard, item: Incoming, failure:
     """Writes the message into the retry table, due after the policy's delay; returns the delay in seconds."""
     attempt = item.attempts + 1
     delay = policy.delay_seconds(attempt)
-    note = orjson.dumps({"code": failure.code, "reason": failure.reason}).decode()
+    note = orjson.dumps({"code": failure.code, "reason": failure.reason[:500]}).decode()
     await _park(connection, shard, item, attempt, "retry", delay, note)
     return delay
 
@@ -178,5 +178,7 @@ async def _write_dead_letter(
         failure.trace,
         attributes,
         data,
-        orjson.dumps([{"attempt": attempts, "code": failure.code, "reason": failure.reason[:500]}]).decode(),
+        orjson.dumps(
+            {"what": "buried", "attempt": attempts, "code": failure.code, "reason": failure.reason[:500]}
+        ).decode(),
     )

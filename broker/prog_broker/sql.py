@@ -9,7 +9,7 @@ from typing import Final
 ADMIT: Final = """
 WITH lease AS (
     -- KEY SHARE holds off a take-over (which locks FOR UPDATE) until this transaction ends, but no renewal.
-    SELECT 1 FROM bus.shard_leases
+    SELECT replay_id FROM bus.shard_leases
     WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND token = $4 FOR KEY SHARE
 ), parked AS (
     SELECT DISTINCT partition_key FROM bus.retries
@@ -27,6 +27,7 @@ WITH lease AS (
     RETURNING message_id
 )
 SELECT EXISTS (SELECT FROM lease) AS leased,
+       (SELECT replay_id FROM lease) AS replay_id,
        (SELECT array_agg(message_id) FROM admitted) AS admitted,
        (SELECT array_agg(partition_key) FROM parked) AS parked,
        (SELECT jsonb_object_agg(tenant_id, stands_at)
@@ -38,7 +39,7 @@ inbox; ids that are not among `admitted` were handled before."""
 
 ADMIT_EVENTS: Final = """
 WITH lease AS (
-    SELECT 1 FROM bus.shard_leases
+    SELECT replay_id FROM bus.shard_leases
     WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND token = $4 FOR KEY SHARE
 ), parked AS (
     SELECT DISTINCT partition_key FROM bus.retries
@@ -52,6 +53,7 @@ WITH lease AS (
     RETURNING message_id
 )
 SELECT EXISTS (SELECT FROM lease) AS leased,
+       (SELECT replay_id FROM lease) AS replay_id,
        (SELECT array_agg(message_id) FROM admitted) AS admitted,
        (SELECT array_agg(partition_key) FROM parked) AS parked,
        (SELECT jsonb_object_agg(tenant_id, stands_at)
@@ -109,10 +111,13 @@ WHERE consumer_group = $1 AND message_id = ANY ($2::uuid[])
 
 PUT_OFF: Final = """
 INSERT INTO bus.retries (consumer_group, message_id, tenant_id, topic, partition, partition_key, attributes, data,
-                         attempts, state, due_at, error)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp() + make_interval(secs => $11), $12::jsonb)
+                         attempts, state, due_at, error, history)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp() + make_interval(secs => $11), $12::jsonb,
+        CASE WHEN $12::jsonb IS NULL THEN '[]' ELSE jsonb_build_array(
+            $12::jsonb || jsonb_build_object('what', 'failed', 'attempt', $9::int, 'at', clock_timestamp())) END)
 ON CONFLICT (consumer_group, message_id) DO UPDATE
-SET attempts = EXCLUDED.attempts, state = EXCLUDED.state, due_at = EXCLUDED.due_at, error = EXCLUDED.error
+SET attempts = EXCLUDED.attempts, state = EXCLUDED.state, due_at = EXCLUDED.due_at, error = EXCLUDED.error,
+    history = retries.history || EXCLUDED.history
 """
 
 WAIT_BEHIND: Final = """
@@ -132,11 +137,28 @@ WHERE inbox.status NOT IN ('succeeded', 'pending')
 """
 
 BURY: Final = """
+WITH told AS (
+    SELECT coalesce((SELECT history FROM bus.retries WHERE consumer_group = $2 AND message_id = $4), '[]')
+           || ($17::jsonb || jsonb_build_object('at', clock_timestamp())) AS history
+), reopened AS (
+    UPDATE bus.dead_letters
+    SET state = 'open', decided_at = NULL, decided_by = NULL, failed_at = clock_timestamp(), attempts = $10, code = $11,
+        reason = $12, fingerprint = $13, traceback = $14, attributes = $15, data = $16,
+        history = dead_letters.history || (SELECT history FROM told)
+    WHERE id = (
+        SELECT id FROM bus.dead_letters WHERE consumer_group = $2 AND message_id = $4 AND state = 'redriven'
+        ORDER BY recorded_at DESC LIMIT 1
+    )
+    RETURNING id
+)
 INSERT INTO bus.dead_letters (id, consumer_group, tenant_id, message_id, type, topic, partition, partition_key,
-                              correlation_id, attempts, code, reason, fingerprint, traceback, attributes, data, history)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::jsonb)
+                              correlation_id, attempts, code, reason, fingerprint, traceback, attributes, data, history,
+                              failed_at)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, history, clock_timestamp() FROM told
+WHERE NOT EXISTS (SELECT FROM reopened)
 ON CONFLICT (id) DO NOTHING
 """
+"""One letter a message: one that was redriven and has failed again is open again, with all that was before."""
 
 DUE_RETRIES: Final = """
 SELECT r.message_id, r.topic, r.partition, r.partition_key, r.attempts, r.attributes, r.data

@@ -30,6 +30,7 @@ from prog_broker.ports import LostPlace, Outages, Publisher, Shard, Transport
 from prog_broker.processing import Processor, Settled
 from prog_broker.producers import ProducerGate
 from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
+from prog_broker.replaying import ReplayRunner
 from prog_broker.reporting import ConsumptionReport
 from prog_broker.retrying import RetryPump
 from prog_broker.settlement import RetryPolicy
@@ -77,6 +78,7 @@ class Serving:
     keeper: LeaseKeeper
     pump: RetryPump
     due: asyncio.Event
+    replays: ReplayRunner
 
 
 class Worker:
@@ -124,6 +126,7 @@ class Worker:
         for serving in self.serving:
             self._spawn(serving.keeper.keep())
             self._pumps.append(self._spawn(serving.pump.pump()))
+            self._pumps.append(self._spawn(serving.replays.run()))
         self._spawn(self._report())
         gc.collect()
         gc.freeze()  # what is loaded by now stays for good: no collection need look at it again
@@ -134,6 +137,7 @@ class Worker:
         self.ready = False
         for serving in self.serving:
             serving.pump.stop()
+            serving.replays.stop()
         await self.transport.stop()
         if self._pumps:
             await asyncio.wait(self._pumps, timeout=self.settings.drain_seconds)
@@ -163,7 +167,10 @@ class Worker:
         keeper = LeaseKeeper(database, domain.name, settings.process_name, shards, lease_seconds=settings.lease_seconds)
         due = asyncio.Event()
         pump = RetryPump(processor, keeper.owned, self.transport.signals, due, self.outages)
-        serving = Serving(domain, resources, processor, keeper, pump, due)
+        replays = ReplayRunner(
+            domain, database, self.sealer, member=settings.process_name, lease_seconds=settings.lease_seconds
+        )
+        serving = Serving(domain, resources, processor, keeper, pump, due, replays)
         for owned in keeper.owned.values():
             intake = Intake(domain, owned.shard, batch_size=settings.batch_size, gate=self.gate)
             self.transport.subscribe(owned, intake, self._deliver(serving, owned))
@@ -175,6 +182,7 @@ class Worker:
     async def _declare(self, serving: Serving) -> None:
         domain = serving.domain
         await serving.resources.database.pool.execute(sql.SUBSCRIBE, domain.name, list(domain.registrations))
+        await serving.replays.announce()
 
     async def _connect_database(self, domain: Domain) -> Database:
         database: list[Database] = []

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from prog_broker.domain import Domain
 from prog_broker.outcome import Reply
+from prog_broker.replaying import Scope
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import Envelope
+from prog_contracts.errors import Invalid
 from prog_contracts.monitoring import CloseWindows, RecordConsumption
 from prog_kernels import engine
 from prog_kit.clock import Clock, SystemClock
+from prog_kit.database import Connection
 from prog_workers.monitoring import rules, store
 from prog_workers.monitoring.sampling import Sampler
 
@@ -26,11 +29,19 @@ clock: Clock = SystemClock()
 _WARM_AFTER_SECONDS: Final = 5.0
 
 
-@monitoring.observes_everything
+@monitoring.observes_everything(replay="rebuild")
 async def count_events(envelopes: list[Envelope], tx: Transaction) -> None:
-    """Counts events by type, and how long they took to arrive."""
+    """Counts events by type, and how long they took to arrive. The log does not tell the latter: a replay counts."""
     arrivals = [(envelope.type, envelope.id) for envelope in envelopes]
-    await store.add(tx, rules.tally_events(arrivals, clock.now()))
+    await store.add(tx, rules.tally_events(arrivals, clock.now(), replaying=tx.replaying))
+
+
+@monitoring.resets
+async def forget_event_counts(connection: Connection, scope: Scope) -> None:
+    """Drops the windows of events, of some types or of all. They are of the whole platform and know no tenant."""
+    if scope.tenant_id or scope.subject or scope.stream:
+        raise Invalid("Counts of events are the platform's: leave out tenant, subject and stream.")
+    await store.forget_events(connection, scope.types)
 
 
 @monitoring.handles_batch(RecordConsumption)

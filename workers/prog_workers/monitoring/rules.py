@@ -154,12 +154,19 @@ def tally_reports(reports: Iterable[RecordConsumption], now: datetime) -> Tally:
     return _tally(columns)
 
 
-def tally_events(arrivals: Iterable[tuple[str, UUID]], now: datetime) -> Tally:
-    """Counts events, given as type and message id, in the window they were sent in; latency is their age on arrival."""
+def tally_events(arrivals: Iterable[tuple[str, UUID]], now: datetime, *, replaying: bool = False) -> Tally:
+    """Counts events, given as type and message id, in the window they were sent in; latency is their age on arrival.
+
+    Replayed ones arrived long ago: nothing is measured then, and what is older than the retention is not counted.
+    """
     columns = _Columns()
     here = now.timestamp()
     for type_name, message_id in arrivals:
         sent = sent_at_seconds(message_id)
+        if replaying:
+            if sent is not None and sent >= here - RETENTION_SECONDS:
+                columns.add(Key("event", "", _known(type_name)), [_kept_window(sent, now)], "succeeded", [-1], [-1])
+            continue
         age = -1 if sent is None else max(0, round((here - sent) * 1_000_000))
         window = _kept_window(here if sent is None else sent, now)
         columns.add(Key("event", "", _known(type_name)), [window], "succeeded", [-1], [age])

@@ -104,6 +104,14 @@ async def forget(connection: Connection, before: datetime) -> None:
     )
 
 
+async def forget_events(connection: Connection, types: Sequence[str]) -> None:
+    """Drops the windows that count events, of these types or of all; a replay counts again."""
+    await connection.execute(
+        "DELETE FROM monitoring.windows WHERE scope = 'event' AND (cardinality($1::text[]) = 0 OR type = ANY ($1))",
+        list(types),
+    )
+
+
 async def keep_lag(connection: Connection, lags: Sequence[ShardLag], now: datetime) -> None:
     """Replaces the last sample of each shard."""
     await connection.execute(
