@@ -113,6 +113,7 @@ class LeaseKeeper:
         self._member = member
         self._lease_seconds = lease_seconds
         self.superseded = False
+        self._releasing: asyncio.Task[None] | None = None
         self.owned = {(shard.topic.name, shard.partition): OwnedShard(shard) for shard in shards}
 
     async def keep(self) -> None:
@@ -135,8 +136,9 @@ class LeaseKeeper:
         mine = self._held()
         if len(mine) < fair:
             await self._take(fair - len(mine))
-        elif len(mine) > fair:
-            await self.release(mine[fair:])
+        elif len(mine) > fair and (self._releasing is None or self._releasing.done()):
+            # Not awaited: a batch at work may take longer than a lease, and the others must be renewed meanwhile.
+            self._releasing = asyncio.create_task(self._give_back(mine[fair:]))
 
     async def release(self, shards: list[OwnedShard]) -> None:
         """Gives leases back once the batch at work is done."""
@@ -147,8 +149,16 @@ class LeaseKeeper:
                 pass
         await self._pool.execute(RELEASE, self._group, self._member, *_columns(shards))
 
+    async def _give_back(self, shards: list[OwnedShard]) -> None:
+        try:
+            await self.release(shards)
+        except FAILURES as error:
+            log.warning("leases are left to expire", error=str(error))
+
     async def leave(self) -> None:
         """Gives everything back, so that others need not wait for the expiry."""
+        if self._releasing is not None:
+            await self._releasing
         await self.release(self._held())
         await self._pool.execute(LEAVE, self._group, self._member)
 

@@ -7,6 +7,7 @@ of a key holds: first the message that failed, then those that lined up behind i
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import Any, Final
 
 from prog_broker import sql
@@ -80,11 +81,16 @@ class RetryPump:
         topics, partitions = [topic for topic, _ in mine], [partition for _, partition in mine]
         group = self._processor.domain.name
         rows = await self._processor.database.pool.fetch(sql.DUE_RETRIES, group, topics, partitions, MAX_KEYS)
-        handled = 0
+        by_shard: dict[tuple[str, int], list[Any]] = defaultdict(list)
         for row in rows:
-            owned = mine[row["topic"], row["partition"]]
-            async with owned.busy:
-                handled += await self._run_key(owned, row)
+            by_shard[row["topic"], row["partition"]].append(row)
+        handled = 0
+        for place, due in by_shard.items():
+            owned = mine[place]
+            async with owned.busy:  # once for all keys: each turn waits for a live batch, which only makes lines longer
+                for row in due:
+                    if self._may_go_on(owned):
+                        handled += await self._run_key(owned, row)
         return handled
 
     async def _run_key(self, owned: OwnedShard, row: Any) -> int:

@@ -42,7 +42,7 @@ class Form:
 SHORT: Final = Form("short", Cast(), messages=3_000, gap_seconds=1.6)
 LONG: Final = Form(
     "long",
-    Cast(workers=3, producers=3, appenders=2, keys=24, rate=150.0),
+    Cast(workers=3, producers=3, appenders=2, keys=32, rate=150.0, appender_rate=75.0),
     messages=100_000,
     gap_seconds=4.0,
     kafka_nodes=3,

@@ -55,7 +55,9 @@ class Cast:
     keys: int = 16
     """Of each producer: so many messages of its are under way at most."""
     rate: float = 60.0
-    """Messages a second of each producer, at most."""
+    """Commands a second of each producer, at most; it waits for its answers."""
+    appender_rate: float = 60.0
+    """Events a second of each appender, which waits for nobody."""
     lease_seconds: float = 2.0
     seed: int = 0
     broker: Literal["redis", "kafka"] = "redis"
@@ -297,7 +299,7 @@ class Stage:
             arguments = (str(cast.seed), str(cast.keys), str(cast.rate))
             actors.append(self._actor("producer", number, (*python, f"{rig}.producer", str(notes), *arguments)))
         for number in range(cast.appenders):
-            arguments = (str(cast.seed), str(cast.keys), str(cast.rate))
+            arguments = (str(cast.seed), str(cast.keys), str(cast.appender_rate))
             actors.append(self._actor("appender", number, (*python, f"{rig}.appending", *arguments)))
         provider = (*python, f"{rig}.provider", str(self.provider_port), str(self.charges))
         return [*actors, self._actor("provider", 0, provider)]

@@ -378,6 +378,26 @@ async def test_two_workers_share_the_shards_and_a_leaver_gives_them_back(rig: Ri
     await eventually(lambda: held(first) == every, seconds=rig.settings.lease_seconds * 3)
 
 
+async def test_a_long_batch_on_a_shard_that_is_given_back_does_not_cost_the_other_leases(rig: Rig) -> None:
+    first = await rig.worker("worker-1")
+    # The last half of a worker's shards is what it gives back to the second worker.
+    tenant = next(tenant for tenant in iter(lambda: new_id("tenant"), "") if COMMANDS.partition_of(tenant) == 3)
+    slow = asyncio.create_task(rig.rename("slow one", tenant, wait_seconds=60))
+    await eventually(lambda: rig.ledger.handled == ["slow one"])
+    owned = first.serving[0].keeper.owned
+    await rig.worker("worker-2")
+    await eventually(lambda: len(first.serving[0].keeper._held()) <= len(owned) / 2)
+    kept = {key for key, shard in owned.items() if shard.gained.is_set()}
+    moment = await rig.scalar("SELECT clock_timestamp() + make_interval(secs => $1)", rig.settings.lease_seconds * 2)
+    await eventually(lambda: rig.scalar("SELECT clock_timestamp() > $1", moment))
+    owners = await rig.admin.fetch(
+        "SELECT topic, partition, owner FROM bus.shard_leases WHERE consumer_group = 'tenants'"
+    )
+    assert kept <= {(row["topic"], row["partition"]) for row in owners if row["owner"] == "worker-1"}
+    rig.ledger.gate.set()
+    await slow
+
+
 async def test_a_restart_under_the_same_name_takes_its_leases_at_once(rig: Rig) -> None:
     shards = [Shard("tenants", COMMANDS, partition) for partition in range(COMMANDS.partitions)]
     worker = await rig.worker("worker-1", lease_seconds=300.0)
