@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from prog_broker.bus.delivering import DeadLetter, Deliverer, Entry, wait_any
+from prog_broker.bus.delivering import DeadLetter, Deliverer, Entry, ended, wait_any
 from prog_broker.bus.redis import ReadingOptions
 from prog_broker.bus.subscriptions import Plan
 from prog_broker.kafka import topics
@@ -82,9 +82,7 @@ class KafkaGroupReader:
         tasks = [busy.task for busy in self._busy.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=self._options.drain_seconds)
-        for task in (*tasks, *([self._running] if self._running else [])):
-            task.cancel()
-        await asyncio.gather(*tasks, *([self._running] if self._running else []), return_exceptions=True)
+        await ended([*tasks, *([self._running] if self._running else [])])
         await self._disconnect()
 
     async def _connect(self) -> None:

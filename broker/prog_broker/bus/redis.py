@@ -17,9 +17,10 @@ from typing import Any, Final, TypeAlias
 import orjson
 from redis.exceptions import ResponseError
 
-from prog_broker.bus.delivering import DeadLetter, Deliverer, Entry, wait_any
+from prog_broker.bus.delivering import DeadLetter, Deliverer, Entry, ended, wait_any
 from prog_broker.bus.leases import Lease, Leases
 from prog_broker.bus.subscriptions import Plan
+from prog_broker.redis import streams
 from prog_broker.redis.connection import OUTAGES, Client, raw, reconnect_delay_seconds
 from prog_kit import logging
 
@@ -74,14 +75,10 @@ class GroupReader:
         """Finishes what is at work, as long as the drain time lasts, and gives the leases back."""
         self._stopping.set()
         reading = self._tasks[1:]
-        for shard, task in zip(self.shards, reading, strict=True):
-            if shard.idle:
-                task.cancel()
+        await ended([task for shard, task in zip(self.shards, reading, strict=False) if shard.idle])
         if reading:
             await asyncio.wait(reading, timeout=self._options.drain_seconds)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(self._tasks)
         with suppress(*OUTAGES, ResponseError):
             await self.leases.leave()
 
@@ -285,9 +282,20 @@ class ShardReader:
         mine = next((row for row in rows if row[b"name"] == self._group.encode()), None)
         if mine is None:
             raise ResponseError(f"NOGROUP {self._group}")
-        self._counted = mine.get(b"entries-read")
         after: bytes = mine[b"last-delivered-id"]
+        self._counted = mine.get(b"entries-read")
+        if self._counted is None and after == streams.BEGINNING:
+            self._counted = await self._trimmed()
         return after
+
+    async def _trimmed(self) -> int:
+        """How many entries the stream has lost at its beginning: what a group at its beginning has behind it."""
+        await self._connection.send_command("XINFO", "STREAM", self.lease.stream)
+        reply = await self._answer()
+        if isinstance(reply, ResponseError):
+            raise reply
+        stream = dict(zip(reply[::2], reply[1::2], strict=True))
+        return int(stream[b"entries-added"]) - int(stream[b"length"])
 
     async def _answer(self) -> Any:
         """One reply as it stands; an error is returned, so that the replies behind it are read too."""
@@ -362,8 +370,7 @@ class Replies:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await ended([self._task])
 
     async def _listen(self) -> None:
         failures = 0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from prog_broker.bus import Context, Drop, Retry
+from prog_broker.bus.delivering import ended
 from prog_broker.redis.connection import Client
 from prog_contracts import messages
 from prog_contracts.envelope import Envelope, wrap
@@ -24,7 +25,9 @@ EVENTS = TOPICS["prog.tenants.events"]
 async def waiting(redis: Client, group: str) -> int:
     """Messages behind the group's position, over all shards, as the server tells it."""
     groups: list[Any] = [row for n in range(EVENTS.partitions) for row in await redis.xinfo_groups(EVENTS.stream(n))]
-    return sum(row["lag"] for row in groups if row["name"] == group.encode())
+    lags = [row["lag"] for row in groups if row["name"] == group.encode()]
+    assert None not in lags, "the server always knows"
+    return sum(lags)
 
 
 async def settled(redis: Client, group: str) -> bool:
@@ -291,9 +294,7 @@ async def test_what_a_dead_process_left_unsettled_is_taken_over(buses: Buses, re
     await dying.start()
     await eventually(lambda: len(seen) == 50)
     reader: Any = dying._readers[0]
-    for task in reader._tasks:
-        task.cancel()  # as by kill -9: it acknowledges nothing and gives nothing back
-    await asyncio.gather(*reader._tasks, return_exceptions=True)
+    await ended(reader._tasks)  # as by kill -9: it keeps no position and gives nothing back
     killed_at = asyncio.get_running_loop().time()
     dying._readers.clear()
     await heir.start()
@@ -449,3 +450,32 @@ def test_a_mistake_in_a_subscription_is_told_where_it_is_made(buses: Buses) -> N
         bus.subscribe(TenantUpdated, group="crm")(hear)
     with pytest.raises(ValueError, match="one place to start"):
         bus.subscribe(TenantCreated, group="crm", start="end")(hear)
+
+
+async def test_a_batch_costs_one_read_and_one_position(buses: Buses, redis: Client) -> None:
+    """The budget that needs no clock: a read, a transaction that keeps the position, and its fence, a batch of 500."""
+    handled = 0
+    bus, tenant = buses(lease_seconds=30.0), new_id("tenant")
+
+    @bus.subscribe_batch(TenantUpdated, group="crm")
+    async def hear(events: list[TenantUpdated]) -> None:
+        nonlocal handled
+        handled += len(events)
+
+    batches = 10
+    await bus.publish_many([updated("x", tenant) for _ in range(500 * batches)])
+    await redis.config_resetstat()
+    await bus.start()
+    await eventually(lambda: settled(redis, "crm"))
+    assert handled == 500 * batches
+    stats: Any = await redis.info("commandstats")
+
+    def calls(command: str) -> int:
+        return int(stats.get(f"cmdstat_{command}", {}).get("calls", 0))
+
+    waiting_reads = EVENTS.partitions * 2  # of shards that are empty, before and after
+    assert calls("xadd") == 0
+    assert calls("xgroup|setid") == batches
+    assert calls("exec") == batches
+    assert calls("xread") <= batches + waiting_reads
+    assert calls("xack") == calls("xreadgroup") == 0

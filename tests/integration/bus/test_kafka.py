@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from prog_broker import Bus
 from prog_broker.bus import Context, PostgresInbox
+from prog_broker.bus.delivering import ended
 from prog_contracts.envelope import Envelope, wrap
 from prog_contracts.errors import Unavailable
 from prog_contracts.ids import new_id, new_message_id
@@ -217,9 +218,7 @@ async def test_what_a_dead_process_has_not_settled_is_taken_over(buses: Buses) -
     await eventually(lambda: len(seen) == 2)
     reader: Any = dying._readers[0]
     cut = [reader._running, *(busy.task for busy in reader._busy.values())]
-    for task in cut:
-        task.cancel()  # as by kill -9: it commits nothing, and its heartbeats end
-    await asyncio.gather(*cut, return_exceptions=True)
+    await ended(cut)  # as by kill -9: it commits nothing, and its heartbeats end
     coordinator = reader._consumer._coordinator
     coordinator._heartbeat_task.cancel()
     with suppress(asyncio.CancelledError):
