@@ -222,17 +222,17 @@ class Processor:
             started = time.perf_counter_ns()
             try:
                 reply = settle(await _call(self.domain, batch, tx))
+                microseconds = (time.perf_counter_ns() - started) // 1000
+                outgoing += _outgoing(tx, reply)
+                completed += self._completed(tx)
+                answers += [
+                    (StoredAnswer.of_reply(item.envelope.id, reply, self.sealer), microseconds // len(batch))
+                    for item in batch
+                ]
             except OUTAGES:
                 raise
             except Exception as error:  # the broker room is where any exception of a handler is decided
                 raise RolledBack from error
-            microseconds = (time.perf_counter_ns() - started) // 1000
-            outgoing += _outgoing(tx, reply)
-            completed += self._completed(tx)
-            answers += [
-                (StoredAnswer.of_reply(item.envelope.id, reply, self.sealer), microseconds // len(batch))
-                for item in batch
-            ]
         return answers, outgoing, completed
 
     def _transaction(self, connection: Connection, envelope: Envelope, clocks: dict[str, datetime]) -> Transaction:

@@ -79,6 +79,14 @@ async def test_a_refusal_is_the_answer_and_leaves_no_event(rig: Rig) -> None:
     assert await rig.scalar("SELECT status FROM bus.inbox") == "failed"
 
 
+async def test_a_handler_that_returns_what_no_envelope_can_carry_stops_nothing(rig: Rig) -> None:
+    await rig.worker()
+    tenant = new_id("tenant")
+    answer = await rig.rename("unsendable", tenant, wait_seconds=15)
+    assert answer.status == "failed"
+    assert (await rig.rename("next", tenant, wait_seconds=15)).status == "succeeded"
+
+
 async def test_one_bad_message_in_a_batch_costs_only_itself(rig: Rig) -> None:
     topic = COMMANDS
     good: list[RenameTenant] = []
