@@ -81,6 +81,8 @@ _PERMISSION: Final = {
     "platform.read": "The platform's operators and support.",
     "platform.manage": "The platform's operators.",
 }
+_DECISIONS: Final = ("/v1/dead-letters", "/v1/replays")
+"""Writes that are no commands: they are answered at once, and never with 202."""
 _SUCCESS: Final = {"200": "OK", "201": "Created", "202": "Accepted", "204": "Done; there is no body"}
 
 
@@ -159,7 +161,7 @@ def _complete_write(operation: dict[str, Any], identity: tuple[str, str], parame
         parameters.append({**_KEY, "required": identity in MOVES_MONEY})
         operation["responses"].update(_problem_responses(400, 409, 422))
     operation["responses"].update(_problem_responses(413, 415, 503))
-    if identity not in UNDEFERRABLE:
+    if identity not in UNDEFERRABLE and not identity[1].startswith(_DECISIONS):
         operation["responses"]["202"] = {
             "description": "Accepted: it goes on, and the operation tells when it is done",
             "headers": {"Location": {"description": "The operation's address.", "schema": {"type": "string"}}},

@@ -54,7 +54,17 @@ GET    /v1/mailbox                                    public
 GET    /v1/mailbox/{letter_id}                        public
 GET    /v1/operations/{operation_id}                  public
 GET    /v1/dead-letters                               platform.read
+GET    /v1/dead-letters/groups platform.read
+POST   /v1/dead-letters/redrive platform.manage
+POST   /v1/dead-letters/drop platform.manage
+PATCH  /v1/dead-letters/{letter_id} platform.manage
 GET    /v1/dead-letters/{letter_id}                   platform.read
+GET    /v1/replays platform.read
+GET    /v1/replays/{replay_id} platform.read
+POST   /v1/replays platform.manage
+POST   /v1/replays/{replay_id}/pause platform.manage
+POST   /v1/replays/{replay_id}/resume platform.manage
+POST   /v1/replays/{replay_id}/cancel platform.manage
 GET    /v1/health/services                            platform.read
 GET    /v1/metrics/consumers                          platform.read
 POST   /v1/leads                                      public

@@ -81,16 +81,20 @@ async def dead_letter(connection: Connection, letter_id: UUID) -> DeadLetter | N
 async def dead_letters(
     connection: Connection,
     *,
-    state: State = "open",
+    state: State | None = "open",
     group: str | None = None,
     fingerprint: str | None = None,
     tenant_id: str | None = None,
+    type_name: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[DeadLetter]:
     """Letters, the last one first. `group` is a consumer group. Raises Invalid for a cursor of another list."""
     where = Where()
-    where.add("state = {}", state)
+    if state is not None:
+        where.add("state = {}", state)
+    if type_name is not None:
+        where.add("type = {}", type_name)
     if group is not None:
         where.add("consumer_group = {}", group)
     if fingerprint is not None:
@@ -98,12 +102,14 @@ async def dead_letters(
     if tenant_id is not None:
         where.add("tenant_id = {}", tenant_id)
     if cursor is not None:
-        # Ids of letters are UUIDv7: they are in the order of their recording.
-        where.add("id < {}", decode_cursor(cursor, UUID)[0])
+        where.add("(recorded_at, id) < ({}, {})", *decode_cursor(cursor, datetime, UUID))
     size = bounded(limit)
-    query = f"SELECT {_COLUMNS} FROM bus.dead_letters WHERE {where} ORDER BY id DESC LIMIT {where.value(size + 1)}"
+    query = (
+        f"SELECT {_COLUMNS} FROM bus.dead_letters WHERE {where}"
+        f" ORDER BY recorded_at DESC, id DESC LIMIT {where.value(size + 1)}"
+    )
     rows = [DeadLetter.of(row) for row in await connection.fetch(query, *where.values)]
-    return Page(rows[:size], encode_cursor(rows[size - 1].id) if len(rows) > size else None)
+    return Page(rows[:size], encode_cursor(rows[size - 1].recorded_at, rows[size - 1].id) if len(rows) > size else None)
 
 
 async def dead_letter_groups(connection: Connection, *, group: str | None = None) -> list[DeadLetterGroup]:
@@ -111,9 +117,10 @@ async def dead_letter_groups(connection: Connection, *, group: str | None = None
     rows = await connection.fetch(
         """
         SELECT fingerprint, consumer_group, topic, type, code,
-               (array_agg(reason ORDER BY id DESC))[1] AS reason, count(*) AS count,
-               count(DISTINCT tenant_id) AS tenants, min(recorded_at) AS first_at, max(recorded_at) AS last_at,
-               (array_agg(id ORDER BY id DESC))[1] AS latest_id
+               (array_agg(reason ORDER BY recorded_at DESC))[1] AS reason, count(*) AS count,
+               count(DISTINCT tenant_id) AS tenants, min(recorded_at) AS first_at,
+               max(coalesce(failed_at, recorded_at)) AS last_at,
+               (array_agg(id ORDER BY recorded_at DESC))[1] AS latest_id
         FROM bus.dead_letters
         WHERE state = 'open' AND consumer_group = coalesce($1, consumer_group)
         GROUP BY fingerprint, consumer_group, topic, type, code
