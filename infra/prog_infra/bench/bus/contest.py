@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Final, Protocol
@@ -65,9 +65,13 @@ class Process:
             self._child = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "prog_infra.bench.bus.sides", self.side,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
-                env=stage.environment(PROG_PROCESS_NAME=f"bench-{self.side}"), limit=2**24,
+                env=self.environment(stage), limit=2**24,
             )  # fmt: skip
         await self._answer()
+
+    def environment(self, stage: Stage) -> dict[str, str]:
+        """The variables of its process."""
+        return stage.environment(PROG_PROCESS_NAME=f"bench-{self.side}")
 
     async def prepare(self, stage: Stage, messages: int) -> None:
         """Has it ready to go, with the work before it."""
@@ -142,6 +146,8 @@ class Contest:
     name: str
     comparisons: Sequence[Comparison]
     peers: Sequence[Contestant] = ()
+    setting: Callable[[Stage], AbstractAsyncContextManager[Stage]] = nullcontext
+    """What has to be put on the stage for it."""
 
     def contestants(self) -> list[Contestant]:
         sides = [side for each in self.comparisons for side in (each.ours, each.reference)]
@@ -159,6 +165,13 @@ async def hold(
     stage: Stage, contest: Contest, rounds: int, messages: int, told: Callable[[str], None], *, profile: bool = False
 ) -> Figures:
     """Holds a contest: one round to warm up, then `rounds` in turns. Raises OperatorError when one does not add up."""
+    async with contest.setting(stage) as furnished:
+        return await _hold(furnished, contest, rounds, messages, told, profile=profile)
+
+
+async def _hold(
+    stage: Stage, contest: Contest, rounds: int, messages: int, told: Callable[[str], None], *, profile: bool
+) -> Figures:
     sides = contest.contestants()
     tallies: dict[Contestant, list[Tally]] = {side: [] for side in sides}
     profiles: dict[str, dict[str, Any]] = {}
@@ -173,8 +186,8 @@ async def hold(
                     tallies[side].append(tally)
         if profile:
             for side in sides:
-                if isinstance(side, Process):
-                    await side.round(stage, messages * 5, order="profile")
+                if isinstance(side, Process) and side.name.startswith("ours"):
+                    await side.round(stage, messages * 2, order="profile")
                     profiles[f"{contest.name}: {side.name}"] = side.profile or {}
     finally:
         for side in sides:
@@ -197,9 +210,10 @@ def _rows(contest: Contest, tallies: dict[Contestant, list[Tally]]) -> list[Row]
 
 
 def _peers(contest: Contest, tallies: dict[Contestant, list[Tally]]) -> list[Peer]:
-    path = contest.comparisons[0].path
+    paths = dict.fromkeys(contest.peers, contest.comparisons[0].path)
+    paths |= {each.reference: each.path for each in contest.comparisons}
     return [
-        Peer(side.name, side.version, path, round(median([tally.rate for tally in tallies[side]])), UNIT)
+        Peer(side.name, side.version, paths[side], round(median([tally.rate for tally in tallies[side]])), UNIT)
         for side in contest.peers
     ]
 

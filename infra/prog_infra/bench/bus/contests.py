@@ -9,8 +9,9 @@ from typing import Final
 from faststream.redis import RedisBroker
 
 from prog_broker.redis.streams import ensure_group
-from prog_infra.bench.bus import message
+from prog_infra.bench.bus import kafka, message
 from prog_infra.bench.bus.contest import Comparison, Contest, Process
+from prog_infra.bench.bus.queues import queues
 from prog_infra.bench.bus.sides import consume as bare
 from prog_infra.bench.bus.sides import shipped
 from prog_infra.bench.bus.sides.publish import RAW_STREAM
@@ -31,7 +32,7 @@ ORDER BY u.ordinality
 
 def contests() -> list[Contest]:
     """All, in the order in which they are held and shown."""
-    return [publish(), consume(), inbox(), relay(), reclaim()]
+    return [publish(), consume(), inbox(), relay(), reclaim(), handled(), *kafka.contests()]
 
 
 def publish() -> Contest:
@@ -78,6 +79,13 @@ def reclaim() -> Contest:
     heir = Inheritance("consume-heir", "ours, of a dead worker", fill, settled, OURS)
     live = Process("consume-ours", "ours, live", fill, settled, OURS)
     return Contest("reclaim", [Comparison("reclaim of a dead worker's batch", heir, live, 0.90, 1.0)])
+
+
+def handled() -> Contest:
+    ours = Process("consume-ours", "ours", fill, settled, OURS)
+    peers = queues()
+    rows = [Comparison(f"messages handled, beside {peer.name}", ours, peer, 10.0, 20.0) for peer in peers]
+    return Contest("handled", rows, peers)
 
 
 class Inheritance(Process):

@@ -40,6 +40,8 @@ class Stage:
     database_url: str
     redis: Client
     database: asyncpg.Connection[asyncpg.Record]
+    kafka: object | None = None
+    """What the contests on Kafka bring along (`prog_infra.bench.bus.kafka`)."""
 
     def environment(self, **more: str) -> dict[str, str]:
         """The variables of a contestant's process."""

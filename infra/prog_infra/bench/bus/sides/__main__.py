@@ -38,6 +38,10 @@ SIDES: Final = {
     "inbox-raw": "inbox:Raw",
     "relay-ours": "relay:Ours",
     "relay-raw": "relay:Raw",
+    "kafka-publish-ours": "kafka:PublishOurs",
+    "kafka-publish-raw": "kafka:PublishRaw",
+    "kafka-consume-ours": "kafka:ConsumeOurs",
+    "kafka-consume-raw": "kafka:ConsumeRaw",
 }
 
 
