@@ -28,6 +28,11 @@ ROWS = {
     "inbox": ["batch consume, inbox and commit in PostgreSQL"],
     "relay": ["relay PostgreSQL to broker"],
     "reclaim": ["reclaim of a dead worker's batch"],
+    "handled": [f"messages handled, beside {name}" for name in ("dramatiq", "taskiq", "Celery")],
+    "scaling": ["scaling from 1 to 2 workers"],
+    "asking": ["a command to its handler and back, p50", "a command to its handler and back, p99"],
+    "kafka-publish": ["Kafka publish"],
+    "kafka-consume": ["Kafka batch consume"],
 }
 
 
@@ -96,7 +101,7 @@ async def test_contestants_take_turns_and_the_first_round_does_not_count() -> No
     assert (first.ours, first.reference, first.ratio, first.runs) == (90, 100, 0.9, 3)
     assert first.spread == (0.8, 0.9, 3.0)
     assert second.ratio == 40.0
-    assert [(peer.name, peer.value, peer.path) for peer in figures.peers] == [("slow", 3, "p")]
+    assert [(peer.name, peer.value, peer.path) for peer in figures.peers] == [("slow", 3, "q")]
     assert (ours.sizes[0], slow.sizes[0]) == (1000, 100)
 
 
@@ -131,14 +136,39 @@ def test_the_rows_are_those_that_are_promised_with_what_each_must_reach() -> Non
     assert all(0 < each.at_least <= each.aim for contest in contests.contests() for each in contest.comparisons)
 
 
+def held(name: str, monkeypatch: pytest.MonkeyPatch) -> Result:
+    """One contest in its tiniest form."""
+    monkeypatch.setitem(bus.ROUNDS, "short", (1, 600))
+    told = bus.run(Options(length="short", only=name))
+    promised(json.dumps(told.json()), "bus", ROWS[name], with_peers=name in ("publish", "consume", "handled"))
+    return told
+
+
 @pytest.mark.slow
-def test_every_contest_is_held_on_servers_of_its_own(
+@pytest.mark.parametrize("name", [name for name in ROWS if not name.startswith("kafka")])
+def test_a_contest_is_held_on_servers_of_its_own(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held(name, monkeypatch)
+    assert f"{name}: ours" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kafka_jars")
+@pytest.mark.parametrize("name", ["kafka-publish", "kafka-consume"])
+def test_a_contest_is_held_on_a_kafka_of_its_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    held(name, monkeypatch)
+
+
+@pytest.mark.slow
+def test_a_profile_tells_where_the_time_of_ours_goes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(bus.ROUNDS, "short", (1, 600))
-    told = bus.run(Options(length="short"))
-    promised(json.dumps(told.json()), "bus", [path for paths in ROWS.values() for path in paths])
-    assert "publish: ours" in capsys.readouterr().err
+    monkeypatch.setitem(bus.ROUNDS, "short", (1, 2000))
+    bus.run(Options(length="short", only="publish", profile=True))
+    told = capsys.readouterr().err
+    assert "publish: ours: " in told
+    assert "publish.py Ours.run" in told
 
 
 @pytest.mark.slow

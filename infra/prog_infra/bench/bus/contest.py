@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
@@ -19,8 +20,9 @@ from prog_infra.bench import Peer, Row
 from prog_infra.bench.bus import message
 from prog_infra.bench.bus.side import Tally
 from prog_infra.bench.bus.stage import Stage, must
-from prog_infra.bench.figures import median, row_of_rates
+from prog_infra.bench.figures import median, percentile, row_of_rates, row_of_times
 from prog_infra.errors import OperatorError
+from prog_infra.servers.process import Launch
 
 PATIENCE_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 30.0
@@ -66,6 +68,7 @@ class Process:
                 sys.executable, "-m", "prog_infra.bench.bus.sides", self.side,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
                 env=self.environment(stage), limit=2**24,
+                preexec_fn=Launch((), {}, death_signal=signal.SIGKILL).before_exec(),
             )  # fmt: skip
         await self._answer()
 
@@ -137,6 +140,8 @@ class Comparison:
     reference: Contestant
     at_least: float
     aim: float
+    percentile: float | None = None
+    """For a row of times instead of rates: which of each round's."""
 
 
 @dataclass(frozen=True)
@@ -198,15 +203,17 @@ async def _hold(
 
 
 def _rows(contest: Contest, tallies: dict[Contestant, list[Tally]]) -> list[Row]:
-    return [
-        row_of_rates(
-            each.path,
-            [tally.rate for tally in tallies[each.ours]],
-            [tally.rate for tally in tallies[each.reference]],
-            unit=UNIT, at_least=each.at_least, aim=each.aim,
-        )
-        for each in contest.comparisons
-    ]  # fmt: skip
+    return [_row(each, tallies[each.ours], tallies[each.reference]) for each in contest.comparisons]
+
+
+def _row(each: Comparison, ours: list[Tally], reference: list[Tally]) -> Row:
+    probability = each.percentile
+    if probability is not None:
+        mine = [percentile(tally.milliseconds, probability) for tally in ours]
+        theirs = [percentile(tally.milliseconds, probability) for tally in reference]
+        return row_of_times(each.path, mine, theirs, unit="ms", at_least=each.at_least, aim=each.aim)
+    mine, theirs = [tally.rate for tally in ours], [tally.rate for tally in reference]
+    return row_of_rates(each.path, mine, theirs, unit=UNIT, at_least=each.at_least, aim=each.aim)
 
 
 def _peers(contest: Contest, tallies: dict[Contestant, list[Tally]]) -> list[Peer]:

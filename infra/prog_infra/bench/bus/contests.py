@@ -6,10 +6,12 @@ from functools import partial
 from importlib.metadata import version
 from typing import Final
 
+import asyncpg
 from faststream.redis import RedisBroker
 
 from prog_broker.redis.streams import ensure_group
-from prog_infra.bench.bus import kafka, message
+from prog_contracts.envelope import Envelope
+from prog_infra.bench.bus import crowds, kafka, message
 from prog_infra.bench.bus.contest import Comparison, Contest, Process
 from prog_infra.bench.bus.queues import queues
 from prog_infra.bench.bus.sides import consume as bare
@@ -32,7 +34,7 @@ ORDER BY u.ordinality
 
 def contests() -> list[Contest]:
     """All, in the order in which they are held and shown."""
-    return [publish(), consume(), inbox(), relay(), reclaim(), handled(), *kafka.contests()]
+    return [publish(), consume(), inbox(), relay(), reclaim(), handled(), *crowds.contests(), *kafka.contests()]
 
 
 def publish() -> Contest:
@@ -129,10 +131,14 @@ async def fill_event_log(stage: Stage, messages: int) -> None:
     for partition in range(message.TOPIC.partitions):
         await ensure_group(stage.redis, message.TOPIC.stream(partition), message.GROUP)
     await stage.database.execute("TRUNCATE bus.event_log")
-    waiting = list(message.envelopes(messages, range(message.TOPIC.partitions)))
-    for start in range(0, messages, 5000):
+    await append(stage.database, list(message.envelopes(messages, range(message.TOPIC.partitions))))
+
+
+async def append(database: asyncpg.Connection[asyncpg.Record], waiting: list[Envelope]) -> None:
+    """Puts events into the log."""
+    for start in range(0, len(waiting), 5000):
         part = waiting[start : start + 5000]
-        await stage.database.execute(
+        await database.execute(
             APPEND, message.TOPIC.name, message.TOPIC.domain, message.Body.TYPE, [e.id for e in part],
             [e.tenant_id for e in part], [e.actor for e in part], [e.time for e in part], [e.data for e in part],
         )  # fmt: skip

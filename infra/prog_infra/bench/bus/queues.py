@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from prog_infra.bench.bus.contest import PATIENCE_SECONDS, STOP_SECONDS
 from prog_infra.bench.bus.side import Tally
 from prog_infra.bench.bus.stage import Stage, must
 from prog_infra.errors import OperatorError
+from prog_infra.servers.process import Launch
 
 PACKAGE: Final = "prog_infra.bench.bus.peers"
 POLL_SECONDS: Final = 0.02
@@ -30,10 +32,10 @@ class Queue:
     command: tuple[str, ...]
     is_done: Callable[[Stage], Awaitable[bool]]
     share: float = 0.1
+    version: str = field(init=False)
 
-    @property
-    def version(self) -> str:
-        return version(self.name.lower())
+    def __post_init__(self) -> None:
+        self.version = version(self.name.lower())
 
     async def open(self, stage: Stage) -> None:
         """Its processes live for a round."""
@@ -68,6 +70,7 @@ class Queue:
             return await asyncio.create_subprocess_exec(
                 sys.executable, *arguments, env=environment, cwd=log.parent, start_new_session=True,
                 stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+                preexec_fn=Launch((), {}, death_signal=signal.SIGTERM).before_exec(),
             )  # fmt: skip
 
     async def _until(self, condition: Callable[[], bool], log: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from prog_kit.settings import Settings
@@ -16,6 +17,8 @@ class Tally:
     checksum: int
     seconds: float
     cpu_seconds: float = 0.0
+    milliseconds: Sequence[float] = ()
+    """Of each message, where it is answered."""
 
     @property
     def rate(self) -> float:
@@ -30,6 +33,7 @@ class Counted:
     checksum: int = 0
     began: float | None = None
     """When the work began, by the performance counter, where that was after the order."""
+    milliseconds: list[float] = field(default_factory=list)
 
     def add(self, bodies: list[Any]) -> None:
         self.messages += len(bodies)

@@ -10,7 +10,7 @@ from dramatiq.brokers.redis import RedisBroker
 from prog_infra.bench.bus import message
 from prog_infra.bench.bus.peers.counting import URL, counter, numbers
 
-dramatiq.set_broker(RedisBroker(url=URL))
+dramatiq.set_broker(RedisBroker(url=URL))  # type: ignore[no-untyped-call]
 
 
 @dramatiq.actor

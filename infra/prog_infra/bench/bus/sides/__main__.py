@@ -38,6 +38,12 @@ SIDES: Final = {
     "inbox-raw": "inbox:Raw",
     "relay-ours": "relay:Ours",
     "relay-raw": "relay:Raw",
+    "share-alone": "sharing:Alone",
+    "share-half": "sharing:Half",
+    "ask-ours": "asking:AskOurs",
+    "ask-bare": "asking:AskBare",
+    "answer-ours": "asking:AnswerOurs",
+    "answer-bare": "asking:AnswerBare",
     "kafka-publish-ours": "kafka:PublishOurs",
     "kafka-publish-raw": "kafka:PublishRaw",
     "kafka-consume-ours": "kafka:ConsumeOurs",
@@ -79,7 +85,7 @@ async def _run(side: Side, messages: int, *, sampled: bool) -> dict[str, Any]:
     counted = await side.run(messages)
     sampler.stop()
     took, took_cpu = time.perf_counter() - (counted.began or began), time.process_time() - began_cpu
-    answer = asdict(Tally(counted.messages, counted.checksum, took, took_cpu))
+    answer = asdict(Tally(counted.messages, counted.checksum, took, took_cpu, counted.milliseconds))
     await side.rest()
     if sampled:
         answer["profile"] = sampler.report(messages, took_cpu)
