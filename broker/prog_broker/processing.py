@@ -139,9 +139,10 @@ class Processor:
             return await self._fail(shard, token, item, rolled_back.__cause__ or rolled_back, retrying=retrying)
 
     async def settle_line(self, shard: Shard, token: int, items: list[Incoming]) -> Settled | None:
-        """Settles messages of one key that waited, in one transaction; None, and nothing done, when that cannot be."""
-        if any(_performs(item) for item in items):
-            return None
+        """Settles messages of one key that waited, in one transaction; None, and nothing done, when that cannot be.
+
+        None of them makes an outside call.
+        """
         try:
             return await self._together(shard, token, items, retrying=True)
         except RolledBack:

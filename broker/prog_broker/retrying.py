@@ -137,8 +137,8 @@ class RetryPump:
         line: list[Incoming] = []
         for row in rows:
             item = self._decoded(owned, row) if row["state"] == "waiting" else None
-            if not isinstance(item, Incoming):
-                break
+            if not isinstance(item, Incoming) or (item.registration and item.registration.performer):
+                break  # an outside call is made by itself
             line.append(item)
         return line if len(line) > 1 else []
 

@@ -21,6 +21,8 @@ from tests.faults.rig.stage import Cast, Stage
 
 FIRST_SECONDS: Final = 120.0
 """Until the first messages are applied, on a loaded machine."""
+FINISH_SECONDS: Final = 900.0
+"""For the producers, which end when all that they have sent is accepted: a key may have to wait for its backlog."""
 STALLED_SECONDS: Final = 60.0
 """So long without any progress, and what is missing counts as lost."""
 SAMPLES: Final = 20
@@ -166,7 +168,7 @@ class Run:
                 break
         await self.chaos.heal()
         self.say("[green]healed[/]; the producers finish")
-        await self.stage.retire("producer", "appender")
+        await self.stage.retire("producer", "appender", within_seconds=FINISH_SECONDS)
 
     async def _rest(self) -> None:
         """Waits until nothing is under way any more, or nothing moves."""
