@@ -30,6 +30,7 @@ from prog_broker.settlement import Failure, RetryPolicy
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import ProgError, Unavailable
+from prog_contracts.events import counted_type
 from prog_contracts.ids import new_message_id
 from prog_kit.clock import Clock, SystemClock
 from prog_kit.database import OUTAGES, Connection, Database
@@ -193,25 +194,26 @@ class Processor:
                 copies = await carrier.handled_before(connection, shard.group, waiting)
                 known += [item for item in waiting if item.envelope.id in copies]
                 await settlement.wait_behind(connection, shard, [i for i in waiting if i.envelope.id not in copies])
-            answers, outgoing, completed = await self._run(connection, fresh, admission.clocks)
+            answers, outgoing, completed, appended = await self._run(connection, fresh, admission.clocks)
             if retrying:
                 await connection.execute(sql.CLEAR_LINE, shard.group, [item.envelope.id for item in items])
             kept = carrier.worth_keeping(shard, answers)
             if kept or outgoing or completed:
                 await carrier.finish(connection, self.domain.name, kept, outgoing, completed)
             stored = await carrier.stored_answers(connection, self.domain.name, known)
-        settled.appended = bool(outgoing)
+        settled.appended = appended or bool(outgoing)
         settled.answers = _addressed(fresh, answers) + _addressed(known, stored)
         self._count(shard, fresh, answers, duplicates=known)
         return settled
 
     async def _run(
         self, connection: Connection, items: list[Incoming], clocks: dict[str, datetime]
-    ) -> tuple[list[tuple[StoredAnswer, int]], list[Envelope], list[StoredAnswer]]:
+    ) -> tuple[list[tuple[StoredAnswer, int]], list[Envelope], list[StoredAnswer], bool]:
         """Calls the handlers in order; consecutive messages of a batch handler's type go to it together."""
         answers: list[tuple[StoredAnswer, int]] = []
         outgoing: list[Envelope] = []
         completed: list[StoredAnswer] = []
+        appended = False
         tenant = items[0].envelope.tenant_id if items else ""
         for _, group in groupby(items, key=_batch_key):
             batch = list(group)
@@ -234,7 +236,8 @@ class Processor:
                 raise
             except Exception as error:  # the broker room is where any exception of a handler is decided
                 raise RolledBack from error
-        return answers, outgoing, completed
+            appended = appended or tx.appended
+        return answers, outgoing, completed, appended
 
     def _transaction(self, connection: Connection, envelope: Envelope, clocks: dict[str, datetime]) -> Transaction:
         now = clocks.get(envelope.tenant_id) or self.clock.now()
@@ -350,7 +353,7 @@ class Processor:
         if items:
             MESSAGES.labels(shard.topic.name, "succeeded").inc(len(items))
         for item, (answer, microseconds) in zip(items, answers, strict=True):
-            HANDLER_SECONDS.labels(item.envelope.type).observe(microseconds / 1e6)
+            HANDLER_SECONDS.labels(counted_type(item.envelope.type)).observe(microseconds / 1e6)
             outcome: ReportedOutcome = "refused" if answer.status == "failed" else "succeeded"
             self.report.add(self.domain.name, item.envelope, outcome, microseconds)
 

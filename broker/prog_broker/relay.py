@@ -53,8 +53,8 @@ Cursor: TypeAlias = tuple[str, int]
 NOWHERE: Final[Cursor] = ("0", 0)
 
 PENDING: Final = """
-SELECT position, txid::text AS txid, message_id, topic, source_domain, type, schema_version, tenant_id, partition_key,
-       subject, actor, correlation_id, causation_id, traceparent, occurred_at, data
+SELECT position, txid::text AS txid, message_id, topic, source_domain, source, type, schema_version, tenant_id,
+       partition_key, subject, actor, correlation_id, causation_id, traceparent, occurred_at, data
 FROM bus.event_log AS e
 WHERE e.txid < pg_snapshot_xmin(pg_current_snapshot()) AND (e.txid, e.position) > ($1::text::xid8, $2::bigint)
 ORDER BY e.txid, e.position
@@ -222,7 +222,7 @@ def _outgoing(row: Any) -> tuple[Topic, Envelope]:
     return TOPICS[row["topic"]], Envelope(
         id=row["message_id"],
         type=row["type"],
-        source=f"/prognetwork/{row['source_domain']}",
+        source=row["source"] or f"/prognetwork/{row['source_domain']}",
         tenant_id=row["tenant_id"],
         partition_key=row["partition_key"],
         correlation_id=row["correlation_id"],

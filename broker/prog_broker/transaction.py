@@ -46,6 +46,8 @@ class Transaction:
     """True in a replay: nothing that is sent, scheduled or completed leaves it, and `now` is the message's own time."""
     suppressed: int = 0
     """How many timers a replay has left as they are."""
+    appended: bool = False
+    """Set by a handler that wrote into the event log itself, so that the relay is told."""
 
     @property
     def tenant_id(self) -> str:

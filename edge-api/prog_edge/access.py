@@ -22,7 +22,7 @@ from prog_edge.callers import Caller
 from prog_edge.context import RequestContext, context_of
 from prog_edge.platform import Platform
 from prog_edge.problems import Refused
-from prog_kit.database import OUTAGES, Connection
+from prog_kit.database import OUTAGES, Connection, Database
 
 TENANT_HEADER: Final = "Prog-Tenant"
 
@@ -87,11 +87,18 @@ class Access:
 
     def rows(self) -> AbstractAsyncContextManager[Connection]:
         """A transaction that sees what the caller may see."""
+        return self._rows(self.platform.reader)
+
+    def newest_rows(self) -> AbstractAsyncContextManager[Connection]:
+        """The same on the primary, for what must not lag."""
+        return self._rows(self.platform.database)
+
+    def _rows(self, database: Database) -> AbstractAsyncContextManager[Connection]:
         if self.tenant_id is not None:
-            return self.platform.reader.scope(tenant_id=self.tenant_id)
+            return database.scope(tenant_id=self.tenant_id)
         if self.caller.platform_role is not None:
-            return self.platform.reader.operator()
-        return self.platform.reader.scope(user_id=self.caller.user_id)
+            return database.operator()
+        return database.scope(user_id=self.caller.user_id)
 
 
 class Public:

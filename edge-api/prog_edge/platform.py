@@ -90,7 +90,7 @@ class Platform:
         commands: CommandClient,
     ) -> Self:
         tokens = TokenVerifier(PublicKeys(lambda: _public_keys(database)), settings.public_url)
-        tail = EventTail(database, drain)
+        tail = EventTail(database, drain, redis)
         drain.on_start(tail.end_all)
         signing_key = bytes.fromhex(sealer.digest("forms", "edge"))
         asks = _Asks(commands)

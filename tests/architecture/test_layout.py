@@ -20,6 +20,7 @@ OWN_NAMES = {
     "email": {"contexts", "delivery", "mailbox", "providers", "render", "templates"},
     "users": {"passwords", "signing", "tokens"},
     "monitoring": {"lag", "sampling"},
+    "events": {"appending", "schemas"},
 }
 """What a domain may have beside the names that all share."""
 

@@ -29,7 +29,7 @@ class RedisTransport:
     outages: Final = OUTAGES
 
     def __init__(self, settings: Settings) -> None:
-        self.client = connect(settings.effective_broker_url, max_connections=32)
+        self.client = connect(settings.effective_broker_url, max_connections=512)
         self.publisher: Publisher = streams.StreamPublisher(self.client)
         self.positions = streams.Positions(self.client)
         self.signals = streams.StreamSignals(self.client, self.positions)

@@ -99,7 +99,7 @@ class Admin:
         async def still_allowed() -> bool:
             return await platform.still_signed_in(viewer.user_id, viewer.session_id, viewer.platform_role)
 
-        found = follow(platform.tail, platform.reader.operator, interest, after=after, heartbeat_seconds=heartbeat)
+        found = follow(platform.tail, platform.database.operator, interest, after=after, heartbeat_seconds=heartbeat)
         seen = guarded(found, until=viewer.signed_in_until, still_allowed=still_allowed, heartbeat_seconds=heartbeat)
         async with aclosing(seen):
             async for row in seen:

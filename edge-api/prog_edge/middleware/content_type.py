@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from prog_contracts import cloudevents
 from prog_edge.context import context_of
 from prog_edge.problems import problem
+
+_ALSO_TAKEN: Final = {"/v1/events": (cloudevents.MEDIA_TYPE, cloudevents.BATCH_MEDIA_TYPE)}
+"""Other forms of JSON, where there are such."""
 
 
 class ContentTypeMiddleware:
@@ -18,7 +24,7 @@ class ContentTypeMiddleware:
             await self.app(scope, receive, send)
             return
         media_type, has_body = _read(scope)
-        if has_body and media_type != "application/json":
+        if has_body and media_type != "application/json" and media_type not in _ALSO_TAKEN.get(scope["path"], ()):
             detail = f"This API takes application/json, not {media_type or 'a body without a type'}."
             response = problem(
                 context_of(scope), 415, "unsupported_media_type", detail, headers={"Accept": "application/json"}

@@ -47,6 +47,11 @@ GET    /v1/payments                                   billing.read
 GET    /v1/events                                     event.read
 GET    /v1/events/stream                              event.read
 GET    /v1/events/{event_id}                          event.read
+POST   /v1/events                                     event.publish
+GET    /v1/schemas                                    event.read
+GET    /v1/schemas/{type_name}/{version}              event.read
+POST   /v1/schemas                                    config.update
+POST   /v1/schemas/check                              config.update
 GET    /v1/story/{any_id}                             event.read
 GET    /v1/messages                                   event.read
 GET    /v1/messages/{mail_id}                         event.read

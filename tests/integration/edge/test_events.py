@@ -119,6 +119,7 @@ async def test_a_stream_resumes_after_the_last_event_seen(ada: Person, grace: Pe
 async def test_a_position_of_another_tenant_gives_nothing_away(ada: Person, grace: Person) -> None:
     theirs = (await grace.get("/v1/events", params={"limit": 1}))["data"][0]["position"]
     async with stream(ada, str(theirs)) as events:
+        assert (await events.next())["event"] == "stream.gap", "as for one that nobody has"
         await rename(ada, "After")
         assert (await events.next())["data"]["tenantid"] == ada.tenant_id
 

@@ -237,18 +237,12 @@ async def test_the_console_finds_things_and_tells_their_story(web: WebServices, 
 async def test_the_console_follows_events_live(web: WebServices, operator: Person, ada: Person) -> None:
     viewer = viewer_of(operator, "operator")
     events = web.admin.follow_events(viewer, {"domain": "tenants", "tenant": str(ada.tenant_id)}, None)
-    following = asyncio.ensure_future(anext(events))
-    await wait_until(lambda: bool(stage_listeners(web)), what="the listener")
+    assert await asyncio.wait_for(anext(events), 10) is None, "it listens"
     await ada.request("PATCH", f"/v1/tenants/{ada.tenant_id}", json={"name": "Pages Incorporated"})
-    row = await asyncio.wait_for(following, 10)
+    row = await asyncio.wait_for(anext(events), 10)
     assert row is not None
     assert (row.type, row.tenant_name) == ("prognetwork.tenants.tenant_updated", "Pages Incorporated")
     await events.aclose()  # type: ignore[attr-defined]
-
-
-def stage_listeners(web: WebServices) -> set[object]:
-    listeners: set[object] = web.admin._platform.tail._listeners  # type: ignore[attr-defined]
-    return listeners
 
 
 def walk(nodes: Sequence[StoryNode]) -> Iterator[StoryNode]:

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from prog_edge.sse import encode
-from prog_edge.tail import QUEUE_LIMIT, Interest, Listener
+from prog_edge.sse import cloud_event, encode
+from prog_edge.tail import QUEUE_LIMIT, FellBehind, Interest, Listener
 from prog_workers.events.queries import Cursor, EventRow
 
 AT = datetime(2027, 1, 31, tzinfo=UTC)
@@ -48,6 +48,9 @@ def event(position: int = 1, **changes: Any) -> EventRow:
         (Interest(subject="invoice_a"), False),
         (Interest(domain="tenants"), True),
         (Interest(domain="users"), False),
+        (Interest(beginnings=("prognetwork.tenants.",)), True),
+        (Interest(beginnings=("prognetwork.users.", "prognetwork.email.")), False),
+        (Interest(types=frozenset({"com.acme.x"}), beginnings=("prognetwork.",)), True),
         (Interest(tenant_id="tenant_b", types=frozenset({"prognetwork.tenants.tenant_created"})), False),
     ],
 )
@@ -57,12 +60,16 @@ def test_a_listener_gets_what_it_asked_for(interest: Interest, wanted: bool) -> 
 
 async def test_events_come_in_order_with_heartbeats_in_between() -> None:
     listener = Listener(Interest(), Cursor(0, 0))
-    events = listener.events(heartbeat_seconds=0.001)
-    assert await anext(events) is None
+    batches = listener.batches(heartbeat_seconds=0.001)
+    assert await anext(batches) == ()
     listener.offer(event(1))
     listener.offer(event(2))
     listener.end()
-    assert [item.position async for item in events if item is not None] == [1, 2]
+    assert [item.position async for batch in batches for item in batch] == [1, 2]
+
+
+def test_a_tenants_own_type_is_of_no_domain() -> None:
+    assert not Interest(domain="tenants").wants(event(type="com.tenants.tenant_created"))
 
 
 async def test_who_does_not_keep_up_is_cut_off_without_a_gap() -> None:
@@ -70,8 +77,21 @@ async def test_who_does_not_keep_up_is_cut_off_without_a_gap() -> None:
     for position in range(QUEUE_LIMIT + 5):
         listener.offer(event(position))
     assert listener.cut_off
-    seen = [item.position async for item in listener.events(1) if item is not None]
-    assert seen == list(range(QUEUE_LIMIT))
+    batches = listener.batches(1)
+    assert [item.position for item in await anext(batches)] == list(range(QUEUE_LIMIT))
+    with pytest.raises(FellBehind):
+        await anext(batches)
+
+
+def test_what_a_tenant_published_is_told_as_it_came() -> None:
+    own = event(
+        type="com.acme.order", source="/shop", source_id="A-1", extensions={"region": "eu", "position": 0},
+        stream="order-1", stream_version=3, schema_version=0, body=[1, None],
+    )  # fmt: skip
+    told = cloud_event(own)
+    assert (told["id"], told["source"], told["region"], told["data"]) == ("A-1", "/shop", "eu", [1, None])
+    assert (told["streamversion"], told["schemaversion"], told["messageid"]) == (3, None, str(UUID(int=1)))
+    assert told["position"] == 1, "an extension takes no name of the platform's"
 
 
 def test_an_event_is_one_frame_whatever_it_says() -> None:

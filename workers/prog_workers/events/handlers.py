@@ -1,15 +1,29 @@
-"""Use cases of the events domain: index every message by the objects it names, and publish customers' events."""
+"""Use cases of the events domain: index messages by the objects they name, publish tenants' events, keep schemas."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
 from prog_broker.domain import Domain
+from prog_broker.outcome import Reply
 from prog_broker.replaying import Scope
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import Envelope
-from prog_contracts.errors import Invalid
-from prog_contracts.events import EventPublished, PublishEvent
+from prog_contracts.errors import Conflict, Invalid
+from prog_contracts.events import (
+    EventPublished,
+    NewEvent,
+    PublishEvent,
+    PublishEvents,
+    RegisterSchema,
+    SchemaRegistered,
+)
 from prog_kit.database import Connection
-from prog_workers.events import rules, store
+from prog_workers.events import rules, schemas, store
+from prog_workers.events.appending import append
 
 events = Domain("events", linger_seconds=0.05)
 
@@ -61,3 +75,81 @@ async def empty_index(connection: Connection, scope: Scope) -> None:
     if scope.types or scope.subject or scope.stream:
         raise Invalid("The index is reset for one tenant or for all: leave out types, subject and stream.")
     await store.empty_index(connection, scope.tenant_id)
+
+
+@events.handles(PublishEvents)
+async def publish_events(command: PublishEvents, tx: Transaction) -> Reply:
+    """Holds CloudEvents of a tenant against their schemas and appends them: all, or none."""
+    held = await _held_against_schemas(tx, command.events)
+    stored = await append(tx, command.events, expected_version=command.expected_version, schema_versions=held)
+    await store.index(
+        tx,
+        [
+            (object_id, place.message_id, tx.tenant_id, tx.correlation_id, event.time or tx.now)
+            for event, place in zip(command.events, stored, strict=True)
+            if not place.duplicate
+            for object_id in rules.objects_named(event.subject, orjson.dumps(event.data))
+        ],
+    )
+    return Reply(
+        {
+            "events": [
+                {
+                    "id": event.id, "source": event.source, "type": event.type, "message_id": str(place.message_id),
+                    "position": place.position, "stream": place.stream, "version": place.version,
+                    "duplicate": place.duplicate,
+                }
+                for event, place in zip(command.events, stored, strict=True)
+            ]
+        }
+    )  # fmt: skip
+
+
+async def _held_against_schemas(tx: Transaction, found: Sequence[NewEvent]) -> dict[int, int]:
+    """The version of the schema that each event fits, by its index. Raises Invalid that names what does not fit."""
+    known = await store.schemas_for(tx, [(event.type, event.schemaversion) for event in found])
+    held: dict[int, int] = {}
+    problems = []
+    for index, event in enumerate(found):
+        version, text = known.get((event.type, event.schemaversion), (0, None))
+        if text is not None:
+            held[index] = version
+            problems += [rules.of_event(index, problem) for problem in schemas.breaches(text, event.data)]
+        elif event.schemaversion is not None:
+            problems.append(rules.unknown_schema(index, event.type, event.schemaversion))
+        if len(problems) > schemas.MAX_PROBLEMS:
+            break
+    if problems:
+        first = problems[0]
+        raise Invalid(f"{first.field}: {first.message}", code="breaks_schema", fields=problems[: schemas.MAX_PROBLEMS])
+    return held
+
+
+@events.handles(RegisterSchema)
+async def register_schema(command: RegisterSchema, tx: Transaction) -> Reply:
+    """Registers the next version of a schema, or tells what keeps it from being one."""
+    schema, problems = schemas.read(command.json_schema)
+    versions = await store.schema_versions(tx, command.event_type)
+    mode = command.compatibility or (versions[-1].compatibility if versions else "BACKWARD")
+    known = None
+    if schema is not None:
+        known = next((version for version in versions if version.document == schema), None)
+        if known is None:
+            problems = schemas.may_follow(mode, [version.document for version in versions], schema)
+    version = known.version if known else len(versions) + 1
+    answer: dict[str, Any] = {"type": command.event_type, "version": version, "compatibility": mode}
+    if command.dry_run:
+        told = [problem.model_dump() for problem in problems]
+        return Reply({**answer, "compatible": not problems, "known": known is not None, "problems": told})
+    if schema is None:
+        raise Invalid(problems[0].message, code="invalid_schema", fields=problems)
+    if problems:
+        message = f"The schema may not follow version {len(versions)} of {command.event_type} ({mode})."
+        raise Conflict(message, code="incompatible_schema", fields=problems)
+    if known is not None and known.compatibility == mode:
+        return Reply(answer)
+    if known is None and len(versions) >= schemas.MAX_VERSIONS:
+        raise Invalid(f"A type has {schemas.MAX_VERSIONS} versions at most.", code="too_many_versions")
+    await store.keep_schema(tx, command.event_type, version, command.json_schema, mode)
+    registered = SchemaRegistered(event_type=command.event_type, schema_version=version, compatibility=mode)
+    return Reply(answer, registered)

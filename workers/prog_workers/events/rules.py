@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
+from prog_contracts.errors import FieldError
+
 MAX_IDS_PER_MESSAGE: Final = 32
 """A message that names more objects is found through the first ones alone."""
 
@@ -158,3 +160,13 @@ def _build(nodes: Mapping[UUID, StoryNode], children: Mapping[UUID | None, Seque
         below = tuple(built[child] for child in children.get(message_id, ()))
         built[message_id] = replace(nodes[message_id], children=below)
     return tuple(built[root] for root in children.get(None, ()))
+
+
+def of_event(index: int, problem: FieldError) -> FieldError:
+    """The same problem, said of the event at `index` of a request."""
+    return problem.model_copy(update={"field": f"{index}.{problem.field}"})
+
+
+def unknown_schema(index: int, type_name: str, version: int) -> FieldError:
+    message = f"There is no version {version} of the schema of {type_name}."
+    return FieldError(field=f"{index}.schemaversion", code="unknown_schema", message=message)

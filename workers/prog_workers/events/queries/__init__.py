@@ -7,6 +7,7 @@ What a caller sees follows from the connection: in `Database.scope(tenant_id=…
 - `tail`          events as they are published, for live views
 - `messages`      commands that were handled, and the state of one operation
 - `story`         the causal tree of any object, message or correlation
+- `schemas`       JSON Schemas of tenants' own event types
 - `dead_letters`  what was given up, one by one and grouped by cause
 """
 
@@ -17,14 +18,16 @@ from prog_workers.events.queries.dead_letters import (
     dead_letter_groups,
     dead_letters,
 )
-from prog_workers.events.queries.log import EventRow, event, events
+from prog_workers.events.queries.log import WILDCARD, EventRow, event, event_from, events
 from prog_workers.events.queries.messages import MessageRow, Operation, messages, operation
 from prog_workers.events.queries.pages import Page
+from prog_workers.events.queries.schemas import SchemaRow, schema, schemas
 from prog_workers.events.queries.story import story
 from prog_workers.events.queries.tail import Cursor, Tail, cursor_of, tail_end, tail_since
 from prog_workers.events.rules import Handling, Story, StoryNode
 
 __all__ = [
+    "WILDCARD",
     "Cursor",
     "DeadLetter",
     "DeadLetterGroup",
@@ -33,6 +36,7 @@ __all__ = [
     "MessageRow",
     "Operation",
     "Page",
+    "SchemaRow",
     "Story",
     "StoryNode",
     "Tail",
@@ -41,9 +45,12 @@ __all__ = [
     "dead_letter_groups",
     "dead_letters",
     "event",
+    "event_from",
     "events",
     "messages",
     "operation",
+    "schema",
+    "schemas",
     "story",
     "tail_end",
     "tail_since",

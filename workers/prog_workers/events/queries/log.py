@@ -13,6 +13,7 @@ import asyncpg
 import orjson
 
 from prog_contracts.catalogue import __all__ as _domains  # noqa: F401 - fills the registry
+from prog_contracts.events import PLATFORM_SOURCE
 from prog_contracts.messages import Event, all_messages
 from prog_contracts.monitoring import MetricsUpdated
 from prog_contracts.permissions import BILLING_PREFIX, BILLING_TEMPLATES, BILLING_TYPES, concerns_billing
@@ -21,13 +22,22 @@ from prog_workers.events.queries.pages import Page, Where, bounded, decode_curso
 
 COLUMNS: Final = (
     "position, txid::text::int8 AS txid, message_id, type, schema_version, tenant_id, subject, actor, correlation_id,"
-    " causation_id, traceparent, occurred_at, recorded_at, data"
+    " causation_id, traceparent, occurred_at, recorded_at, data, stream, stream_version, source, source_id, extensions"
 )
+
+WILDCARD: Final = ".*"
+"""Ends the beginning of type names: `com.acme.order.*` stands for all that begin with `com.acme.order.`."""
+
+MAX_EXACT_TYPES: Final = 50
+"""Of more types than these a list is filtered, rather than put together of one list for each."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """An event of the log. `occurred_at` is on the tenant's clock, `recorded_at` on the machine's."""
+    """An event of the log. `occurred_at` is on the tenant's clock, `recorded_at` on the machine's.
+
+    `source`, `source_id` and `extensions` are what a tenant that published it said; None for the platform's own.
+    """
 
     position: int
     txid: int
@@ -42,12 +52,19 @@ class EventRow:
     traceparent: str | None
     occurred_at: datetime
     recorded_at: datetime
-    body: Mapping[str, Any]
+    body: Any
+    stream: str | None = None
+    stream_version: int | None = None
+    source: str | None = None
+    source_id: str | None = None
+    extensions: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> EventRow:
         fields = dict(row)
         body = orjson.loads(fields.pop("data"))
+        if fields["extensions"] is not None:
+            fields["extensions"] = orjson.loads(fields["extensions"])
         return cls(**fields, body=body)
 
 
@@ -63,41 +80,99 @@ async def event(connection: Connection, message_id: UUID, *, billing: bool = Tru
     return None if found is None or (not billing and concerns_billing(found.type, found.body)) else found
 
 
+async def event_from(
+    connection: Connection, source_id: str, source: str | None, *, billing: bool = True
+) -> EventRow | None:
+    """The event that a tenant published under this id of its own; of several sources the newest, if none is named."""
+    message_id = await connection.fetchval(
+        "SELECT message_id FROM bus.published_events WHERE tenant_id = bus.current_tenant() AND source_id = $1"
+        " AND source = coalesce($2, source) ORDER BY recorded_at DESC LIMIT 1",
+        source_id,
+        source,
+    )
+    return None if message_id is None else await event(connection, message_id, billing=billing)
+
+
 async def events(
     connection: Connection,
     *,
     types: Sequence[str] = (),
     domain: str | None = None,
     subject: str | None = None,
+    stream: str | None = None,
+    source: str | None = None,
     tenant_id: str | None = None,
     correlation_id: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    after: int | None = None,
+    oldest_first: bool = False,
     limit: int = 50,
     cursor: str | None = None,
     billing: bool = True,
 ) -> Page[EventRow]:
-    """Events, newest first. Without `billing` those are left out that tell how a tenant pays.
+    """Events in the order of their positions, newest first. Without `billing` none that tells how a tenant pays.
 
-    `types` are full type names; `domain` stands for all of its types. Without either, the figures that monitoring
-    publishes every ten seconds are left out. Raises Invalid for a cursor of another list.
+    `types` are full type names, or beginnings that end in `.*`; `domain` stands for all of its types. Without either,
+    the figures that monitoring publishes every ten seconds are left out. `since` and `until` bound the time of
+    recording, `after` the position. Raises Invalid for a cursor of another list.
     """
     where = Where()
     where.add("kind = 'event'")
     if not billing:
         _leave_out_billing(where)
-    if subject is not None:
-        where.add("subject = {}", subject)
-    if tenant_id is not None:
-        where.add("tenant_id = {}", tenant_id)
-    if correlation_id is not None:
-        where.add("correlation_id = {}", correlation_id)
+    conditions: dict[str, Any] = {
+        "subject = {}": subject,
+        "tenant_id = {}": tenant_id,
+        "correlation_id = {}": correlation_id,
+        "stream = {}": stream,
+        "recorded_at >= {}": since,
+        "recorded_at < {}": until,
+        "position > {}": after,
+    }
+    for condition, value in conditions.items():
+        if value is not None:
+            where.add(condition, value)
+    if source is not None:
+        _from_source(where, source)
     if cursor is not None:
-        where.add("position < {}", decode_cursor(cursor, int)[0])
-    wanted = tuple(types) or (event_types(domain) if domain else ())
+        where.add(f"position {'>' if oldest_first else '<'} {{}}", decode_cursor(cursor, int)[0])
+    wanted: tuple[str, ...] = ()
+    if types or domain:
+        wanted = tuple(await _exact(connection, types)) if types else event_types(domain or "")
+        if not wanted:
+            return Page(())
     size = bounded(limit)
-    query = _listing(where, wanted, size, narrow=subject is not None or correlation_id is not None)
+    narrow = subject is not None or correlation_id is not None or stream is not None or len(wanted) > MAX_EXACT_TYPES
+    query = _listing(where, wanted, size, narrow=narrow, order="ASC" if oldest_first else "DESC")
     rows = [EventRow.of(row) for row in await connection.fetch(query, *where.values)]
     more = len(rows) > size
     return Page(rows[:size], encode_cursor(rows[size - 1].position) if more else None)
+
+
+def _from_source(where: Where, source: str) -> None:
+    """The platform's sources are the domains, which the log keeps by themselves."""
+    platform, _, name = source.rpartition("/")
+    if platform == PLATFORM_SOURCE:
+        where.add("source IS NULL AND split_part(type, '.', 2) = {}", name)
+    else:
+        where.add("source = {}", source)
+
+
+async def _exact(connection: Connection, types: Sequence[str]) -> list[str]:
+    """Full type names for names and beginnings: of the platform's types, and of those that tenants have published."""
+    found = {name for name in types if not name.endswith(WILDCARD)}
+    beginnings = [name.removesuffix("*") for name in types if name.endswith(WILDCARD)]
+    if beginnings:
+        ours = {m.TYPE for m in all_messages() if issubclass(m, Event)}
+        found |= {name for name in ours if name.startswith(tuple(beginnings))}
+        rows = await connection.fetch(
+            "SELECT DISTINCT type FROM bus.event_types WHERE EXISTS"
+            " (SELECT FROM unnest($1::text[]) AS beginning WHERE starts_with(type, beginning)) LIMIT 1000",
+            beginnings,
+        )
+        found |= {row["type"] for row in rows}
+    return sorted(found)
 
 
 def _leave_out_billing(where: Where) -> None:
@@ -117,7 +192,7 @@ def event_types(domain: str) -> tuple[str, ...]:
     return tuple(sorted({m.TYPE for m in all_messages() if issubclass(m, Event) and m.domain() == domain}))
 
 
-def _listing(where: Where, types: Sequence[str], size: int, *, narrow: bool) -> str:
+def _listing(where: Where, types: Sequence[str], size: int, *, narrow: bool, order: str) -> str:
     """The list's SQL.
 
     Types are looked up one by one in the index (type, position), so that a rare type does not cost a scan of the log;
@@ -133,6 +208,6 @@ def _listing(where: Where, types: Sequence[str], size: int, *, narrow: bool) -> 
         return (
             f"SELECT found.* FROM unnest({wanted}::text[]) AS wanted (type) CROSS JOIN LATERAL ("
             f"SELECT {COLUMNS} FROM bus.event_log AS e WHERE e.type = wanted.type AND {where}"
-            f" ORDER BY position DESC LIMIT {limit}) AS found ORDER BY position DESC LIMIT {limit}"
+            f" ORDER BY position {order} LIMIT {limit}) AS found ORDER BY position {order} LIMIT {limit}"
         )
-    return f"SELECT {COLUMNS} FROM bus.event_log WHERE {where} ORDER BY position DESC LIMIT {limit}"
+    return f"SELECT {COLUMNS} FROM bus.event_log WHERE {where} ORDER BY position {order} LIMIT {limit}"

@@ -52,10 +52,14 @@ async def tail_since(
     limit: int = 200,
     *,
     types: Sequence[str] = (),
+    beginnings: Sequence[str] = (),
     subject: str | None = None,
     tenant_id: str | None = None,
 ) -> Tail:
-    """Up to `limit` published events after the place (txid, position), oldest first."""
+    """Up to `limit` published events after the place (txid, position), oldest first.
+
+    Of these `types` and of those that begin with one of `beginnings`; of all with neither.
+    """
     end = await tail_end(connection)
     start = Cursor(txid, position)
     if end <= start:
@@ -64,8 +68,13 @@ async def tail_since(
     where.add("(txid, position) > ({}::text::xid8, {})", str(txid), position)
     where.add("(txid, position) <= ({}::text::xid8, {})", str(end.txid), end.position)
     where.add("kind = 'event'")
-    if types:
-        where.add("type = ANY ({}::text[])", list(types))
+    if types or beginnings:
+        where.add(
+            "(type = ANY ({}::text[])"
+            " OR EXISTS (SELECT FROM unnest({}::text[]) AS beginning WHERE starts_with(type, beginning)))",
+            list(types),
+            list(beginnings),
+        )
     if subject is not None:
         where.add("subject = {}", subject)
     if tenant_id is not None:
