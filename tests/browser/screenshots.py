@@ -44,6 +44,7 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "admin-events": ("operator", "/admin/events"),
     "admin-consumers": ("operator", "/admin/consumers"),
     "admin-dead-letters": ("operator", "/admin/dead-letters"),
+    "admin-replays": ("operator", "/admin/replays"),
     "admin-story": ("operator", "{story}"),
     "admin-find": ("operator", "/admin/find?q=example"),
     "dev-mailbox": ("operator", "/dev/mailbox"),

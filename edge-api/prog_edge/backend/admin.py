@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from prog_broker import dead_letters as decisions
+from prog_broker import replaying
 from prog_contracts.errors import Denied, NotFound
 from prog_edge.backend import figures, lists
+from prog_edge.backend.replays import replay_row, request_of
 from prog_edge.backend.search import search
 from prog_edge.backend.story import story_of
+from prog_edge.deciding import group_database
 from prog_edge.platform import Platform
 from prog_edge.sse import follow, guarded
 from prog_edge.tail import Interest
@@ -21,11 +24,13 @@ from prog_edge.web.ports import (
     AdminInvoiceRow,
     AdminOverview,
     ConsumerRow,
+    DeadLetterCause,
     DeadLetterRow,
     EventRow,
     ListQuery,
     MessageRow,
     Page,
+    ReplayRow,
     SearchHit,
     Story,
     SubscriptionRow,
@@ -107,6 +112,66 @@ class Admin:
                     async with platform.reader.operator() as connection:
                         names.update(await tenants.names_of(connection, [row.tenant_id]))
                 yield None if row is None else lists.event_row(row, names)
+
+    async def dead_letter_causes(self, viewer: Viewer) -> Sequence[DeadLetterCause]:
+        _check(viewer)
+        async with self._platform.database.operator() as connection:
+            groups = await events.dead_letter_groups(connection)
+        return [
+            DeadLetterCause(
+                fingerprint=group.fingerprint,
+                group=group.consumer_group,
+                type=group.type or "unreadable",
+                code=group.code,
+                reason=group.reason,
+                count=group.count,
+                tenants=group.tenants,
+                first_at=group.first_at,
+                last_at=group.last_at,
+            )
+            for group in groups
+        ]
+
+    async def decide_cause(
+        self, viewer: Viewer, group: str, fingerprint: str, decision: Literal["redrive", "drop"]
+    ) -> tuple[int, int]:
+        _check(viewer)
+        replaying.check_group(group)
+        decide = decisions.redrive_all if decision == "redrive" else decisions.drop_all
+        async with group_database(self._platform, group) as database:
+            letter_ids = await decisions.of_cause(database, group, fingerprint)
+            decided = await asyncio.shield(decide(database, letter_ids, by=viewer.user_id))
+        return len(decided.done), len(decided.refused)
+
+    async def replays(self, viewer: Viewer) -> Sequence[ReplayRow]:
+        _check(viewer)
+        async with self._platform.database.operator() as connection:
+            return [replay_row(replay) for replay in await replaying.listed(connection)]
+
+    async def start_replay(self, viewer: Viewer, asked: Mapping[str, str]) -> None:
+        _check(viewer)
+        wanted = request_of(asked)
+        replaying.check_group(wanted.group)
+        async with group_database(self._platform, wanted.group) as database:
+            await replaying.start(database, wanted, by=viewer.user_id)
+
+    async def decide_replay(
+        self, viewer: Viewer, replay_id: str, decision: Literal["pause", "resume", "cancel"]
+    ) -> None:
+        _check(viewer)
+        try:
+            identity = UUID(replay_id)
+        except ValueError:
+            raise NotFound("There is no such replay.") from None
+        async with self._platform.database.operator() as connection:
+            replay = await replaying.shown(connection, identity)
+        async with group_database(self._platform, replay.group) as database:
+            if decision == "pause":
+                await replaying.pause(database, identity, by=viewer.user_id)
+            elif decision == "resume":
+                await replaying.resume(database, identity, by=viewer.user_id)
+            else:
+                await replaying.cancel(database, identity, by=viewer.user_id, leave_incomplete=True)
 
     async def redrive(self, viewer: Viewer, dead_letter_id: str) -> None:
         await self._decide(viewer, dead_letter_id, decisions.redrive)

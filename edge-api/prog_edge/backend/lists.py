@@ -178,7 +178,11 @@ async def events(connection: Connection, query: ListQuery) -> Page[EventRow]:
 
 async def dead_letters(connection: Connection, query: ListQuery) -> Page[DeadLetterRow]:
     page = await log.dead_letters(
-        connection, group=query.filters.get("domain") or None, limit=query.limit, cursor=query.cursor
+        connection,
+        group=query.filters.get("domain") or None,
+        fingerprint=query.filters.get("cause") or None,
+        limit=query.limit,
+        cursor=query.cursor,
     )
     rows = [
         DeadLetterRow(

@@ -10,6 +10,7 @@ from prog_contracts.errors import ProgError
 from prog_edge.web.account.routes import router as account_router
 from prog_edge.web.account.tenant_routes import router as tenant_router
 from prog_edge.web.admin.live_routes import router as live_router
+from prog_edge.web.admin.replay_routes import router as replay_router
 from prog_edge.web.admin.routes import router as admin_router
 from prog_edge.web.mailbox.routes import router as mailbox_router
 from prog_edge.web.site.routes import router as site_router
@@ -21,7 +22,15 @@ from prog_edge.web.ui.routing import enter, leave
 def mount_web(app: FastAPI) -> None:
     """Adds pages and static files. Include the API's routers first: nothing here overlaps with them."""
     app.mount(URL_PREFIX, BuiltFiles(directory=BUILT, check_dir=False), name="static")
-    for router in (site_router, account_router, tenant_router, admin_router, live_router, mailbox_router):
+    for router in (
+        site_router,
+        account_router,
+        tenant_router,
+        admin_router,
+        live_router,
+        replay_router,
+        mailbox_router,
+    ):
         app.include_router(router)
 
 

@@ -104,7 +104,9 @@ async def consumers(request: Request, web: Services, viewer: Operator) -> Respon
 async def dead_letters(request: Request, web: Services, viewer: Operator) -> Response:
     query = asked(request, "dead-letters")
     page = await web.admin.dead_letters(viewer, query)
-    return render(request, DeadLettersPage(page=page, listing=listing("dead-letters", query, page.next_cursor)))
+    shown = listing("dead-letters", query, page.next_cursor)
+    causes = () if shown.is_filtered or shown.newest else await web.admin.dead_letter_causes(viewer)
+    return render(request, DeadLettersPage(page=page, listing=shown, causes=causes))
 
 
 @router.post("/dead-letters/{dead_letter_id}/redrive")

@@ -12,16 +12,19 @@ from prog_edge.web.ports import (
     AdminInvoiceRow,
     AdminOverview,
     ConsumerRow,
+    DeadLetterCause,
     DeadLetterRow,
     EventRow,
     ListQuery,
     MessageRow,
     Page,
+    ReplayRow,
     SearchHit,
     SubscriptionRow,
     TenantRow,
     UserRow,
 )
+from prog_edge.web.ui.forms import FormState
 
 Options = Sequence[tuple[str, str]]
 
@@ -47,7 +50,7 @@ FILTERS: Final[Mapping[str, Mapping[str, Options]]] = {
         "tenant": (),
     },
     "events": {"domain": _DOMAIN_OPTIONS, "type": (), "tenant": ()},
-    "dead-letters": {"domain": _DOMAIN_OPTIONS},
+    "dead-letters": {"domain": _DOMAIN_OPTIONS, "cause": ()},
 }
 """The filters of each list; one without options takes any text and comes from links alone."""
 
@@ -138,9 +141,20 @@ class EventsPage:
 
 @dataclass(frozen=True, slots=True)
 class DeadLettersPage:
+    """`causes` are the open letters' on the list's first page without filters."""
+
     template: ClassVar[str] = "admin/dead_letters.html"
     page: Page[DeadLetterRow]
     listing: Listing
+    causes: Sequence[DeadLetterCause]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaysPage:
+    template: ClassVar[str] = "admin/replays.html"
+    replays: Sequence[ReplayRow]
+    groups: Sequence[str]
+    form: FormState
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,48 @@ class DeadLetterRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetterCause:
+    """Open letters of one consumer group with one cause."""
+
+    fingerprint: str
+    group: str
+    type: str
+    code: str
+    reason: str
+    count: int
+    tenants: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRow:
+    """A replay and how far it is. `position` is the last message's in the log; `failure` where it stopped."""
+
+    id: str
+    group: str
+    state: str
+    waits_for_worker: bool
+    reason: str
+    requested_by: str
+    scope: str
+    resets: bool
+    holds_live: bool
+    done: int
+    total: int | None
+    failed: int
+    suppressed: int
+    per_second: float | None
+    eta_seconds: float | None
+    failure: str | None
+    requested_at: datetime
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in ("done", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
 class StoryNode:
     """One thing that happened, and what it caused. `id` opens it; `subject` is the object that it is about.
 
@@ -248,6 +290,29 @@ class AdminBackend(Protocol):
 
     async def dead_letters(self, viewer: Viewer, query: ListQuery) -> Page[DeadLetterRow]:
         """Filters: `domain`."""
+        ...
+
+    async def dead_letter_causes(self, viewer: Viewer) -> Sequence[DeadLetterCause]: ...
+
+    async def decide_cause(
+        self, viewer: Viewer, group: str, fingerprint: str, decision: Literal["redrive", "drop"]
+    ) -> tuple[int, int]:
+        """How many letters were decided, and how many refused it; `NotFound` when none is open."""
+        ...
+
+    async def replays(self, viewer: Viewer) -> Sequence[ReplayRow]:
+        """The newest fifty."""
+        ...
+
+    async def start_replay(self, viewer: Viewer, asked: Mapping[str, str]) -> None:
+        """`asked`: `group`, `reason`, and where given `types` (comma separated), `tenant_id`, `subject`,
+        `from_position`, `to_position`, and `reset` (yes). Raises `Invalid` and `Conflict`."""
+        ...
+
+    async def decide_replay(
+        self, viewer: Viewer, replay_id: str, decision: Literal["pause", "resume", "cancel"]
+    ) -> None:
+        """A rebuild that is cancelled leaves its projection incomplete; the page has said so."""
         ...
 
     async def redrive(self, viewer: Viewer, dead_letter_id: str) -> None: ...

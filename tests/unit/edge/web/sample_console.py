@@ -7,21 +7,23 @@ import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from prog_contracts.errors import Conflict, NotFound
+from prog_contracts.errors import Conflict, Invalid, NotFound
 from prog_contracts.ids import encode_id
 from prog_contracts.money import Money
 from prog_edge.web.ports import (
     AdminInvoiceRow,
     AdminOverview,
     ConsumerRow,
+    DeadLetterCause,
     DeadLetterRow,
     EventRow,
     ListQuery,
     MessageRow,
     Page,
+    ReplayRow,
     SearchHit,
     Series,
     ServiceHealth,
@@ -163,6 +165,8 @@ def sample_story(object_id: str) -> Story:
 class SampleAdmin:
     empty: bool = False
     redriven: list[str] = field(default_factory=list)
+    decided: list[tuple[str, str]] = field(default_factory=list)
+    started: list[dict[str, str]] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     pause_seconds: float = 1.5
 
@@ -366,6 +370,51 @@ class SampleAdmin:
                 ),
             ],
         )
+
+    async def dead_letter_causes(self, viewer: Viewer) -> Sequence[DeadLetterCause]:
+        if self.empty:
+            return []
+        return [
+            DeadLetterCause(
+                "0123456789abcdef", "payments", "prognetwork.payments.charge_invoice", "unexpected_exception",
+                "RuntimeError: the gateway said something new", 12, 3, NOW - timedelta(hours=5), NOW,
+            )
+        ]  # fmt: skip
+
+    async def decide_cause(
+        self, viewer: Viewer, group: str, fingerprint: str, decision: Literal["redrive", "drop"]
+    ) -> tuple[int, int]:
+        if fingerprint != "0123456789abcdef":
+            raise NotFound("There is no open dead letter with this cause.")
+        self.decided.append((group, decision))
+        return 12, 0
+
+    async def replays(self, viewer: Viewer) -> Sequence[ReplayRow]:
+        states = () if self.empty else ("running", "pending", "failed", "done")
+        return [
+            ReplayRow(
+                id=str(UUID(int=n + 1)), group="events", state=state, waits_for_worker=state == "pending",
+                reason="the index had a defect", requested_by=sample_id("user", n), scope="everything", resets=n == 2,
+                holds_live=n == 2, done=400 * n, total=None if n == 1 else 4000, failed=n, suppressed=0,
+                per_second=812.5 if n else None, eta_seconds=12.0 if n == 0 else None,
+                failure="RuntimeError: no" if state == "failed" else None, requested_at=NOW,
+            )
+            for n, state in enumerate(states)
+        ]  # fmt: skip
+
+    async def start_replay(self, viewer: Viewer, asked: Mapping[str, str]) -> None:
+        if not asked.get("reason"):
+            raise Invalid.field("reason", "missing", "Say why: others will read it.")
+        if asked.get("group") == "users":
+            raise Invalid("Nothing of users can be replayed.", code="not_replayable")
+        self.started.append(dict(asked))
+
+    async def decide_replay(
+        self, viewer: Viewer, replay_id: str, decision: Literal["pause", "resume", "cancel"]
+    ) -> None:
+        if decision == "resume":
+            raise Conflict("The replay is running: it cannot be resumed.")
+        self.decided.append((replay_id, decision))
 
     async def redrive(self, viewer: Viewer, dead_letter_id: str) -> None:
         if dead_letter_id == "2":

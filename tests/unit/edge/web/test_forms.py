@@ -288,6 +288,52 @@ def test_dead_letters_are_redriven_and_dropped(browse: Browse) -> None:
     assert "is dropped" in client.get("/admin").text
 
 
+def test_all_dead_letters_of_a_cause_are_decided_together(browse: Browse) -> None:
+    admin = SampleAdmin()
+    client = browse("operator", sample_services(admin=admin))
+    cause = "/admin/dead-letters/causes/payments/0123456789abcdef"
+
+    fill(client, "/admin/dead-letters", f"{cause}/redrive")
+    assert "12 messages are on their way again" in client.get("/admin/dead-letters").text
+    fill(client, "/admin/dead-letters", f"{cause}/drop")
+
+    assert admin.decided == [("payments", "redrive"), ("payments", "drop")]
+
+
+def test_a_replay_is_started_and_stopped(browse: Browse) -> None:
+    admin = SampleAdmin()
+    client = browse("operator", sample_services(admin=admin))
+    running = "/admin/replays/00000000-0000-0000-0000-000000000001"
+
+    fill(client, "/admin/replays", "/admin/replays", reason="a defect", group="events", reset="yes")
+    fill(client, "/admin/replays", f"{running}/pause")
+    fill(client, "/admin/replays", f"{running}/cancel")
+
+    assert admin.started[0]["reason"] == "a defect"
+    assert admin.started[0]["reset"] == "yes"
+    assert admin.decided == [(running.rpartition("/")[2], "pause"), (running.rpartition("/")[2], "cancel")]
+
+
+def test_a_replay_that_is_refused_comes_back_with_what_was_typed(browse: Browse) -> None:
+    admin = SampleAdmin()
+    client = browse("operator", sample_services(admin=admin))
+
+    answer = fill(client, "/admin/replays", "/admin/replays", reason="a defect", group="users", subject="user_1")
+
+    assert answer.status_code == 422
+    assert "Nothing of users can be replayed." in answer.text
+    assert 'value="user_1"' in answer.text
+    assert admin.started == []
+
+
+@pytest.mark.parametrize("path", ["/admin/replays", "/admin/dead-letters/causes/payments/x/drop"])
+def test_replays_and_causes_are_for_operators_with_the_form_token(path: str, browse: Browse) -> None:
+    admin = SampleAdmin()
+    assert browse("ada", sample_services(admin=admin)).post(path, data={"reason": "x"}).status_code == 403
+    assert browse("operator", sample_services(admin=admin)).post(path, data={"reason": "x"}).status_code == 403
+    assert (admin.started, admin.decided) == ([], [])
+
+
 def test_work_that_goes_on_is_told_and_not_lost(browse: Browse) -> None:
     class Slow(SampleAccount):
         async def create_tenant(self, viewer: Any, *, name: str, idempotency_key: str) -> str:

@@ -51,6 +51,7 @@ OPERATOR = (
     "/admin/events?domain=users&cursor=older",
     "/admin/consumers",
     "/admin/dead-letters",
+    "/admin/replays",
     "/admin/find",
     "/admin/find?q=ada",
     "/admin/find?q=nothing",
