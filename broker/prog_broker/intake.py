@@ -1,68 +1,120 @@
-"""What one shard has read and not settled yet: at most two batches, decoded, and the position that follows from it.
+"""What one shard has read and not settled yet, decoded, and the position that follows from it.
 
 The adapter's reader fills it while the batch before is at work, so that a broker's round trip and the decoding cost no
-time of their own. Messages may be settled in any order; the position moves over the longest run that is settled from
-the beginning, so a crash repeats what is behind it, and the inbox makes that harmless.
+time of their own. When more waits than a batch takes, tenants take turns in it, and batches are kept so small that one
+does not hold up the next for long: a tenant that sends a flood waits behind itself, the others do not. Messages of one
+key keep their order whatever their tenants are.
+
+Messages may be settled in any order; the position moves over the longest run that is settled from the beginning, so a
+crash repeats what is behind it, and the inbox makes that harmless.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from prog_broker.decoding import Decoded, Gate, decode_batch
+from prog_broker.decoding import Decoded, Gate, Incoming, decode_batch
 from prog_broker.ports import Delivery, Position, Shard
 
 if TYPE_CHECKING:
     from prog_broker.domain import Domain
 
-WINDOW_BATCHES: Final = 2
-FULL_READ_BYTES: Final = 8 * 1024 * 1024
-"""What one read may bring, roughly: large bodies make smaller batches, so that memory stays bounded."""
+WINDOW_BATCHES: Final = 4
+"""How far ahead of the batch at work is read: fairness between tenants reaches so far."""
+READ_BYTES: Final = 4 * 1024 * 1024
+"""What one read may bring, roughly: large bodies make smaller batches."""
+BATCH_SECONDS: Final = 0.25
+"""How long a batch should take at most, by what the messages before it took."""
+
+
+class Budget:
+    """Bytes that all intakes of a process may hold together. Each may hold one read's worth in any case."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._held = 0
+
+    def take(self, count: int) -> None:
+        self._held += count
+
+    def give_back(self, count: int) -> None:
+        self._held -= count
+
+    @property
+    def left(self) -> int:
+        return max(0, self._limit - self._held)
 
 
 class Intake:
     """One a shard. `room` says how many messages may still be read; `take` gives the next batch."""
 
-    def __init__(self, domain: Domain, shard: Shard, *, batch_size: int, gate: Gate | None = None) -> None:
+    def __init__(
+        self, domain: Domain, shard: Shard, *, batch_size: int, gate: Gate | None = None, budget: Budget | None = None
+    ) -> None:
         self._domain = domain
         self.shard = shard
         self._gate = gate
         self.batch_size = batch_size
         self.linger_seconds = domain.linger_seconds
-        self._batches: deque[tuple[list[Delivery], Decoded]] = deque()
-        self._unsettled: deque[bytes] = deque()
+        self._budget = budget or Budget(WINDOW_BATCHES * READ_BYTES)
+        self._incoming: deque[Incoming] = deque()
+        self._others = Decoded()
+        self._tenants: Counter[str] = Counter()
+        self._unsettled: deque[tuple[bytes, int]] = deque()
         self._settled: set[bytes] = set()
-        self._waiting = 0
+        self._held = 0
         self._mean_bytes = 0.0
+        self._mean_seconds = 0.0
 
     def __len__(self) -> int:
         """Messages that wait to be taken."""
-        return self._waiting
+        return len(self._incoming) + len(self._others.rejected) + len(self._others.skipped)
 
     @property
     def room(self) -> int:
         """How many messages to read next; 0 when enough wait."""
-        if len(self._batches) >= WINDOW_BATCHES:
+        waiting = len(self)
+        free = WINDOW_BATCHES * self.batch_size - waiting
+        if free <= 0:
             return 0
-        return max(1, min(self.batch_size, int(FULL_READ_BYTES / max(self._mean_bytes, 1.0))))
+        affordable = READ_BYTES if waiting == 0 else min(READ_BYTES, self._budget.left)
+        return min(self.batch_size, free, max(int(affordable / max(self._mean_bytes, 1.0)), 1 if waiting == 0 else 0))
 
     def add(self, deliveries: list[Delivery]) -> None:
         """Takes in what was read, in the broker's order."""
         if not deliveries:
             return
-        size = sum(delivery.size_bytes for delivery in deliveries) / len(deliveries)
-        self._mean_bytes = max(size, self._mean_bytes * 0.9)  # quick to see large ones, slow to forget them
-        self._batches.append((deliveries, decode_batch(self._domain, self.shard, deliveries, self._gate)))
-        self._unsettled.extend(delivery.receipt for delivery in deliveries)
-        self._waiting += len(deliveries)
+        sizes = [delivery.size_bytes for delivery in deliveries]
+        total = sum(sizes)
+        mean = total / len(deliveries)
+        self._mean_bytes = max(mean, self._mean_bytes * 0.9)  # quick to see large ones, slow to forget them
+        self._budget.take(total)
+        self._held += total
+        self._unsettled.extend((delivery.receipt, size) for delivery, size in zip(deliveries, sizes, strict=True))
+        decoded = decode_batch(self._domain, self.shard, deliveries, self._gate)
+        self._incoming.extend(decoded.incoming)
+        self._others.rejected += decoded.rejected
+        self._others.skipped += decoded.skipped
+        self._tenants.update([item.envelope.tenant_id for item in decoded.incoming])
 
-    def take(self) -> Decoded:
-        """The next batch. Raises IndexError when nothing waits."""
-        deliveries, decoded = self._batches.popleft()
-        self._waiting -= len(deliveries)
+    def take(self, limit: int | None = None) -> Decoded:
+        """The next batch, of `limit` messages at most."""
+        decoded, self._others = self._others, Decoded()
+        decoded.incoming = self._pick(min(self._quick(), limit or self.batch_size))
         return decoded
+
+    def put_back(self, items: Sequence[Incoming]) -> None:
+        """Takes back the end of a batch that was not begun."""
+        self._incoming.extendleft(reversed(items))
+        self._tenants.update([item.envelope.tenant_id for item in items])
+
+    def took(self, seconds: float, messages: int) -> None:
+        """Learns how long a batch took."""
+        if messages:
+            each = seconds / messages
+            self._mean_seconds = each if self._mean_seconds == 0 else 0.8 * self._mean_seconds + 0.2 * each
 
     def settled(self, receipts: Sequence[bytes]) -> Position | None:
         """Notes what is settled; the new position, or None while something before it is not."""
@@ -70,16 +122,64 @@ class Intake:
             return None
         settled, unsettled = self._settled, self._unsettled
         settled.update(receipts)
-        last, count = None, 0
-        while unsettled and unsettled[0] in settled:
-            last = unsettled.popleft()
+        last, count, freed = None, 0, 0
+        while unsettled and unsettled[0][0] in settled:
+            last, size = unsettled.popleft()
             settled.discard(last)
             count += 1
+            freed += size
+        self._release(freed)
         return None if last is None else Position(last, count)
 
     def clear(self) -> None:
         """Forgets everything: the shard is another's now, or is read again from its position."""
-        self._batches.clear()
+        self._incoming.clear()
+        self._others = Decoded()
+        self._tenants.clear()
         self._unsettled.clear()
         self._settled.clear()
-        self._waiting = 0
+        self._release(self._held)
+
+    def _release(self, count: int) -> None:
+        self._held -= count
+        self._budget.give_back(count)
+
+    def _quick(self) -> int:
+        """As many messages as take BATCH_SECONDS."""
+        if self._mean_seconds * self.batch_size <= BATCH_SECONDS:
+            return self.batch_size
+        return max(1, int(BATCH_SECONDS / self._mean_seconds))
+
+    def _pick(self, count: int) -> list[Incoming]:
+        waiting = self._incoming
+        if len(waiting) <= count:
+            picked = list(waiting)
+            waiting.clear()
+            self._tenants.clear()
+            return picked
+        if len(self._tenants) == 1:
+            picked = [waiting.popleft() for _ in range(count)]
+        else:
+            chosen = _in_turns(waiting, count)
+            picked = [item for number, item in enumerate(waiting) if number in chosen]
+            self._incoming = deque(item for number, item in enumerate(waiting) if number not in chosen)
+        self._tenants.subtract([item.envelope.tenant_id for item in picked])
+        self._tenants += Counter()  # drops those with nothing left
+        return picked
+
+
+def _in_turns(waiting: deque[Incoming], count: int) -> set[int]:
+    """The places of those that come first when each tenant has one message a turn, in its own order.
+
+    A key belongs to the tenant that it was first seen with, so that its messages are never taken out of order.
+    """
+    lanes: dict[str, str] = {}
+    turns: defaultdict[str, int] = defaultdict(int)
+    ranked = []
+    for number, item in enumerate(waiting):
+        envelope = item.envelope
+        lane = lanes.setdefault(envelope.partition_key, envelope.tenant_id)
+        ranked.append((turns[lane], number))
+        turns[lane] += 1
+    ranked.sort()
+    return {number for _, number in ranked[:count]}

@@ -19,6 +19,7 @@ from uuid import UUID
 import asyncpg
 
 from prog_broker import carrier, replaying, settlement, sql
+from prog_broker.breaker import Breakers
 from prog_broker.carrier import Fenced, sort
 from prog_broker.decoding import Decoded, Incoming, Rejected, decode_batch
 from prog_broker.domain import Domain
@@ -58,6 +59,8 @@ class Settled:
     appended: bool = False
     buried: list[Delivery] = field(default_factory=list)
     retry_in_seconds: float | None = None
+    left: list[Incoming] = field(default_factory=list)
+    """Not begun, and not settled: they are to be handled later."""
 
     def add(self, other: Settled) -> None:
         self.receipts += other.receipts
@@ -80,6 +83,7 @@ class Processor:
         policy: RetryPolicy | None = None,
         clock: Clock | None = None,
         report: Report | None = None,
+        breakers: Breakers | None = None,
     ) -> None:
         self.domain = domain
         self.database = database
@@ -87,6 +91,7 @@ class Processor:
         self.policy = policy or RetryPolicy()
         self.clock = clock or SystemClock()
         self.report = report or NoReport()
+        self.breakers = breakers or Breakers(domain.name)
 
     async def process(
         self,
@@ -107,7 +112,8 @@ class Processor:
         *,
         may_go_on: Callable[[], bool] = lambda: True,
     ) -> Settled:
-        """Settles every message of a batch; asked to stop by `may_go_on`, it leaves out outside calls not yet begun.
+        """Settles every message of a batch, but for those that are `left`: outside calls not yet begun when `may_go_on`
+        says no more, and what comes after most messages have failed.
 
         Raises Fenced when the lease with this `token` is no longer ours, and asyncpg or OS errors when the database
         does not answer; in both cases nothing may be acknowledged.
@@ -117,18 +123,27 @@ class Processor:
         await self._reject(shard, token, decoded, settled)
         for performs, group in groupby(decoded.incoming, key=_performs):
             items = list(group)
-            if performs or len(items) == 1:
-                for item in items:
-                    if performs and not may_go_on():
-                        return settled
-                    settled.add(await self.settle_one(shard, token, item))
-                continue
-            try:
-                settled.add(await self._together(shard, token, items))
-            except RolledBack:
-                for item in items:
-                    settled.add(await self.settle_one(shard, token, item))
+            if settled.left:
+                settled.left += items
+            elif performs or len(items) == 1:
+                await self._settle_each(shard, token, items, settled, may_go_on=may_go_on if performs else _always)
+            else:
+                try:
+                    settled.add(await self._together(shard, token, items))
+                except RolledBack:
+                    await self._settle_each(shard, token, items, settled, may_go_on=_always)
         return settled
+
+    async def _settle_each(
+        self, shard: Shard, token: int, items: list[Incoming], settled: Settled, *, may_go_on: Callable[[], bool]
+    ) -> None:
+        """One by one. What comes after a failure storm has tripped the breaker, or a stop was asked for, is left."""
+        breaker = self.breakers.of(shard.topic.name)
+        for number, item in enumerate(items):
+            if breaker.state == "open" or not may_go_on():
+                settled.left += items[number:]
+                return
+            settled.add(await self.settle_one(shard, token, item))
 
     async def settle_one(self, shard: Shard, token: int, item: Incoming, *, retrying: bool = False) -> Settled:
         """Settles one message, whatever happens to it. `retrying` says that it is itself what parks its key."""
@@ -262,6 +277,11 @@ class Processor:
                 await settlement.bury(connection, shard, item, failure)
                 settled.buried.append(item.delivery)
         outcome: ReportedOutcome = "refused" if refused else "retried" if again else "dead"
+        breaker = self.breakers.of(shard.topic.name)
+        if refused:
+            breaker.succeeded()
+        else:
+            breaker.failed(first_try=item.attempts == 0)
         MESSAGES.labels(shard.topic.name, outcome).inc()
         self.report.add(self.domain.name, item.envelope, outcome, 0)
         if again:
@@ -352,6 +372,7 @@ class Processor:
             MESSAGES.labels(shard.topic.name, "duplicate").inc(len(duplicates))
         if items:
             MESSAGES.labels(shard.topic.name, "succeeded").inc(len(items))
+            self.breakers.of(shard.topic.name).succeeded(len(items))
         for item, (answer, microseconds) in zip(items, answers, strict=True):
             HANDLER_SECONDS.labels(counted_type(item.envelope.type)).observe(microseconds / 1e6)
             outcome: ReportedOutcome = "refused" if answer.status == "failed" else "succeeded"
@@ -377,6 +398,10 @@ class _Work:
             stands_at = await connection.fetchval(sql.CLOCK, envelope.tenant_id)
             clocks = {} if stands_at is None else {envelope.tenant_id: stands_at}
             yield self.processor._transaction(connection, envelope, clocks)
+
+
+def _always() -> bool:
+    return True
 
 
 def _outgoing(tx: Transaction, reply: Reply) -> list[Envelope]:

@@ -75,7 +75,12 @@ class RetryPump:
 
     async def round(self) -> int:
         """Runs every key once that has a due message; returns how many messages were run."""
-        mine = {key: owned for key, owned in self._owned.items() if owned.gained.is_set()}
+        breakers = self._processor.breakers
+        mine = {
+            key: owned
+            for key, owned in self._owned.items()
+            if owned.gained.is_set() and breakers.of(key[0]).state != "open"
+        }
         if not mine:
             return 0
         topics, partitions = [topic for topic, _ in mine], [partition for _, partition in mine]
@@ -84,22 +89,25 @@ class RetryPump:
         by_shard: dict[tuple[str, int], list[Any]] = defaultdict(list)
         for row in rows:
             by_shard[row["topic"], row["partition"]].append(row)
+        # Shards do not wait for each other: one may be held up by a provider that hangs.
+        return sum(await asyncio.gather(*(self._run_shard(mine[place], due) for place, due in by_shard.items())))
+
+    async def _run_shard(self, owned: OwnedShard, rows: list[Any]) -> int:
         handled = 0
-        for place, due in by_shard.items():
-            owned = mine[place]
-            async with owned.busy:  # once for all keys: each turn waits for a live batch, which only makes lines longer
-                for row in due:
-                    if self._may_go_on(owned):
-                        handled += await self._run_key(owned, row)
+        async with owned.busy:  # once for all keys: each turn waits for a live batch, which only makes lines longer
+            for row in rows:
+                if self._may_go_on(owned):
+                    handled += await self._run_key(owned, row)
         return handled
 
     async def _run_key(self, owned: OwnedShard, row: Any) -> int:
         """The first message of a key and, as long as they succeed, those behind it: together where that can be."""
         handled = 0
         one_by_one = 1
+        breaker = self._processor.breakers.of(owned.shard.topic.name)
         try:
             current: Any = row
-            while current is not None and self._may_go_on(owned):
+            while current is not None and self._may_go_on(owned) and breaker.admits():
                 await self._run_one(owned, current)
                 handled, one_by_one = handled + 1, one_by_one - 1
                 while one_by_one <= 0 and (line := await self._line(owned, row["partition_key"])):
@@ -114,6 +122,9 @@ class RetryPump:
                 )
         except Fenced:
             owned.lose()
+        finally:
+            if breaker.state == "half_open":
+                breaker.abandon_probe()
         return handled
 
     def _may_go_on(self, owned: OwnedShard) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,10 +22,11 @@ import asyncpg
 
 import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
 from prog_broker import sql
+from prog_broker.breaker import Breakers
 from prog_broker.carrier import Fenced
 from prog_broker.decoding import Decoded
 from prog_broker.domain import Domain
-from prog_broker.intake import Intake
+from prog_broker.intake import Budget, Intake
 from prog_broker.leases import LeaseKeeper, OwnedShard
 from prog_broker.ports import LostPlace, Outages, Publisher, Shard, Transport
 from prog_broker.processing import Processor, Settled
@@ -43,6 +45,7 @@ from prog_kit.secrets import Sealer
 from prog_kit.settings import Settings
 from prog_kit.tasks import cancelled
 
+REST_SECONDS: Final = 0.05
 log = logging.get("prog_broker.worker")
 
 ANSWER_SECONDS: Final = 30.0
@@ -95,6 +98,7 @@ class Worker:
         self._absences: Outages = (
             *self.outages, *DATABASE_OUTAGES, asyncpg.CannotConnectNowError
         )  # fmt: skip
+        self.budget = Budget(settings.intake_mib * 1024 * 1024)
         self.report = ConsumptionReport(self.transport.publisher, settings.process_name)
         self.serving: list[Serving] = []
         self.stopping = asyncio.Event()
@@ -160,7 +164,8 @@ class Worker:
         database = await self._connect_database(domain)
         resources = Resources(settings, database, self.sealer, self.redis, self.transport)
         policy = RetryPolicy(settings.retry_attempts, settings.retry_base_seconds, settings.retry_cap_seconds)
-        processor = Processor(domain, database, self.sealer, policy=policy, report=self.report)
+        breakers = Breakers(domain.name, ratio=settings.breaker_ratio, pause_seconds=settings.breaker_pause_seconds)
+        processor = Processor(domain, database, self.sealer, policy=policy, report=self.report, breakers=breakers)
         shards = [
             Shard(domain.name, topic, partition) for topic in domain.topics() for partition in range(topic.partitions)
         ]
@@ -172,7 +177,7 @@ class Worker:
         )
         serving = Serving(domain, resources, processor, keeper, pump, due, replays)
         for owned in keeper.owned.values():
-            intake = Intake(domain, owned.shard, batch_size=settings.batch_size, gate=self.gate)
+            intake = Intake(domain, owned.shard, batch_size=settings.batch_size, gate=self.gate, budget=self.budget)
             self.transport.subscribe(owned, intake, self._deliver(serving, owned))
         await self._until_up(partial(self._declare, serving), "database")
         for hook in domain.started:
@@ -204,14 +209,25 @@ class Worker:
         return database[0]
 
     def _deliver(self, serving: Serving, owned: OwnedShard) -> Any:
+        breaker = serving.processor.breakers.of(owned.shard.topic.name)
+
         async def deliver(intake: Intake) -> None:
-            decoded = intake.take()
+            if not breaker.admits():
+                await asyncio.sleep(REST_SECONDS)  # the reader asks again, if the shard is still ours
+                return
+            probing = breaker.state == "half_open"
+            decoded = intake.take(1 if probing else None)
+            began = time.perf_counter()
             async with owned.busy:
                 settled = await self._settle(serving, owned, decoded)
+                intake.took(time.perf_counter() - began, len(decoded.incoming))
                 if settled is not None:
+                    intake.put_back(settled.left)
                     await self._tell(owned, intake, settled)
                     if settled.retry_in_seconds is not None:
                         serving.due.set()
+            if probing and breaker.state == "half_open":
+                breaker.abandon_probe()
 
         return deliver
 

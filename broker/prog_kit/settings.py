@@ -99,6 +99,11 @@ class Settings(BaseModel):
         ge=0,
         description="how long a month of the event log stays readable after its end, 31 or more; 0 is for ever",
     )
+    breaker_ratio: float = Field(
+        0.5, gt=0, description="share of failing messages that pauses a subscription; more than 1 never does"
+    )
+    breaker_pause_seconds: float = Field(1.0, gt=0, description="its first pause; it doubles to 60 s while probes fail")
+    intake_mib: int = Field(64, ge=1, le=65536, description="MiB of read messages that a worker holds, roughly")
     drain_seconds: float = Field(20.0, gt=0, description="time a process has to finish its work after SIGTERM")
 
     @field_validator("secret_keys", "stripe_webhook_secrets", "trusted_proxies", mode="before")

@@ -29,6 +29,9 @@ CONSUMER_LAG: Final = Gauge("prog_consumer_lag", "Messages not yet handled", ["t
 CONSUMER_OLDEST_SECONDS: Final = Gauge(
     "prog_consumer_oldest_seconds", "Age of the oldest message not yet handled", ["topic", "group"]
 )
+BREAKER_OPEN: Final = Gauge(
+    "prog_breaker_open", "1 while a subscription pauses because most of its messages fail", ["topic", "group"]
+)
 OUTBOX_PENDING: Final = Gauge("prog_outbox_pending", "Messages that are committed and not yet published")
 OUTBOX_OLDEST_SECONDS: Final = Gauge("prog_outbox_oldest_seconds", "Age of the oldest message not yet published")
 

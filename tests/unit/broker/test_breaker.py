@@ -1,0 +1,103 @@
+"""The circuit breaker: when it trips, what it lets through, and how it closes."""
+
+from __future__ import annotations
+
+from prog_broker.breaker import LEAST, LONGEST_PAUSE_SECONDS, WINDOW, Breaker
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def breaker(clock: Clock, ratio: float = 0.5) -> Breaker:
+    return Breaker("users", "prog.users.commands", ratio=ratio, pause_seconds=1.0, clock=clock)
+
+
+def fail(subject: Breaker, times: int) -> None:
+    for _ in range(times):
+        subject.failed(first_try=True)
+
+
+def test_it_trips_when_half_of_enough_messages_fail() -> None:
+    subject = breaker(Clock())
+    fail(subject, LEAST - 1)
+    assert subject.admits()
+    fail(subject, 1)
+    assert subject.state == "open"
+    assert not subject.admits()
+
+
+def test_few_failures_among_many_successes_do_not_trip_it() -> None:
+    subject = breaker(Clock())
+    for _ in range(10):
+        subject.succeeded(60)
+        fail(subject, 40)
+    assert subject.state == "closed"
+
+
+def test_successes_that_left_the_window_do_not_count() -> None:
+    subject = breaker(Clock())
+    subject.succeeded(10_000)
+    fail(subject, WINDOW // 2)
+    assert subject.state == "open"
+
+
+def test_the_tries_of_one_message_again_are_no_storm() -> None:
+    subject = breaker(Clock())
+    for _ in range(500):
+        subject.failed(first_try=False)
+    assert subject.state == "closed"
+
+
+def test_half_open_lets_one_probe_through() -> None:
+    clock = Clock()
+    subject = breaker(clock)
+    fail(subject, LEAST)
+    clock.now += 1.0
+    assert subject.state == "half_open"
+    assert [subject.admits() for _ in range(3)] == [True, False, False]
+
+
+def test_a_probe_that_succeeds_closes_it_and_the_past_is_forgotten() -> None:
+    clock = Clock()
+    subject = breaker(clock)
+    fail(subject, LEAST)
+    clock.now += 1.0
+    assert subject.admits()
+    subject.succeeded()
+    assert subject.state == "closed"
+    fail(subject, LEAST - 1)
+    assert subject.state == "closed"
+
+
+def test_probes_that_fail_double_the_pause_up_to_its_limit() -> None:
+    clock = Clock()
+    subject = breaker(clock)
+    fail(subject, LEAST)
+    pauses = []
+    for _ in range(8):
+        began = clock.now
+        while not subject.admits():
+            clock.now += 0.5
+        pauses.append(clock.now - began)
+        subject.failed(first_try=False)
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS]
+
+
+def test_an_abandoned_probe_lets_another_one_go() -> None:
+    clock = Clock()
+    subject = breaker(clock)
+    fail(subject, LEAST)
+    clock.now += 1.0
+    assert subject.admits()
+    subject.abandon_probe()
+    assert subject.admits()
+
+
+def test_a_ratio_above_one_never_trips() -> None:
+    subject = breaker(Clock(), ratio=1.1)
+    fail(subject, 1000)
+    assert subject.state == "closed"

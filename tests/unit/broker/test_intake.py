@@ -1,0 +1,131 @@
+"""The intake: whose turn it is, how far the position goes, and how much is held."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prog_broker.domain import Domain
+from prog_broker.intake import BATCH_SECONDS, READ_BYTES, WINDOW_BATCHES, Budget, Intake
+from prog_broker.ports import Delivery, Position, Shard
+from prog_broker.transaction import Transaction
+from prog_contracts.envelope import wrap
+from prog_contracts.ids import new_id
+from prog_contracts.tenants import TenantUpdated
+from prog_contracts.topics import TOPICS
+
+EVENTS = TOPICS["prog.tenants.events"]
+NOISY, QUIET = new_id("tenant"), new_id("tenant")
+
+
+def domain() -> Domain:
+    payments = Domain("payments")
+
+    @payments.handles(TenantUpdated)
+    async def hear(event: TenantUpdated, tx: Transaction) -> None:
+        return None
+
+    return payments
+
+
+def intake(batch_size: int = 10, budget: Budget | None = None) -> Intake:
+    return Intake(domain(), Shard("payments", EVENTS, 0), batch_size=batch_size, budget=budget)
+
+
+def delivery(number: int, tenant: str, key: str | None = None, name: str = "x") -> Delivery:
+    event = TenantUpdated(tenant_id=key or tenant, name=name, status="active")
+    envelope = wrap(event, tenant_id=tenant, source="/test")
+    return Delivery(b"%d-0" % number, envelope.attributes(), envelope.data)
+
+
+def taken(subject: Intake) -> list[int]:
+    return [int(item.delivery.receipt.split(b"-")[0]) for item in subject.take().incoming]
+
+
+def test_what_fits_a_batch_is_taken_in_the_order_of_the_broker() -> None:
+    subject = intake()
+    subject.add([delivery(n, NOISY if n % 3 else QUIET) for n in range(10)])
+    assert taken(subject) == list(range(10))
+
+
+def test_tenants_take_turns_when_more_waits_than_a_batch() -> None:
+    subject = intake(batch_size=10)
+    subject.add([delivery(n, NOISY, key=new_id("tenant")) for n in range(30)])
+    subject.add([delivery(n, QUIET, key=new_id("tenant")) for n in range(30, 35)])
+    first = taken(subject)
+    assert first == [0, 1, 2, 3, 4, 30, 31, 32, 33, 34], "the quiet one is served at once, behind a part of the flood"
+    assert taken(subject) == list(range(5, 15))
+
+
+def test_a_flood_of_one_tenant_alone_goes_in_full_batches() -> None:
+    subject = intake(batch_size=10)
+    subject.add([delivery(n, NOISY) for n in range(25)])
+    assert [taken(subject) for _ in range(3)] == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=60), st.integers(1, 7))
+def test_the_messages_of_a_key_keep_their_order(rows: list[tuple[int, int]], batch_size: int) -> None:
+    tenants = [NOISY, QUIET, new_id("tenant"), new_id("tenant")]
+    keys = [new_id("tenant") for _ in range(4)]
+    subject = intake(batch_size=batch_size)
+    subject.add([delivery(n, tenants[t], key=keys[k]) for n, (t, k) in enumerate(rows)])
+    order = []
+    while len(subject):
+        order += taken(subject)
+    assert sorted(order) == list(range(len(rows)))
+    for wanted in range(4):
+        of_key = [n for n in order if rows[n][1] == wanted]
+        assert of_key == sorted(of_key)
+
+
+def test_the_position_waits_for_the_earliest_that_is_not_settled() -> None:
+    subject = intake()
+    subject.add([delivery(n, NOISY) for n in range(5)])
+    assert subject.settled([b"1-0", b"2-0"]) is None
+    assert subject.settled([b"0-0"]) == Position(b"2-0", 3)
+    assert subject.settled([b"4-0"]) is None
+    assert subject.settled([b"3-0"]) == Position(b"4-0", 2)
+
+
+def test_it_reads_ahead_so_far_and_no_further() -> None:
+    subject = intake(batch_size=10)
+    for number in range(WINDOW_BATCHES):
+        assert subject.room == 10
+        subject.add([delivery(10 * number + n, NOISY) for n in range(10)])
+    assert subject.room == 0
+    subject.take()
+    assert subject.room == 10
+
+
+def test_large_bodies_make_small_reads() -> None:
+    subject = intake(batch_size=500)
+    subject.add([delivery(0, NOISY, name="x" * (READ_BYTES // 8))])
+    assert 1 <= subject.room <= 8
+
+
+def test_a_process_holds_no_more_than_its_budget_and_each_shard_goes_on_all_the_same() -> None:
+    budget = Budget(10_000)
+    one, other = intake(batch_size=100, budget=budget), intake(batch_size=100, budget=budget)
+    one.add([delivery(n, NOISY, name="x" * 900) for n in range(10)])
+    assert budget.left == 0
+    assert one.room == 0
+    assert other.room > 0, "whoever holds nothing may read one batch"
+    one.take()
+    one.settled([b"%d-0" % n for n in range(10)])
+    assert budget.left == 10_000
+
+
+def test_a_shard_that_is_given_up_gives_its_bytes_back() -> None:
+    budget = Budget(100_000)
+    subject = intake(budget=budget)
+    subject.add([delivery(n, NOISY) for n in range(10)])
+    subject.clear()
+    assert (len(subject), budget.left) == (0, 100_000)
+    assert subject.settled([b"0-0"]) is None
+
+
+def test_slow_handlers_make_small_batches() -> None:
+    subject = intake(batch_size=100)
+    subject.add([delivery(n, NOISY) for n in range(100)])
+    subject.took(seconds=BATCH_SECONDS, messages=10)
+    assert len(taken(subject)) == 10
