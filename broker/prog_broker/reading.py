@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BLOCK_SECONDS: Final = 2.0
 """How long a read waits for the first message before it looks around."""
 
+SPACE_SECONDS: Final = 0.05
 log = logging.get("prog_broker.reading")
 
 
@@ -70,27 +71,39 @@ class ShardReader:
         token = self.owned.token
         self.owned.lost_place = False
         self.intake.clear()
-        ahead: asyncio.Task[list[Delivery]] | None = None
+        filling: asyncio.Task[None] | None = None
         try:
             await self.begin()
+            filling = asyncio.create_task(self._fill(token))
+            filling.add_done_callback(lambda _: self.intake.filled.set())
             while self._may_read(token):
-                if ahead is None and self.intake.room:
-                    ahead = asyncio.ensure_future(self._read_batch())
-                if ahead is not None and (ahead.done() or not len(self.intake)):
-                    entries = await ahead
-                    ahead = None
-                    if not self._may_read(token):
-                        return
-                    self.intake.add(entries)
-                    continue
                 if len(self.intake):
                     await self.hand_over()
+                elif filling.done():
+                    break
+                else:
+                    self.intake.filled.clear()
+                    await self.intake.filled.wait()
+            if filling.done():
+                await filling  # raises what ended it
         finally:
             self.end()
-            if ahead is not None:
-                ahead.cancel()
+            if filling is not None:
+                filling.cancel()
                 with suppress(asyncio.CancelledError, *self.read_outages):
-                    await ahead
+                    await filling
+
+    async def _fill(self, token: int) -> None:
+        """Reads ahead of the batch at work for as long as there is room."""
+        while self._may_read(token):
+            self.intake.space.clear()
+            if not self.intake.room:
+                with suppress(TimeoutError):  # what other shards give back is not signalled
+                    await asyncio.wait_for(self.intake.space.wait(), SPACE_SECONDS)
+                continue
+            entries = await self._read_batch()
+            if self._may_read(token):
+                self.intake.add(entries)
 
     async def _read_batch(self) -> list[Delivery]:
         room = self.intake.room

@@ -55,7 +55,7 @@ async def test_a_refusal_by_a_rule_is_no_failure_to_the_breaker(rig: Rig) -> Non
 
 
 async def test_requirement_22_a_noisy_tenant_leaves_the_others_their_turn(rig: Rig) -> None:
-    """Nine of ten messages are one tenant's and came first: the others are served in the batch after the one at work."""
+    """Nine of ten messages are one tenant's and came first: the others come in the batch after the one at work."""
     noisy, quiet = new_id("tenant"), [new_id("tenant") for _ in range(10)]
     partition = 0
 
