@@ -133,7 +133,8 @@ class LeaseKeeper:
             return  # taking now would take back from the newer one what it has just taken
         live = max(1, await self._pool.fetchval(LIVE_MEMBERS, self._group))
         fair = math.ceil(len(self.owned) / live)
-        mine = self._held()
+        # By partition, so that two workers part every topic between them, a busy one too.
+        mine = sorted(self._held(), key=lambda owned: (owned.shard.partition, owned.shard.topic.name))
         if len(mine) < fair:
             await self._take(fair - len(mine))
         elif len(mine) > fair and (self._releasing is None or self._releasing.done()):

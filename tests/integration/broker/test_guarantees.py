@@ -381,6 +381,8 @@ async def test_two_workers_share_the_shards_and_a_leaver_gives_them_back(rig: Ri
 
     every = len(first.serving[0].keeper.owned)
     await eventually(lambda: held(first) == held(second) == every / 2)
+    partitions = [owned.shard.partition for owned in first.serving[0].keeper._held() if owned.shard.topic == COMMANDS]
+    assert len(partitions) == COMMANDS.partitions / 2, "a busy topic is parted too"
     rig.workers.remove(second)
     await second.stop()
     await eventually(lambda: held(first) == every, seconds=rig.settings.lease_seconds * 3)
