@@ -395,7 +395,7 @@ class SampleAdmin:
             ReplayRow(
                 id=str(UUID(int=n + 1)), group="events", state=state, waits_for_worker=state == "pending",
                 reason="the index had a defect", requested_by=sample_id("user", n), scope="everything", resets=n == 2,
-                holds_live=n == 2, done=400 * n, total=None if n == 1 else 4000, failed=n, suppressed=0,
+                holds_live=n == 2, done=400 * n + 700, total=None if n == 1 else 4000, failed=n, suppressed=0,
                 per_second=812.5 if n else None, eta_seconds=12.0 if n == 0 else None,
                 failure="RuntimeError: no" if state == "failed" else None, requested_at=NOW,
             )
