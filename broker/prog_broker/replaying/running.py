@@ -98,8 +98,8 @@ WHERE id = $1 AND token = $2 AND state = 'running'
 _GIVE_BACK: Final = "UPDATE bus.replays SET expires_at = '-infinity' WHERE id = $1 AND token = $2 AND state = 'running'"
 
 _ROWS: Final = """
-SELECT position, txid::text AS txid, message_id, topic, source_domain, type, schema_version, tenant_id, partition_key,
-       subject, actor, correlation_id, causation_id, traceparent, occurred_at, data,
+SELECT position, txid::text AS txid, message_id, topic, source_domain, source, type, schema_version, tenant_id,
+       partition_key, subject, actor, correlation_id, causation_id, traceparent, occurred_at, data,
        recorded_at > clock_timestamp() - interval '30 days' AS deliverable
 FROM bus.event_log AS e WHERE {} ORDER BY e.txid, e.position LIMIT {}
 """
@@ -423,7 +423,7 @@ def _envelope(row: asyncpg.Record) -> Envelope:
     return Envelope(
         id=row["message_id"],
         type=row["type"],
-        source=f"/prognetwork/{row['source_domain']}",
+        source=row["source"] or f"/prognetwork/{row['source_domain']}",
         tenant_id=row["tenant_id"],
         partition_key=row["partition_key"],
         correlation_id=row["correlation_id"],
