@@ -17,7 +17,7 @@ from prog_broker.replaying import check_group
 from prog_contracts.errors import NotFound
 from prog_edge.access import Access, Staff
 from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
-from prog_edge.api.stories import readable
+from prog_edge.api.stories import readable, restored
 from prog_edge.deciding import decide, group_database
 from prog_workers.events import queries
 
@@ -154,7 +154,8 @@ async def edit_dead_letter(
     async def edit() -> DeadLetterResource:
         letter = await _letter(access, letter_id)
         async with group_database(access.platform, letter.consumer_group) as group:
-            await decisions.edit(group, letter_id, orjson.dumps(body.body), by=access.caller.user_id)
+            mended = orjson.dumps(restored(body.body, letter.body))
+            await decisions.edit(group, letter_id, mended, by=access.caller.user_id)
         return _resource(await _letter(access, letter_id))
 
     return await decide(request, access, edit)

@@ -106,3 +106,12 @@ def _message(node: queries.StoryNode, children: list[StoryMessage]) -> StoryMess
 def readable(body: Mapping[str, Any]) -> dict[str, Any]:
     """A message's body without the noise of its sealed values."""
     return {name: _SEALED if name.startswith("sealed_") and value else value for name, value in body.items()}
+
+
+def restored(body: Mapping[str, Any], original: Mapping[str, Any] | str) -> dict[str, Any]:
+    """A body that somebody edited as `readable` shows it, with the sealed values that it stands for."""
+    before = original if isinstance(original, Mapping) else {}
+    return {
+        name: before.get(name, value) if name.startswith("sealed_") and value == _SEALED else value
+        for name, value in body.items()
+    }

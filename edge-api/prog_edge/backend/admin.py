@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal, Protocol, TypeAlias, TypeVar
 from uuid import UUID
+
+import orjson
 
 from prog_broker import dead_letters as decisions
 from prog_broker import replaying
 from prog_contracts.errors import Denied, NotFound
+from prog_edge.api.stories import restored
 from prog_edge.backend import figures, lists
 from prog_edge.backend.replays import replay_row, request_of
 from prog_edge.backend.search import search
@@ -173,8 +177,8 @@ class Admin:
             else:
                 await replaying.cancel(database, identity, by=viewer.user_id, leave_incomplete=True)
 
-    async def redrive(self, viewer: Viewer, dead_letter_id: str) -> None:
-        await self._decide(viewer, dead_letter_id, decisions.redrive)
+    async def redrive(self, viewer: Viewer, dead_letter_id: str, body: str | None = None) -> None:
+        await self._decide(viewer, dead_letter_id, decisions.redrive, body)
 
     async def drop(self, viewer: Viewer, dead_letter_id: str) -> None:
         await self._decide(viewer, dead_letter_id, decisions.drop)
@@ -197,7 +201,7 @@ class Admin:
         async with self._platform.reader.operator() as connection:
             return await listing(connection, query)
 
-    async def _decide(self, viewer: Viewer, dead_letter_id: str, decision: Decision) -> None:
+    async def _decide(self, viewer: Viewer, dead_letter_id: str, decision: Decision, body: str | None = None) -> None:
         """A decision is taken in the letter's consumer group, whose role alone may touch its rows."""
         _check(viewer)
         try:
@@ -210,6 +214,8 @@ class Admin:
             raise NotFound("There is no such dead letter.")
         url = self._platform.settings.database_url
         group = await Database.connect(url, f"prog_{letter.consumer_group}", min_size=0, max_size=1)
+        if body is not None:
+            decision = partial(decisions.redrive, body=_mended(body, letter))
         try:
             await asyncio.shield(decision(group, letter_id, by=viewer.user_id))
         finally:
@@ -219,3 +225,12 @@ class Admin:
 def _check(viewer: Viewer) -> None:
     if not viewer.is_operator:
         raise Denied("The admin console is for operators of this platform.")
+
+
+def _mended(body: str, letter: events.DeadLetter) -> bytes:
+    """What was typed, with the sealed values that the page did not show. What is no object is refused further down."""
+    try:
+        typed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body.encode()
+    return orjson.dumps(restored(typed, letter.body)) if isinstance(typed, dict) else body.encode()

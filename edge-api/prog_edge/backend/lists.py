@@ -197,10 +197,23 @@ async def dead_letters(connection: Connection, query: ListQuery) -> Page[DeadLet
             body=row.body if isinstance(row.body, str) else readable(row.body),
             attempts=row.attempts,
             died_at=row.recorded_at,
+            history=[_entry(entry) for entry in row.history],
         )
         for row in page.rows
     ]
     return Page(rows, page.next_cursor)
+
+
+def _entry(entry: Mapping[str, Any]) -> str:
+    """A line of a dead letter's history: what happened, who did it, why."""
+    told = str(entry.get("what", "buried"))
+    if "attempt" in entry:
+        told += f" (attempt {entry['attempt']})"
+    if entry.get("by"):
+        told += f" by {entry['by']}"
+    reason = f": {entry['code']}: {entry.get('reason', '')}" if entry.get("code") else ""
+    at = f"{str(entry['at'])[:19].replace('T', ' ')}  " if entry.get("at") else ""
+    return f"{at}{told}{reason}"
 
 
 def _nobody(type_name: str) -> str:

@@ -13,6 +13,7 @@ from prog_broker import sql
 from prog_contracts.envelope import wrap
 from prog_contracts.ids import new_id, new_message_id
 from prog_contracts.tenants import RenameTenant
+from prog_edge.api.stories import readable, restored
 from tests.integration.edge.stage import Person, Stage
 from tests.waiting import wait_until
 
@@ -72,6 +73,14 @@ async def test_letters_of_one_cause_are_listed_edited_and_redriven_together(oper
     letter = await operator.get(f"/v1/dead-letters/{ids[0]}")
     assert letter["history"][1]["what"] == "redriven"
     assert letter["history"][1]["by"] == operator.user_id
+
+
+async def test_what_is_sealed_stays_sealed_when_the_rest_is_edited() -> None:
+    original = {"email": "a@b", "sealed_password": "secret"}
+    shown = readable(original)
+    assert shown["sealed_password"] != "secret"
+    assert restored(shown | {"email": "c@d"}, original) == {"email": "c@d", "sealed_password": "secret"}
+    assert restored({"sealed_password": "new"}, original) == {"sealed_password": "new"}
 
 
 async def test_letters_are_dropped_by_id_and_a_decided_one_is_refused(operator: Person, admin: Any) -> None:

@@ -26,6 +26,7 @@ from prog_edge.web.admin.views import (
     listing,
 )
 from prog_edge.web.ports import ListQuery
+from prog_edge.web.ui.forms import sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
 from prog_edge.web.ui.sessions import Operator, Services, operator
@@ -112,7 +113,7 @@ async def dead_letters(request: Request, web: Services, viewer: Operator) -> Res
 @router.post("/dead-letters/{dead_letter_id}/redrive")
 async def redrive(request: Request, dead_letter_id: str, web: Services, viewer: Operator) -> Response:
     try:
-        await web.admin.redrive(viewer, dead_letter_id)
+        await web.admin.redrive(viewer, dead_letter_id, (await sent_form(request)).get("body") or None)
     except (Invalid, Conflict, Denied, NotFound) as error:
         notify(request, "error", error.message)
     else:

@@ -163,6 +163,8 @@ class DeadLetterRow:
     body: Mapping[str, Any] | str
     attempts: int
     died_at: datetime
+    history: Sequence[str] = ()
+    """What happened to it, the oldest first, a line each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +317,9 @@ class AdminBackend(Protocol):
         """A rebuild that is cancelled leaves its projection incomplete; the page has said so."""
         ...
 
-    async def redrive(self, viewer: Viewer, dead_letter_id: str) -> None: ...
+    async def redrive(self, viewer: Viewer, dead_letter_id: str, body: str | None = None) -> None:
+        """With a `body` the message says that instead. Raises `Invalid` when it breaks the schema."""
+        ...
 
     async def drop(self, viewer: Viewer, dead_letter_id: str) -> None: ...
 

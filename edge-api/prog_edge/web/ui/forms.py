@@ -22,6 +22,7 @@ MAX_LENGTHS: Final = {
     "name": NAME_MAX_LENGTH,
     "tenant_name": 80,
     "message": 2000,
+    "body": 64 * 1024,
     "token": TOKEN_MAX_LENGTH,
     "idempotency_key": 100,
     "price_id": 100,

@@ -165,6 +165,7 @@ def sample_story(object_id: str) -> Story:
 class SampleAdmin:
     empty: bool = False
     redriven: list[str] = field(default_factory=list)
+    bodies: list[str | None] = field(default_factory=list)
     decided: list[tuple[str, str]] = field(default_factory=list)
     started: list[dict[str, str]] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
@@ -416,7 +417,10 @@ class SampleAdmin:
             raise Conflict("The replay is running: it cannot be resumed.")
         self.decided.append((replay_id, decision))
 
-    async def redrive(self, viewer: Viewer, dead_letter_id: str) -> None:
+    async def redrive(self, viewer: Viewer, dead_letter_id: str, body: str | None = None) -> None:
+        if body is not None and "{" not in body:
+            raise Invalid("The body breaks its schema: it is no object; mend the body", code="invalid_body")
+        self.bodies.append(body)
         if dead_letter_id == "2":
             raise Conflict("This message cannot be decoded; edit it first.")
         self.redriven.append(dead_letter_id)

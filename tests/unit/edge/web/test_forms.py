@@ -288,6 +288,18 @@ def test_dead_letters_are_redriven_and_dropped(browse: Browse) -> None:
     assert "is dropped" in client.get("/admin").text
 
 
+def test_a_dead_letter_is_mended_and_redriven(browse: Browse) -> None:
+    admin = SampleAdmin()
+    client = browse("operator", sample_services(admin=admin))
+
+    fill(client, "/admin/dead-letters", "/admin/dead-letters/1/redrive", body='{"name": "better"}')
+    assert admin.bodies == ['{"name": "better"}']
+    fill(client, "/admin/dead-letters", "/admin/dead-letters/1/redrive", body="no json")
+
+    assert admin.redriven == ["1"]
+    assert "breaks its schema" in client.get("/admin").text
+
+
 def test_all_dead_letters_of_a_cause_are_decided_together(browse: Browse) -> None:
     admin = SampleAdmin()
     client = browse("operator", sample_services(admin=admin))
