@@ -20,6 +20,7 @@ _SECRET: Final = r"[A-Za-z0-9_-]{32,86}"
 _INVITATION: Final = re.compile(rf"prog_invite_{_SUFFIX}_{_SECRET}")
 _REFRESH: Final = re.compile(rf"prog_refresh_{_SUFFIX}_{_SECRET}")
 _VERIFICATION: Final = re.compile(rf"prog_verify_{_SECRET}")
+_RESET: Final = re.compile(rf"prog_reset_{_SECRET}")
 
 
 def verification_token(secret: str) -> str:
@@ -29,6 +30,15 @@ def verification_token(secret: str) -> str:
 
 def is_verification_token(token: str) -> bool:
     return _VERIFICATION.fullmatch(token) is not None
+
+
+def reset_token(secret: str) -> str:
+    """The token of the link that sets a new password."""
+    return f"prog_reset_{secret}"
+
+
+def is_reset_token(token: str) -> bool:
+    return _RESET.fullmatch(token) is not None
 
 
 def invitation_token(tenant_id: str, secret: str) -> str:

@@ -12,6 +12,8 @@ from prog_contracts.messages import Command, Event, command, event
 
 Template = Literal[
     "verify_email",
+    "reset_password",
+    "password_changed",
     "welcome",
     "invitation",
     "tenant_ready",

@@ -36,13 +36,12 @@ class EnsureAdministrator(Command):
     sealed_password: str
 
 
-@command("prognetwork.users.verify_email")
-class VerifyEmail(Command):
-    """Spend the token of a verification mail.
+class SpendToken(Command):
+    """Spend a token that was mailed.
 
     No field of the body orders it: the token tells no address, and which user it is for is known only once it is found.
     One atomic update spends it, so no order is needed; each gets a key of its own, and one that is put off or given up
-    holds up no other verification, as it would if all shared the platform tenant's key.
+    holds up no other, as it would if all shared the platform tenant's key.
     """
 
     KEY_RULE: ClassVar[str | None] = "the first 32 hexadecimal digits of the SHA-256 of sealed_token"
@@ -54,9 +53,30 @@ class VerifyEmail(Command):
         return hashlib.sha256(self.sealed_token.encode()).hexdigest()[:32]
 
 
+@command("prognetwork.users.verify_email")
+class VerifyEmail(SpendToken):
+    """Spend the token of a verification mail."""
+
+
 @command("prognetwork.users.resend_verification", key="email")
 class ResendVerification(Command):
     email: str
+
+
+@command("prognetwork.users.request_password_reset", key="email")
+class RequestPasswordReset(Command):
+    """Mail a link that sets a new password, if there is somebody to mail it to. The reply is the same for everybody."""
+
+    email: str
+    client_address: str | None = None
+
+
+@command("prognetwork.users.reset_password")
+class ResetPassword(SpendToken):
+    """Spend the token of such a link and set the password. All sessions of the account end; none is opened."""
+
+    sealed_password: str
+    client_address: str | None = None
 
 
 @command("prognetwork.users.authenticate", key="email")
@@ -145,6 +165,48 @@ class AuthenticationFailed(Event):
 
     email_digest: str
     reason: Literal["unknown_user", "wrong_password", "unverified", "disabled"]
+    client_address: str | None = None
+
+
+LinkPurpose = Literal["reset_password"]
+
+
+@event("prognetwork.users.link_requested", key="email_digest")
+class LinkRequested(Event):
+    """Somebody asked for a link by mail. Only `mailed` was one sent; whoever asked is not told which it is.
+
+    `email_digest` is a keyed digest of the address that was given; the address itself is not told.
+    """
+
+    email_digest: str
+    purpose: LinkPurpose
+    outcome: Literal["mailed", "unknown_user", "disabled", "too_soon"]
+    user_id: UserId | None = None
+    client_address: str | None = None
+
+
+@event("prognetwork.users.link_refused", key="token_digest")
+class LinkRefused(Event):
+    """Somebody came with the token of a link that is not good: made up, used before, replaced, or too old.
+
+    `token_digest` is a keyed digest of it, so that tries with one token are seen to be that.
+    """
+
+    token_digest: str
+    purpose: LinkPurpose
+    client_address: str | None = None
+
+
+@event("prognetwork.users.password_changed", key="user_id")
+class PasswordChanged(Event):
+    """The account has another password. `sessions_ended` counts those that ended with it: all but one in use."""
+
+    user_id: UserId
+    email: str
+    name: str
+    changed_at: datetime
+    how: Literal["reset"]
+    sessions_ended: int
     client_address: str | None = None
 
 

@@ -38,6 +38,10 @@ MOVES_MONEY: Final = frozenset(
 UNDEFERRABLE: Final = frozenset({("POST", "/v1/auth/login"), ("POST", "/v1/auth/refresh")})
 """Routes whose answer holds credentials, which no operation shows: they are answered in time, or not at all."""
 
+UNAWAITED: Final = frozenset({("POST", "/v1/auth/email/resend"), ("POST", "/v1/auth/password/forgot")})
+"""Routes that are answered as soon as the command is stored, whatever `Prefer` says: what comes of it differs between
+people who have an account and others, and neither the answer nor its time may tell which."""
+
 Present = Callable[[Mapping[str, Any]], BaseModel | None]
 """Makes the answer's body of a command's result; None is an answer without one (204)."""
 
@@ -54,6 +58,8 @@ class Write:
     present: Present
     status: int = 200
     location: Callable[[BaseModel], str] | None = None
+    unawaited: bool = False
+    """Set by `perform` for the routes of `UNAWAITED`."""
 
 
 async def perform(request: Request, by: Access | Visit, write: Write) -> Response:
@@ -62,6 +68,8 @@ async def perform(request: Request, by: Access | Visit, write: Write) -> Respons
     preferences = read_preferences(request.headers.get("prefer"))
     if identity in UNDEFERRABLE:
         preferences = replace(preferences, respond_async=False, deferrable=False)
+    if identity in UNAWAITED:
+        preferences, write = Preferences(respond_async=True), replace(write, unawaited=True)
     key = read_key(request.headers, required=identity in MOVES_MONEY) if request.method == "POST" else None
     if key is None:
         return await _ask(by, write, preferences, claimed=None)
@@ -95,6 +103,8 @@ async def _ask(by: Access | Visit, write: Write, preferences: Preferences, claim
 
 
 async def _respond(by: Access | Visit, write: Write, answer: Answer, *, deferrable: bool) -> Response:
+    if write.unawaited:
+        return _succeeded(write, write.present({}))
     if answer.status == "succeeded":
         return _succeeded(write, write.present(answer.result or {}))
     if answer.status == "pending":

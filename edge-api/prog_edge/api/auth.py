@@ -10,17 +10,19 @@ from pydantic import Field
 from starlette.responses import Response
 
 from prog_contracts.accounts import TokenSet
-from prog_contracts.credentials import TOKEN_MAX_LENGTH, is_verification_token, session_of_refresh_token
+from prog_contracts.credentials import TOKEN_MAX_LENGTH, is_reset_token, is_verification_token, session_of_refresh_token
 from prog_contracts.errors import Denied, Invalid
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
-from prog_contracts.inputs import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH
+from prog_contracts.inputs import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, normalize_email
 from prog_contracts.messages import Command
 from prog_contracts.users import (
     Authenticate,
     EndSession,
     RefreshSession,
     RegisterUser,
+    RequestPasswordReset,
     ResendVerification,
+    ResetPassword,
     VerifyEmail,
 )
 from prog_edge.access import Public, Visit
@@ -70,6 +72,11 @@ class Verification(Body):
 
 class Address(Body):
     email: Email
+
+
+class NewPassword(Body):
+    token: Token
+    password: Password
 
 
 class Verified(Resource):
@@ -125,7 +132,27 @@ async def verify_email(body: Verification, request: Request, visit: Anybody) -> 
 @router.post("/email/resend", status_code=204, responses=problems(422, 503))
 async def resend_verification(body: Address, request: Request, visit: Anybody) -> Response:
     """Send the verification mail again. The answer is the same for every address."""
-    return await perform(request, visit, _write(ResendVerification(email=body.email), _nothing))
+    return await perform(request, visit, _write(ResendVerification(email=normalize_email(body.email)), _nothing))
+
+
+@router.post("/password/forgot", status_code=204, responses=problems(422, 503))
+async def forgot_password(body: Address, request: Request, visit: Anybody) -> Response:
+    """Mail a link that sets a new password. The answer is the same for every address, and waits for nothing."""
+    command = RequestPasswordReset(email=normalize_email(body.email), client_address=visit.context.client_address)
+    return await perform(request, visit, _write(command, _nothing))
+
+
+@router.post("/password/reset", status_code=204, responses=problems(422, 503))
+async def reset_password(body: NewPassword, request: Request, visit: Anybody) -> Response:
+    """Set a new password with the token of the link in the mail. Every session of the account ends."""
+    if not is_reset_token(body.token):
+        raise _bad_link()
+    command = ResetPassword(
+        sealed_token=visit.platform.sealer.seal(body.token, TOKEN),
+        sealed_password=visit.platform.sealer.seal(body.password, PASSWORD),
+        client_address=visit.context.client_address,
+    )
+    return await perform(request, visit, _write(command, _nothing))
 
 
 @router.post("/login", response_model=Tokens, responses=problems(401, 403, 422, 503))
@@ -167,8 +194,12 @@ async def logout(body: RefreshToken, request: Request, visit: Anybody) -> Respon
 def verification(visit: Visit, token: str) -> VerifyEmail:
     """The command that spends a verification token. Raises Invalid for what is no such token."""
     if not is_verification_token(token):
-        raise Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
+        raise _bad_link()
     return VerifyEmail(sealed_token=visit.platform.sealer.seal(token, TOKEN))
+
+
+def _bad_link() -> Invalid:
+    return Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
 
 
 def _write(command: Command, present: Present, *, status: int = 200) -> Write:

@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from prog_edge.access import TENANT_HEADER, Declaration, Needs, Public, SignedIn, Staff
 from prog_edge.api.shapes import PROBLEM_CONTENT, problems
 from prog_edge.problems import Problem
-from prog_edge.writes import MOVES_MONEY, UNDEFERRABLE
+from prog_edge.writes import MOVES_MONEY, UNAWAITED, UNDEFERRABLE
 
 _DESCRIPTION: Final = """\
 Everything that the web clients do goes through this API.
@@ -156,12 +156,13 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
 
 
 def _complete_write(operation: dict[str, Any], identity: tuple[str, str], parameters: list[Any]) -> None:
-    parameters.append(_PREFER)
+    if identity not in UNAWAITED:
+        parameters.append(_PREFER)
     if identity[0] == "POST":
         parameters.append({**_KEY, "required": identity in MOVES_MONEY})
         operation["responses"].update(_problem_responses(400, 409, 422))
     operation["responses"].update(_problem_responses(413, 415, 503))
-    if identity not in UNDEFERRABLE and not identity[1].startswith(_DECISIONS):
+    if identity not in UNDEFERRABLE | UNAWAITED and not identity[1].startswith(_DECISIONS):
         operation["responses"]["202"] = {
             "description": "Accepted: it goes on, and the operation tells when it is done",
             "headers": {"Location": {"description": "The operation's address.", "schema": {"type": "string"}}},

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prog_contracts.credentials import is_verification_token, tenant_of_invitation
+from prog_contracts.credentials import is_reset_token, is_verification_token, tenant_of_invitation
 from prog_contracts.errors import Denied, Invalid, NotFound
 from prog_contracts.ids import PLATFORM_TENANT_ID, is_id, new_id
+from prog_contracts.inputs import normalize_email
 from prog_contracts.payments import AttachPaymentMethod, CancelSubscription, CreateSubscription
 from prog_contracts.permissions import Action, allowed
 from prog_contracts.tenants import AcceptInvitation, CreateTenant, InviteMember, TenantRole
-from prog_contracts.users import RegisterUser, ResendVerification, VerifyEmail
+from prog_contracts.users import RegisterUser, RequestPasswordReset, ResendVerification, ResetPassword, VerifyEmail
 from prog_edge.backend import billing
 from prog_edge.backend.sender import Sender
 from prog_edge.platform import Platform
 from prog_edge.web.ports import (
     BillingView,
+    Client,
     InvitationRow,
     InvoicePdf,
     MemberRow,
@@ -50,13 +52,28 @@ class Account:
         await self._sender.ask(command, tenant_id=PLATFORM_TENANT_ID, actor=None, idempotency_key=idempotency_key)
 
     async def resend_verification(self, *, email: str) -> None:
-        await self._sender.ask(ResendVerification(email=email), tenant_id=PLATFORM_TENANT_ID, actor=None)
+        command = ResendVerification(email=normalize_email(email))
+        await self._sender.tell(command, tenant_id=PLATFORM_TENANT_ID, actor=None)
 
     async def verify_email(self, *, token: str) -> None:
         if not is_verification_token(token):
             raise Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
         command = VerifyEmail(sealed_token=self._platform.sealer.seal(token, TOKEN))
         await self._sender.ask(command, tenant_id=PLATFORM_TENANT_ID, actor=None)
+
+    async def request_password_reset(self, *, email: str, client: Client) -> None:
+        command = RequestPasswordReset(email=normalize_email(email), client_address=client.address)
+        await self._sender.tell(command, tenant_id=PLATFORM_TENANT_ID, actor=None)
+
+    async def reset_password(self, *, token: str, password: str, client: Client, idempotency_key: str) -> None:
+        if not is_reset_token(token):
+            raise Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
+        command = ResetPassword(
+            sealed_token=self._platform.sealer.seal(token, TOKEN),
+            sealed_password=self._platform.sealer.seal(password, PASSWORD),
+            client_address=client.address,
+        )
+        await self._sender.ask(command, tenant_id=PLATFORM_TENANT_ID, actor=None, idempotency_key=idempotency_key)
 
     # -- tenants and their people --------------------------------------------------------------------------------------
 

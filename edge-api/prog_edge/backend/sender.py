@@ -47,6 +47,12 @@ class Sender:
             raise Unavailable("The request was not completed.")
         return answer.result or {}
 
+    async def tell(self, command: Command, *, tenant_id: str, actor: str | None) -> None:
+        """Stores the command and does not wait: what comes of it is nothing that its sender may learn, or time."""
+        await self._commands.request(
+            command, tenant_id=tenant_id, actor=actor, traceparent=_traceparent(), wait_seconds=0.0
+        )
+
 
 def message_id_of(idempotency_key: str, actor: str | None, command_type: str) -> UUID:
     """The message id that stands for a form: a UUIDv7 (RFC 9562) with the form's time and a digest of who sent what.

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import ProgError
+from prog_edge.web.account.recovery_routes import router as recovery_router
 from prog_edge.web.account.routes import router as account_router
 from prog_edge.web.account.tenant_routes import router as tenant_router
 from prog_edge.web.admin.live_routes import router as live_router
@@ -25,6 +26,7 @@ def mount_web(app: FastAPI) -> None:
     for router in (
         site_router,
         account_router,
+        recovery_router,
         tenant_router,
         admin_router,
         live_router,

@@ -10,6 +10,8 @@ TABLE = """
 POST   /v1/auth/register                              public
 POST   /v1/auth/email/verify                          public
 POST   /v1/auth/email/resend                          public
+POST   /v1/auth/password/forgot                       public
+POST   /v1/auth/password/reset                        public
 POST   /v1/auth/login                                 public
 POST   /v1/auth/refresh                               public
 POST   /v1/auth/logout                                public

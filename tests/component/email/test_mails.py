@@ -17,7 +17,7 @@ from prog_contracts.payments import (
     SubscriptionUpdated,
 )
 from prog_contracts.tenants import TenantUpdated
-from prog_contracts.users import EmailVerified
+from prog_contracts.users import EmailVerified, PasswordChanged
 from prog_kit.secrets import MAIL
 from tests.component.email.providers import ScriptedProvider
 from tests.component.harness import Harness
@@ -62,11 +62,16 @@ def ready(**changes: Any) -> TenantUpdated:
 
 VERIFIED = EmailVerified(user_id=new_id("user"), email="ada@example.com", name="Ada", verified_at=AT)
 
+CHANGED = PasswordChanged(
+    user_id=new_id("user"), email="ada@example.com", name="Ada", changed_at=AT, how="reset", sessions_ended=2
+)
+
 
 @pytest.mark.parametrize(
     ("event", "template", "told"),
     [
         (VERIFIED, "welcome", "Your address is verified"),
+        (CHANGED, "password_changed", "was changed on January 14, 2027, 12:00\u202fAM UTC"),
         (ready(), "tenant_ready", "Acme is set up"),
         (paid(), "receipt", "We have received $49.00 for Team"),
         (failed(), "payment_failed", "there were not enough funds on the card"),

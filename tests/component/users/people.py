@@ -12,7 +12,9 @@ from prog_contracts.users import (
     EnsureAdministrator,
     RefreshSession,
     RegisterUser,
+    RequestPasswordReset,
     ResendVerification,
+    ResetPassword,
     VerifyEmail,
 )
 from prog_kit import secrets
@@ -63,6 +65,18 @@ class Person:
         sealed = self.platform.seal(tokens.refresh_token, secrets.TOKEN)
         command = RefreshSession(session_id=session_id or tokens.session_id, sealed_refresh_token=sealed)
         return await self.platform.request(command)
+
+    async def forget(self, email: str | None = None) -> Answer:
+        return await self.platform.request(RequestPasswordReset(email=email or self.email, client_address="192.0.2.7"))
+
+    async def reset(self, token: str, password: str) -> Answer:
+        return await self.platform.request(
+            ResetPassword(
+                sealed_token=self.platform.seal(token, secrets.TOKEN),
+                sealed_password=self.platform.seal(password, secrets.PASSWORD),
+                client_address="192.0.2.7",
+            )
+        )
 
     async def become_verified(self) -> None:
         await self.sign_up()

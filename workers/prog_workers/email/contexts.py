@@ -64,6 +64,20 @@ class VerifyEmail(MailContext):
         return place.url("/account/verify", token=place.secrets["token"])
 
 
+class ResetPassword(MailContext):
+    SECRETS = ("token",)
+
+    def link(self, place: Place) -> str:
+        return place.url("/account/reset-password", token=place.secrets["token"])
+
+
+class PasswordChanged(MailContext):
+    changed_at: datetime
+
+    def link(self, place: Place) -> str:
+        return place.url("/account/forgot-password")
+
+
 class Welcome(MailContext):
     tenant_name: str | None = None
 
@@ -140,6 +154,8 @@ class LeadThanks(MailContext):
 
 CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "verify_email": VerifyEmail,
+    "reset_password": ResetPassword,
+    "password_changed": PasswordChanged,
     "welcome": Welcome,
     "invitation": Invitation,
     "tenant_ready": TenantReady,

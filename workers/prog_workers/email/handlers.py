@@ -32,7 +32,7 @@ from prog_contracts.payments import (
     SubscriptionUpdated,
 )
 from prog_contracts.tenants import TenantUpdated
-from prog_contracts.users import EmailVerified
+from prog_contracts.users import EmailVerified, PasswordChanged
 from prog_kit.secrets import MAIL, SealError
 from prog_workers.email import rules, store
 from prog_workers.email.contexts import context_of
@@ -102,6 +102,12 @@ async def capture_lead(command: CaptureLead, tx: Transaction) -> Outcome:
 @email.handles(EmailVerified)
 async def welcome(event: EmailVerified, tx: Transaction) -> Outcome:
     return await _write(tx, "welcome", event.email, event.name, {"tenant_name": event.tenant_name})
+
+
+@email.handles(PasswordChanged)
+async def password_changed(event: PasswordChanged, tx: Transaction) -> Outcome:
+    """Tells the holder of the mailbox, who may not be the one who changed it."""
+    return await _write(tx, "password_changed", event.email, event.name, {"changed_at": event.changed_at})
 
 
 @email.handles(TenantUpdated)

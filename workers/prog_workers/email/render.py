@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import jinja2
 import mjml
-from babel.dates import format_date
+from babel.dates import format_date, format_time
 from babel.numbers import format_currency
 from jinja2 import pass_context
 from jinja2.runtime import Context
@@ -121,7 +121,7 @@ def _text_environment() -> jinja2.Environment:
 
 
 def _with_filters(environment: jinja2.Environment) -> jinja2.Environment:
-    environment.filters.update(money=_money, date=_date, in_words=REASONS.__getitem__)
+    environment.filters.update(money=_money, date=_date, instant=_instant, in_words=REASONS.__getitem__)
     return environment
 
 
@@ -136,3 +136,10 @@ def _money(context: Context, value: Money) -> str:
 def _date(context: Context, value: datetime) -> str:
     """`January 31, 2027`, in UTC, as the recipient's locale writes it."""
     return format_date(value.astimezone(UTC), "long", locale=context["locale"])
+
+
+@pass_context
+def _instant(context: Context, value: datetime) -> str:
+    """`January 31, 2027, 4:05 PM UTC`, as the recipient's locale writes it."""
+    at = value.astimezone(UTC)
+    return f"{_date(context, value)}, {format_time(at, 'short', locale=context['locale'])} UTC"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
+from collections.abc import Sequence
+
+from prog_contracts.errors import Conflict, Denied, FieldError, Invalid, NotFound
 
 
 def wrong_credentials() -> Denied:
@@ -16,6 +18,10 @@ def email_unverified() -> Denied:
 
 def token_invalid() -> Invalid:
     return Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
+
+
+def password_refused(problems: Sequence[FieldError]) -> Invalid:
+    return Invalid(problems[0].message, fields=problems)
 
 
 def already_verified() -> Conflict:

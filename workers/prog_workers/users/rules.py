@@ -17,8 +17,9 @@ PASSWORD_MAX_LENGTH: Final = 1024
 TENANT_NAME_MAX_LENGTH: Final = 80
 
 VERIFICATION_LIFETIME: Final = timedelta(hours=24)
+RESET_LIFETIME: Final = timedelta(minutes=30)
 MAIL_INTERVAL: Final = timedelta(seconds=60)
-"""An address gets one verification mail in this time at the most, however often somebody asks."""
+"""An address gets one mail of a kind in this time at the most, however often somebody asks."""
 
 ACCESS_LIFETIME: Final = timedelta(minutes=15)
 SESSION_IDLE_LIFETIME: Final = timedelta(days=14)
@@ -80,7 +81,7 @@ def may_try(password: str) -> bool:
 
 
 def may_mail_again(last_mail_at: datetime | None, now: datetime) -> bool:
-    """Whether another verification mail may go to an address."""
+    """Whether another mail of the same kind may go to an address."""
     return last_mail_at is None or now - last_mail_at >= MAIL_INTERVAL
 
 

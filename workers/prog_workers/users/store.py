@@ -338,6 +338,20 @@ async def end_session(tx: Transaction, session_id: str, reason: str) -> bool:
     )
 
 
+async def end_sessions(tx: Transaction, user_id: str, reason: str, *, but: str | None = None) -> int:
+    """Ends all sessions of a person, except one where it is named; returns how many it ended."""
+    return _count(
+        await tx.execute(
+            "UPDATE users.sessions SET ended_at = $2, end_reason = $3"
+            " WHERE user_id = $1 AND ended_at IS NULL AND session_id IS DISTINCT FROM $4",
+            user_id,
+            tx.now,
+            reason,
+            but,
+        )
+    )
+
+
 async def purge_sessions(tx: Transaction, ended_before: datetime, limit: int) -> int:
     """Deletes sessions that were ended or ran out before an instant, with their refresh tokens; returns how many."""
     return _count(

@@ -1,4 +1,4 @@
-"""The account's routes: getting in. Those of tenants and billing are in `tenant_routes`."""
+"""The account's routes: getting in. `recovery_routes` has forgotten passwords, `tenant_routes` tenants and billing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
-from prog_edge.context import context_of
 from prog_edge.web.account.views import (
     AcceptInvitationPage,
     CheckYourMailPage,
@@ -14,11 +13,10 @@ from prog_edge.web.account.views import (
     SignUpPage,
     VerifyPage,
 )
-from prog_edge.web.ports import Client
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
-from prog_edge.web.ui.sessions import SIGN_IN, Services, SignedIn, own_path
+from prog_edge.web.ui.sessions import SIGN_IN, Services, SignedIn, client_of, own_path
 from prog_edge.web.ui.state import web_state
 
 router = page_router("/account")
@@ -93,12 +91,8 @@ async def sign_in_form(request: Request, next: str = "") -> Response:  # noqa: A
 async def sign_in(request: Request, web: Services) -> Response:
     values = await sent_form(request)
     address = own_path(values.get("next"), "/account")
-    client = Client(
-        address=context_of(request.scope).client_address,
-        user_agent=(request.headers.get("user-agent") or "")[:300] or None,
-    )
     try:
-        session = await web.sessions.sign_in(values.get("email", ""), values.get("password", ""), client)
+        session = await web.sessions.sign_in(values.get("email", ""), values.get("password", ""), client_of(request))
     except (Invalid, Denied) as error:
         page = SignInPage(
             form=refused(values, error), next_address=address, unverified=getattr(error, "code", "") == "unverified"

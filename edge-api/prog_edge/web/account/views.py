@@ -61,6 +61,22 @@ class VerifyPage:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgotPasswordPage:
+    template: ClassVar[str] = "account/forgot_password.html"
+    form: FormState
+    sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPasswordPage:
+    """Without a `token` it says that the link does not work."""
+
+    template: ClassVar[str] = "account/reset_password.html"
+    token: str
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
 class SignInPage:
     template: ClassVar[str] = "account/sign_in.html"
     form: FormState

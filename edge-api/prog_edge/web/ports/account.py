@@ -10,7 +10,7 @@ from typing import Protocol
 from prog_contracts.money import Money
 from prog_contracts.payments import FailureReason, Interval, InvoiceStatus, SubscriptionStatus
 from prog_contracts.tenants import TenantRole, TenantStatus
-from prog_edge.web.ports.shared import Plan, Viewer
+from prog_edge.web.ports.shared import Client, Plan, Viewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,14 @@ class AccountBackend(Protocol):
     async def resend_verification(self, *, email: str) -> None: ...
 
     async def verify_email(self, *, token: str) -> None: ...
+
+    async def request_password_reset(self, *, email: str, client: Client) -> None:
+        """Answers alike, and as fast, for a known and an unknown address."""
+        ...
+
+    async def reset_password(self, *, token: str, password: str, client: Client, idempotency_key: str) -> None:
+        """Opens no session. Raises Invalid with code `token_invalid` on `token` when the link is not good any more."""
+        ...
 
     async def tenants(self, viewer: Viewer) -> Sequence[TenantCard]: ...
 

@@ -9,7 +9,8 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from prog_contracts.errors import Denied
-from prog_edge.web.ports import Viewer, WebServices
+from prog_edge.context import context_of
+from prog_edge.web.ports import Client, Viewer, WebServices
 from prog_edge.web.ui.state import services, web_state
 
 SIGN_IN = "/account/sign-in"
@@ -25,6 +26,14 @@ class SignInNeeded(Exception):
     @property
     def location(self) -> str:
         return f"{SIGN_IN}?next={quote(self.next_address, safe='/')}"
+
+
+def client_of(request: Request) -> Client:
+    """Where the request comes from."""
+    return Client(
+        address=context_of(request.scope).client_address,
+        user_agent=(request.headers.get("user-agent") or "")[:300] or None,
+    )
 
 
 def signed_in(request: Request) -> Viewer:

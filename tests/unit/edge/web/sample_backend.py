@@ -186,6 +186,16 @@ class SampleAccount:
         if token != "good":
             raise Invalid("This link has been used or is too old.", code="spent_token")
 
+    async def request_password_reset(self, *, email: str, client: Client) -> None:
+        if "@" not in email:
+            raise Invalid.field("email", "invalid_email", "Enter an e-mail address such as ada@example.com.")
+
+    async def reset_password(self, *, token: str, password: str, client: Client, idempotency_key: str) -> None:
+        if token != "good":
+            raise Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
+        if len(password) < 8:
+            raise Invalid.field("password", "too_short", "A password has 8 characters or more.")
+
     async def tenants(self, viewer: Viewer) -> Sequence[TenantCard]:
         if self.empty:
             return ()

@@ -1,0 +1,111 @@
+"""A new password for somebody who forgot theirs, by a link in a mail.
+
+A reset opens no session and takes no second factor away: signing in afterwards asks for all that it asked for before.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from prog_broker.domain import Finish, Work
+from prog_broker.outcome import Outcome, Reply
+from prog_broker.transaction import Transaction
+from prog_contracts.email import SendMail
+from prog_contracts.inputs import normalize_email
+from prog_contracts.messages import Message
+from prog_contracts.users import EmailVerified, LinkRequested, PasswordChanged, RequestPasswordReset, ResetPassword
+from prog_kit import secrets
+from prog_workers.users import errors, links, passwords, rules, store
+from prog_workers.users.handlers.domain import open_sealed, users
+
+LinkOutcome = Literal["mailed", "unknown_user", "disabled", "too_soon"]
+
+
+@users.handles(RequestPasswordReset)
+async def request_password_reset(command: RequestPasswordReset, tx: Transaction) -> Reply:
+    """Answers alike for everybody. The edge does not even wait for this, so no time tells who has an account."""
+    email = normalize_email(command.email)
+    user = await store.user_by_email(tx, email)
+    outcome, mail = await _mailed(tx, links.RESET, user)
+    requested = LinkRequested(
+        email_digest=tx.sealer.digest(email, "email"),
+        purpose=links.RESET.purpose,
+        outcome=outcome,
+        user_id=None if user is None else user.user_id,
+        client_address=command.client_address,
+    )
+    answer = {"status": "accepted"}
+    return Reply(answer, requested) if mail is None else Reply(answer, requested, mail)
+
+
+@users.performs(ResetPassword)
+async def reset_password(command: ResetPassword, work: Work) -> Finish:
+    """Sets the password that comes with a good link, and ends all that the old one opened.
+
+    The link proves the mailbox, so an address that was not verified yet is from now on.
+    """
+    async with work.transaction() as tx:
+        token = open_sealed(tx, command.sealed_token, secrets.TOKEN, "token")
+        password = open_sealed(tx, command.sealed_password, secrets.PASSWORD, "password")
+        holder = await links.holder(tx, links.RESET, token)
+    if holder is None:
+        return _refusal(command, token)
+    user_id, email = holder
+    problems = rules.password_problems(password, email)
+    if problems:
+        raise errors.password_refused(problems)
+    password_hash = await passwords.hash_password(password)
+
+    async def record(tx: Transaction) -> Outcome:
+        user = await store.user_by_id(tx, user_id)
+        if user is None or not await links.spend(tx, links.RESET, token, user):
+            return await _refusal(command, token)(tx)
+        await store.replace_password_hash(tx, user_id, password_hash, changed=True)
+        messages: list[Message] = [
+            PasswordChanged(
+                user_id=user_id,
+                email=user.email,
+                name=user.name,
+                changed_at=tx.now,
+                how="reset",
+                sessions_ended=await store.end_sessions(tx, user_id, "revoked"),
+                client_address=command.client_address,
+            )
+        ]
+        if await store.mark_verified(tx, user_id, None) is not None:
+            messages.append(_verified(user, tx))
+        await links.take_back(tx, user_id)
+        return Reply({"user_id": user_id}, *messages)
+
+    return record
+
+
+async def _mailed(
+    tx: Transaction, kind: links.LinkKind, user: store.User | None
+) -> tuple[LinkOutcome, SendMail | None]:
+    """What comes of a wish for a link, with the mail where there is one."""
+    if user is None:
+        return "unknown_user", None
+    if user.status != "active":
+        return "disabled", None
+    if not rules.may_mail_again(await links.made_at(tx, kind, user.user_id), tx.now):
+        return "too_soon", None
+    return "mailed", await links.mail_link(tx, kind, user)
+
+
+def _refusal(command: ResetPassword, token: str) -> Finish:
+    async def record(tx: Transaction) -> Outcome:
+        refused = links.refused(tx, links.RESET, token, command.client_address)
+        return Reply(None, refused, error=errors.token_invalid())
+
+    return record
+
+
+def _verified(user: store.User, tx: Transaction) -> EmailVerified:
+    return EmailVerified(
+        user_id=user.user_id,
+        email=user.email,
+        name=user.name,
+        verified_at=tx.now,
+        tenant_name=user.wanted_tenant_name,
+    )
