@@ -21,7 +21,9 @@ _DONE = {"pause": "The replay stands.", "resume": "The replay goes on.", "cancel
 
 @router.get("/replays")
 async def replays(request: Request, web: Services, viewer: Operator) -> Response:
-    return render(request, ReplaysPage(replays=await web.admin.replays(viewer), groups=DOMAINS, form=FormState()))
+    return render(
+        request, ReplaysPage(replays=await web.admin.replays(viewer), consumer_groups=DOMAINS, form=FormState())
+    )
 
 
 @router.post("/replays")
@@ -30,7 +32,7 @@ async def start(request: Request, web: Services, viewer: Operator) -> Response:
     try:
         await web.admin.start_replay(viewer, {name: form[name] for name in form})
     except (Invalid, Conflict) as error:
-        page = ReplaysPage(replays=await web.admin.replays(viewer), groups=DOMAINS, form=refused(form, error))
+        page = ReplaysPage(replays=await web.admin.replays(viewer), consumer_groups=DOMAINS, form=refused(form, error))
         return render(request, page, status=422)
     notify(request, "success", "The replay is asked for; a worker of the group takes it up.")
     return see("/admin/replays")

@@ -153,7 +153,7 @@ class DeadLettersPage:
 class ReplaysPage:
     template: ClassVar[str] = "admin/replays.html"
     replays: Sequence[ReplayRow]
-    groups: Sequence[str]
+    consumer_groups: Sequence[str]
     form: FormState
 
 

@@ -316,6 +316,8 @@ def test_a_replay_is_started_and_stopped(browse: Browse) -> None:
     admin = SampleAdmin()
     client = browse("operator", sample_services(admin=admin))
     running = "/admin/replays/00000000-0000-0000-0000-000000000001"
+    choices = [option.get("value") for option in read(client.get("/admin/replays").text).all("option")]
+    assert choices == ["users", "tenants", "payments", "email", "monitoring", "events"]
 
     fill(client, "/admin/replays", "/admin/replays", reason="a defect", group="events", reset="yes")
     fill(client, "/admin/replays", f"{running}/pause")
