@@ -163,7 +163,7 @@ class Platform:
         if self._postgres is not None:
             filled["PROG_DATABASE_URL"] = self._postgres.url(DATABASE)
         if self._valkey is not None:
-            filled["PROG_REDIS_URL"] = self._valkey.url()
+            filled["PROG_REDIS_URL"] = self._valkey.local_url()
         if self._kafka is not None:
             filled["PROG_BROKER_URL"] = self._kafka.url()
         if not _given(self._own, "PROG_SECRET_KEYS"):

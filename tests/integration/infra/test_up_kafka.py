@@ -58,7 +58,7 @@ def tell_the_story(data: Path) -> None:
 def test_messages_travel_over_kafka_and_answers_over_valkey(up: Up) -> None:
     variables = platform(up.data)
     assert variables["PROG_BROKER_URL"].startswith("kafka://127.0.0.1:")
-    assert variables["PROG_REDIS_URL"].startswith("redis://")
+    assert variables["PROG_REDIS_URL"].startswith("unix://")
     assert variables["PROG_BROKER_URL"].removeprefix("kafka://") in "".join(up.lines)
     assert up.server("java") is not None
     assert up.server("valkey-server") is not None
