@@ -13,7 +13,8 @@ app = typer.Typer()
 @app.command()
 def publish(
     type_name: str = typer.Argument(metavar="TYPE", help="Such as prognetwork.tenants.rename_tenant."),
-    body: str = typer.Argument("{}", metavar="[JSON|-]", help="The body; - reads it from standard input."),
+    body: str = typer.Argument("{}", metavar="[JSON|-|@FILE]", help="The body; - reads it from standard input."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Check it against its schema, and publish nothing."),
     tenant: str = typer.Option(None, "--tenant", help="The tenant it belongs to; the platform by default."),
     actor: str = typer.Option("prog publish", "--actor", help="Who asks, for the audit trail."),
     wait: float = typer.Option(5.0, "--wait", min=0.0, help="Seconds to wait for a command's answer; 0 does not wait."),
@@ -21,7 +22,19 @@ def publish(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Publish TYPE with a JSON body. A command waits for its answer; an event returns when the broker holds it."""
-    text = sys.stdin.read() if body == "-" else body
+    text = _text(body)
+    if dry_run:
+        from prog_infra.commands._messages import parsed
+
+        message = parsed(type_name, text)
+        checked = {
+            "status": "valid",
+            "type": message.TYPE,
+            "version": message.VERSION,
+            "partitionkey": message.partition_key,
+        }
+        typer.echo(json.dumps(checked) if as_json else f"valid  {message.TYPE} version {message.VERSION}")
+        return
     answer = asyncio.run(_publish(type_name, text, tenant, actor, wait, data))
     if as_json:
         typer.echo(json.dumps(answer))
@@ -32,6 +45,19 @@ def publish(
                 typer.echo(json.dumps(answer[name], indent=2, ensure_ascii=False))
     if answer["status"] in ("failed", "dead"):
         raise typer.Exit(1)
+
+
+def _text(body: str) -> str:
+    from prog_infra.errors import OperatorError
+
+    if body == "-":
+        return sys.stdin.read()
+    if not body.startswith("@"):
+        return body
+    try:
+        return Path(body[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"{body[1:]} cannot be read: {error}", remedy="give a file of JSON in UTF-8") from None
 
 
 async def _publish(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,18 +21,48 @@ app = typer.Typer()
 def tail(
     topics: list[str] = typer.Argument(None, metavar="TOPIC…", help="Such as prog.users.events; all by default."),
     from_start: bool = typer.Option(False, "--from-start", help="Begin with what the broker still holds."),
+    types: list[str] = typer.Option([], "--type", help="These message types alone; may be given several times."),
+    tenant: str = typer.Option(None, "--tenant", help="Messages of one tenant."),
+    subject: str = typer.Option(None, "--subject", help="Messages about one object."),
     count: int = typer.Option(0, "--count", min=0, help="End after so many messages; 0 follows until Ctrl-C."),
     data: Path = typer.Option(None, "--data", help="The data directory of the platform to talk to."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object a line (CloudEvents, structured mode)."),
 ) -> None:
     """Print messages as they pass, without taking them from any consumer."""
     try:
-        asyncio.run(_tail(topics or [], from_start, count, data, as_json))
+        wanted = Wanted(frozenset(types), tenant, subject)
+        asyncio.run(_tail(topics or [], wanted, from_start, count, data, as_json))
     except KeyboardInterrupt:
         return
 
 
-async def _tail(topics: list[str], from_start: bool, count: int, data: Path | None, as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which messages are shown; what is empty or None limits nothing. A filter leaves out what cannot be decoded."""
+
+    types: frozenset[str] = frozenset()
+    tenant_id: str | None = None
+    subject: str | None = None
+
+    def allows(self, delivery: Delivery) -> bool:
+        from prog_contracts.envelope import Envelope
+
+        if not self.types and self.tenant_id is None and self.subject is None:
+            return True
+        try:
+            envelope = Envelope.parse(delivery.attributes, delivery.data)
+        except ValueError:
+            return False
+        return (
+            (not self.types or envelope.type in self.types)
+            and self.tenant_id in (None, envelope.tenant_id)
+            and self.subject in (None, envelope.subject)
+        )
+
+
+async def _tail(
+    topics: list[str], wanted: Wanted, from_start: bool, count: int, data: Path | None, as_json: bool
+) -> None:
     from prog_broker.transport import open_transport
     from prog_infra import local
 
@@ -40,6 +71,8 @@ async def _tail(topics: list[str], from_start: bool, count: int, data: Path | No
     seen = 0
     try:
         async for topic, partition, delivery in transport.follow(chosen, from_start=from_start):
+            if not wanted.allows(delivery):
+                continue
             typer.echo(_line(topic.stream(partition), delivery, as_json))
             seen += 1
             if count and seen >= count:
