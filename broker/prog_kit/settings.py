@@ -89,6 +89,15 @@ class Settings(BaseModel):
     metrics_port: int = Field(
         0, ge=0, le=65535, description="/healthz, /readyz and /metrics of a worker, relay or scheduler; 0 is off"
     )
+    backlog_limit: int = Field(
+        20_000,
+        ge=0,
+        description="commands of one domain that may wait before the edge answers 429 to new ones; it takes them again"
+        " at half of that; 0 is no limit",
+    )
+    tenant_in_flight_limit: int = Field(
+        500, ge=0, description="commands of one tenant that may be at work through one edge; 0 is no limit"
+    )
     batch_size: int = Field(500, ge=1, le=5000, description="messages that a worker takes at once")
     lease_seconds: float = Field(5.0, gt=0, le=300, description="how long a shard stays with a silent worker")
     retry_attempts: int = Field(8, ge=1, le=100, description="tries of a failing message before it is a dead letter")

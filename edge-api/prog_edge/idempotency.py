@@ -47,6 +47,13 @@ _FIND: Final = """
 SELECT body_digest, status, answer FROM bus.idempotency_keys
 WHERE tenant_id = $1 AND actor = $2 AND route = $3 AND key = $4
 """
+_HOLDS: Final = """
+SELECT EXISTS (
+    SELECT FROM bus.idempotency_keys
+    WHERE tenant_id = $1 AND actor = $2 AND route = $3 AND key = $4
+      AND recorded_at >= clock_timestamp() - interval '24 hours'
+)
+"""
 _KEEP: Final = """
 UPDATE bus.idempotency_keys SET status = $5, answer = $6
 WHERE tenant_id = $1 AND actor = $2 AND route = $3 AND key = $4
@@ -95,6 +102,12 @@ class IdempotencyKeys:
             detail = "The first request with this Idempotency-Key is still running."
             raise Refused(409, "idempotency_key_in_use", detail, headers={"Retry-After": "1"})
         return self._replay(row["status"], row["answer"])
+
+    async def holds(self, scope: KeyScope) -> bool:
+        """Whether the key was used before, and so is no new request."""
+        async with self._database.scope(tenant_id=scope.tenant_id) as connection:
+            held: bool = await connection.fetchval(_HOLDS, scope.tenant_id, scope.actor, scope.route, scope.key)
+        return held
 
     async def keep(self, scope: KeyScope, response: Response) -> None:
         """Remembers the answer."""

@@ -21,6 +21,9 @@ from prog_edge.callers import Callers
 from prog_edge.directory import Remembered
 from prog_edge.drain import Drain
 from prog_edge.idempotency import IdempotencyKeys
+from prog_edge.limits.admission import Admission, Limits
+from prog_edge.limits.backlog import BacklogWatch
+from prog_edge.limits.commands import Commands
 from prog_edge.operations import Operations
 from prog_edge.sessions import BrowserSessions
 from prog_edge.sse import HEARTBEAT_SECONDS
@@ -48,7 +51,9 @@ class Platform:
     reader: Database
     redis: Client
     transport: Transport
-    commands: CommandClient
+    client: CommandClient
+    commands: Commands
+    backlog: BacklogWatch
     sealer: Sealer
     drain: Drain
     tokens: TokenVerifier
@@ -73,9 +78,11 @@ class Platform:
         reader = database if replica is None else await _until_up(lambda: _database(replica, settings))
         redis = connect(settings.signals_url)
         transport = open_transport(settings)
-        commands = CommandClient(redis, database, sealer, publisher=transport.publisher)
-        await commands.__aenter__()
-        return cls._assemble(settings, drain, sealer, database, reader, redis, transport, commands)
+        client = CommandClient(redis, database, sealer, publisher=transport.publisher)
+        await client.__aenter__()
+        platform = cls._assemble(settings, drain, sealer, database, reader, redis, transport, client)
+        platform.backlog.start()
+        return platform
 
     @classmethod
     def _assemble(
@@ -87,8 +94,10 @@ class Platform:
         reader: Database,
         redis: Client,
         transport: Transport,
-        commands: CommandClient,
+        client: CommandClient,
     ) -> Self:
+        admission = Admission(Limits(settings.backlog_limit, settings.tenant_in_flight_limit))
+        commands = Commands(client, admission)
         tokens = TokenVerifier(PublicKeys(lambda: _public_keys(database)), settings.public_url)
         tail = EventTail(database, drain, redis)
         drain.on_start(tail.end_all)
@@ -107,7 +116,9 @@ class Platform:
             reader=reader,
             redis=redis,
             transport=transport,
+            client=client,
             commands=commands,
+            backlog=BacklogWatch(transport, admission),
             sealer=sealer,
             drain=drain,
             tokens=tokens,
@@ -124,7 +135,8 @@ class Platform:
 
     async def close(self) -> None:
         await self.tail.close()
-        await self.commands.__aexit__(None, None, None)
+        await self.backlog.close()
+        await self.client.__aexit__(None, None, None)
         await self.transport.close()
         await self.redis.aclose()
         await self.database.close()
@@ -162,7 +174,7 @@ class Platform:
 class _Asks:
     """Commands of no tenant's, with their results."""
 
-    def __init__(self, commands: CommandClient) -> None:
+    def __init__(self, commands: Commands) -> None:
         self._commands = commands
 
     async def __call__(self, command: Command, *, actor: str | None) -> dict[str, Any]:

@@ -14,14 +14,21 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from prog_contracts.errors import FieldError, ProgError
+from prog_contracts.errors import FieldError, ProgError, Unavailable
 from prog_edge.context import RequestContext
 
 MEDIA_TYPE: Final = "application/problem+json"
 
 STATUS_OF_KIND: Final = {"invalid": 422, "denied": 403, "not_found": 404, "conflict": 409, "unavailable": 503}
-_STATUS_OF_CODE: Final = {"unauthenticated": 401, "invalid_credentials": 401, "session_ended": 401}
-"""Denials that signing in (again) would mend."""
+_STATUS_OF_CODE: Final = {
+    # Denials that signing in (again) would mend.
+    "unauthenticated": 401,
+    "invalid_credentials": 401,
+    "session_ended": 401,
+    # Not now, because of how much is asked for.
+    "overloaded": 429,
+    "too_many_in_flight": 429,
+}
 _TITLES: Final = {
     "invalid": "The request is not valid",
     "denied": "Not allowed",
@@ -29,6 +36,8 @@ _TITLES: Final = {
     "not_found": "Not found",
     "conflict": "Not possible in the present state",
     "unavailable": "Not available right now",
+    "overloaded": "Too much to do right now",
+    "too_many_in_flight": "Too many requests at once",
     "internal": "Something broke on our side",
 }
 
@@ -81,6 +90,14 @@ class Refused(Exception):
         self.headers = dict(headers or {})
 
 
+class TooMuch(Unavailable):
+    """More is asked for than is taken at the moment; nothing was done. Answered with 429."""
+
+    def __init__(self, message: str, *, code: str, retry_after_seconds: int) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_seconds = retry_after_seconds
+
+
 def status_of(error: ProgError) -> int:
     """The HTTP status that an error of the tree is answered with."""
     return _STATUS_OF_CODE.get(error.code, STATUS_OF_KIND[error.kind])
@@ -119,7 +136,8 @@ def problem(
 
 def problem_of(context: RequestContext, error: ProgError) -> Response:
     """The problem that stands for an error of the tree."""
-    return problem(context, status_of(error), error.code, error.message, fields=error.fields)
+    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, TooMuch) else None
+    return problem(context, status_of(error), error.code, error.message, fields=error.fields, headers=headers)
 
 
 def default_code(status: int) -> str:

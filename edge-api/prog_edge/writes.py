@@ -21,6 +21,7 @@ from prog_contracts.ids import PLATFORM_TENANT_ID, encode_id, new_message_id
 from prog_contracts.messages import Command
 from prog_edge.access import Access, Visit
 from prog_edge.idempotency import Claimed, KeyScope, read_key
+from prog_edge.limits.admission import Place
 from prog_edge.preferences import Preferences, read_preferences
 from prog_edge.problems import problem_of
 
@@ -63,7 +64,10 @@ class Write:
 
 
 async def perform(request: Request, by: Access | Visit, write: Write) -> Response:
-    """Sends the command and answers: 200, 201 or 204, 202 when it goes on, a problem when it was refused."""
+    """Sends the command and answers: 200, 201 or 204, 202 when it goes on, a problem when it was refused.
+
+    Raises TooMuch when the gate does not take it: then no key was claimed, and nothing sent or stored.
+    """
     identity = (request.method, request.scope["route"].path)
     preferences = read_preferences(request.headers.get("prefer"))
     if identity in UNDEFERRABLE:
@@ -71,23 +75,30 @@ async def perform(request: Request, by: Access | Visit, write: Write) -> Respons
     if identity in UNAWAITED:
         preferences, write = Preferences(respond_async=True), replace(write, unawaited=True)
     key = read_key(request.headers, required=identity in MOVES_MONEY) if request.method == "POST" else None
+    commands, keys = by.platform.commands, by.platform.idempotency
     if key is None:
-        return await _ask(by, write, preferences, claimed=None)
+        with commands.admit(write.command, write.tenant_id, by.actor) as place:
+            return await _ask(by, write, preferences, place, claimed=None)
     scope = KeyScope(_tenant(by), _keeper(by), f"{request.method} {request.url.path}", key)
-    claimed = await by.platform.idempotency.claim(scope, await request.body())
-    if isinstance(claimed, Response):
-        return claimed
-    response = await _ask(by, write, preferences, claimed=claimed)
-    if response.status_code < 500:
-        await by.platform.idempotency.keep(scope, response)
-    return response
+    # What was asked before is no new write: it gets its answer, however much there is to do.
+    known = commands.admission.refuses(write.command, write.tenant_id, by.actor) and await keys.holds(scope)
+    with commands.admit(write.command, write.tenant_id, by.actor, anyway=known) as place:
+        claimed = await keys.claim(scope, await request.body())
+        if isinstance(claimed, Response):
+            return claimed
+        response = await _ask(by, write, preferences, place, claimed=claimed)
+        if response.status_code < 500:
+            await keys.keep(scope, response)
+        return response
 
 
 def operation_id(answer: Answer) -> str:
     return encode_id("operation", answer.message_id)
 
 
-async def _ask(by: Access | Visit, write: Write, preferences: Preferences, claimed: Claimed | None) -> Response:
+async def _ask(
+    by: Access | Visit, write: Write, preferences: Preferences, place: Place, *, claimed: Claimed | None
+) -> Response:
     answer = await by.platform.commands.request(
         write.command,
         tenant_id=write.tenant_id,
@@ -95,6 +106,7 @@ async def _ask(by: Access | Visit, write: Write, preferences: Preferences, claim
         message_id=claimed.message_id if claimed else new_message_id(),
         traceparent=by.context.traceparent,
         wait_seconds=0.0 if preferences.respond_async else preferences.wait_seconds,
+        place=place,
     )
     response = await _respond(by, write, answer, deferrable=preferences.deferrable)
     if preferences.applied is not None:

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-import prog_edge.middleware.metrics  # noqa: F401 - each of these three registers what it tells
+import prog_edge.limits.admission
+import prog_edge.middleware.metrics  # noqa: F401 - each of these registers what it tells
 import prog_kit.telemetry  # noqa: F401
 import prog_scheduler.metrics  # noqa: F401
 from prog_contracts.topics import DOMAINS

@@ -29,6 +29,9 @@ with `Prefer: respond-async`, is answered with 202 and the address of its operat
 
 **Retries.** Send an `Idempotency-Key` with a POST: the same key and body are done once and answered alike for 24 hours.
 
+**Too much.** Writes are answered with 429 while the platform, or the tenant, has too many of them at work. Nothing was
+done; come back after `Retry-After` seconds. Reads go on.
+
 **Errors** are problem documents (RFC 9457) with a stable `code`, and `errors` that name the fields.
 """
 
@@ -173,6 +176,7 @@ def _complete_write(operation: dict[str, Any], identity: tuple[str, str], parame
 def _complete_problems(operation: dict[str, Any], permission: str) -> None:
     if permission != "public":
         operation["responses"].update(_problem_responses(401))
+    operation["responses"].update(_problem_responses(429))
     operation["responses"]["default"] = {"description": "Any other problem", "content": PROBLEM_CONTENT}
 
 

@@ -40,6 +40,8 @@ _KNOWN_CODES: Final = (
     ("idempotency_key_reused", 422, "The key was used with another body."),
     ("content_too_large", 413, "A body may have 1 MiB at most."),
     ("unsupported_media_type", 415, "The API takes application/json."),
+    ("overloaded", 429, "So much waits that new writes are refused. Nothing was done; retry after Retry-After."),
+    ("too_many_in_flight", 429, "The tenant has many requests at work. Wait for their answers, then go on."),
     ("unavailable", 503, "Something that is needed does not answer. Retry after the time in Retry-After."),
     ("internal", 500, "Our fault. The trace id finds it in our logs."),
 )

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import structlog
 
-from prog_broker.client import CommandClient
 from prog_contracts.errors import Unavailable, from_body
 from prog_contracts.ids import encode_id, new_message_id
 from prog_contracts.messages import Command
+from prog_edge.limits.commands import Commands
 from prog_edge.web.ports import StillWorking
 from prog_kit.telemetry import child_traceparent
 
@@ -21,7 +21,7 @@ _TIMESTAMP_BITS: Final = 48
 class Sender:
     """Sends commands and returns their results."""
 
-    def __init__(self, commands: CommandClient) -> None:
+    def __init__(self, commands: Commands) -> None:
         self._commands = commands
 
     async def ask(
@@ -29,7 +29,8 @@ class Sender:
     ) -> dict[str, Any]:
         """What the command came to.
 
-        Raises the domain's ProgError when it was refused, and StillWorking when it is stored and goes on.
+        Raises the domain's ProgError when it was refused, TooMuch when the gate did not take it, and StillWorking when
+        it is stored and goes on.
         """
         key = None if idempotency_key is None else message_id_of(idempotency_key, actor, command.TYPE)
         answer = await self._commands.request(

@@ -70,9 +70,9 @@ class Person:
 
 
 class Stage:
-    """Set up by `async with`; everything ends with the block."""
+    """Set up by `async with`; everything ends with the block. `settings` are added to its own."""
 
-    def __init__(self, postgres: str, valkey_url: str) -> None:
+    def __init__(self, postgres: str, valkey_url: str, **settings: Any) -> None:
         smtp_port, self.port = free_port(), free_port()
         self.settings = Settings.load(
             {},
@@ -86,6 +86,7 @@ class Stage:
             port=self.port,
             database_pool_size=4,
             process_name="stage",
+            **settings,
         )
         self.drain = Drain()
         self.app: FastAPI = create_app(self.settings, self.drain)
@@ -101,9 +102,8 @@ class Stage:
         self._exits.push_async_callback(letters.close)
         await self._exits.enter_async_context(mailbox.serving(letters, self.settings.smtp_listen_port))
         await self._start_relay()
-        self.worker = Worker(load(DOMAINS), self.settings)
-        await self.worker.start()
-        self._exits.push_async_callback(self.worker.stop)
+        await self.start_worker(*DOMAINS)
+        self._exits.push_async_callback(self.stop_worker)
         await self._start_edge()
         self.http = httpx.AsyncClient(base_url=self.settings.public_url, timeout=20)
         self._exits.push_async_callback(self.http.aclose)
@@ -111,6 +111,14 @@ class Stage:
 
     async def __aexit__(self, *_: object) -> None:
         await self._exits.aclose()
+
+    async def start_worker(self, *domains: str) -> None:
+        """A worker of these domains; one at a time."""
+        self.worker = Worker(load(domains), self.settings)
+        await self.worker.start()
+
+    async def stop_worker(self) -> None:
+        await self.worker.stop()
 
     async def operator(self) -> Person:
         """The platform's operator."""

@@ -9,15 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import ProgError
+from prog_edge.problems import TooMuch, status_of
 from prog_edge.web.ui.rendering import render
 
-_STATUS: Final = {"invalid": 422, "denied": 403, "not_found": 404, "conflict": 409, "unavailable": 503}
 _TITLES: Final = {
     400: "That request does not add up",
     422: "That request does not add up",
     403: "This is not for you",
     404: "Nothing here",
     409: "That does not go together",
+    429: "That is too much at once",
     500: "Something broke on our side",
     503: "We cannot reach that right now",
 }
@@ -34,10 +35,13 @@ class ErrorPage:
 
 def error_page(request: Request, error: ProgError, *, status: int | None = None) -> Response:
     """A page that says what is wrong and what to do. The request must have gone through `routing.enter`."""
-    code = status or _STATUS[error.kind]
+    code = status or status_of(error)
     title = _TITLES.get(code, _TITLES[500] if code >= 500 else _TITLES[400])
     page = ErrorPage(status=code, title=title, detail=error.message, can_retry=error.kind == "unavailable")
-    return render(request, page, status=code)
+    response = render(request, page, status=code)
+    if isinstance(error, TooMuch):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
 
 
 def wants_page(request: Request) -> bool:
