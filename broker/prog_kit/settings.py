@@ -63,6 +63,15 @@ class Settings(BaseModel):
     )
     public_url: str = Field("http://127.0.0.1:8000", description="the address that people and mail links use")
     secret_keys: tuple[str, ...] = Field(description="32 or more random characters each, newest first, comma-separated")
+    breached_passwords_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s]+/$",
+        description="asked about new passwords by k-anonymity, such as https://api.pwnedpasswords.com/range/;"
+        " without one they are held against lists alone",
+    )
+    breached_passwords_outage: Literal["accept", "refuse"] = Field(
+        "accept", description="what becomes of a new password while that service does not answer"
+    )
     producers_file: str | None = Field(
         None,
         description="who else may publish commands: the file that `prog producers` keeps, read when it changes",

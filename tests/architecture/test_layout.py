@@ -18,7 +18,7 @@ DOMAIN_NAMES = {"app", "handlers", "rules", "store", "queries", "errors", "migra
 OWN_NAMES = {
     "payments": {"gateway", "pdf", "model"},
     "email": {"contexts", "delivery", "mailbox", "providers", "render", "templates"},
-    "users": {"links", "passwords", "signing", "tokens"},
+    "users": {"links", "passwords", "signing", "strength", "tokens"},
     "monitoring": {"lag", "sampling"},
     "events": {"appending", "schemas"},
 }

@@ -88,7 +88,7 @@ async def test_the_same_letters_typed_another_way_are_the_same_password(platform
     assert (await ada.sign_in(password=decomposed)).status == "succeeded"
 
 
-async def test_a_hash_of_weaker_parameters_is_replaced_at_sign_in(platform: Harness, ada: Person) -> None:
+async def test_check_1_a_hash_of_weaker_parameters_is_replaced_at_sign_in(platform: Harness, ada: Person) -> None:
     await ada.become_verified()
     weak = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(ada.password)
     await platform.fetch("UPDATE users.passwords SET hash = $1", weak)

@@ -4,6 +4,7 @@ from prog_broker.worker import Resources
 from prog_workers.users import passwords
 from prog_workers.users.handlers import users as domain
 from prog_workers.users.handlers.sessions import access_tokens
+from prog_workers.users.strength import BreachedPasswords
 
 __all__ = ["domain"]
 
@@ -11,7 +12,10 @@ __all__ = ["domain"]
 @domain.on_start
 async def prepare(resources: Resources) -> None:
     """Makes or re-seals the signing keys, so that they are published before the first token is signed."""
-    access_tokens.issuer = resources.settings.public_url
+    settings = resources.settings
+    access_tokens.issuer = settings.public_url
+    if settings.breached_passwords_url is not None:
+        passwords.breached = BreachedPasswords(settings.breached_passwords_url, settings.breached_passwords_outage)
     async with resources.database.scope() as connection:
         await access_tokens.prepare(connection, resources.sealer)
     await passwords.warm_up()

@@ -24,6 +24,21 @@ def password_refused(problems: Sequence[FieldError]) -> Invalid:
     return Invalid(problems[0].message, fields=problems)
 
 
+def password_too_common() -> Invalid:
+    message = "This password is among those that are guessed first. Choose another: a short sentence is good."
+    return Invalid.field("password", "too_common", message)
+
+
+def password_breached() -> Invalid:
+    message = "This password is known from a breach of another service, so it is tried first. Choose another."
+    return Invalid.field("password", "breached", message)
+
+
+def breaches_unknown() -> Invalid:
+    message = "It cannot be checked at the moment whether this password is known from a breach. Try again in a minute."
+    return Invalid.field("password", "breach_check_unavailable", message)
+
+
 def already_verified() -> Conflict:
     return Conflict("This address is verified already; sign in.", code="already_verified")
 

@@ -72,13 +72,22 @@ async def mail_link(tx: Transaction, kind: LinkKind, user: User) -> SendMail:
     )
 
 
-async def holder(tx: Transaction, kind: LinkKind, token: str) -> tuple[str, str] | None:
-    """Id and address of the account whose link is good now. It is not spent, and may be by somebody else any moment."""
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose link it is."""
+
+    user_id: str
+    email: str
+    name: str
+
+
+async def holder(tx: Transaction, kind: LinkKind, token: str) -> Holder | None:
+    """The account whose link is good now. It is not spent, and may be by somebody else any moment."""
     if not kind.is_token(token):
         return None
     row = await tx.fetchrow(
         """
-        SELECT t.user_id, t.email FROM users.link_tokens AS t JOIN users.users AS u USING (user_id, email)
+        SELECT u.user_id, u.email, u.name FROM users.link_tokens AS t JOIN users.users AS u USING (user_id, email)
         WHERE t.digest = ANY ($1::text[]) AND t.purpose = $2 AND t.spent_at IS NULL AND t.expires_at > $3
               AND u.status = 'active'
         """,
@@ -86,7 +95,7 @@ async def holder(tx: Transaction, kind: LinkKind, token: str) -> tuple[str, str]
         kind.purpose,
         tx.now,
     )
-    return None if row is None else (row["user_id"], row["email"])
+    return None if row is None else Holder(**dict(row))
 
 
 async def spend(tx: Transaction, kind: LinkKind, token: str, user: User) -> bool:

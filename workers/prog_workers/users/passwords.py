@@ -1,7 +1,10 @@
-"""Password hashing: argon2id in a few threads of its own.
+"""New passwords are judged here, and all are hashed: argon2id in a few threads of its own.
 
 Hashing is meant to be slow and to take memory, so it has a bounded number of threads: a storm of sign-ins waits in line
-here and neither starves the event loop nor multiplies the memory.
+here and neither starves the event loop nor multiplies the memory. Judging is done in the same threads.
+
+What is hashed, judged and looked up is the whole password, in one form for letters that keyboards compose in different
+ways; nothing is cut off or trimmed, and one that is too long is refused before anything is computed from it.
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ from typing import Final
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
+from prog_workers.users import errors, rules
+from prog_workers.users.strength import BreachedPasswords, ServiceAway, is_guessable
+
 CONCURRENCY: Final = 2
 
 _hasher: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, hash_len=32, salt_len=16)
@@ -31,6 +37,29 @@ class Verdict:
 
     right: bool
     stronger_hash: str | None = None
+
+
+breached: BreachedPasswords | None = None
+"""Where new passwords are looked up; None where no service is named. `app` sets it at start."""
+
+
+async def require_good(password: str, *, email: str, name: str) -> None:
+    """Raises Invalid for a new password that breaks the rules, is guessed first, or is known from a breach."""
+    problems = rules.password_problems(password, email)
+    if problems:
+        raise errors.password_refused(problems)
+    prepared = _prepared(password)
+    loop = asyncio.get_running_loop()
+    if await loop.run_in_executor(_threads, is_guessable, prepared, (email, name)):
+        raise errors.password_too_common()
+    if breached is None:
+        return
+    try:
+        known = await breached.has(prepared)
+    except ServiceAway:
+        raise errors.breaches_unknown() from None
+    if known:
+        raise errors.password_breached()
 
 
 async def hash_password(password: str) -> str:

@@ -174,8 +174,8 @@ class SampleAccount:
     async def register(
         self, *, email: str, password: str, name: str, tenant_name: str | None, idempotency_key: str
     ) -> None:
-        if len(password) < 12:
-            raise Invalid.field("password", "too_short", "Use at least 12 characters.")
+        if len(password) < 8:
+            raise Invalid.field("password", "too_short", "A password has 8 characters or more.")
         self.registered.append(email)
 
     async def resend_verification(self, *, email: str) -> None:

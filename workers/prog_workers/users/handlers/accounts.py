@@ -38,6 +38,7 @@ async def register_user(command: RegisterUser, work: Work) -> Finish:
     async with work.transaction() as tx:
         password = open_sealed(tx, command.sealed_password, secrets.PASSWORD, "password")
     sign_up = rules.checked_sign_up(command.email, command.name, password, command.tenant_name)
+    await passwords.require_good(sign_up.password, email=sign_up.email, name=sign_up.name)
     password_hash = await passwords.hash_password(sign_up.password)
 
     async def record(tx: Transaction) -> Outcome:
@@ -68,6 +69,7 @@ async def ensure_administrator(command: EnsureAdministrator, work: Work) -> Fini
             raise errors.not_permitted()
         password = open_sealed(tx, command.sealed_password, secrets.PASSWORD, "password")
     sign_up = rules.checked_sign_up(command.email, command.name, password)
+    await passwords.require_good(sign_up.password, email=sign_up.email, name=sign_up.name)
     password_hash = await passwords.hash_password(sign_up.password)
 
     async def record(tx: Transaction) -> Outcome:

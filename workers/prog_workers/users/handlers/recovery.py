@@ -50,32 +50,29 @@ async def reset_password(command: ResetPassword, work: Work) -> Finish:
         holder = await links.holder(tx, links.RESET, token)
     if holder is None:
         return _refusal(command, token)
-    user_id, email = holder
-    problems = rules.password_problems(password, email)
-    if problems:
-        raise errors.password_refused(problems)
+    await passwords.require_good(password, email=holder.email, name=holder.name)
     password_hash = await passwords.hash_password(password)
 
     async def record(tx: Transaction) -> Outcome:
-        user = await store.user_by_id(tx, user_id)
+        user = await store.user_by_id(tx, holder.user_id)
         if user is None or not await links.spend(tx, links.RESET, token, user):
             return await _refusal(command, token)(tx)
-        await store.replace_password_hash(tx, user_id, password_hash, changed=True)
+        await store.replace_password_hash(tx, user.user_id, password_hash, changed=True)
         messages: list[Message] = [
             PasswordChanged(
-                user_id=user_id,
+                user_id=user.user_id,
                 email=user.email,
                 name=user.name,
                 changed_at=tx.now,
                 how="reset",
-                sessions_ended=await store.end_sessions(tx, user_id, "revoked"),
+                sessions_ended=await store.end_sessions(tx, user.user_id, "revoked"),
                 client_address=command.client_address,
             )
         ]
-        if await store.mark_verified(tx, user_id, None) is not None:
+        if await store.mark_verified(tx, user.user_id, None) is not None:
             messages.append(_verified(user, tx))
-        await links.take_back(tx, user_id)
-        return Reply({"user_id": user_id}, *messages)
+        await links.take_back(tx, user.user_id)
+        return Reply({"user_id": user.user_id}, *messages)
 
     return record
 
