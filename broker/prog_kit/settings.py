@@ -107,6 +107,15 @@ class Settings(BaseModel):
     tenant_in_flight_limit: int = Field(
         500, ge=0, description="commands of one tenant that may be at work through one edge; 0 is no limit"
     )
+    rate_limits: Literal["on", "shadow", "off"] = Field(
+        "on", description="on refuses with 429 what is beyond a client's quota; shadow only counts and logs it"
+    )
+    rate_limit_factor: float | None = Field(
+        None, gt=0, description="multiplies every quota; by default 1 in production and 100 elsewhere"
+    )
+    rate_limit_headers: Literal["draft", "x", "none"] = Field(
+        "draft", description="RateLimit as in the IETF draft, the older X-RateLimit-*, or none"
+    )
     batch_size: int = Field(500, ge=1, le=5000, description="messages that a worker takes at once")
     lease_seconds: float = Field(5.0, gt=0, le=300, description="how long a shard stays with a silent worker")
     retry_attempts: int = Field(8, ge=1, le=100, description="tries of a failing message before it is a dead letter")
@@ -184,6 +193,11 @@ class Settings(BaseModel):
         if problems:
             raise SettingsError(problems)
         return self
+
+    @property
+    def effective_rate_limit_factor(self) -> float:
+        """What quotas are multiplied by: its own setting, else wide ones except in production."""
+        return self.rate_limit_factor or (1.0 if self.env == "production" else 100.0)
 
     @property
     def effective_broker_url(self) -> str:

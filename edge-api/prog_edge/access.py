@@ -107,7 +107,9 @@ class Public:
     permission: str = "public"
 
     async def __call__(self, request: Request) -> Visit:
-        return Visit(platform_of(request), context_of(request.scope), None)
+        visit = Visit(platform_of(request), context_of(request.scope), None)
+        await _spend(request, visit.platform, visit.context)
+        return visit
 
 
 class SignedIn:
@@ -117,6 +119,7 @@ class SignedIn:
 
     async def __call__(self, request: Request) -> Access:
         platform, context, caller = await _caller(request)
+        await _spend(request, platform, context, caller)
         return Access(platform, context, caller)
 
 
@@ -129,6 +132,7 @@ class Staff:
 
     async def __call__(self, request: Request) -> Access:
         platform, context, caller = await _caller(request)
+        await _spend(request, platform, context, caller)
         if not _staff_may(caller, self.action):
             raise Denied("This is for the platform's operators.")
         tenant_id = _named(request, "header")
@@ -152,6 +156,8 @@ class Needs:
             tenant_id = None if staff else await _only_tenant(platform, caller)
         context.tenant_id = tenant_id
         role = None if tenant_id is None else await platform.role(caller.user_id, tenant_id)
+        plan = None if tenant_id is None or role is None else await platform.plans.get(tenant_id)
+        await _spend(request, platform, context, caller, plan)
         if not allowed(role, self.action) and not staff:
             if role is None:
                 raise NotFound("There is no such tenant.")
@@ -170,11 +176,28 @@ def platform_of(request: Request) -> Platform:
 async def _caller(request: Request) -> tuple[Platform, RequestContext, Caller]:
     platform = platform_of(request)
     context = context_of(request.scope)
-    caller = await platform.callers.find(request, context)
+    try:
+        caller = await platform.callers.find(request, context)
+    except Denied:
+        await _spend(request, platform, context)
+        raise
     if caller is None:
+        await _spend(request, platform, context)
         raise Denied("Sign in, and send the access token as: Authorization: Bearer TOKEN", code="unauthenticated")
     context.actor = caller.user_id
     return platform, context, caller
+
+
+async def _spend(
+    request: Request,
+    platform: Platform,
+    context: RequestContext,
+    caller: Caller | None = None,
+    plan: str | None = None,
+) -> None:
+    """Counts the request against the caller's quota, or that of the address. Raises TooMuch."""
+    user_id = None if caller is None else caller.user_id
+    await platform.rates.spend(request.method, request.scope["route"].path, context, user_id, plan)
 
 
 def _named(request: Request, place: Literal["header", "path"]) -> str | None:

@@ -20,6 +20,7 @@ from prog_edge.middleware.content_type import ContentTypeMiddleware
 from prog_edge.middleware.crash import CrashMiddleware
 from prog_edge.middleware.drain import DrainMiddleware
 from prog_edge.middleware.metrics import MetricsMiddleware
+from prog_edge.middleware.rate_headers import RateHeadersMiddleware
 from prog_edge.middleware.request_context import RequestContextMiddleware
 from prog_edge.middleware.security_headers import SecurityHeadersMiddleware
 from prog_edge.middleware.session_cookie import SessionCookieMiddleware
@@ -64,6 +65,7 @@ def layers(settings: Settings, drain: Drain) -> list[Middleware]:
         Middleware(MetricsMiddleware),
         Middleware(SecurityHeadersMiddleware, secure_transport=settings.public_url.startswith("https://")),
         Middleware(SessionCookieMiddleware),
+        Middleware(RateHeadersMiddleware, form=settings.rate_limit_headers),
         Middleware(DrainMiddleware, drain=drain),
         Middleware(CrashMiddleware, page=page_for_error),
         Middleware(BodyLimitMiddleware),

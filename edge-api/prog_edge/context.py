@@ -10,6 +10,8 @@ from prog_kit.telemetry import trace_id
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+    from prog_edge.limits.rates import Quota
+
 _KEY: Final = "prog.context"
 
 
@@ -25,6 +27,8 @@ class RequestContext:
     tenant_id: str | None = None
     code: str | None = None
     """The slug of the problem that was answered, for the log."""
+    quota: Quota | None = None
+    """What the client has left, for the headers that tell it."""
     session_cookie: str | None = None
     """A `Set-Cookie` value to send along: the caller's session was refreshed on the way."""
 

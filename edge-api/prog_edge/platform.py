@@ -24,6 +24,7 @@ from prog_edge.idempotency import IdempotencyKeys
 from prog_edge.limits.admission import Admission, Limits
 from prog_edge.limits.backlog import BacklogWatch
 from prog_edge.limits.commands import Commands
+from prog_edge.limits.rates import RateLimits
 from prog_edge.operations import Operations
 from prog_edge.sessions import BrowserSessions
 from prog_edge.sse import HEARTBEAT_SECONDS
@@ -40,6 +41,7 @@ from prog_workers.users.queries import UserRow
 
 _log = get("prog_edge.platform")
 _ROLE: Final = "prog_edge"
+FREE_PLAN: Final = "free"
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class Platform:
     client: CommandClient
     commands: Commands
     backlog: BacklogWatch
+    rates: RateLimits
     sealer: Sealer
     drain: Drain
     tokens: TokenVerifier
@@ -64,6 +67,7 @@ class Platform:
     tail: EventTail
     people: Remembered[UserRow]
     memberships: Remembered[Mapping[str, TenantRole]]
+    plans: Remembered[str]
     live_sessions: Remembered[bool]
     signing_key: bytes
     heartbeat_seconds: float = HEARTBEAT_SECONDS
@@ -119,6 +123,7 @@ class Platform:
             client=client,
             commands=commands,
             backlog=BacklogWatch(transport, admission),
+            rates=RateLimits(redis, mode=settings.rate_limits, factor=settings.effective_rate_limit_factor),
             sealer=sealer,
             drain=drain,
             tokens=tokens,
@@ -129,6 +134,7 @@ class Platform:
             tail=tail,
             people=Remembered(lambda user_id: _person(database, user_id)),
             memberships=Remembered(lambda user_id: _memberships(database, user_id)),
+            plans=Remembered(lambda tenant_id: _plan(database, tenant_id)),
             live_sessions=live_sessions,
             signing_key=signing_key,
         )
@@ -214,6 +220,13 @@ async def _person(database: Database, user_id: str) -> UserRow | None:
 async def _memberships(database: Database, user_id: str) -> Mapping[str, TenantRole]:
     async with database.scope(user_id=user_id) as connection:
         return {row.tenant_id: row.role for row in await tenants.tenants_of(connection, user_id)}
+
+
+async def _plan(database: Database, tenant_id: str) -> str | None:
+    """What the tenant pays for; None is the free plan."""
+    async with database.scope(tenant_id=tenant_id) as connection:
+        row = await tenants.tenant(connection, tenant_id)
+    return None if row is None else row.plan or FREE_PLAN
 
 
 async def _until_up(connect_database: Callable[[], Awaitable[Database]]) -> Database:

@@ -28,6 +28,7 @@ _STATUS_OF_CODE: Final = {
     # Not now, because of how much is asked for.
     "overloaded": 429,
     "too_many_in_flight": 429,
+    "rate_limited": 429,
 }
 _TITLES: Final = {
     "invalid": "The request is not valid",
@@ -38,6 +39,7 @@ _TITLES: Final = {
     "unavailable": "Not available right now",
     "overloaded": "Too much to do right now",
     "too_many_in_flight": "Too many requests at once",
+    "rate_limited": "Too many requests",
     "internal": "Something broke on our side",
 }
 

@@ -29,8 +29,9 @@ with `Prefer: respond-async`, is answered with 202 and the address of its operat
 
 **Retries.** Send an `Idempotency-Key` with a POST: the same key and body are done once and answered alike for 24 hours.
 
-**Too much.** Writes are answered with 429 while the platform, or the tenant, has too many of them at work. Nothing was
-done; come back after `Retry-After` seconds. Reads go on.
+**Too much.** Each client has a quota for each kind of endpoint: `RateLimit-Policy` tells it, `RateLimit` what is left;
+beyond it the answer is 429. Writes are also answered with 429 while the platform, or the tenant, has too many of them
+at work. Nothing was done; come back after `Retry-After` seconds.
 
 **Errors** are problem documents (RFC 9457) with a stable `code`, and `errors` that name the fields.
 """
@@ -86,6 +87,7 @@ _PERMISSION: Final = {
 }
 _DECISIONS: Final = ("/v1/dead-letters", "/v1/replays")
 """Writes that are no commands: they are answered at once, and never with 202."""
+_RETRY_AFTER: Final = {"description": "Seconds until it is worth another try.", "schema": {"type": "integer"}}
 _SUCCESS: Final = {"200": "OK", "201": "Created", "202": "Accepted", "204": "Done; there is no body"}
 
 
@@ -176,7 +178,7 @@ def _complete_write(operation: dict[str, Any], identity: tuple[str, str], parame
 def _complete_problems(operation: dict[str, Any], permission: str) -> None:
     if permission != "public":
         operation["responses"].update(_problem_responses(401))
-    operation["responses"].update(_problem_responses(429))
+    operation["responses"]["429"] = {**_problem_responses(429)["429"], "headers": {"Retry-After": _RETRY_AFTER}}
     operation["responses"]["default"] = {"description": "Any other problem", "content": PROBLEM_CONTENT}
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from starlette.requests import Request
+
 from prog_edge.backend.account import Account
 from prog_edge.backend.admin import Admin
 from prog_edge.backend.mailbox import Mailbox
 from prog_edge.backend.sender import Sender
 from prog_edge.backend.sessions import PageSessions
 from prog_edge.backend.site import Site
+from prog_edge.context import context_of
 from prog_edge.platform import Platform
 from prog_edge.web.ports import WebServices
 
@@ -16,6 +19,10 @@ def web_services(platform: Platform) -> WebServices:
     """Everything that the pages use. In production there is no mailbox."""
     sender = Sender(platform.commands)
     settings = platform.settings
+
+    async def spend(request: Request, user_id: str | None) -> None:
+        await platform.rates.spend(request.method, request.scope["route"].path, context_of(request.scope), user_id)
+
     return WebServices(
         site=Site(platform, sender),
         account=Account(platform, sender),
@@ -24,4 +31,5 @@ def web_services(platform: Platform) -> WebServices:
         signing_key=platform.signing_key,
         public_url=settings.public_url,
         mailbox=None if settings.env == "production" else Mailbox(platform),
+        spend=spend,
     )

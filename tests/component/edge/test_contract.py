@@ -89,6 +89,11 @@ def test_every_post_takes_an_idempotency_key(document: dict[str, Any]) -> None:
     }
 
 
+def test_every_operation_may_be_too_much(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        assert "Retry-After" in operation["responses"]["429"]["headers"], name
+
+
 @pytest.fixture
 def whole(settings: Settings) -> FastAPI:
     return create_app(settings)

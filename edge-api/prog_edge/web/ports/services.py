@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+from starlette.requests import Request
 
 from prog_edge.web.ports.account import AccountBackend
 from prog_edge.web.ports.admin import AdminBackend
@@ -23,6 +26,8 @@ class WebServices:
     signing_key: bytes
     public_url: str
     mailbox: MailboxBackend | None = None
+    spend: Callable[[Request, str | None], Awaitable[None]] | None = None
+    """Counts a request against the quota of the signed-in person, or of the address. Raises ProgError beyond it."""
 
     @property
     def secure_cookies(self) -> bool:

@@ -54,6 +54,7 @@ def page_router(prefix: str = "", *, dependencies: list[Any] | None = None) -> A
 
 async def _answer(request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:
     try:
+        await _spend(request)
         return await inner(request)
     except SignInNeeded as needed:
         return RedirectResponse(needed.location, status_code=303)
@@ -68,6 +69,12 @@ async def _answer(request: Request, inner: Callable[[Request], Coroutine[Any, An
     except HTTPException as error:
         problem = NotFound("There is nothing at this address.") if error.status_code == 404 else None
         return error_page(request, problem or Unavailable(str(error.detail)), status=error.status_code)
+
+
+async def _spend(request: Request) -> None:
+    spend, viewer = services(request).spend, web_state(request).viewer
+    if spend is not None:
+        await spend(request, None if viewer is None else viewer.user_id)
 
 
 async def enter(request: Request, *, anonymous: bool = False) -> None:

@@ -1,0 +1,70 @@
+"""How often a client may ask, by kind of endpoint and plan. This is the one place that knows the numbers.
+
+They are those of production; PROG_RATE_LIMIT_FACTOR multiplies all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+EndpointClass = Literal["auth", "writes", "reads", "streams"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`quota` requests in any `window_seconds`. While Redis is away each edge counts alone, to `share_alone` of it."""
+
+    name: EndpointClass
+    quota: int
+    window_seconds: int
+    share_alone: float
+
+    def scaled(self, factor: float) -> Policy:
+        return Policy(self.name, max(1, math.floor(self.quota * factor)), self.window_seconds, self.share_alone)
+
+    def alone(self) -> Policy:
+        return self.scaled(self.share_alone)
+
+
+POLICIES: Final[Mapping[EndpointClass, Policy]] = {
+    # Guessing is what must not get cheaper because a server is away: a quarter then, for each edge.
+    "auth": Policy("auth", 30, 60, share_alone=0.25),
+    "writes": Policy("writes", 1_200, 60, share_alone=1.0),
+    "reads": Policy("reads", 6_000, 60, share_alone=1.0),
+    "streams": Policy("streams", 60, 60, share_alone=1.0),
+}
+
+PLAN_FACTORS: Final[Mapping[str, float]] = {"free": 1.0, "starter": 2.0, "growth": 5.0, "scale": 10.0}
+"""What members of a tenant on a plan may ask for, as a multiple, by the plan's name in lower case."""
+
+PAID_FACTOR: Final = 2.0
+"""For a paid plan that is not listed."""
+
+_EXEMPT: Final = ("/healthz", "/readyz", "/metrics")
+_AUTH: Final = ("/v1/auth/", "/v1/me/mfa", "/account/sign-in", "/account/sign-up", "/account/verify")
+_AUTH_PAGES: Final = ("/account/check-your-mail", "/account/forgot", "/account/reset", "/account/magic-link")
+_BY_TOKEN: Final = ("/v1/auth/refresh", "/v1/auth/logout")
+"""Not strict: they take a token that nobody guesses, and a session lives on them."""
+_STREAMS: Final = ("/v1/events/stream", "/v1/logs/tail")
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def class_of(method: str, route: str) -> EndpointClass | None:
+    """The kind of an endpoint by the template of its route; None for what is never limited.
+
+    Looking at a form is a read; whatever a form or a call of these sends is strict.
+    """
+    if route in _EXEMPT:
+        return None
+    if method in _SAFE:
+        return "streams" if route.startswith(_STREAMS) or route.endswith("/stream") else "reads"
+    if route.startswith((*_AUTH, *_AUTH_PAGES)) and route not in _BY_TOKEN:
+        return "auth"
+    return "writes"
+
+
+def plan_factor(plan: str | None) -> float:
+    return 1.0 if plan is None else PLAN_FACTORS.get(plan.lower(), PAID_FACTOR)

@@ -1,0 +1,119 @@
+"""Rate limits: each request of a client spends one of its quota, for its kind of endpoint.
+
+A client is the signed-in person; strangers, and whoever tries to sign in, are told apart by their address. Redis counts
+for all edges. While it is away each edge counts alone: reads and writes go on up to the whole quota, attempts to sign
+in up to a quarter, so an outage neither stops the platform nor makes guessing cheap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from time import monotonic
+from typing import Final, Literal
+
+import prometheus_client as prometheus
+
+from prog_broker.redis.connection import OUTAGES, Client
+from prog_edge.context import RequestContext
+from prog_edge.limits.policies import POLICIES, Policy, class_of, plan_factor
+from prog_edge.limits.windows import LocalWindows, RedisWindows, Spent
+from prog_edge.problems import TooMuch
+from prog_kit.logging import get
+
+PATIENCE_SECONDS: Final = 0.5
+ALONE_SECONDS: Final = 1.0
+"""How long an edge counts alone before it asks Redis again: an outage costs one request a second its patience."""
+
+LIMITED: Final = prometheus.Counter(
+    "prog_edge_rate_limited_total", "Requests beyond a client's quota", ["endpoint_class", "mode"]
+)
+ALONE: Final = prometheus.Counter(
+    "prog_edge_rate_limits_alone_total", "Requests that this edge counted without Redis", ["endpoint_class"]
+)
+
+Mode = Literal["on", "shadow", "off"]
+
+_log = get("prog_edge.limits")
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a client has left: `remaining` of `policy.quota`, and more in `more_in_seconds`."""
+
+    policy: Policy
+    remaining: int
+    more_in_seconds: int
+
+
+class RateLimits:
+    """Counts requests. In the mode `shadow` it counts and logs, and refuses nothing."""
+
+    def __init__(self, client: Client, *, mode: Mode, factor: float) -> None:
+        self._mode = mode
+        self._factor = factor
+        self._together = RedisWindows(client)
+        self._alone = LocalWindows()
+        self._alone_until = 0.0
+
+    async def spend(
+        self, method: str, route: str, context: RequestContext, user_id: str | None = None, plan: str | None = None
+    ) -> None:
+        """Counts a request, and notes in its context what the client has left.
+
+        `plan` is that of the tenant in which the person acts, where they are a member of it. Raises TooMuch with code
+        `rate_limited`.
+        """
+        kind = class_of(method, route)
+        if kind is None or self._mode == "off":
+            return
+        policy = POLICIES[kind].scaled(self._factor)
+        if kind == "auth" or user_id is None:
+            client = client_of_address(context.client_address)
+        else:
+            client = user_id
+            policy = policy.scaled(plan_factor(plan))
+        policy, spent = await self._count(f"prog:limits:{kind}:{client}", policy)
+        quota = Quota(policy, spent.remaining, max(1, math.ceil(spent.more_in_milliseconds / 1000)))
+        if self._mode == "shadow":
+            if not spent.allowed:
+                LIMITED.labels(kind, "shadow").inc()
+                _log.info("would be refused for its rate", endpoint_class=kind, client=client, route=route)
+            return
+        context.quota = quota
+        if not spent.allowed:
+            LIMITED.labels(kind, "enforced").inc()
+            detail = f"{policy.quota} requests in {policy.window_seconds} seconds are the limit here; wait a little."
+            raise TooMuch(detail, code="rate_limited", retry_after_seconds=quota.more_in_seconds)
+
+    async def _count(self, key: str, policy: Policy) -> tuple[Policy, Spent]:
+        if monotonic() >= self._alone_until:
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    return policy, await self._together.spend(key, policy.quota, policy.window_seconds)
+            except (TimeoutError, *OUTAGES) as error:
+                self._alone_until = monotonic() + ALONE_SECONDS
+                _log.warning("rates are counted by this process alone", error=repr(error))
+        ALONE.labels(policy.name).inc()
+        alone = policy.alone()
+        return alone, self._alone.spend(key, alone.quota, alone.window_seconds)
+
+
+def client_of_address(address: str | None) -> str:
+    """Who stands for an address: an IPv6 client has its whole /64, IPv4 within IPv6 is IPv4.
+
+    What is no address (a socket of the machine) is one client, so nobody gets a quota by being unreadable.
+    """
+    if address is None:
+        return "nowhere"
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return "unreadable"
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
+    return str(parsed)

@@ -1,0 +1,163 @@
+"""Check 24: limits are atomic across edges, spend no quota twice at a boundary, agree with what they tell, and have a
+stated way to go on while Redis is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from prometheus_client import REGISTRY
+
+from prog_broker.redis.connection import connect
+from prog_edge.context import RequestContext
+from prog_edge.limits.policies import POLICIES
+from prog_edge.limits.rates import RateLimits
+from prog_edge.limits.windows import RedisWindows
+from prog_edge.problems import TooMuch
+from prog_infra.servers import Valkey
+from tests.integration.edge.stage import Stage
+from tests.servers import TestServers
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LOGIN = ("POST", "/v1/auth/login")
+READ = ("GET", "/v1/tenants")
+
+
+def visit(address: str = "203.0.113.7") -> RequestContext:
+    return RequestContext("req_test", "", "http://127.0.0.1", client_address=address)
+
+
+async def is_let_in(
+    limits: RateLimits, method: str, route: str, address: str = "203.0.113.7", user_id: str | None = None
+) -> bool:
+    try:
+        await limits.spend(method, route, visit(address), user_id)
+    except TooMuch:
+        return False
+    return True
+
+
+async def test_edges_under_load_let_in_no_more_than_the_quota_together(valkey_url: str) -> None:
+    clients = [connect(valkey_url) for _ in range(3)]
+    edges = [RateLimits(client, mode="on", factor=1.0) for client in clients]
+    answers = await asyncio.gather(*(is_let_in(edges[n % 3], *LOGIN) for n in range(90)))
+    assert sum(answers) == POLICIES["auth"].quota
+    assert await is_let_in(edges[0], *LOGIN, address="203.0.113.8"), "another client has its own"
+    for client in clients:
+        await client.aclose()
+
+
+async def test_a_boundary_gives_no_second_quota(valkey_url: str) -> None:
+    """Half a second is the window: over many of them, none has more than the quota, wherever it begins."""
+    client = connect(valkey_url)
+    windows = RedisWindows(client)
+    loop = asyncio.get_running_loop()
+    quota, window_seconds = 5, 1
+    spans: list[tuple[float, float]] = []
+    deadline = loop.time() + 3 * window_seconds
+    while loop.time() < deadline:
+        before = loop.time()
+        spent = await windows.spend("boundary", quota, window_seconds)
+        if spent.allowed:
+            spans.append((before, loop.time()))
+        assert 0 < spent.more_in_milliseconds <= 1100 * window_seconds
+    for first, last in zip(spans, spans[quota:], strict=False):
+        assert last[1] - first[0] > window_seconds, "six within one window"
+    assert len(spans) >= 2 * quota, "and what had gone came back"
+    await client.aclose()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(module_postgres: str, servers: TestServers) -> AsyncIterator[Stage]:
+    async with Stage(module_postgres, servers.empty_valkey(), rate_limit_factor=1.0) as stage:
+        yield stage
+
+
+async def test_an_answer_tells_what_is_left_and_a_refusal_when_there_is_more(stage: Stage) -> None:
+    body = {"email": "nobody@limits.example", "password": "wrong"}
+    answers: list[httpx.Response] = []
+    while not answers or answers[-1].status_code != 429:
+        answers.append(await stage.http.post("/v1/auth/login", json=body))
+        assert len(answers) <= POLICIES["auth"].quota + 1
+    first, refused = answers[0], answers[-1]
+    assert first.headers["ratelimit-policy"] == '"auth";q=30;w=60'
+    assert quota_of(first)["r"] == 29
+    assert refused.json()["code"] == "rate_limited"
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert quota_of(refused) == {"r": 0, "t": int(refused.headers["retry-after"])}
+    page = await stage.http.post("/account/sign-in", data=body, headers={"Accept": "text/html"})
+    assert page.status_code == 429, "the page is no way around"
+    assert page.headers["retry-after"]
+    assert page.headers["content-type"].startswith("text/html")
+    assert (await stage.http.get("/v1/prices")).status_code == 200, "another kind of endpoint has its own quota"
+    for path in ("/healthz", "/readyz"):
+        assert "ratelimit" not in (await stage.http.get(path)).headers
+
+
+async def test_a_bad_credential_buys_no_quota_of_its_own(stage: Stage) -> None:
+    before = quota_of(await stage.http.get("/v1/prices"))["r"]
+    for number in range(3):
+        answer = await stage.http.get("/v1/tenants", headers={"Authorization": f"Bearer forged{number}"})
+        assert answer.status_code == 401
+    assert quota_of(await stage.http.get("/v1/prices"))["r"] <= before - 4
+
+
+async def test_in_shadow_nothing_is_refused_and_all_is_counted(valkey_url: str) -> None:
+    def count() -> float:
+        labels = {"endpoint_class": "auth", "mode": "shadow"}
+        return REGISTRY.get_sample_value("prog_edge_rate_limited_total", labels) or 0.0
+
+    client = connect(valkey_url)
+    limits, before = RateLimits(client, mode="shadow", factor=1.0), count()
+    assert all([await is_let_in(limits, *LOGIN) for _ in range(POLICIES["auth"].quota + 4)])
+    assert count() == before + 4
+    await client.aclose()
+
+
+async def test_a_member_of_a_paying_tenant_has_more(valkey_url: str) -> None:
+    client = connect(valkey_url)
+    limits = RateLimits(client, mode="on", factor=1.0)
+    quotas = {}
+    for plan in (None, "Starter", "Scale"):
+        context = visit()
+        await limits.spend(*READ, context, f"user_{plan}", plan)
+        assert context.quota is not None
+        quotas[plan] = context.quota.policy.quota
+    assert quotas == {None: 6_000, "Starter": 12_000, "Scale": 60_000}
+    await client.aclose()
+
+
+async def test_while_redis_is_dead_reads_go_on_and_guessing_gets_no_cheaper(tmp_path: Path) -> None:
+    def counted_alone() -> float:
+        return REGISTRY.get_sample_value("prog_edge_rate_limits_alone_total", {"endpoint_class": "reads"}) or 0.0
+
+    async def asks_redis() -> bool:
+        before = counted_alone()
+        assert await is_let_in(limits, *READ, user_id="user_ada")
+        return counted_alone() == before
+
+    valkey = Valkey(tmp_path / "valkey")
+    with valkey.running(tmp_path / "log"):
+        client = connect(valkey.url())
+        limits = RateLimits(client, mode="on", factor=1.0)
+        assert await asks_redis()
+    assert not await asks_redis()
+    assert all([await is_let_in(limits, *READ, user_id="user_ada") for _ in range(50)])
+    answers = [await is_let_in(limits, *LOGIN) for _ in range(POLICIES["auth"].quota)]
+    assert sum(answers) == POLICIES["auth"].alone().quota < POLICIES["auth"].quota
+    with valkey.running(tmp_path / "log"):
+        await wait_until(asks_redis, within_seconds=60, what="Redis to be asked again")
+    await client.aclose()
+
+
+def quota_of(response: httpx.Response) -> dict[str, int]:
+    """`r` and `t` of the RateLimit header."""
+    parameters: list[Any] = response.headers["ratelimit"].split(";")[1:]
+    return {name: int(value) for name, value in (item.split("=") for item in parameters)}
