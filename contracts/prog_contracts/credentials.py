@@ -21,6 +21,7 @@ _INVITATION: Final = re.compile(rf"prog_invite_{_SUFFIX}_{_SECRET}")
 _REFRESH: Final = re.compile(rf"prog_refresh_{_SUFFIX}_{_SECRET}")
 _VERIFICATION: Final = re.compile(rf"prog_verify_{_SECRET}")
 _RESET: Final = re.compile(rf"prog_reset_{_SECRET}")
+_MAGIC: Final = re.compile(rf"prog_magic_{_SECRET}")
 
 
 def verification_token(secret: str) -> str:
@@ -39,6 +40,15 @@ def reset_token(secret: str) -> str:
 
 def is_reset_token(token: str) -> bool:
     return _RESET.fullmatch(token) is not None
+
+
+def magic_link_token(secret: str) -> str:
+    """The token of the link that signs in."""
+    return f"prog_magic_{secret}"
+
+
+def is_magic_link_token(token: str) -> bool:
+    return _MAGIC.fullmatch(token) is not None
 
 
 def invitation_token(tenant_id: str, secret: str) -> str:

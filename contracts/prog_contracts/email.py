@@ -13,6 +13,7 @@ from prog_contracts.messages import Command, Event, command, event
 Template = Literal[
     "verify_email",
     "reset_password",
+    "magic_link",
     "password_changed",
     "welcome",
     "invitation",

@@ -13,6 +13,7 @@ from prog_contracts.ids import SessionId, UserId
 from prog_contracts.messages import Command, Event, command, event
 
 PlatformRole = Literal["operator", "support"]
+SignInMethod = Literal["password", "magic_link"]
 
 
 @command("prognetwork.users.register_user", key="email", subject="user_id")
@@ -77,6 +78,22 @@ class ResetPassword(SpendToken):
 
     sealed_password: str
     client_address: str | None = None
+
+
+@command("prognetwork.users.request_magic_link", key="email")
+class RequestMagicLink(Command):
+    """Mail a link that signs in, if there is somebody to mail it to. The reply is the same for everybody."""
+
+    email: str
+    client_address: str | None = None
+
+
+@command("prognetwork.users.consume_magic_link")
+class ConsumeMagicLink(SpendToken):
+    """Spend the token of such a link and open a session. The reply, sealed, is a `TokenSet`."""
+
+    client_address: str | None = None
+    user_agent: str | None = None
 
 
 @command("prognetwork.users.authenticate", key="email")
@@ -155,7 +172,7 @@ class EmailVerified(Event):
 class UserAuthenticated(Event):
     user_id: UserId
     session_id: SessionId
-    method: Literal["password"] = "password"
+    method: SignInMethod = "password"
     client_address: str | None = None
 
 
@@ -168,7 +185,7 @@ class AuthenticationFailed(Event):
     client_address: str | None = None
 
 
-LinkPurpose = Literal["reset_password"]
+LinkPurpose = Literal["reset_password", "magic_link"]
 
 
 @event("prognetwork.users.link_requested", key="email_digest")
@@ -180,7 +197,7 @@ class LinkRequested(Event):
 
     email_digest: str
     purpose: LinkPurpose
-    outcome: Literal["mailed", "unknown_user", "disabled", "too_soon"]
+    outcome: Literal["mailed", "unknown_user", "disabled", "unverified", "too_soon"]
     user_id: UserId | None = None
     client_address: str | None = None
 

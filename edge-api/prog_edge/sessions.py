@@ -17,7 +17,7 @@ import orjson
 from prog_contracts.accounts import TokenSet
 from prog_contracts.errors import Denied, Unavailable
 from prog_contracts.messages import Command
-from prog_contracts.users import Authenticate, EndSession, RefreshSession
+from prog_contracts.users import Authenticate, ConsumeMagicLink, EndSession, RefreshSession
 from prog_edge.tokens import Claims, TokenVerifier
 from prog_kit.secrets import PASSWORD, SESSION, TOKEN, Sealer, SealError
 
@@ -101,6 +101,12 @@ class BrowserSessions:
             actor=None,
         )
         return self._seal(TokenSet.model_validate(result))
+
+    async def sign_in_by_link(self, token: str, address: str | None, user_agent: str | None) -> str:
+        """A new session's cookie value, for the token of a mailed link. Raises Invalid when it is not good."""
+        sealed = self._sealer.seal(token, TOKEN)
+        command = ConsumeMagicLink(sealed_token=sealed, client_address=address, user_agent=user_agent)
+        return self._seal(TokenSet.model_validate(await self._ask(command, actor=None)))
 
     async def sign_out(self, cookie: str) -> None:
         """Ends the session; a cookie that does not open has none to end."""

@@ -36,10 +36,14 @@ MOVES_MONEY: Final = frozenset(
 )
 """Routes that refuse a request without an Idempotency-Key."""
 
-UNDEFERRABLE: Final = frozenset({("POST", "/v1/auth/login"), ("POST", "/v1/auth/refresh")})
+UNDEFERRABLE: Final = frozenset(
+    {("POST", "/v1/auth/login"), ("POST", "/v1/auth/refresh"), ("POST", "/v1/auth/magic-link/consume")}
+)
 """Routes whose answer holds credentials, which no operation shows: they are answered in time, or not at all."""
 
-UNAWAITED: Final = frozenset({("POST", "/v1/auth/email/resend"), ("POST", "/v1/auth/password/forgot")})
+UNAWAITED: Final = frozenset(
+    {("POST", "/v1/auth/email/resend"), ("POST", "/v1/auth/password/forgot"), ("POST", "/v1/auth/magic-link")}
+)
 """Routes that are answered as soon as the command is stored, whatever `Prefer` says: what comes of it differs between
 people who have an account and others, and neither the answer nor its time may tell which."""
 

@@ -10,16 +10,24 @@ from pydantic import Field
 from starlette.responses import Response
 
 from prog_contracts.accounts import TokenSet
-from prog_contracts.credentials import TOKEN_MAX_LENGTH, is_reset_token, is_verification_token, session_of_refresh_token
+from prog_contracts.credentials import (
+    TOKEN_MAX_LENGTH,
+    is_magic_link_token,
+    is_reset_token,
+    is_verification_token,
+    session_of_refresh_token,
+)
 from prog_contracts.errors import Denied, Invalid
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.inputs import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, normalize_email
 from prog_contracts.messages import Command
 from prog_contracts.users import (
     Authenticate,
+    ConsumeMagicLink,
     EndSession,
     RefreshSession,
     RegisterUser,
+    RequestMagicLink,
     RequestPasswordReset,
     ResendVerification,
     ResetPassword,
@@ -72,6 +80,10 @@ class Verification(Body):
 
 class Address(Body):
     email: Email
+
+
+class LinkToken(Body):
+    token: Token
 
 
 class NewPassword(Body):
@@ -162,7 +174,27 @@ async def login(body: SignIn, request: Request, visit: Anybody) -> Response:
         email=body.email,
         sealed_password=visit.platform.sealer.seal(body.password, PASSWORD),
         client_address=visit.context.client_address,
-        user_agent=(request.headers.get("user-agent") or "")[:MAX_USER_AGENT_LENGTH] or None,
+        user_agent=_user_agent(request),
+    )
+    return await perform(request, visit, _write(command, _tokens))
+
+
+@router.post("/magic-link", status_code=204, responses=problems(422, 503))
+async def magic_link(body: Address, request: Request, visit: Anybody) -> Response:
+    """Mail a link that signs in. The answer is the same for every address, and waits for nothing."""
+    command = RequestMagicLink(email=normalize_email(body.email), client_address=visit.context.client_address)
+    return await perform(request, visit, _write(command, _nothing))
+
+
+@router.post("/magic-link/consume", response_model=Tokens, responses=problems(422, 503))
+async def consume_magic_link(body: LinkToken, request: Request, visit: Anybody) -> Response:
+    """Sign in with the token of the link in the mail."""
+    if not is_magic_link_token(body.token):
+        raise _bad_link()
+    command = ConsumeMagicLink(
+        sealed_token=visit.platform.sealer.seal(body.token, TOKEN),
+        client_address=visit.context.client_address,
+        user_agent=_user_agent(request),
     )
     return await perform(request, visit, _write(command, _tokens))
 
@@ -196,6 +228,10 @@ def verification(visit: Visit, token: str) -> VerifyEmail:
     if not is_verification_token(token):
         raise _bad_link()
     return VerifyEmail(sealed_token=visit.platform.sealer.seal(token, TOKEN))
+
+
+def _user_agent(request: Request) -> str | None:
+    return (request.headers.get("user-agent") or "")[:MAX_USER_AGENT_LENGTH] or None
 
 
 def _bad_link() -> Invalid:

@@ -11,7 +11,14 @@ from prog_contracts.inputs import normalize_email
 from prog_contracts.payments import AttachPaymentMethod, CancelSubscription, CreateSubscription
 from prog_contracts.permissions import Action, allowed
 from prog_contracts.tenants import AcceptInvitation, CreateTenant, InviteMember, TenantRole
-from prog_contracts.users import RegisterUser, RequestPasswordReset, ResendVerification, ResetPassword, VerifyEmail
+from prog_contracts.users import (
+    RegisterUser,
+    RequestMagicLink,
+    RequestPasswordReset,
+    ResendVerification,
+    ResetPassword,
+    VerifyEmail,
+)
 from prog_edge.backend import billing
 from prog_edge.backend.sender import Sender
 from prog_edge.platform import Platform
@@ -63,6 +70,10 @@ class Account:
 
     async def request_password_reset(self, *, email: str, client: Client) -> None:
         command = RequestPasswordReset(email=normalize_email(email), client_address=client.address)
+        await self._sender.tell(command, tenant_id=PLATFORM_TENANT_ID, actor=None)
+
+    async def request_magic_link(self, *, email: str, client: Client) -> None:
+        command = RequestMagicLink(email=normalize_email(email), client_address=client.address)
         await self._sender.tell(command, tenant_id=PLATFORM_TENANT_ID, actor=None)
 
     async def reset_password(self, *, token: str, password: str, client: Client, idempotency_key: str) -> None:

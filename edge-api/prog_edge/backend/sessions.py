@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from prog_contracts.errors import Denied
+from prog_contracts.credentials import is_magic_link_token
+from prog_contracts.errors import Denied, Invalid
 from prog_edge.platform import Platform
 from prog_edge.sessions import MAX_AGE_SECONDS
 from prog_edge.web.ports import Client, OpenSession, SessionCookie, Viewer
@@ -39,6 +40,12 @@ class PageSessions:
             if error.code == "email_unverified":
                 raise Denied(error.message, code="unverified") from error
             raise
+        return SessionCookie(value, MAX_AGE_SECONDS)
+
+    async def sign_in_by_link(self, token: str, client: Client) -> SessionCookie:
+        if not is_magic_link_token(token):
+            raise Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
+        value = await self._sessions.sign_in_by_link(token, client.address, client.user_agent)
         return SessionCookie(value, MAX_AGE_SECONDS)
 
     async def sign_out(self, cookie: str) -> None:

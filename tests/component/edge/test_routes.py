@@ -13,6 +13,8 @@ POST   /v1/auth/email/resend                          public
 POST   /v1/auth/password/forgot                       public
 POST   /v1/auth/password/reset                        public
 POST   /v1/auth/login                                 public
+POST   /v1/auth/magic-link                            public
+POST   /v1/auth/magic-link/consume                    public
 POST   /v1/auth/refresh                               public
 POST   /v1/auth/logout                                public
 GET    /.well-known/jwks.json                         public

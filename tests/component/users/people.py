@@ -9,9 +9,11 @@ from prog_contracts.email import SendMail
 from prog_contracts.ids import new_id
 from prog_contracts.users import (
     Authenticate,
+    ConsumeMagicLink,
     EnsureAdministrator,
     RefreshSession,
     RegisterUser,
+    RequestMagicLink,
     RequestPasswordReset,
     ResendVerification,
     ResetPassword,
@@ -68,6 +70,15 @@ class Person:
 
     async def forget(self, email: str | None = None) -> Answer:
         return await self.platform.request(RequestPasswordReset(email=email or self.email, client_address="192.0.2.7"))
+
+    async def ask_for_link(self, email: str | None = None) -> Answer:
+        return await self.platform.request(RequestMagicLink(email=email or self.email, client_address="192.0.2.7"))
+
+    async def sign_in_by_link(self, token: str) -> Answer:
+        sealed = self.platform.seal(token, secrets.TOKEN)
+        return await self.platform.request(
+            ConsumeMagicLink(sealed_token=sealed, client_address="192.0.2.7", user_agent="T")
+        )
 
     async def reset(self, token: str, password: str) -> Answer:
         return await self.platform.request(

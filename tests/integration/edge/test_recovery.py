@@ -77,7 +77,7 @@ async def test_check_4_unknown_unverified_and_known_are_answered_before_anybody_
     answers = []
     async with administrator.transaction():
         await administrator.fetch("SELECT FROM users.users WHERE email LIKE '%@recovery.example' FOR UPDATE")
-        for path in ("/v1/auth/password/forgot", "/v1/auth/email/resend"):
+        for path in ("/v1/auth/password/forgot", "/v1/auth/magic-link", "/v1/auth/email/resend"):
             for email in (known.email, body["email"], "nobody@recovery.example"):
                 headers = {"Prefer": "wait=10"}
                 answers.append(await stage.http.post(path, json={"email": email}, headers=headers))
@@ -133,3 +133,39 @@ async def test_no_address_and_no_token_breaks_a_thing(stage: Stage) -> None:
     for token in ("", "x" * 201, "prog_reset_" + "a" * 43, "prog_verify_" + "a" * 43, "prog_reset_\0"):
         answer = await stage.http.post("/v1/auth/password/reset", json={"token": token, "password": NEW})
         assert answer.status_code == 422, token
+
+
+async def test_check_10_a_sign_in_link_that_is_only_looked_at_stays_good(
+    stage: Stage, browser: httpx.AsyncClient
+) -> None:
+    ada = await stage.person("magic@recovery.example")
+    page = await browser.get("/account/sign-in-link")
+    sent = await browser.post(
+        "/account/sign-in-link", data={"csrf_token": hidden(page, "csrf_token"), "email": ada.email}
+    )
+    assert "Check your mail" in sent.text
+    token = await stage.token_mailed_to(ada.email, "magic")
+    for _ in range(3):
+        page = await browser.get("/account/sign-in-link/open", params={"token": token})
+    form = {name: hidden(page, name) for name in ("csrf_token", "token")}
+    entered = await browser.post("/account/sign-in-link/open", data=form)
+    assert (entered.url.path, entered.status_code) == ("/account", 200)
+    assert (await browser.get("/v1/me")).json()["email"] == ada.email
+    browser.cookies.clear()
+    page = await browser.get("/account/sign-in-link/open", params={"token": token})
+    again = await browser.post("/account/sign-in-link/open", data={**form, "csrf_token": hidden(page, "csrf_token")})
+    assert "This link does not work" in again.text
+
+
+async def test_a_link_signs_in_over_the_api(stage: Stage) -> None:
+    ada = await stage.person("magic-api@recovery.example")
+    asked = await stage.http.post("/v1/auth/magic-link", json={"email": ada.email})
+    unknown = await stage.http.post("/v1/auth/magic-link", json={"email": "nobody@recovery.example"})
+    assert (asked.status_code, asked.content) == (unknown.status_code, unknown.content) == (204, b"")
+    token = await stage.token_mailed_to(ada.email, "magic")
+    headers = {"Prefer": "respond-async"}
+    good = await stage.http.post("/v1/auth/magic-link/consume", json={"token": token}, headers=headers)
+    assert good.status_code == 200, "credentials are never put off to an operation"
+    assert good.json()["user_id"] == ada.user_id
+    again = await stage.http.post("/v1/auth/magic-link/consume", json={"token": token})
+    assert (again.status_code, again.json()["errors"][0]["code"]) == (422, "token_invalid")

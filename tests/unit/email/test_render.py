@@ -79,6 +79,7 @@ def test_a_mail_without_any_optional_field_is_whole(template: Template) -> None:
     [
         ("verify_email", "https://prog.example/account/verify?token=prog_verify_abc"),
         ("reset_password", "https://prog.example/account/reset-password?token=prog_verify_abc"),
+        ("magic_link", "https://prog.example/account/sign-in-link/open?token=prog_verify_abc"),
         ("password_changed", "https://prog.example/account/forgot-password"),
         ("invitation", "https://prog.example/account/invitations/accept?token=prog_verify_abc"),
         ("tenant_ready", f"https://prog.example/account/tenants/{TENANT}"),

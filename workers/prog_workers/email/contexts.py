@@ -71,6 +71,13 @@ class ResetPassword(MailContext):
         return place.url("/account/reset-password", token=place.secrets["token"])
 
 
+class MagicLink(MailContext):
+    SECRETS = ("token",)
+
+    def link(self, place: Place) -> str:
+        return place.url("/account/sign-in-link/open", token=place.secrets["token"])
+
+
 class PasswordChanged(MailContext):
     changed_at: datetime
 
@@ -155,6 +162,7 @@ class LeadThanks(MailContext):
 CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "verify_email": VerifyEmail,
     "reset_password": ResetPassword,
+    "magic_link": MagicLink,
     "password_changed": PasswordChanged,
     "welcome": Welcome,
     "invitation": Invitation,

@@ -13,35 +13,88 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
+from prog_broker.outcome import Reply
 from prog_broker.transaction import Transaction
 from prog_contracts import credentials
 from prog_contracts.email import SendMail, Template
 from prog_contracts.ids import new_id
-from prog_contracts.users import LinkPurpose, LinkRefused
+from prog_contracts.inputs import normalize_email
+from prog_contracts.users import LinkPurpose, LinkRefused, LinkRequested
 from prog_kit import secrets
-from prog_workers.users import rules
+from prog_workers.users import errors, rules, store
 from prog_workers.users.store import User
+
+LinkOutcome = Literal["mailed", "unknown_user", "disabled", "unverified", "too_soon"]
 
 
 @dataclass(frozen=True, slots=True)
 class LinkKind:
-    """What a link is for, how long it is good, and the form of its token. `purpose` also names the mail's template."""
+    """What a link is for, how long it is good, and the form of its token.
+
+    `for_unverified` says whether it may go to an address that nobody has verified yet.
+    """
 
     purpose: LinkPurpose
     template: Template
     lifetime: timedelta
     token: Callable[[str], str]
     is_token: Callable[[str], bool]
+    for_unverified: bool
 
 
 RESET: Final = LinkKind(
-    "reset_password", "reset_password", rules.RESET_LIFETIME, credentials.reset_token, credentials.is_reset_token
+    purpose="reset_password",
+    template="reset_password",
+    lifetime=rules.RESET_LIFETIME,
+    token=credentials.reset_token,
+    is_token=credentials.is_reset_token,
+    for_unverified=True,
 )
+"""It may verify an address, for the password of whoever signed it up is no longer good afterwards."""
+
+MAGIC: Final = LinkKind(
+    purpose="magic_link",
+    template="magic_link",
+    lifetime=rules.MAGIC_LINK_LIFETIME,
+    token=credentials.magic_link_token,
+    is_token=credentials.is_magic_link_token,
+    for_unverified=False,
+)
+"""It verifies nothing: a password that a stranger chose at sign-up would otherwise become good with it."""
 
 
-async def made_at(tx: Transaction, kind: LinkKind, user_id: str) -> datetime | None:
+async def ask(tx: Transaction, kind: LinkKind, email: str, client_address: str | None) -> Reply:
+    """What comes of a wish for a link to `email`: one reply for everybody, the record, and the mail if there is one.
+
+    Raises Invalid for what is no address.
+    """
+    address = normalize_email(email)
+    user = await store.user_by_email(tx, address)
+    outcome = await _outcome(tx, kind, user)
+    requested = LinkRequested(
+        email_digest=tx.sealer.digest(address, "email"),
+        purpose=kind.purpose,
+        outcome=outcome,
+        user_id=None if user is None else user.user_id,
+        client_address=client_address,
+    )
+    mails = [await _mail(tx, kind, user)] if user is not None and outcome == "mailed" else []
+    return Reply({"status": "accepted"}, requested, *mails)
+
+
+async def _outcome(tx: Transaction, kind: LinkKind, user: User | None) -> LinkOutcome:
+    if user is None:
+        return "unknown_user"
+    if user.status != "active":
+        return "disabled"
+    if user.email_verified_at is None and not kind.for_unverified:
+        return "unverified"
+    return "mailed" if rules.may_mail_again(await _made_at(tx, kind, user.user_id), tx.now) else "too_soon"
+
+
+async def _made_at(tx: Transaction, kind: LinkKind, user_id: str) -> datetime | None:
     """When the latest link of a kind was made for an account."""
     at: datetime | None = await tx.fetchval(
         "SELECT max(created_at) FROM users.link_tokens WHERE user_id = $1 AND purpose = $2", user_id, kind.purpose
@@ -49,7 +102,7 @@ async def made_at(tx: Transaction, kind: LinkKind, user_id: str) -> datetime | N
     return at
 
 
-async def mail_link(tx: Transaction, kind: LinkKind, user: User) -> SendMail:
+async def _mail(tx: Transaction, kind: LinkKind, user: User) -> SendMail:
     """A mail with a new link to the account's address."""
     token = kind.token(secrets.new_token())
     await tx.execute(
@@ -118,13 +171,17 @@ async def spend(tx: Transaction, kind: LinkKind, token: str, user: User) -> bool
     return spent is True
 
 
-async def take_back(tx: Transaction, user_id: str) -> None:
-    """Makes every outstanding link of an account worthless, of whatever kind: its password or address is another."""
-    await tx.execute("DELETE FROM users.link_tokens WHERE user_id = $1 AND spent_at IS NULL", user_id)
-
-
-def refused(tx: Transaction, kind: LinkKind, token: str, client_address: str | None) -> LinkRefused:
-    """The record of a link that was not good."""
-    return LinkRefused(
-        token_digest=tx.sealer.digest(token, "refused_link"), purpose=kind.purpose, client_address=client_address
+async def take_back(tx: Transaction, user_id: str, kind: LinkKind | None = None) -> None:
+    """Makes the outstanding links of an account worthless: those of a kind, or all when password or address change."""
+    await tx.execute(
+        "DELETE FROM users.link_tokens WHERE user_id = $1 AND spent_at IS NULL AND ($2::text IS NULL OR purpose = $2)",
+        user_id,
+        None if kind is None else kind.purpose,
     )
+
+
+def refusal(tx: Transaction, kind: LinkKind, token: str, client_address: str | None) -> Reply:
+    """The answer to a link that is not good, with its record."""
+    digest = tx.sealer.digest(token, "refused_link")
+    refused = LinkRefused(token_digest=digest, purpose=kind.purpose, client_address=client_address)
+    return Reply(None, refused, error=errors.token_invalid())

@@ -18,6 +18,8 @@ TENANT_NAME_MAX_LENGTH: Final = 80
 
 VERIFICATION_LIFETIME: Final = timedelta(hours=24)
 RESET_LIFETIME: Final = timedelta(minutes=30)
+MAGIC_LINK_LIFETIME: Final = timedelta(minutes=10)
+"""ASVS 5.0, 6.5.5: links that sign in are good for ten minutes at the most."""
 MAIL_INTERVAL: Final = timedelta(seconds=60)
 """An address gets one mail of a kind in this time at the most, however often somebody asks."""
 

@@ -1,4 +1,7 @@
-"""The account's routes for somebody who forgot their password. They need no JavaScript."""
+"""The account's routes for somebody without their password: links by mail that set a new one, or sign in.
+
+They need no JavaScript. To look at a link spends nothing, for mail scanners follow links too: its page's button does.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,17 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid
-from prog_edge.web.account.views import ForgotPasswordPage, ResetPasswordPage
+from prog_edge.web.account.views import (
+    ForgotPasswordPage,
+    OpenSignInLinkPage,
+    ResetPasswordPage,
+    SignInLinkPage,
+)
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
 from prog_edge.web.ui.sessions import SIGN_IN, Services, client_of
+from prog_edge.web.ui.state import web_state
 
 router = page_router("/account")
 
@@ -32,7 +41,6 @@ async def forgot_password(request: Request, web: Services) -> Response:
 
 @router.get("/reset-password")
 async def reset_password_form(request: Request, token: str = "") -> Response:
-    """Spends nothing: mail scanners follow links too."""
     return render(request, ResetPasswordPage(token=token, form=FormState()))
 
 
@@ -52,3 +60,34 @@ async def reset_password(request: Request, web: Services) -> Response:
         return render(request, page, status=422)
     notify(request, "success", "Your password is changed, and every other session is over. Sign in with the new one.")
     return see(SIGN_IN)
+
+
+@router.get("/sign-in-link")
+async def sign_in_link_form(request: Request) -> Response:
+    return render(request, SignInLinkPage(form=FormState(), sent="sent" in request.query_params))
+
+
+@router.post("/sign-in-link")
+async def mail_sign_in_link(request: Request, web: Services) -> Response:
+    values = await sent_form(request)
+    try:
+        await web.account.request_magic_link(email=values.get("email", ""), client=client_of(request))
+    except (Invalid, Conflict) as error:
+        return render(request, SignInLinkPage(form=refused(values, error)), status=422)
+    return see("/account/sign-in-link?sent")
+
+
+@router.get("/sign-in-link/open")
+async def opened_sign_in_link(request: Request, token: str = "") -> Response:
+    return render(request, OpenSignInLinkPage(token=token, form=FormState()))
+
+
+@router.post("/sign-in-link/open")
+async def sign_in_by_link(request: Request, web: Services) -> Response:
+    values = await sent_form(request)
+    try:
+        session = await web.sessions.sign_in_by_link(values.get("token", ""), client_of(request))
+    except (Invalid, Denied) as error:
+        return render(request, OpenSignInLinkPage(token="", form=refused({}, error)), status=422)
+    web_state(request).session = session
+    return see("/account")

@@ -77,6 +77,22 @@ class ResetPasswordPage:
 
 
 @dataclass(frozen=True, slots=True)
+class SignInLinkPage:
+    template: ClassVar[str] = "account/sign_in_link.html"
+    form: FormState
+    sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSignInLinkPage:
+    """Without a `token` it says that the link does not work."""
+
+    template: ClassVar[str] = "account/open_sign_in_link.html"
+    token: str
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
 class SignInPage:
     template: ClassVar[str] = "account/sign_in.html"
     form: FormState

@@ -145,6 +145,10 @@ class AccountBackend(Protocol):
         """Answers alike, and as fast, for a known and an unknown address."""
         ...
 
+    async def request_magic_link(self, *, email: str, client: Client) -> None:
+        """As `request_password_reset`."""
+        ...
+
     async def reset_password(self, *, token: str, password: str, client: Client, idempotency_key: str) -> None:
         """Opens no session. Raises Invalid with code `token_invalid` on `token` when the link is not good any more."""
         ...

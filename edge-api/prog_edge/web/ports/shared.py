@@ -77,6 +77,10 @@ class Sessions(Protocol):
         """Raises `Denied` with code `unverified` before the address is verified, `Denied` otherwise."""
         ...
 
+    async def sign_in_by_link(self, token: str, client: Client) -> SessionCookie:
+        """Raises `Invalid` on `token` when the link is not good any more."""
+        ...
+
     async def sign_out(self, cookie: str) -> None: ...
 
 

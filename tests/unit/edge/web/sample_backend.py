@@ -107,6 +107,11 @@ class SampleSessions:
             raise Denied("Address and password do not go together.", code="wrong_credentials")
         return SessionCookie("operator" if email.startswith("admin") else "ada", 3600)
 
+    async def sign_in_by_link(self, token: str, client: Client) -> SessionCookie:
+        if token != "good":
+            raise Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
+        return SessionCookie("ada", 3600)
+
     async def sign_out(self, cookie: str) -> None:
         return None
 
@@ -189,6 +194,9 @@ class SampleAccount:
     async def request_password_reset(self, *, email: str, client: Client) -> None:
         if "@" not in email:
             raise Invalid.field("email", "invalid_email", "Enter an e-mail address such as ada@example.com.")
+
+    async def request_magic_link(self, *, email: str, client: Client) -> None:
+        await self.request_password_reset(email=email, client=client)
 
     async def reset_password(self, *, token: str, password: str, client: Client, idempotency_key: str) -> None:
         if token != "good":

@@ -126,9 +126,7 @@ def test_signing_up_leads_to_the_mail(browse: Browse) -> None:
 
 
 def test_a_refused_password_is_not_sent_back(browse: Browse) -> None:
-    answer = fill(
-        browse(), "/account/sign-up", "/account/sign-up", name="Ada", email="a@b.example", password="short-1"
-    )
+    answer = fill(browse(), "/account/sign-up", "/account/sign-up", name="Ada", email="a@b.example", password="short-1")
 
     assert answer.status_code == 422
     assert problem_at(answer.text, "password") == "A password has 8 characters or more."

@@ -1,6 +1,7 @@
 """Use cases of the users domain. They run under the platform's tenant: a person belongs to no single customer.
 
 - `accounts`   sign up, verify the address, the first administrator, the profile
+- `magic`      sign in by a link in a mail
 - `recovery`   a new password for somebody who forgot theirs
 - `sessions`   sign in, refresh, sign out
 - `purging`    clear away what is past its time
@@ -9,7 +10,7 @@
 What hashes a password is a performer: it works between two transactions, so that none is held open meanwhile.
 """
 
-from prog_workers.users.handlers import accounts, purging, reactions, recovery, sessions
+from prog_workers.users.handlers import accounts, magic, purging, reactions, recovery, sessions
 from prog_workers.users.handlers.domain import users
 
-__all__ = ["accounts", "purging", "reactions", "recovery", "sessions", "users"]
+__all__ = ["accounts", "magic", "purging", "reactions", "recovery", "sessions", "users"]

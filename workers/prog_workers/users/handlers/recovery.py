@@ -5,37 +5,20 @@ A reset opens no session and takes no second factor away: signing in afterwards 
 
 from __future__ import annotations
 
-from typing import Literal
-
 from prog_broker.domain import Finish, Work
 from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
-from prog_contracts.email import SendMail
-from prog_contracts.inputs import normalize_email
 from prog_contracts.messages import Message
-from prog_contracts.users import EmailVerified, LinkRequested, PasswordChanged, RequestPasswordReset, ResetPassword
+from prog_contracts.users import EmailVerified, PasswordChanged, RequestPasswordReset, ResetPassword
 from prog_kit import secrets
-from prog_workers.users import errors, links, passwords, rules, store
+from prog_workers.users import links, passwords, store
 from prog_workers.users.handlers.domain import open_sealed, users
-
-LinkOutcome = Literal["mailed", "unknown_user", "disabled", "too_soon"]
 
 
 @users.handles(RequestPasswordReset)
 async def request_password_reset(command: RequestPasswordReset, tx: Transaction) -> Reply:
     """Answers alike for everybody. The edge does not even wait for this, so no time tells who has an account."""
-    email = normalize_email(command.email)
-    user = await store.user_by_email(tx, email)
-    outcome, mail = await _mailed(tx, links.RESET, user)
-    requested = LinkRequested(
-        email_digest=tx.sealer.digest(email, "email"),
-        purpose=links.RESET.purpose,
-        outcome=outcome,
-        user_id=None if user is None else user.user_id,
-        client_address=command.client_address,
-    )
-    answer = {"status": "accepted"}
-    return Reply(answer, requested) if mail is None else Reply(answer, requested, mail)
+    return await links.ask(tx, links.RESET, command.email, command.client_address)
 
 
 @users.performs(ResetPassword)
@@ -77,23 +60,9 @@ async def reset_password(command: ResetPassword, work: Work) -> Finish:
     return record
 
 
-async def _mailed(
-    tx: Transaction, kind: links.LinkKind, user: store.User | None
-) -> tuple[LinkOutcome, SendMail | None]:
-    """What comes of a wish for a link, with the mail where there is one."""
-    if user is None:
-        return "unknown_user", None
-    if user.status != "active":
-        return "disabled", None
-    if not rules.may_mail_again(await links.made_at(tx, kind, user.user_id), tx.now):
-        return "too_soon", None
-    return "mailed", await links.mail_link(tx, kind, user)
-
-
 def _refusal(command: ResetPassword, token: str) -> Finish:
     async def record(tx: Transaction) -> Outcome:
-        refused = links.refused(tx, links.RESET, token, command.client_address)
-        return Reply(None, refused, error=errors.token_invalid())
+        return links.refusal(tx, links.RESET, token, command.client_address)
 
     return record
 

@@ -20,9 +20,11 @@ from prog_contracts.messages import Event
 from prog_contracts.users import (
     Authenticate,
     AuthenticationFailed,
+    ConsumeMagicLink,
     EndSession,
     RefreshSession,
     SessionEnded,
+    SignInMethod,
     UserAuthenticated,
 )
 from prog_kit import secrets
@@ -71,7 +73,7 @@ async def authenticate(command: Authenticate, work: Work) -> Finish:
             return Reply(None, failed, error=refusal)
         if verdict.stronger_hash is not None:
             await store.replace_password_hash(tx, user.user_id, verdict.stronger_hash, changed=False)
-        return await _open_session(tx, user, command)
+        return await open_session(tx, user, "password", command)
 
     return record
 
@@ -120,7 +122,10 @@ async def end_session(command: EndSession, tx: Transaction) -> Outcome:
     return Reply(ended)
 
 
-async def _open_session(tx: Transaction, user: store.User, command: Authenticate) -> Reply:
+async def open_session(
+    tx: Transaction, user: store.User, method: SignInMethod, command: Authenticate | ConsumeMagicLink
+) -> Reply:
+    """The one way to a session: its credentials, for whoever has shown all that the account asks for."""
     session_id = new_id("session")
     token = credentials.refresh_token(session_id, secrets.new_token())
     await store.insert_session(
@@ -128,6 +133,7 @@ async def _open_session(tx: Transaction, user: store.User, command: Authenticate
         store.NewSession(
             session_id=session_id,
             user_id=user.user_id,
+            method=method,
             refresh_digest=_digests(tx, token)[0],
             times=rules.session_times(tx.now),
             client_address=command.client_address,
@@ -135,7 +141,7 @@ async def _open_session(tx: Transaction, user: store.User, command: Authenticate
         ),
     )
     authenticated = UserAuthenticated(
-        user_id=user.user_id, session_id=session_id, client_address=command.client_address
+        user_id=user.user_id, session_id=session_id, method=method, client_address=command.client_address
     )
     return await _token_reply(tx, user, session_id, token, authenticated)
 

@@ -1,4 +1,4 @@
-"""All SQL that the users domain writes with. People are global: no tenant binds these statements."""
+"""People: accounts, passwords, the verification of addresses, and what other domains say."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from datetime import datetime
 
 from prog_broker.transaction import Transaction
 from prog_contracts.users import PlatformRole
-from prog_kit.database import Connection
-from prog_workers.users.rules import AccountStatus, PresentedToken, SessionTimes, SignUp
+from prog_workers.users.rules import AccountStatus, SignUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +36,6 @@ class Link:
 
     made_at: datetime
     pending: PendingSignUp | None
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    kid: str
-    sealed_private_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class NewSession:
-    session_id: str
-    user_id: str
-    refresh_digest: str
-    times: SessionTimes
-    client_address: str | None
-    user_agent: str | None
 
 
 _USER = "user_id, email, name, status, platform_role, email_verified_at, wanted_tenant_name"
@@ -245,132 +228,9 @@ def _pending(name: str | None, password_hash: str | None, tenant_name: str | Non
     return None if name is None or password_hash is None else PendingSignUp(name, password_hash, tenant_name)
 
 
-# -- sessions ----------------------------------------------------------------------------------------------------------
-
-
-async def insert_session(tx: Transaction, session: NewSession) -> None:
-    """Opens a session with its first refresh token."""
-    await tx.execute(
-        """
-        WITH opened AS (
-            INSERT INTO users.sessions (session_id, user_id, method, client_address, user_agent, created_at,
-                                        refreshed_at, idle_until, expires_at)
-            VALUES ($1, $2, 'password', $3, $4, $5, $5, $6, $7)
-        )
-        INSERT INTO users.refresh_tokens (digest, session_id, generation, issued_at) VALUES ($8, $1, 0, $5)
-        """,
-        session.session_id,
-        session.user_id,
-        session.client_address,
-        session.user_agent,
-        tx.now,
-        session.times.idle_until,
-        session.times.expires_at,
-        session.refresh_digest,
-    )
-
-
-async def presented_token(tx: Transaction, session_id: str, digests: list[str]) -> tuple[PresentedToken, User] | None:
-    """A refresh token of a session with the session's state, locked until the transaction ends."""
-    row = await tx.fetchrow(
-        """
-        SELECT r.generation, r.replaced_at, s.generation AS current_generation, s.idle_until, s.expires_at,
-               s.ended_at IS NOT NULL AS ended, u.user_id, u.email, u.name, u.status, u.platform_role,
-               u.email_verified_at, u.wanted_tenant_name
-        FROM users.refresh_tokens AS r JOIN users.sessions AS s USING (session_id) JOIN users.users AS u USING (user_id)
-        WHERE r.digest = ANY ($2::text[]) AND r.session_id = $1
-        FOR UPDATE OF s, r
-        """,
-        session_id,
-        digests,
-    )
-    if row is None:
-        return None
-    fields = dict(row)
-    token_fields = ("generation", "replaced_at", "current_generation", "idle_until", "expires_at", "ended")
-    token = PresentedToken(**{name: fields.pop(name) for name in token_fields}, status=fields["status"])
-    return token, User(**fields)
-
-
-async def rotate(tx: Transaction, session_id: str, *, used: list[str], successor: str, idle_until: datetime) -> None:
-    """Replaces the session's refresh token: `used` are its digests, `successor` the digest of the new one."""
-    await tx.execute(
-        """
-        WITH replaced AS (UPDATE users.refresh_tokens SET replaced_at = $4 WHERE digest = ANY ($2::text[])), moved AS (
-            UPDATE users.sessions SET generation = generation + 1, refreshed_at = $4, idle_until = $5
-            WHERE session_id = $1 RETURNING generation
-        )
-        INSERT INTO users.refresh_tokens (digest, session_id, generation, issued_at)
-        SELECT $3, $1, generation, $4 FROM moved
-        """,
-        session_id,
-        used,
-        successor,
-        tx.now,
-        idle_until,
-    )
-
-
-async def session_owner(tx: Transaction, session_id: str) -> str | None:
-    """Whose session it is; the session is locked until the transaction ends."""
-    owner: str | None = await tx.fetchval(
-        "SELECT user_id FROM users.sessions WHERE session_id = $1 FOR UPDATE", session_id
-    )
-    return owner
-
-
-async def holds_refresh_token(tx: Transaction, session_id: str, digests: list[str]) -> bool:
-    query = "SELECT EXISTS (SELECT FROM users.refresh_tokens WHERE session_id = $1 AND digest = ANY ($2::text[]))"
-    return bool(await tx.fetchval(query, session_id, digests))
-
-
-async def end_session(tx: Transaction, session_id: str, reason: str) -> bool:
-    """Ends a session; False when it was over already."""
-    return (
-        await tx.fetchval(
-            "UPDATE users.sessions SET ended_at = $2, end_reason = $3 WHERE session_id = $1 AND ended_at IS NULL"
-            " RETURNING true",
-            session_id,
-            tx.now,
-            reason,
-        )
-        is True
-    )
-
-
-async def end_sessions(tx: Transaction, user_id: str, reason: str, *, but: str | None = None) -> int:
-    """Ends all sessions of a person, except one where it is named; returns how many it ended."""
-    return _count(
-        await tx.execute(
-            "UPDATE users.sessions SET ended_at = $2, end_reason = $3"
-            " WHERE user_id = $1 AND ended_at IS NULL AND session_id IS DISTINCT FROM $4",
-            user_id,
-            tx.now,
-            reason,
-            but,
-        )
-    )
-
-
-async def purge_sessions(tx: Transaction, ended_before: datetime, limit: int) -> int:
-    """Deletes sessions that were ended or ran out before an instant, with their refresh tokens; returns how many."""
-    return _count(
-        await tx.execute(
-            """
-            DELETE FROM users.sessions WHERE session_id IN (
-                SELECT session_id FROM users.sessions
-                WHERE coalesce(ended_at, least(idle_until, expires_at)) < $1
-                ORDER BY coalesce(ended_at, least(idle_until, expires_at)) LIMIT $2)
-            """,
-            ended_before,
-            limit,
-        )
-    )
-
-
 async def purge_link_tokens(tx: Transaction, expired_before: datetime, limit: int) -> int:
     """Deletes links, spent or not, that expired before an instant; returns how many."""
-    return _count(
+    return row_count(
         await tx.execute(
             "DELETE FROM users.link_tokens WHERE digest IN"
             " (SELECT digest FROM users.link_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
@@ -380,49 +240,9 @@ async def purge_link_tokens(tx: Transaction, expired_before: datetime, limit: in
     )
 
 
-def _count(status: str) -> int:
+def row_count(status: str) -> int:
+    """How many rows a statement changed."""
     return int(status.rpartition(" ")[2])
-
-
-# -- signing keys ------------------------------------------------------------------------------------------------------
-
-
-async def unretired_keys(connection: Connection) -> list[SigningKey]:
-    """The keys that may sign, newest first."""
-    rows = await connection.fetch(
-        "SELECT kid, sealed_private_key FROM users.signing_keys WHERE retired_at IS NULL ORDER BY created_at DESC, kid"
-    )
-    return [SigningKey(**dict(row)) for row in rows]
-
-
-async def lock_keys(connection: Connection) -> None:
-    """Lets one process at a time make or re-seal keys; ends with the transaction."""
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('users.signing_keys', 0))")
-
-
-async def insert_key(
-    connection: Connection, key: SigningKey, *, algorithm: str, public_key: str, created_at: datetime
-) -> None:
-    await connection.execute(
-        "INSERT INTO users.signing_keys (kid, algorithm, public_key, sealed_private_key, created_at)"
-        " VALUES ($1, $2, $3, $4, $5)",
-        key.kid,
-        algorithm,
-        public_key,
-        key.sealed_private_key,
-        created_at,
-    )
-
-
-async def reseal_key(connection: Connection, kid: str, sealed_private_key: str) -> None:
-    await connection.execute(
-        "UPDATE users.signing_keys SET sealed_private_key = $2 WHERE kid = $1", kid, sealed_private_key
-    )
-
-
-async def withdraw_key(connection: Connection, kid: str) -> None:
-    """Retires a key as if long ago: unlike one that is merely replaced, it is published no more from now on."""
-    await connection.execute("UPDATE users.signing_keys SET retired_at = 'epoch' WHERE kid = $1", kid)
 
 
 # -- what other domains say --------------------------------------------------------------------------------------------
