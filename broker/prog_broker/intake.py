@@ -11,7 +11,6 @@ crash repeats what is behind it, and the inbox makes that harmless.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -49,10 +48,7 @@ class Budget:
 
 
 class Intake:
-    """One a shard. `room` says how many messages may still be read; `take` gives the next batch.
-
-    `filled` is set when something waits to be taken, `space` when room may have come.
-    """
+    """One a shard. `room` says how many messages may still be read; `take` gives the next batch."""
 
     def __init__(
         self, domain: Domain, shard: Shard, *, batch_size: int, gate: Gate | None = None, budget: Budget | None = None
@@ -68,8 +64,6 @@ class Intake:
         self._tenants: Counter[str] = Counter()
         self._unsettled: deque[tuple[bytes, int]] = deque()
         self._settled: set[bytes] = set()
-        self.filled = asyncio.Event()
-        self.space = asyncio.Event()
         self._held = 0
         self._mean_bytes = 0.0
         self._mean_seconds = 0.0
@@ -104,13 +98,11 @@ class Intake:
         self._others.rejected += decoded.rejected
         self._others.skipped += decoded.skipped
         self._tenants.update([item.envelope.tenant_id for item in decoded.incoming])
-        self.filled.set()
 
     def take(self, limit: int | None = None) -> Decoded:
         """The next batch, of `limit` messages at most."""
         decoded, self._others = self._others, Decoded()
         decoded.incoming = self._pick(min(self._quick(), limit or self.batch_size))
-        self.space.set()
         return decoded
 
     def put_back(self, items: Sequence[Incoming]) -> None:
@@ -151,7 +143,6 @@ class Intake:
     def _release(self, count: int) -> None:
         self._held -= count
         self._budget.give_back(count)
-        self.space.set()
 
     def _quick(self) -> int:
         """As many messages as take BATCH_SECONDS."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -33,6 +33,7 @@ from prog_contracts.envelope import Envelope
 from prog_contracts.errors import ProgError, Unavailable
 from prog_contracts.events import counted_type
 from prog_contracts.ids import new_message_id
+from prog_kit.ahead import BegunAhead
 from prog_kit.clock import Clock, SystemClock
 from prog_kit.database import OUTAGES, Connection, Database
 from prog_kit.secrets import Sealer
@@ -92,6 +93,7 @@ class Processor:
         self.clock = clock or SystemClock()
         self.report = report or NoReport()
         self.breakers = breakers or Breakers(domain.name)
+        self.ahead: BegunAhead | None = None
 
     async def process(
         self,
@@ -200,7 +202,7 @@ class Processor:
 
     async def _commit_together(self, shard: Shard, token: int, items: list[Incoming], *, retrying: bool) -> Settled:
         settled = Settled(receipts=[item.delivery.receipt for item in items])
-        async with self.database.pool.acquire() as connection, connection.transaction():
+        async with self._begun() as connection:
             admission = await carrier.admit(connection, shard, token, items, retrying=retrying)
             fresh, waiting, known = sort(items, admission)
             if admission.replay_id is not None:
@@ -253,6 +255,9 @@ class Processor:
                 raise RolledBack from error
             appended = appended or tx.appended
         return answers, outgoing, completed, appended
+
+    def _begun(self) -> AbstractAsyncContextManager[Connection]:
+        return self.ahead.transaction() if self.ahead is not None else transaction_of(self.database)
 
     def _transaction(self, connection: Connection, envelope: Envelope, clocks: dict[str, datetime]) -> Transaction:
         now = clocks.get(envelope.tenant_id) or self.clock.now()
@@ -402,6 +407,12 @@ class _Work:
 
 def _always() -> bool:
     return True
+
+
+@asynccontextmanager
+async def transaction_of(database: Database) -> AsyncIterator[Connection]:
+    async with database.pool.acquire() as connection, connection.transaction():
+        yield connection
 
 
 def _outgoing(tx: Transaction, reply: Reply) -> list[Envelope]:

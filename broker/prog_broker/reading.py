@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 BLOCK_SECONDS: Final = 2.0
 """How long a read waits for the first message before it looks around."""
 
-SPACE_SECONDS: Final = 0.05
 log = logging.get("prog_broker.reading")
 
 
@@ -36,6 +35,7 @@ class ShardReader:
     linger_seconds: float
     read_outages: tuple[type[BaseException], ...]
     running: bool
+    _more_waits = False
 
     @abstractmethod
     async def begin(self) -> None:
@@ -74,18 +74,16 @@ class ShardReader:
         filling: asyncio.Task[None] | None = None
         try:
             await self.begin()
-            filling = asyncio.create_task(self._fill(token))
-            filling.add_done_callback(lambda _: self.intake.filled.set())
             while self._may_read(token):
-                if len(self.intake):
-                    await self.hand_over()
-                elif filling.done():
-                    break
+                if filling is not None and (filling.done() or not len(self.intake)):
+                    await filling  # raises what ended it
+                    filling = None
+                elif not len(self.intake):
+                    await self._read_into_intake(token)
                 else:
-                    self.intake.filled.clear()
-                    await self.intake.filled.wait()
-            if filling.done():
-                await filling  # raises what ended it
+                    if filling is None and self._more_waits:
+                        filling = asyncio.create_task(self._fill(token))
+                    await self.hand_over()
         finally:
             self.end()
             if filling is not None:
@@ -93,25 +91,26 @@ class ShardReader:
                 with suppress(asyncio.CancelledError, *self.read_outages):
                     await filling
 
-    async def _fill(self, token: int) -> None:
-        """Reads ahead of the batch at work for as long as there is room."""
-        while self._may_read(token):
-            self.intake.space.clear()
-            if not self.intake.room:
-                with suppress(TimeoutError):  # what other shards give back is not signalled
-                    await asyncio.wait_for(self.intake.space.wait(), SPACE_SECONDS)
-                continue
-            entries = await self._read_batch()
-            if self._may_read(token):
-                self.intake.add(entries)
-
-    async def _read_batch(self) -> list[Delivery]:
+    async def _read_into_intake(self, token: int) -> None:
+        """Waits for messages. Whoever sent a single one waits for it: there is no task in between."""
         room = self.intake.room
         entries = await self.read(room, block=True)
         if entries and self.linger_seconds and len(entries) < room:
             await asyncio.sleep(self.linger_seconds)
             entries += await self.read(room - len(entries), block=False)
-        return entries
+        self._more_waits = len(entries) >= room
+        if self._may_read(token):
+            self.intake.add(entries)
+
+    async def _fill(self, token: int) -> None:
+        """Reads ahead, beside the batch at work, as far as there is room and something waits."""
+        while self._may_read(token) and (room := self.intake.room):
+            entries = await self.read(room, block=False)
+            self._more_waits = len(entries) >= room
+            if self._may_read(token):
+                self.intake.add(entries)
+            if not self._more_waits:
+                return
 
     def _may_read(self, token: int) -> bool:
         owned = self.owned

@@ -39,6 +39,7 @@ from prog_broker.settlement import RetryPolicy
 from prog_broker.transport import open_transport
 from prog_contracts.errors import Unavailable
 from prog_kit import logging
+from prog_kit.ahead import BegunAhead
 from prog_kit.database import FAILURES, Database
 from prog_kit.database import OUTAGES as DATABASE_OUTAGES
 from prog_kit.secrets import Sealer
@@ -154,6 +155,8 @@ class Worker:
         with suppress(Unavailable):
             await self.report.flush()
         for serving in self.serving:
+            if serving.processor.ahead is not None:
+                await serving.processor.ahead.close()
             await serving.resources.database.close()
         await self.transport.close()
         await self.redis.aclose()
@@ -166,6 +169,7 @@ class Worker:
         policy = RetryPolicy(settings.retry_attempts, settings.retry_base_seconds, settings.retry_cap_seconds)
         breakers = Breakers(domain.name, ratio=settings.breaker_ratio, pause_seconds=settings.breaker_pause_seconds)
         processor = Processor(domain, database, self.sealer, policy=policy, report=self.report, breakers=breakers)
+        processor.ahead = BegunAhead(database)
         shards = [
             Shard(domain.name, topic, partition) for topic in domain.topics() for partition in range(topic.partitions)
         ]
