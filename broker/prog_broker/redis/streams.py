@@ -71,7 +71,7 @@ class Positions:
 
 
 class StreamSignals:
-    """The port's `Signals` where Redis is the broker: everything in one pipeline, the answers first."""
+    """The port's `Signals` where Redis is the broker."""
 
     def __init__(self, client: Client, positions: Positions) -> None:
         self._client = client
@@ -86,23 +86,31 @@ class StreamSignals:
         wake: bool,
         buried: Sequence[Delivery] = (),
     ) -> None:
-        commands: list[tuple[Any, ...]] = [("PUBLISH", answer.channel, answer.payload) for answer in answers]
-        if position is not None:
-            commands.append(self._positions.command(shard, position))
+        # Answers go ahead of what nobody waits for: the wake-up of the relay would take a processor from who answers.
+        await self._run([("PUBLISH", answer.channel, answer.payload) for answer in answers])
+        commands: list[tuple[Any, ...]] = [] if position is None else [self._positions.command(shard, position)]
         dead = dead_topic(shard.group).stream(0)
         commands += [("XADD", dead, "*", "ce", letter.attributes, "data", letter.data) for letter in buried]
         if wake:
             commands.append(("PUBLISH", WAKE_CHANNEL, b"1"))
-        if not commands:
-            return
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        for result in await pipeline.execute(raise_on_error=False):
-            if isinstance(result, ResponseError) and _is_missing(result):
-                raise LostPlace(shard.name) from result
-            if isinstance(result, Exception):
-                raise result
+        try:
+            await self._run(commands)
+        except ResponseError as error:
+            if _is_missing(error):
+                raise LostPlace(shard.name) from error
+            raise
+
+    async def _run(self, commands: list[tuple[Any, ...]]) -> None:
+        """All in one round trip; raises the first error after all were tried."""
+        if len(commands) == 1:
+            await raw(self._client, *commands[0])
+        elif commands:
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            for result in await pipeline.execute(raise_on_error=False):
+                if isinstance(result, Exception):
+                    raise result
 
 
 def entries_of(envelopes: Iterable[tuple[Topic, Envelope]]) -> list[scripts.Entry]:
