@@ -8,10 +8,14 @@ concept a file:
 - `decoding`    bytes to messages, or the reason why not
 - `processing`  one transaction around inbox, handlers and event log
 - `settlement`  retries, the line behind a failed key, dead letters
+- `breaker`     a subscription whose messages fail pauses
+- `intake`      what a shard has read ahead: tenants take turns, bytes are bounded
+- `reading`     when a shard is read, and from where
+- `replaying`   the event log run again into a group
 - `retrying`    the pump that runs retries when they are due
 - `leases`      which worker owns which shard, with fencing
 - `relay`       the event log to the broker, in commit order
-- `ports`       what a broker must do; `redis` is the adapter
+- `ports`       what a broker must do; `redis` and `kafka` are the adapters
 """
 
 from prog_broker.bus import Bus

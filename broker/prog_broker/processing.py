@@ -8,9 +8,9 @@ this, for both brokers and for live, reclaimed and retried messages alike.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
@@ -20,13 +20,15 @@ import asyncpg
 
 from prog_broker import carrier, replaying, settlement, sql
 from prog_broker.breaker import Breakers
+from prog_broker.calling import Unparked, batch_key, call, performs
 from prog_broker.carrier import Fenced, sort
 from prog_broker.decoding import Decoded, Incoming, Rejected, decode_batch
 from prog_broker.domain import Domain
-from prog_broker.outcome import Outcome, Reply, settle
+from prog_broker.outcome import Reply, settle
 from prog_broker.ports import AddressedReply, Delivery, Shard
 from prog_broker.replies import Status, StoredAnswer
 from prog_broker.reporting import NoReport, Report, ReportedOutcome
+from prog_broker.settled import Settled, addressed, refusal
 from prog_broker.settlement import Failure, RetryPolicy
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import Envelope
@@ -43,33 +45,8 @@ TRANSIENT: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, a
 """Errors of the database that say nothing against the message: it is retried."""
 
 
-class Unparked(Exception):
-    """What held a performer's key up is gone by now: look again."""
-
-
 class RolledBack(Exception):
     """A handler raised inside a batch; the messages are to run one by one."""
-
-
-@dataclass(slots=True)
-class Settled:
-    """What is to be told to the broker after the commit."""
-
-    receipts: list[bytes] = field(default_factory=list)
-    answers: list[AddressedReply] = field(default_factory=list)
-    appended: bool = False
-    buried: list[Delivery] = field(default_factory=list)
-    retry_in_seconds: float | None = None
-    left: list[Incoming] = field(default_factory=list)
-    """Not begun, and not settled: they are to be handled later."""
-
-    def add(self, other: Settled) -> None:
-        self.receipts += other.receipts
-        self.answers += other.answers
-        self.buried += other.buried
-        self.appended = self.appended or other.appended
-        if other.retry_in_seconds is not None:
-            self.retry_in_seconds = min(self.retry_in_seconds or other.retry_in_seconds, other.retry_in_seconds)
 
 
 class Processor:
@@ -123,12 +100,12 @@ class Processor:
         BATCH_SIZE.observe(len(decoded.incoming))
         settled = Settled(receipts=[delivery.receipt for delivery in decoded.skipped])
         await self._reject(shard, token, decoded, settled)
-        for performs, group in groupby(decoded.incoming, key=_performs):
+        for outside, group in groupby(decoded.incoming, key=performs):
             items = list(group)
             if settled.left:
                 settled.left += items
-            elif performs or len(items) == 1:
-                await self._settle_each(shard, token, items, settled, may_go_on=may_go_on if performs else _always)
+            elif outside or len(items) == 1:
+                await self._settle_each(shard, token, items, settled, may_go_on=may_go_on if outside else _always)
             else:
                 try:
                     settled.add(await self._together(shard, token, items))
@@ -149,7 +126,7 @@ class Processor:
 
     async def settle_one(self, shard: Shard, token: int, item: Incoming, *, retrying: bool = False) -> Settled:
         """Settles one message, whatever happens to it. `retrying` says that it is itself what parks its key."""
-        if _performs(item):
+        if performs(item):
             return await self._perform(shard, token, item, retrying=retrying)
         try:
             return await self._together(shard, token, [item], retrying=retrying)
@@ -189,7 +166,7 @@ class Processor:
             await connection.execute(sql.CLEAR_RETRY, shard.group, message_id)
             if item is not None:
                 await settlement.bury_rejected(connection, shard, item)
-        return Settled(answers=[] if item is None else _refusal(item))
+        return Settled(answers=[] if item is None else refusal(item))
 
     async def _together(self, shard: Shard, token: int, items: list[Incoming], *, retrying: bool = False) -> Settled:
         """One transaction for all of `items`. Raises RolledBack, with the cause, when it cannot be committed."""
@@ -219,7 +196,7 @@ class Processor:
                 await carrier.finish(connection, self.domain.name, kept, outgoing, completed)
             stored = await carrier.stored_answers(connection, self.domain.name, known)
         settled.appended = appended or bool(outgoing)
-        settled.answers = _addressed(fresh, answers) + _addressed(known, stored)
+        settled.answers = addressed(fresh, answers) + addressed(known, stored)
         self._count(shard, fresh, answers, duplicates=known)
         return settled
 
@@ -232,7 +209,7 @@ class Processor:
         completed: list[StoredAnswer] = []
         appended = False
         tenant = items[0].envelope.tenant_id if items else ""
-        for _, group in groupby(items, key=_batch_key):
+        for _, group in groupby(items, key=batch_key):
             batch = list(group)
             envelope = batch[0].envelope
             if envelope.tenant_id != tenant:
@@ -241,7 +218,7 @@ class Processor:
             tx = self._transaction(connection, envelope, clocks)
             started = time.perf_counter_ns()
             try:
-                reply = settle(await _call(self.domain, batch, tx))
+                reply = settle(await call(self.domain, batch, tx))
                 microseconds = (time.perf_counter_ns() - started) // 1000
                 outgoing += _outgoing(tx, reply)
                 completed += self._completed(tx)
@@ -309,7 +286,7 @@ class Processor:
                 continue
             settled.receipts.append(item.delivery.receipt)
             settled.buried.append(item.delivery)
-            settled.answers += _refusal(item)
+            settled.answers += refusal(item)
             MESSAGES.labels(shard.topic.name, "dead").inc()
 
     async def _perform(self, shard: Shard, token: int, item: Incoming, *, retrying: bool = False) -> Settled:
@@ -360,7 +337,7 @@ class Processor:
                 await connection.execute(sql.CLEAR_RETRY, shard.group, item.envelope.id)
             await carrier.finish(connection, self.domain.name, answers, outgoing, self._completed(tx))
         self._count(shard, [item], answers, duplicates=[])
-        return Settled([item.delivery.receipt], _addressed([item], answers), appended=bool(outgoing))
+        return Settled([item.delivery.receipt], addressed([item], answers), appended=bool(outgoing))
 
     def _completed(self, tx: Transaction) -> list[StoredAnswer]:
         return [StoredAnswer.of_reply(message_id, Reply(result), self.sealer) for message_id, result in tx.completed]
@@ -417,42 +394,3 @@ async def transaction_of(database: Database) -> AsyncIterator[Connection]:
 
 def _outgoing(tx: Transaction, reply: Reply) -> list[Envelope]:
     return [*tx.outgoing, *(tx.wrap(message) for message in reply.messages)]
-
-
-def _performs(item: Incoming) -> bool:
-    return item.registration is not None and item.registration.performer is not None
-
-
-def _batch_key(item: Incoming) -> Any:
-    """Equal for neighbours that one batch handler takes together; unique for all others."""
-    if item.registration is None:
-        return "catch_all"
-    return item.registration.model if item.registration.batch_handler else item.envelope.id
-
-
-async def _call(domain: Domain, batch: list[Incoming], tx: Transaction) -> Outcome:
-    registration = batch[0].registration
-    if registration is None:
-        assert domain.catch_all is not None
-        return await domain.catch_all([item.envelope for item in batch], tx)
-    if registration.batch_handler is not None:
-        return await registration.batch_handler([item.message for item in batch], tx)
-    if registration.handler is None:
-        raise Unparked
-    return await registration.handler(batch[0].message, tx)
-
-
-def _addressed(items: Sequence[Incoming], answers: Sequence[tuple[StoredAnswer, int]]) -> list[AddressedReply]:
-    channels = {item.envelope.id: item.envelope.reply_to for item in items if item.envelope.reply_to}
-    return [
-        AddressedReply(channel, answer.encode())
-        for answer, _ in answers
-        if (channel := channels.get(answer.message_id)) is not None
-    ]
-
-
-def _refusal(item: Rejected) -> list[AddressedReply]:
-    envelope = item.envelope
-    if envelope is None or envelope.reply_to is None or item.error is None:
-        return []
-    return [AddressedReply(envelope.reply_to, StoredAnswer.of_error(envelope.id, item.error).encode())]

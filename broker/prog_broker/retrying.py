@@ -15,7 +15,8 @@ from prog_broker.carrier import Fenced
 from prog_broker.decoding import Incoming, Rejected, decode
 from prog_broker.leases import OwnedShard
 from prog_broker.ports import Delivery, Outages, Signals
-from prog_broker.processing import Processor, Settled
+from prog_broker.processing import Processor
+from prog_broker.settled import Settled
 from prog_kit import logging
 from prog_kit.database import FAILURES
 

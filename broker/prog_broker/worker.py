@@ -29,12 +29,13 @@ from prog_broker.domain import Domain
 from prog_broker.intake import Budget, Intake
 from prog_broker.leases import LeaseKeeper, OwnedShard
 from prog_broker.ports import LostPlace, Outages, Publisher, Shard, Transport
-from prog_broker.processing import Processor, Settled
+from prog_broker.processing import Processor
 from prog_broker.producers import ProducerGate
 from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
 from prog_broker.replaying import ReplayRunner
 from prog_broker.reporting import ConsumptionReport
 from prog_broker.retrying import RetryPump
+from prog_broker.settled import Settled
 from prog_broker.settlement import RetryPolicy
 from prog_broker.transport import open_transport
 from prog_contracts.errors import Unavailable
