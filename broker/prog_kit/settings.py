@@ -12,6 +12,7 @@ import re
 import secrets
 import socket
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -23,6 +24,12 @@ _PREFIX: Final = "PROG_"
 _TOOLS: Final = ("PROG_TEST_", "PROG_FAULTS_", "PROG_BENCH_", "PROG_CHROMIUM")
 _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 _DEVELOPMENT_SECRETS: Final = ("change-me", "secret", "development")
+
+PRIVATE_NETWORKS: Final = (
+    "127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
+    "fc00::/7", "fe80::/10",
+)  # fmt: skip
+"""What no client on the internet has as its address."""
 
 Environment = Literal["development", "test", "production"]
 
@@ -98,6 +105,10 @@ class Settings(BaseModel):
     metrics_port: int = Field(
         0, ge=0, le=65535, description="/healthz, /readyz and /metrics of a worker, relay or scheduler; 0 is off"
     )
+    metrics_networks: tuple[str, ...] = Field(
+        PRIVATE_NETWORKS,
+        description="networks that may read the edge's /metrics, and never through a proxy; by default private ones",
+    )
     backlog_limit: int = Field(
         20_000,
         ge=0,
@@ -133,7 +144,7 @@ class Settings(BaseModel):
     intake_mib: int = Field(64, ge=1, le=65536, description="MiB of read messages that a worker holds, roughly")
     drain_seconds: float = Field(20.0, gt=0, description="time a process has to finish its work after SIGTERM")
 
-    @field_validator("secret_keys", "stripe_webhook_secrets", "trusted_proxies", mode="before")
+    @field_validator("secret_keys", "stripe_webhook_secrets", "trusted_proxies", "metrics_networks", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -167,6 +178,16 @@ class Settings(BaseModel):
         if url is not None and not url.startswith((*_REDIS_SCHEMES, "kafka://")):
             raise ValueError("must start with redis://, rediss://, unix:// or kafka://")
         return url
+
+    @field_validator("trusted_proxies", "metrics_networks")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                raise ValueError(f"{network!r} is no network, such as 10.0.0.0/8") from None
+        return networks
 
     @field_validator("event_log_days")
     @classmethod

@@ -19,6 +19,7 @@ from prog_edge.middleware.client_address import ClientAddressMiddleware
 from prog_edge.middleware.content_type import ContentTypeMiddleware
 from prog_edge.middleware.crash import CrashMiddleware
 from prog_edge.middleware.drain import DrainMiddleware
+from prog_edge.middleware.head import HeadMiddleware
 from prog_edge.middleware.metrics import MetricsMiddleware
 from prog_edge.middleware.rate_headers import RateHeadersMiddleware
 from prog_edge.middleware.request_context import RequestContextMiddleware
@@ -70,6 +71,7 @@ def layers(settings: Settings, drain: Drain) -> list[Middleware]:
         Middleware(CrashMiddleware, page=page_for_error),
         Middleware(BodyLimitMiddleware),
         Middleware(ContentTypeMiddleware),
+        Middleware(HeadMiddleware),
     ]
 
 
