@@ -22,6 +22,7 @@ from prog_edge.directory import Remembered
 from prog_edge.drain import Drain
 from prog_edge.idempotency import IdempotencyKeys
 from prog_edge.limits.admission import Admission, Limits
+from prog_edge.limits.attempts import Attempts
 from prog_edge.limits.backlog import BacklogWatch
 from prog_edge.limits.commands import Commands
 from prog_edge.limits.rates import RateLimits
@@ -57,6 +58,7 @@ class Platform:
     commands: Commands
     backlog: BacklogWatch
     rates: RateLimits
+    attempts: Attempts
     sealer: Sealer
     drain: Drain
     tokens: TokenVerifier
@@ -102,6 +104,7 @@ class Platform:
     ) -> Self:
         admission = Admission(Limits(settings.backlog_limit, settings.tenant_in_flight_limit))
         commands = Commands(client, admission)
+        factor = settings.effective_rate_limit_factor
         tokens = TokenVerifier(PublicKeys(lambda: _public_keys(database)), settings.public_url)
         tail = EventTail(database, drain, redis)
         drain.on_start(tail.end_all)
@@ -123,7 +126,8 @@ class Platform:
             client=client,
             commands=commands,
             backlog=BacklogWatch(transport, admission),
-            rates=RateLimits(redis, mode=settings.rate_limits, factor=settings.effective_rate_limit_factor),
+            rates=RateLimits(redis, mode=settings.rate_limits, factor=factor),
+            attempts=Attempts(redis, mode=settings.rate_limits, factor=factor),
             sealer=sealer,
             drain=drain,
             tokens=tokens,

@@ -29,6 +29,7 @@ _STATUS_OF_CODE: Final = {
     "overloaded": 429,
     "too_many_in_flight": 429,
     "rate_limited": 429,
+    "too_many_attempts": 429,
 }
 _TITLES: Final = {
     "invalid": "The request is not valid",
@@ -40,6 +41,7 @@ _TITLES: Final = {
     "overloaded": "Too much to do right now",
     "too_many_in_flight": "Too many requests at once",
     "rate_limited": "Too many requests",
+    "too_many_attempts": "Too many attempts",
     "internal": "Something broke on our side",
 }
 

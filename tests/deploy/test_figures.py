@@ -10,6 +10,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 import prog_edge.limits.admission
+import prog_edge.limits.attempts
 import prog_edge.limits.rates
 import prog_edge.middleware.metrics  # noqa: F401 - each of these registers what it tells
 import prog_kit.telemetry  # noqa: F401

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import Field
@@ -35,12 +35,14 @@ from prog_contracts.users import (
 )
 from prog_edge.access import Public, Visit
 from prog_edge.api.shapes import Body, Resource, problems
+from prog_edge.limits.attempts import claim_of_address
 from prog_edge.writes import Present, Write, perform
 from prog_kit.secrets import PASSWORD, TOKEN
 
 router = APIRouter(prefix="/v1/auth", tags=["Sign-in"])
 
 MAX_USER_AGENT_LENGTH = 300
+_OUTCOMES: Final[Mapping[int, Literal["right", "wrong"]]] = {200: "right", 401: "wrong"}
 
 Email = Annotated[str, Field(min_length=1, max_length=EMAIL_MAX_LENGTH, examples=["ada@example.com"])]
 Password = Annotated[
@@ -176,7 +178,11 @@ async def login(body: SignIn, request: Request, visit: Anybody) -> Response:
         client_address=visit.context.client_address,
         user_agent=_user_agent(request),
     )
-    return await perform(request, visit, _write(command, _tokens))
+    attempts, claim = visit.platform.attempts, claim_of_address(visit.platform.sealer, body.email)
+    async with attempts.attempt(claim, visit.context.client_address) as attempt:
+        response = await perform(request, visit, _write(command, _tokens))
+        attempt.outcome = _OUTCOMES.get(response.status_code, "unknown")
+    return response
 
 
 @router.post("/magic-link", status_code=204, responses=problems(422, 503))

@@ -43,6 +43,7 @@ _KNOWN_CODES: Final = (
     ("overloaded", 429, "So much waits that new writes are refused. Nothing was done; retry after Retry-After."),
     ("too_many_in_flight", 429, "The tenant has many requests at work. Wait for their answers, then go on."),
     ("rate_limited", 429, "The client asks more often than it may. Wait for the seconds of Retry-After."),
+    ("too_many_attempts", 429, "Sign-in failed too often. Wait for the seconds of Retry-After, or set a new password."),
     ("unavailable", 503, "Something that is needed does not answer. Retry after the time in Retry-After."),
     ("internal", 500, "Our fault. The trace id finds it in our logs."),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prog_contracts.credentials import is_magic_link_token
 from prog_contracts.errors import Denied, Invalid
+from prog_edge.limits.attempts import claim_of_address
 from prog_edge.platform import Platform
 from prog_edge.sessions import MAX_AGE_SECONDS
 from prog_edge.web.ports import Client, OpenSession, SessionCookie, Viewer
@@ -34,8 +35,11 @@ class PageSessions:
         return OpenSession(viewer, renewed)
 
     async def sign_in(self, email: str, password: str, client: Client) -> SessionCookie:
+        claim = claim_of_address(self._platform.sealer, email)
         try:
-            value = await self._sessions.sign_in(email, password, client.address, client.user_agent)
+            async with self._platform.attempts.attempt(claim, client.address) as attempt:
+                value = await self._sessions.sign_in(email, password, client.address, client.user_agent)
+                attempt.outcome = "right"
         except Denied as error:
             if error.code == "email_unverified":
                 raise Denied(error.message, code="unverified") from error

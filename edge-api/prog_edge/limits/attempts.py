@@ -1,0 +1,216 @@
+"""Attempts to prove who one is: after some free ones, each wrong one makes the next wait longer.
+
+Counted for what is claimed (an address that was typed, a person whose second factor is asked for) and not for an
+account: whether there is one makes no difference to the answer, or to its time. An attempt counts when it begins, so
+that many at once are no way around, and is given back when it was right or nobody could say.
+
+Counted twice: for the claim from this source, with a delay that grows long; and for the claim from everywhere, with one
+that stays short, so that a stranger's guesses never shut the owner out. Nothing here looks at password resets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+import prometheus_client as prometheus
+
+from prog_broker.redis.connection import OUTAGES, Client
+from prog_contracts.errors import Denied, Invalid
+from prog_contracts.inputs import normalize_email
+from prog_edge.limits.rates import PATIENCE_SECONDS, Mode, client_of_address
+from prog_edge.problems import TooMuch
+from prog_kit.logging import get
+from prog_kit.secrets import Sealer
+
+KEPT_SECONDS: Final = 3600
+"""After so long without an attempt, all is forgotten."""
+MAX_CLAIMS: Final = 20_000
+WRONG: Final = "invalid_credentials"
+
+REFUSED: Final = prometheus.Counter(
+    "prog_edge_attempts_refused_total", "Attempts to sign in that came before their time", ["mode"]
+)
+
+_log = get("prog_edge.limits")
+
+_TAKE: Final = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local wait = 0
+for i = 1, #KEYS do
+    wait = math.max(wait, tonumber(redis.call('HGET', KEYS[i], 'until') or '0') - now)
+end
+if wait > 0 then
+    return wait
+end
+for i = 1, #KEYS do
+    local free, first, longest = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
+    local over = redis.call('HINCRBY', KEYS[i], 'count', 1) - free
+    if over > 0 then
+        local delay = math.min(first * 2 ^ math.min(over - 1, 30), longest) * 1000
+        redis.call('HSET', KEYS[i], 'until', string.format('%.0f', now + delay))
+    end
+    redis.call('EXPIRE', KEYS[i], ARGV[3 * #KEYS + 1])
+end
+return 0
+"""
+_GIVE_BACK: Final = """
+for i = 1, #KEYS do
+    if redis.call('EXISTS', KEYS[i]) == 1 then
+        if redis.call('HINCRBY', KEYS[i], 'count', -1) <= tonumber(ARGV[i]) then
+            redis.call('HDEL', KEYS[i], 'until')
+        end
+    end
+end
+return 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """`free` attempts, then a delay of `first_seconds`, which doubles with each one up to `longest_seconds`."""
+
+    free: int
+    longest_seconds: int
+    first_seconds: int = 1
+
+    def delay_seconds(self, count: int) -> int:
+        over = count - self.free
+        return min(self.first_seconds << min(over - 1, 30), self.longest_seconds) if over > 0 else 0
+
+
+FROM_ONE_SOURCE: Final = Growth(free=5, longest_seconds=300)
+FROM_EVERYWHERE: Final = Growth(free=20, longest_seconds=30)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt. Whoever makes it says how it went; `unknown` is when nobody could say."""
+
+    outcome: Literal["unknown", "wrong", "right"] = "unknown"
+
+
+class Attempts:
+    """Delays attempts, in Redis for all edges; while it is away, in each edge by the same rules."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        mode: Mode,
+        factor: float,
+        growths: Sequence[Growth] = (FROM_ONE_SOURCE, FROM_EVERYWHERE),
+    ) -> None:
+        self._client = client
+        self._mode = mode
+        self._take: Any = client.register_script(_TAKE)
+        self._give_back: Any = client.register_script(_GIVE_BACK)
+        self._growths = [replace(growth, free=max(1, math.floor(growth.free * factor))) for growth in growths]
+        self._alone = LocalAttempts(self._growths)
+
+    @asynccontextmanager
+    async def attempt(self, claim: str, address: str | None) -> AsyncIterator[Attempt]:
+        """Around one attempt to prove `claim`, a digest of who somebody says to be.
+
+        Raises TooMuch with code `too_many_attempts` when it comes before its time; then it does not count.
+        """
+        made = Attempt()
+        if self._mode == "off":
+            yield made
+            return
+        keys = [f"prog:attempts:{claim}:{client_of_address(address)}", f"prog:attempts:{claim}"]
+        await self._begin(keys)
+        try:
+            yield made
+        except Denied as error:
+            made.outcome = "wrong" if error.code == WRONG else "unknown"
+            raise
+        finally:
+            if made.outcome != "wrong":
+                await self._end(keys, right=made.outcome == "right")
+
+    async def _begin(self, keys: list[str]) -> None:
+        values = [value for growth in self._growths for value in _values(growth)]
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                wait_milliseconds = int(await self._take(keys=keys, args=[*values, KEPT_SECONDS]))
+        except (TimeoutError, *OUTAGES) as error:
+            _log.warning("attempts are counted by this process alone", error=repr(error))
+            wait_milliseconds = self._alone.take(keys)
+        if wait_milliseconds <= 0:
+            return
+        REFUSED.labels("enforced" if self._mode == "on" else "shadow").inc()
+        _log.info("an attempt to sign in comes before its time", mode=self._mode)
+        if self._mode == "on":
+            detail = "There were many wrong attempts. Wait a little, or set a new password."
+            raise TooMuch(
+                detail, code="too_many_attempts", retry_after_seconds=max(1, math.ceil(wait_milliseconds / 1000))
+            )
+
+    async def _end(self, keys: list[str], *, right: bool) -> None:
+        """The attempt is given back. After a right one, those from this source before it are forgotten too."""
+        self._alone.give_back(keys, right=right)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                if right:
+                    await self._client.delete(keys[0])
+                await self._give_back(keys=keys, args=[growth.free for growth in self._growths])
+        except (TimeoutError, *OUTAGES) as error:
+            _log.warning("an attempt is not given back", error=repr(error))
+
+
+def claim_of_address(sealer: Sealer, email: str) -> str:
+    """The claim of whoever signs in with this address: a digest of the form in which an account would have it."""
+    try:
+        form = normalize_email(email)
+    except Invalid:
+        form = email.strip().lower()
+    return sealer.digest(form, "attempts")
+
+
+class LocalAttempts:
+    """What one process counts by itself; bounded."""
+
+    def __init__(self, growths: list[Growth], clock: Callable[[], float] = time.monotonic) -> None:
+        self._growths = growths
+        self._clock = clock
+        self._claims: OrderedDict[str, tuple[int, float, float]] = OrderedDict()
+        """Count, until when the next one waits, and when all is forgotten."""
+
+    def take(self, keys: list[str]) -> int:
+        """Milliseconds to wait, or 0 and the attempt counts."""
+        now = self._clock()
+        found = [self._found(key, now) for key in keys]
+        wait_seconds = max(until - now for _, until in found)
+        if wait_seconds > 0:
+            return math.ceil(wait_seconds * 1000)
+        for key, growth, (count, _) in zip(keys, self._growths, found, strict=True):
+            delay_seconds = growth.delay_seconds(count + 1)
+            self._claims[key] = (count + 1, now + delay_seconds if delay_seconds else 0.0, now + KEPT_SECONDS)
+            self._claims.move_to_end(key)
+        while len(self._claims) > MAX_CLAIMS:
+            self._claims.popitem(last=False)
+        return 0
+
+    def give_back(self, keys: list[str], *, right: bool) -> None:
+        if right:
+            self._claims.pop(keys[0], None)
+        for key, growth in zip(keys, self._growths, strict=True):
+            if key in self._claims:
+                count, until, forgotten_at = self._claims[key]
+                self._claims[key] = (count - 1, 0.0 if count - 1 <= growth.free else until, forgotten_at)
+
+    def _found(self, key: str, now: float) -> tuple[int, float]:
+        count, until, forgotten_at = self._claims.get(key, (0, 0.0, 0.0))
+        return (count, until) if now < forgotten_at else (0, 0.0)
+
+
+def _values(growth: Growth) -> tuple[int, int, int]:
+    return growth.free, growth.first_seconds, growth.longest_seconds

@@ -1,0 +1,146 @@
+"""Checks 4 to 6: failed sign-ins make the next one wait, alike whoever is meant, and shut nobody out for good."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from prog_broker.redis.connection import connect
+from prog_edge.limits.attempts import FROM_EVERYWHERE, FROM_ONE_SOURCE, Attempts, LocalAttempts
+from prog_edge.problems import TooMuch
+from prog_infra.servers import Valkey
+from tests.integration.edge.stage import PASSPHRASE, Stage
+from tests.servers import TestServers
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FREE = FROM_ONE_SOURCE.free
+SLOW = (replace(FROM_ONE_SOURCE, first_seconds=120), replace(FROM_EVERYWHERE, first_seconds=120))
+"""Delays that begin so long that none is over before a slow machine has asked again."""
+KNOWN = "known@attempts.example"
+HERE, THERE = "203.0.113.7", "198.51.100.9"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def attempts(valkey_url: str) -> AsyncIterator[Attempts]:
+    client = connect(valkey_url)
+    yield Attempts(client, mode="on", factor=1.0, growths=SLOW)
+    await client.aclose()
+
+
+async def guess(attempts: Attempts, address: str = HERE, outcome: Any = "wrong") -> int:
+    """Seconds that the guess has to wait; 0 when it was made."""
+    try:
+        async with attempts.attempt("ada", address) as attempt:
+            attempt.outcome = outcome
+    except TooMuch as error:
+        return error.retry_after_seconds
+    return 0
+
+
+async def test_many_guesses_at_once_are_no_way_around(attempts: Attempts) -> None:
+    waits = await asyncio.gather(*(guess(attempts) for _ in range(40)))
+    assert waits.count(0) == FREE + 1, "the free ones, and the one that began the delays"
+
+
+async def test_a_stranger_s_guesses_do_not_shut_the_owner_out(attempts: Attempts) -> None:
+    while not await guess(attempts, HERE):
+        pass
+    assert await guess(attempts, THERE, "right") == 0
+    assert await guess(attempts, HERE) > 0, "what is right elsewhere frees nobody here"
+
+
+async def test_guesses_from_many_places_wait_too_but_never_for_long(attempts: Attempts) -> None:
+    waits = [await guess(attempts, f"198.51.100.{number}") for number in range(60)]
+    assert waits.count(0) == FROM_EVERYWHERE.free + 1
+    assert max(waits) <= FROM_EVERYWHERE.longest_seconds
+
+
+async def test_a_right_one_forgets_the_wrong_ones_before_it(attempts: Attempts) -> None:
+    for _ in range(4):
+        assert [await guess(attempts) for _ in range(FREE - 1)] == [0] * (FREE - 1)
+        assert await guess(attempts, outcome="right") == 0
+
+
+async def test_what_nobody_could_answer_does_not_count(attempts: Attempts) -> None:
+    assert {await guess(attempts, outcome="unknown") for _ in range(FREE * 4)} == {0}
+
+
+async def test_the_delay_grows_from_a_second_to_its_longest() -> None:
+    now = 1000.0
+    local = LocalAttempts([FROM_ONE_SOURCE], lambda: now)
+    made = 0
+    waits: list[int] = []
+    while len(waits) < 11:
+        wait_milliseconds = local.take(["ada"])
+        if wait_milliseconds:
+            waits.append(round(wait_milliseconds / 1000))
+            now += waits[-1]
+        made += not wait_milliseconds
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert made == FREE + len(waits)
+    now += 3600
+    assert [local.take(["ada"]) for _ in range(FREE)] == [0] * FREE, "after an hour all is forgotten"
+
+
+async def test_while_redis_is_dead_guesses_are_counted_all_the_same(tmp_path: Path) -> None:
+    with Valkey(tmp_path / "valkey").running(tmp_path / "log") as server:
+        client = connect(server.url())
+        attempts = Attempts(client, mode="on", factor=1.0, growths=SLOW)
+        assert await guess(attempts) == 0
+    waits = [await guess(attempts) for _ in range(FREE + 5)]
+    assert waits.count(0) == FREE + 1
+    await client.aclose()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(module_postgres: str, servers: TestServers) -> AsyncIterator[Stage]:
+    async with Stage(module_postgres, servers.empty_valkey(), rate_limit_factor=1.0) as stage:
+        yield stage
+
+
+async def test_known_and_unknown_addresses_are_told_the_same(stage: Stage) -> None:
+    await stage.person(KNOWN)
+    known, unknown = await refused_at_last(stage, KNOWN), await refused_at_last(stage, "unknown@attempts.example")
+    assert known == unknown
+    assert [(status, code) for status, code, _ in known] == [(401, "invalid_credentials"), (429, "too_many_attempts")]
+
+
+async def test_the_page_counts_with_the_api_and_a_reset_stays_open(stage: Stage) -> None:
+    redis = stage.platform.redis
+    await redis.delete(*[key async for key in redis.scan_iter("prog:limits:*")])
+    await refused_at_last(stage, KNOWN)
+    for key in [key async for key in redis.scan_iter("prog:attempts:*:*")]:
+        await redis.hset(key, "until", (int(time.time()) + 120) * 1000)  # as after many more
+    right = await sign_in(stage, KNOWN, PASSPHRASE)
+    assert (right.status_code, right.json()["code"]) == (429, "too_many_attempts")
+    opened = await stage.http.get("/account/sign-in")
+    token = opened.text.partition('name="csrf_token" value="')[2].partition('"')[0]
+    page = await stage.http.post("/account/sign-in", data={"email": KNOWN, "password": PASSPHRASE, "csrf_token": token})
+    assert page.status_code == 429
+    assert int(page.headers["retry-after"]) >= 1
+    assert (await stage.http.post("/v1/auth/password/forgot", json={"email": KNOWN})).status_code == 204
+
+
+async def refused_at_last(stage: Stage, email: str) -> list[tuple[int, str, str]]:
+    """The distinct answers to wrong passwords, up to the first that comes before its time."""
+    told: list[tuple[int, str, str]] = []
+    while not told or told[-1][0] == 401:
+        answer = await sign_in(stage, email, "wrong")
+        heard = answer.status_code, str(answer.json()["code"]), str(answer.json()["detail"])
+        if heard not in told:
+            told.append(heard)
+        assert answer.status_code in (401, 429)
+    return told
+
+
+async def sign_in(stage: Stage, email: str, password: str) -> httpx.Response:
+    return await stage.http.post("/v1/auth/login", json={"email": email, "password": password})
