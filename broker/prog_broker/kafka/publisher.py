@@ -84,16 +84,21 @@ class KafkaPublisher:
 
 
 async def _publish_to(producer: AIOKafkaProducer, place: tuple[str, int], rows: list[Row]) -> None:
-    """All of one partition, in order: as many batches as its bytes need, one behind the other."""
-    topic, partition = place
-    sent = []
+    """All of one partition, in order: as many batches as its bytes need.
+
+    Each waits for the one before: one that went through after another had failed would stand before it.
+    """
     batch = producer.create_batch()
     for key, headers, value in rows:
         while batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
-            sent.append(await producer.send_batch(batch, topic, partition=partition))
+            await _send(producer, batch, place)
             batch = producer.create_batch()
-    sent.append(await producer.send_batch(batch, topic, partition=partition))
-    await asyncio.gather(*sent)
+    await _send(producer, batch, place)
+
+
+async def _send(producer: AIOKafkaProducer, batch: Any, place: tuple[str, int]) -> None:
+    topic, partition = place
+    await (await producer.send_batch(batch, topic, partition=partition))
 
 
 def _headers_of_any(delivery: Delivery) -> list[tuple[str, bytes]]:

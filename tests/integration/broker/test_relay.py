@@ -188,3 +188,17 @@ async def test_promised_commands_are_published_again_too(rig: Rig) -> None:
     await relay_patiently(rig)
     await rig.worker()
     await eventually(lambda: rig.ledger.handled == ["promised"])
+
+
+async def test_more_bytes_than_a_batch_of_the_broker_holds_go_out_in_order(rig: Rig) -> None:
+    tenant = new_id("tenant")
+    for number in range(12):
+        await append(rig.admin, f"{number:02} {'x' * 200_000}", tenant)
+    await relay_patiently(rig)
+    names = []
+    async with asyncio.timeout(60):
+        async for _, _, delivery in rig.transport.follow([topic_of(TenantUpdated)], from_start=True):
+            names.append(orjson.loads(delivery.data)["name"][:2])
+            if len(names) == 12:
+                break
+    assert names == [f"{number:02}" for number in range(12)]
