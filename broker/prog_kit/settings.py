@@ -68,6 +68,17 @@ class Settings(BaseModel):
         le=9,
         description="replicas of the Kafka topics that `prog topics sync` makes; 0 leaves it to the cluster",
     )
+    kafka_retention_hours: int = Field(
+        168,
+        ge=1,
+        description="how long new Kafka topics keep messages, handled or not; dead letters twice that",
+    )
+    redis_retention_hours: int = Field(
+        0, ge=0, description="how long streams keep what every group has handled; 0: commands 24, events 72, dead 336"
+    )
+    valkey_fsync: Literal["everysec", "always", "no"] = Field(
+        "everysec", description="when the Valkey of `prog up` writes its append-only file to the disk"
+    )
     public_url: str = Field("http://127.0.0.1:8000", description="the address that people and mail links use")
     secret_keys: tuple[str, ...] = Field(description="32 or more random characters each, newest first, comma-separated")
     breached_passwords_url: str | None = Field(

@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from prog_contracts import examples
 from prog_contracts.catalogue import __all__ as _domains  # noqa: F401 - fills the registry
 from prog_contracts.messages import Message, all_messages
-from prog_contracts.topics import TOPICS, Topic, topic_of
+from prog_contracts.topics import KAFKA_RETENTION_HOURS, TOPICS, Topic, topic_of
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 
@@ -65,6 +65,7 @@ def document() -> dict[str, Any]:
 
 
 def _channel(topic: Topic, models: list[type[Message]]) -> dict[str, Any]:
+    kafka_hours = KAFKA_RETENTION_HOURS * (2 if topic.kind == "dead" else 1)
     return {
         "address": topic.name,
         "description": _KINDS[topic.kind].format(domain=topic.domain),
@@ -77,7 +78,7 @@ def _channel(topic: Topic, models: list[type[Message]]) -> dict[str, Any]:
             "kafka": {
                 "topic": topic.name,
                 "partitions": topic.partitions,
-                "topicConfiguration": {"retention.ms": topic.retention_hours * 3_600_000},
+                "topicConfiguration": {"retention.ms": kafka_hours * 3_600_000},
             }
         },
         "x-redis-streams": [topic.stream(partition) for partition in range(topic.partitions)],

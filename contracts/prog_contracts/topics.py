@@ -12,6 +12,9 @@ from prog_contracts.messages import Command, Message
 DOMAINS: Final = ("users", "tenants", "payments", "email", "monitoring", "events")
 """One consumer group a domain; the group has the domain's name."""
 
+KAFKA_RETENTION_HOURS: Final = 168
+"""Kafka lets go of what is old whether it was read or not, so it keeps longer than a stream, which never does."""
+
 TopicKind = Literal["commands", "events", "dead"]
 
 

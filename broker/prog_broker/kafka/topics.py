@@ -59,7 +59,9 @@ class Admin:
                 await client.close()
 
 
-async def ensure(names: Names, topics: Iterable[Topic], *, replication: int) -> int:
+async def ensure(
+    names: Names, topics: Iterable[Topic], *, replication: int = 0, retention_hours: int = KAFKA_RETENTION_HOURS
+) -> int:
     """Makes missing topics and partitions; returns how many topics were made.
 
     Raises PartitionsMismatch for a topic with more partitions than the table says.
@@ -67,7 +69,7 @@ async def ensure(names: Names, topics: Iterable[Topic], *, replication: int) -> 
     wanted = {names.topic(topic): topic for topic in topics}
     async with admin(names) as client:
         there = set(await client.list_topics())
-        made = await _make(client, {n: t for n, t in wanted.items() if n not in there}, replication)
+        made = await _make(client, {n: t for n, t in wanted.items() if n not in there}, replication, retention_hours)
         described = await client.describe_topics([name for name in wanted if name in there]) if there else []
         fewer = {}
         for row in described:
@@ -85,7 +87,7 @@ async def ensure(names: Names, topics: Iterable[Topic], *, replication: int) -> 
         return made
 
 
-async def _make(client: Any, missing: dict[str, Topic], replication: int) -> int:
+async def _make(client: Any, missing: dict[str, Topic], replication: int, retention_hours: int) -> int:
     if not missing:
         return 0
     answer = await client.create_topics(
@@ -95,7 +97,7 @@ async def _make(client: Any, missing: dict[str, Topic], replication: int) -> int
                 num_partitions=topic.partitions,
                 replication_factor=replication or CLUSTER_DEFAULT,
                 replica_assignments=None if replication else {},  # aiokafka asks for it where a number is left open
-                topic_configs={"retention.ms": str(topic.retention_hours * HOUR_MILLISECONDS)},
+                topic_configs={"retention.ms": str(_kept_hours(topic, retention_hours) * HOUR_MILLISECONDS)},
             )
             for name, topic in missing.items()
         ]
@@ -109,6 +111,10 @@ async def _make(client: Any, missing: dict[str, Topic], replication: int) -> int
             raise error(f"{name}: {rest[0] if rest else ''}")
         made += 1
     return made
+
+
+def _kept_hours(topic: Topic, retention_hours: int) -> int:
+    return 2 * retention_hours if topic.kind == "dead" else retention_hours
 
 
 def _client(names: Names) -> AIOKafkaAdminClient:

@@ -43,6 +43,7 @@ class KafkaTransport:
     def __init__(self, settings: Settings) -> None:
         self._names = Names.of(settings)
         self._replication = settings.kafka_replication
+        self._retention_hours = settings.kafka_retention_hours
         self._redis = connect(settings.signals_url, max_connections=32)
         self._shards: dict[str, list[TopicPartition]] = defaultdict(list)
         self._sources: dict[str, GroupConsumer] = {}
@@ -97,7 +98,9 @@ class KafkaTransport:
             raise
 
     async def ensure(self, wanted: Iterable[Topic]) -> int:
-        return await topics.ensure(self._names, wanted, replication=self._replication)
+        return await topics.ensure(
+            self._names, wanted, replication=self._replication, retention_hours=self._retention_hours
+        )
 
     def subscribe(self, owned: OwnedShard, intake: Intake, deliver: Deliver) -> None:
         self._shards[owned.shard.group].append(self._names.partition(owned.shard))

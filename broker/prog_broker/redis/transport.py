@@ -29,6 +29,7 @@ class RedisTransport:
     outages: Final = OUTAGES
 
     def __init__(self, settings: Settings) -> None:
+        self._retention_hours = settings.redis_retention_hours
         self.client = connect(settings.effective_broker_url, max_connections=512)
         self.publisher: Publisher = streams.StreamPublisher(self.client)
         self.positions = streams.Positions(self.client)
@@ -66,7 +67,7 @@ class RedisTransport:
         return await lag.shard_lags(self.client, readers)
 
     async def trim(self, topics: Iterable[Topic]) -> int:
-        return await trimming.trim(self.client, topics)
+        return await trimming.trim(self.client, topics, retention_hours=self._retention_hours)
 
     async def marker(self) -> str | None:
         return _text(await self.client.get(MARKER))

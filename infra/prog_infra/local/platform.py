@@ -53,9 +53,13 @@ class Platform:
         self._directory = DataDirectory(options.data)
         self._own = {name: value for name, value in os.environ.items() if name.startswith("PROG_")}
         self._postgres = None if _given(self._own, "PROG_DATABASE_URL") else Postgres(self._directory.postgres)
-        self._valkey = None if _given(self._own, "PROG_REDIS_URL") else Valkey(self._directory.valkey)
+        self._valkey = None if _given(self._own, "PROG_REDIS_URL") else self._local_valkey()
         self._broker = "redis"
         self._kafka: Kafka | None = None
+
+    def _local_valkey(self) -> Valkey:
+        fsync = self._own.get("PROG_VALKEY_FSYNC") or "everysec"
+        return Valkey(self._directory.valkey, settings={"appendfsync": fsync})
 
     def up(self) -> None:
         """Start everything, tell where it is, supervise until a signal, and end all of it.
