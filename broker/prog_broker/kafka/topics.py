@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from prog_broker.kafka.connection import REQUEST_TIMEOUT_MILLISECONDS, Names
-from prog_contracts.topics import Topic
+from prog_contracts.topics import KAFKA_RETENTION_HOURS, Topic
 
 HOUR_MILLISECONDS: Final = 3_600_000
 CLUSTER_DEFAULT: Final = -1
