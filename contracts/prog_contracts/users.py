@@ -123,6 +123,18 @@ class EndSession(Command):
     sealed_refresh_token: str | None = None
 
 
+@command("prognetwork.users.revoke_sessions", key="user_id")
+class RevokeSessions(Command):
+    """End one of a person's sessions, or all but the one in use. Only the person may, who has signed in just now.
+
+    `by_session_id` is the session in use, which may itself be ended at any time.
+    """
+
+    user_id: UserId
+    by_session_id: SessionId
+    session_id: SessionId | None = None
+
+
 @command("prognetwork.users.update_profile", key="user_id")
 class UpdateProfile(Command):
     user_id: UserId
@@ -225,6 +237,23 @@ class PasswordChanged(Event):
     how: Literal["reset"]
     sessions_ended: int
     client_address: str | None = None
+
+
+@event("prognetwork.users.other_sessions_ended", key="user_id")
+class OtherSessionsEnded(Event):
+    """A person signed out everywhere else: all sessions but `kept_session_id` ended, `count` of them."""
+
+    user_id: UserId
+    kept_session_id: SessionId
+    count: int
+
+
+@event("prognetwork.users.revocation_denied", key="user_id")
+class RevocationDenied(Event):
+    """A session that was not opened just now tried to end another one."""
+
+    user_id: UserId
+    by_session_id: SessionId
 
 
 @event("prognetwork.users.session_ended", key="user_id")

@@ -38,6 +38,8 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-link-sent": ("anybody", "/account/sign-in-link?sent"),
     "account-link-open": ("anybody", "/account/sign-in-link/open?token=good"),
     "account-invitation": ("member", "/account/invitations/accept?token=good"),
+    "account-sessions": ("member", "/account/sessions"),
+    "account-again": ("member", "/account/sign-in/again?next=/account/sessions"),
     "account-home": ("member", "/account"),
     "account-tenant": ("member", "{tenant}"),
     "account-billing": ("member", "{tenant}/billing"),

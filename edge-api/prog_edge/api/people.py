@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -11,16 +11,17 @@ from pydantic import Field
 from starlette.responses import Response
 
 from prog_contracts.errors import NotFound
-from prog_contracts.ids import PLATFORM_TENANT_ID
+from prog_contracts.ids import PLATFORM_TENANT_ID, is_id
 from prog_contracts.inputs import NAME_MAX_LENGTH
 from prog_contracts.tenants import TenantRole
-from prog_contracts.users import PlatformRole, UpdateProfile
+from prog_contracts.users import PlatformRole, RevokeSessions, UpdateProfile
 from prog_edge.access import Access, SignedIn, Staff
 from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
+from prog_edge.devices import device_name
 from prog_edge.writes import Write, perform
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries
-from prog_workers.users.queries import UserRow
+from prog_workers.users.queries import SessionRow, UserRow
 
 router = APIRouter(prefix="/v1", tags=["People"])
 
@@ -49,6 +50,20 @@ class Me(User):
 
 class Profile(Body):
     name: str = Field(min_length=1, max_length=NAME_MAX_LENGTH, examples=["Ada Lovelace"])
+
+
+class Session(Resource):
+    """A session that goes on. `last_used_at` is when its tokens were last renewed: a few minutes ago, when in use."""
+
+    id: str = Field(examples=["session_01jd7z4c8nf3ktv9q2m6x0r5we"])
+    current: bool = Field(description="Whether it is the caller's own.")
+    method: str = Field(examples=["password"])
+    device: str = Field(examples=["Firefox on Windows"])
+    user_agent: str | None
+    client_address: str | None = Field(examples=["192.0.2.7"])
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime = Field(description="When it ends if it is not used again.")
 
 
 class Filters(Paging):
@@ -84,6 +99,33 @@ async def change_me(body: Profile, request: Request, access: Annotated[Access, D
     return response
 
 
+@router.get("/me/sessions", responses=problems(401))
+async def list_sessions(access: Annotated[Access, Depends(SignedIn())]) -> Listing[Session]:
+    """The caller's sessions that go on, the last used first; at most 100."""
+    user_id = access.caller.user_id
+    async with access.platform.database.scope(user_id=user_id) as connection:
+        rows = await queries.sessions_of(connection, user_id, datetime.now(UTC))
+    return Listing(data=[_session(row, access.caller.session_id) for row in rows], next_cursor=None)
+
+
+@router.delete("/me/sessions", status_code=204, responses=problems(401, 403))
+async def end_other_sessions(request: Request, access: Annotated[Access, Depends(SignedIn())]) -> Response:
+    """Sign out everywhere else. Needs a sign-in of the last ten minutes."""
+    return await perform(request, access, _revocation(access, None))
+
+
+@router.delete("/me/sessions/{session_id}", status_code=204, responses=problems(401, 403, 404))
+async def end_session(
+    session_id: Annotated[str, Path(max_length=100)],
+    request: Request,
+    access: Annotated[Access, Depends(SignedIn())],
+) -> Response:
+    """End one session. The caller's own may be ended at any time, another one within ten minutes of a sign-in."""
+    if not (is_id(session_id) and session_id.startswith("session_")):
+        raise NotFound("There is no such session.", code="session_not_found")
+    return await perform(request, access, _revocation(access, session_id))
+
+
 @router.get("/users", responses=problems(401, 403, 422))
 async def list_users(
     filters: Annotated[Filters, Query()], access: Annotated[Access, Depends(Staff("platform.read"))]
@@ -111,6 +153,26 @@ async def get_user(
     if row is None:
         raise NotFound("There is no such user.")
     return User(**_fields(row))
+
+
+def _revocation(access: Access, session_id: str | None) -> Write:
+    caller = access.caller
+    command = RevokeSessions(user_id=caller.user_id, by_session_id=caller.session_id, session_id=session_id)
+    return Write(command, PLATFORM_TENANT_ID, lambda _: None)
+
+
+def _session(row: SessionRow, current: str) -> Session:
+    return Session(
+        id=row.session_id,
+        current=row.session_id == current,
+        method=row.method,
+        device=device_name(row.user_agent),
+        user_agent=row.user_agent,
+        client_address=row.client_address,
+        created_at=row.created_at,
+        last_used_at=row.refreshed_at,
+        expires_at=min(row.idle_until, row.expires_at),
+    )
 
 
 def _fields(row: UserRow) -> dict[str, Any]:

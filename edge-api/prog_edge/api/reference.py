@@ -27,6 +27,7 @@ _KNOWN_CODES: Final = (
     ("invalid_credentials", 401, "The address or the password is wrong."),
     ("session_ended", 401, "The session is over. Sign in again."),
     ("email_unverified", 403, "The address has to be verified first, with the link in the mail."),
+    ("fresh_sign_in_required", 403, "This needs a sign-in of the last ten minutes: sign in again, then repeat it."),
     ("denied", 403, "The caller's role does not allow this."),
     ("csrf", 403, "A session cookie needs the form token of its page in X-CSRF-Token."),
     ("tenant_required", 400, "The caller has several tenants, or none: Prog-Tenant says which one is meant."),

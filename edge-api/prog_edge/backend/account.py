@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from prog_contracts.credentials import is_reset_token, is_verification_token, tenant_of_invitation
 from prog_contracts.errors import Denied, Invalid, NotFound
@@ -17,10 +18,12 @@ from prog_contracts.users import (
     RequestPasswordReset,
     ResendVerification,
     ResetPassword,
+    RevokeSessions,
     VerifyEmail,
 )
 from prog_edge.backend import billing
 from prog_edge.backend.sender import Sender
+from prog_edge.devices import device_name
 from prog_edge.platform import Platform
 from prog_edge.web.ports import (
     BillingView,
@@ -28,6 +31,7 @@ from prog_edge.web.ports import (
     InvitationRow,
     InvoicePdf,
     MemberRow,
+    SessionCard,
     TenantCard,
     TenantView,
     Viewer,
@@ -35,6 +39,7 @@ from prog_edge.web.ports import (
 from prog_kit.secrets import PASSWORD, TOKEN
 from prog_workers.payments import queries as payments
 from prog_workers.tenants import queries as tenants
+from prog_workers.users import queries as users
 
 
 class Account:
@@ -85,6 +90,30 @@ class Account:
             client_address=client.address,
         )
         await self._sender.ask(command, tenant_id=PLATFORM_TENANT_ID, actor=None, idempotency_key=idempotency_key)
+
+    # -- sessions ------------------------------------------------------------------------------------------------------
+
+    async def sessions(self, viewer: Viewer) -> Sequence[SessionCard]:
+        async with self._platform.database.scope(user_id=viewer.user_id) as connection:
+            rows = await users.sessions_of(connection, viewer.user_id, datetime.now(UTC))
+        return [
+            SessionCard(
+                id=row.session_id,
+                device=device_name(row.user_agent),
+                method=row.method,
+                client_address=row.client_address,
+                created_at=row.created_at,
+                last_used_at=row.refreshed_at,
+                current=row.session_id == viewer.session_id,
+            )
+            for row in rows
+        ]
+
+    async def revoke_sessions(self, viewer: Viewer, session_id: str | None) -> None:
+        if session_id is not None and not (is_id(session_id) and session_id.startswith("session_")):
+            raise NotFound("There is no such session.", code="session_not_found")
+        command = RevokeSessions(user_id=viewer.user_id, by_session_id=viewer.session_id, session_id=session_id)
+        await self._sender.ask(command, tenant_id=PLATFORM_TENANT_ID, actor=viewer.user_id)
 
     # -- tenants and their people --------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from prog_contracts.errors import ProgError
 from prog_edge.web.account.recovery_routes import router as recovery_router
 from prog_edge.web.account.routes import router as account_router
+from prog_edge.web.account.session_routes import router as session_router
 from prog_edge.web.account.tenant_routes import router as tenant_router
 from prog_edge.web.admin.live_routes import router as live_router
 from prog_edge.web.admin.replay_routes import router as replay_router
@@ -27,6 +28,7 @@ def mount_web(app: FastAPI) -> None:
         site_router,
         account_router,
         recovery_router,
+        session_router,
         tenant_router,
         admin_router,
         live_router,

@@ -20,6 +20,9 @@ POST   /v1/auth/logout                                public
 GET    /.well-known/jwks.json                         public
 GET    /v1/me                                         signed_in
 PATCH  /v1/me                                         signed_in
+GET    /v1/me/sessions                                signed_in
+DELETE /v1/me/sessions                                signed_in
+DELETE /v1/me/sessions/{session_id}                   signed_in
 GET    /v1/users                                      platform.read
 GET    /v1/users/{user_id}                            platform.read
 POST   /v1/tenants                                    signed_in

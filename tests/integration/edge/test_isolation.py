@@ -83,7 +83,15 @@ async def business(stage: Stage, name: str) -> Business:
         "user_id": owner.user_id,
         "letter_id": new_id("letter"),
     }
-    found.marks = {tenant_id, owner.user_id, owner.email, f"{name} works", f"guest-{name}@", subscription["id"]}
+    found.marks = {
+        owner.tokens["session_id"],
+        tenant_id,
+        owner.user_id,
+        owner.email,
+        f"{name} works",
+        f"guest-{name}@",
+        subscription["id"],
+    }
     return found
 
 

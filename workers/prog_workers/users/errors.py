@@ -55,6 +55,10 @@ def session_not_found() -> NotFound:
     return NotFound("There is no such session.", code="session_not_found")
 
 
+def sign_in_again() -> Denied:
+    return Denied("Sign in again first: this needs a sign-in of the last ten minutes.", code="fresh_sign_in_required")
+
+
 def not_permitted() -> Denied:
     return Denied("You may not do this for somebody else.", code="not_permitted")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from prog_contracts.users import PlatformRole
+from prog_contracts.users import PlatformRole, SignInMethod
 from prog_kit.database import Connection
 from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
 
@@ -41,7 +41,7 @@ class UserRow:
 class SessionRow:
     session_id: str
     user_id: str
-    method: str
+    method: SignInMethod
     client_address: str | None
     user_agent: str | None
     created_at: datetime

@@ -28,6 +28,8 @@ SESSION_IDLE_LIFETIME: Final = timedelta(days=14)
 SESSION_LIFETIME: Final = timedelta(days=90)
 CREDENTIALS_KEPT: Final = timedelta(days=30)
 """What has ended stays this long: a link opened again is explained, and a person or an operator sees past sessions."""
+STEP_UP_LIFETIME: Final = timedelta(minutes=10)
+"""For so long after a sign-in its session may do what asks for a person who is there now: see `is_fresh`."""
 REFRESH_GRACE: Final = timedelta(seconds=10)
 """Two tabs may send one refresh token at once; both then get the same successor."""
 GRACE_GENERATIONS: Final = 3
@@ -116,6 +118,11 @@ def session_times(now: datetime, expires_at: datetime | None = None) -> SessionT
     """Until when a session lives after a sign-in, or (with its end given) after a refresh."""
     end = expires_at or now + SESSION_LIFETIME
     return SessionTimes(idle_until=min(now + SESSION_IDLE_LIFETIME, end), expires_at=end)
+
+
+def is_fresh(opened_at: datetime, now: datetime) -> bool:
+    """Whether a session was opened just now. Another sign-in opens another session, and so gives a fresh one."""
+    return now - opened_at < STEP_UP_LIFETIME
 
 
 @dataclass(frozen=True, slots=True)

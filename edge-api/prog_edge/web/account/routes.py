@@ -1,4 +1,4 @@
-"""The account's routes: getting in. `recovery_routes` has forgotten passwords, `tenant_routes` tenants and billing."""
+"""The account's routes: getting in. See also `recovery_routes`, `session_routes` and `tenant_routes`."""
 
 from __future__ import annotations
 

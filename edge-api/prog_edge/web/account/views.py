@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from prog_edge.web.ports import BillingView, Plan, TenantCard, TenantView
+from prog_edge.web.ports import BillingView, Plan, SessionCard, TenantCard, TenantView
 from prog_edge.web.ui.forms import FormState
 
 SANDBOX_CARDS: Final = (
@@ -105,6 +105,21 @@ class AcceptInvitationPage:
     template: ClassVar[str] = "account/accept_invitation.html"
     token: str
     form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsPage:
+    template: ClassVar[str] = "account/sessions.html"
+    sessions: Sequence[SessionCard]
+
+
+@dataclass(frozen=True, slots=True)
+class SignInAgainPage:
+    """For somebody who is signed in, and is about to do what needs a fresh sign-in."""
+
+    template: ClassVar[str] = "account/sign_in_again.html"
+    form: FormState
+    next_address: str
 
 
 @dataclass(frozen=True, slots=True)

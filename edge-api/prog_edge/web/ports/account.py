@@ -10,6 +10,7 @@ from typing import Protocol
 from prog_contracts.money import Money
 from prog_contracts.payments import FailureReason, Interval, InvoiceStatus, SubscriptionStatus
 from prog_contracts.tenants import TenantRole, TenantStatus
+from prog_contracts.users import SignInMethod
 from prog_edge.web.ports.shared import Client, Plan, Viewer
 
 
@@ -33,6 +34,19 @@ class MemberRow:
     email: str
     role: TenantRole
     joined_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCard:
+    """A session of the viewer's that goes on. `current` is the one that asks."""
+
+    id: str
+    device: str
+    method: SignInMethod
+    client_address: str | None
+    created_at: datetime
+    last_used_at: datetime
+    current: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +165,14 @@ class AccountBackend(Protocol):
 
     async def reset_password(self, *, token: str, password: str, client: Client, idempotency_key: str) -> None:
         """Opens no session. Raises Invalid with code `token_invalid` on `token` when the link is not good any more."""
+        ...
+
+    async def sessions(self, viewer: Viewer) -> Sequence[SessionCard]:
+        """The last used first."""
+        ...
+
+    async def revoke_sessions(self, viewer: Viewer, session_id: str | None) -> None:
+        """Ends one, or all but the viewer's own. Raises Denied with code `fresh_sign_in_required`."""
         ...
 
     async def tenants(self, viewer: Viewer) -> Sequence[TenantCard]: ...

@@ -28,6 +28,7 @@ from prog_edge.web.ports import (
     OpenSession,
     Page,
     Plan,
+    SessionCard,
     SessionCookie,
     SubscriptionView,
     TenantCard,
@@ -172,6 +173,8 @@ class SampleAccount:
     empty: bool = False
     registered: list[str] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
+    revoked: list[str | None] = field(default_factory=list)
+    fresh: bool = True
     clock_at: datetime | None = None
     status: Any = "active"
     role: TenantRole = "owner"
@@ -203,6 +206,22 @@ class SampleAccount:
             raise Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
         if len(password) < 8:
             raise Invalid.field("password", "too_short", "A password has 8 characters or more.")
+
+    async def sessions(self, viewer: Viewer) -> Sequence[SessionCard]:
+        return (
+            SessionCard(
+                viewer.session_id, "Firefox on Linux", "password", "192.0.2.7", NOW, NOW - timedelta(minutes=2), True
+            ),
+            SessionCard(
+                sample_id("session", 9), "Safari on iPhone", "magic_link", "2001:db8:85a3::8a2e:370:7334",
+                NOW - timedelta(days=12), NOW - timedelta(hours=3), False,
+            ),
+        )[: 1 if self.empty else 2]  # fmt: skip
+
+    async def revoke_sessions(self, viewer: Viewer, session_id: str | None) -> None:
+        if not self.fresh:
+            raise Denied("Sign in again first.", code="fresh_sign_in_required")
+        self.revoked.append(session_id)
 
     async def tenants(self, viewer: Viewer) -> Sequence[TenantCard]:
         if self.empty:

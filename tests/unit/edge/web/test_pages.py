@@ -40,6 +40,8 @@ ANYBODY = (
 )
 MEMBER = (
     "/account",
+    "/account/sessions",
+    "/account/sign-in/again",
     f"/account/tenants/{TENANT}",
     f"/account/tenants/{TENANT}/billing",
     "/account/invitations/accept?token=good",

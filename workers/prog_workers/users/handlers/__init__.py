@@ -3,6 +3,7 @@
 - `accounts`   sign up, verify the address, the first administrator, the profile
 - `magic`      sign in by a link in a mail
 - `recovery`   a new password for somebody who forgot theirs
+- `revocation` a person ends sessions of theirs
 - `sessions`   sign in, refresh, sign out
 - `purging`    clear away what is past its time
 - `reactions`  what other domains' events mean here
@@ -10,7 +11,7 @@
 What hashes a password is a performer: it works between two transactions, so that none is held open meanwhile.
 """
 
-from prog_workers.users.handlers import accounts, magic, purging, reactions, recovery, sessions
+from prog_workers.users.handlers import accounts, magic, purging, reactions, recovery, revocation, sessions
 from prog_workers.users.handlers.domain import users
 
-__all__ = ["accounts", "magic", "purging", "reactions", "recovery", "sessions", "users"]
+__all__ = ["accounts", "magic", "purging", "reactions", "recovery", "revocation", "sessions", "users"]

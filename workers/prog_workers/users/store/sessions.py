@@ -94,6 +94,18 @@ async def session_owner(tx: Transaction, session_id: str) -> str | None:
     return owner
 
 
+async def live_since(tx: Transaction, session_id: str, user_id: str) -> datetime | None:
+    """When a session of this person that still goes on was opened; locked until the transaction ends."""
+    at: datetime | None = await tx.fetchval(
+        "SELECT created_at FROM users.sessions WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL"
+        " AND least(idle_until, expires_at) > $3 FOR UPDATE",
+        session_id,
+        user_id,
+        tx.now,
+    )
+    return at
+
+
 async def holds_refresh_token(tx: Transaction, session_id: str, digests: list[str]) -> bool:
     query = "SELECT EXISTS (SELECT FROM users.refresh_tokens WHERE session_id = $1 AND digest = ANY ($2::text[]))"
     return bool(await tx.fetchval(query, session_id, digests))

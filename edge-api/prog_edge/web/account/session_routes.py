@@ -1,0 +1,74 @@
+"""The account's routes for a person's sessions, and for signing in again where something needs a fresh sign-in."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import Request
+from starlette.responses import Response
+
+from prog_contracts.errors import Denied, Invalid, NotFound
+from prog_edge.web.account.views import SessionsPage, SignInAgainPage
+from prog_edge.web.ui.forms import FormState, refused, sent_form
+from prog_edge.web.ui.rendering import render
+from prog_edge.web.ui.routing import notify, page_router, see
+from prog_edge.web.ui.sessions import SIGN_IN, Services, SignedIn, client_of, own_path
+from prog_edge.web.ui.state import web_state
+
+router = page_router("/account")
+
+SESSIONS: Final = "/account/sessions"
+AGAIN: Final = "/account/sign-in/again"
+
+
+@router.get("/sessions")
+async def sessions(request: Request, web: Services, viewer: SignedIn) -> Response:
+    return render(request, SessionsPage(sessions=await web.account.sessions(viewer)))
+
+
+@router.post("/sessions/end")
+async def end_sessions(request: Request, web: Services, viewer: SignedIn) -> Response:
+    """Ends the session that the button named, or (it named none) all others."""
+    values = await sent_form(request)
+    session_id = values.get("session_id") or None
+    try:
+        await web.account.revoke_sessions(viewer, session_id)
+    except NotFound:
+        notify(request, "info", "That session was over already.")
+        return see(SESSIONS)
+    except Denied as error:
+        if error.code != "fresh_sign_in_required":
+            raise
+        return see(f"{AGAIN}?next={quote(SESSIONS, safe='/')}")
+    if session_id == viewer.session_id:
+        state = web_state(request)
+        state.session, state.ends_session = None, True
+        notify(request, "info", "You are signed out.")
+        return see(SIGN_IN)
+    notify(request, "success", "Signed out there." if session_id else "Signed out everywhere else.")
+    return see(SESSIONS)
+
+
+@router.get("/sign-in/again")
+async def sign_in_again_form(request: Request, viewer: SignedIn) -> Response:
+    address = own_path(request.query_params.get("next"), "/account")
+    return render(request, SignInAgainPage(form=FormState(), next_address=address))
+
+
+@router.post("/sign-in/again")
+async def sign_in_again(request: Request, web: Services, viewer: SignedIn) -> Response:
+    """Opens another session and ends the one before, so that what knew the old one's id has nothing of the new."""
+    values = await sent_form(request)
+    address = own_path(values.get("next"), "/account")
+    try:
+        session = await web.sessions.sign_in(viewer.email, values.get("password", ""), client_of(request))
+    except (Invalid, Denied) as error:
+        page = SignInAgainPage(form=refused(values, error), next_address=address)
+        return render(request, page, status=422)
+    web_state(request).session = session
+    before = request.cookies.get(web.sessions.cookie_name)
+    if before:
+        await web.sessions.sign_out(before)
+    notify(request, "success", "Thank you. For ten minutes you can change what needs a fresh sign-in.")
+    return see(address)

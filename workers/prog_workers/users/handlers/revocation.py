@@ -1,0 +1,32 @@
+"""A person ends sessions of theirs. Whoever merely got hold of an old session cannot shut the others out with it."""
+
+from __future__ import annotations
+
+from prog_broker.outcome import Outcome, Reply
+from prog_broker.transaction import Transaction
+from prog_contracts.users import OtherSessionsEnded, RevocationDenied, RevokeSessions, SessionEnded
+from prog_workers.users import errors, rules, store
+from prog_workers.users.handlers.domain import users
+
+
+@users.handles(RevokeSessions)
+async def revoke_sessions(command: RevokeSessions, tx: Transaction) -> Outcome:
+    """Ends one session, or all but the one in use. Any but the one in use needs a fresh sign-in (ASVS 5.0, 7.5.2)."""
+    user_id, used = command.user_id, command.by_session_id
+    if tx.actor != user_id:
+        raise errors.not_permitted()
+    # The account first, as whoever sets a password does: two who end each other's sessions then take turns.
+    await store.user_by_id(tx, user_id)
+    opened_at = await store.live_since(tx, used, user_id)
+    if opened_at is None:
+        raise errors.session_not_found()
+    if command.session_id != used and not rules.is_fresh(opened_at, tx.now):
+        denied = RevocationDenied(user_id=user_id, by_session_id=used)
+        return Reply(None, denied, error=errors.sign_in_again())
+    if command.session_id is None:
+        count = await store.end_sessions(tx, user_id, "revoked", but=used)
+        return OtherSessionsEnded(user_id=user_id, kept_session_id=used, count=count)
+    if await store.session_owner(tx, command.session_id) != user_id:
+        raise errors.session_not_found()
+    ended = SessionEnded(user_id=user_id, session_id=command.session_id, reason="revoked")
+    return ended if await store.end_session(tx, command.session_id, "revoked") else Reply(ended)
