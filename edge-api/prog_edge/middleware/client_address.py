@@ -11,21 +11,37 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prog_edge.context import context_of
+from prog_kit.logging import get
+
+_log = get("prog_edge.limits")
 
 
 class ClientAddressMiddleware:
     def __init__(self, app: ASGIApp, trusted: Sequence[str]) -> None:
         self.app = app
         self.trusted = tuple(ip_network(network, strict=False) for network in trusted)
+        self.warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             client = scope.get("client")
             address = client[0] if client else None
-            if self.trusted and address is not None:
-                address = client_address(address, _forwarded(scope), self.trusted)
+            if address is not None and (forwarded := _forwarded(scope)):
+                if _is_trusted(address, self.trusted):
+                    address = client_address(address, forwarded, self.trusted)
+                elif not self.warned:
+                    self._warn(address)
             context_of(scope).client_address = address
         await self.app(scope, receive, send)
+
+    def _warn(self, peer: str) -> None:
+        """Once a process: behind a proxy that is not listed, all its clients share one quota."""
+        self.warned = True
+        _log.warning(
+            "X-Forwarded-For comes from an address that PROG_TRUSTED_PROXIES does not list; if it is your proxy, all of"
+            " its clients count as one until it is listed",
+            peer=peer,
+        )
 
 
 def client_address(peer: str, forwarded: Sequence[str], trusted: Sequence[IPv4Network | IPv6Network]) -> str:

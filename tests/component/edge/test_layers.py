@@ -55,3 +55,11 @@ async def test_a_draining_process_sends_its_clients_elsewhere(http: httpx.AsyncC
     assert "connection" not in (await http.get("/v1/orders")).headers
     drain.start()
     assert (await http.get("/v1/orders")).headers["connection"] == "close"
+
+
+async def test_a_proxy_that_is_not_listed_is_told_of_once(
+    http: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(3):
+        assert (await http.get("/v1/orders", headers={"X-Forwarded-For": "203.0.113.7"})).status_code == 200
+    assert capsys.readouterr().out.count("PROG_TRUSTED_PROXIES") == 1
