@@ -130,6 +130,31 @@ def test_lists_refresh_themselves_and_keep_the_focus(console: Page) -> None:
     expect(console.locator(".row-link").first).to_be_focused()
 
 
+def test_a_list_stands_still_while_somebody_mends_a_message_in_it(console: Page) -> None:
+    asked: list[str] = []
+    console.on("request", lambda request: asked.append(request.url) if request.resource_type == "fetch" else None)
+    console.goto("/admin/dead-letters")
+    console.locator("summary", has_text="Message and traceback").first.click()
+    body = console.get_by_label("Mend the message").first
+    body.fill('{"mended": true}')
+    expect(console.locator(".live-held")).to_be_visible()
+
+    news = console.evaluate_handle("() => document.querySelector('[data-live]')")
+    before = len(asked)
+    for _ in range(3):
+        news.evaluate("part => part.dispatchEvent(new CustomEvent('live-refresh'))")
+    console.locator("summary", has_text="Message and traceback").first.click()
+    news.evaluate("part => part.dispatchEvent(new CustomEvent('live-refresh'))")
+    expect(console.locator(".live-held")).to_be_hidden()
+    assert len(asked) == before, "closed, but what was typed is still there"
+    expect(body).to_have_value('{"mended": true}')
+
+    with console.expect_response(lambda response: response.url.endswith("/admin/dead-letters")):
+        console.locator("summary", has_text="Message and traceback").first.click()
+        body.evaluate("field => { field.value = field.defaultValue; }")
+        console.locator("summary", has_text="Message and traceback").first.click()
+
+
 def test_charts_are_drawn_and_follow_the_theme(console: Page) -> None:
     console.goto("/admin")
     expect(console.locator("#chart-latency canvas")).to_be_visible()

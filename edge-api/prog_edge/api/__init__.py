@@ -30,6 +30,7 @@ from prog_edge.api import (
     stories,
     subscriptions,
     tenants,
+    topics,
 )
 
 ROUTERS: Final[list[APIRouter]] = [
@@ -53,6 +54,7 @@ ROUTERS: Final[list[APIRouter]] = [
         dead_letters,
         replays,
         monitoring,
+        topics,
         leads,
         health,
         reference,

@@ -16,7 +16,7 @@ from prog_broker import dead_letters as decisions
 from prog_broker import replaying
 from prog_contracts.errors import Denied, NotFound
 from prog_edge.api.stories import restored
-from prog_edge.backend import figures, lists
+from prog_edge.backend import figures, lists, topics
 from prog_edge.backend.replays import replay_row, request_of
 from prog_edge.backend.search import search
 from prog_edge.backend.story import story_of
@@ -36,9 +36,11 @@ from prog_edge.web.ports import (
     Page,
     ReplayRow,
     SearchHit,
+    ShardRow,
     Story,
     SubscriptionRow,
     TenantRow,
+    TopicRow,
     UserRow,
     Viewer,
 )
@@ -70,6 +72,16 @@ class Admin:
         _check(viewer)
         async with self._platform.reader.operator() as connection:
             return await figures.consumers(connection, datetime.now(UTC))
+
+    async def topics(self, viewer: Viewer) -> Sequence[TopicRow]:
+        _check(viewer)
+        async with self._platform.reader.operator() as connection:
+            return await topics.rows(connection, datetime.now(UTC))
+
+    async def topic(self, viewer: Viewer, name: str) -> tuple[TopicRow, Sequence[ShardRow]]:
+        _check(viewer)
+        async with self._platform.reader.operator() as connection:
+            return await topics.row(connection, name, datetime.now(UTC))
 
     async def users(self, viewer: Viewer, query: ListQuery) -> Page[UserRow]:
         return await self._list(viewer, lists.users, query)

@@ -41,7 +41,11 @@ def request_of(asked: Mapping[str, str]) -> ReplayRequest:
         to_position=_position(asked, "to_position"),
     )
     return ReplayRequest(
-        asked.get("group", ""), asked.get("reason", ""), scope, rebuild=asked.get("reset") == "yes", skip_failing=False
+        asked.get("group", ""),
+        asked.get("reason", ""),
+        scope,
+        rebuild=asked.get("reset") == "yes",
+        skip_failing=asked.get("skip_failing") == "yes",
     )
 
 

@@ -79,6 +79,8 @@ POST   /v1/replays/{replay_id}/resume platform.manage
 POST   /v1/replays/{replay_id}/cancel platform.manage
 GET    /v1/health/services                            platform.read
 GET    /v1/metrics/consumers                          platform.read
+GET    /v1/topics                                     platform.read
+GET    /v1/topics/{name}                              platform.read
 POST   /v1/leads                                      public
 GET    /healthz                                       -
 GET    /readyz                                        public

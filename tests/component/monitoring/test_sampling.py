@@ -154,6 +154,53 @@ async def test_a_sample_is_stored_and_shown(
     assert (later.lag, later.oldest_seconds) == (0, None), "an old sample says nothing about now"
 
 
+async def test_a_topic_tells_what_waits_for_whom_and_who_reads_it(
+    resources: Resources, redis: Client, clock: FixedClock, postgres: str
+) -> None:
+    entries = await publish(redis, 4)
+    clock.at = at(entries[0]) + timedelta(seconds=7)
+    async with resources.database.pool.acquire() as connection:
+        await Sampler(resources, clock).sample(connection)
+    admin = await asyncpg.connect(postgres)
+    window = rules.window_start(rules.last_closed_window(clock.at))
+    for name, messages in ((UserDeleted.TYPE, 30), ("acme.order.paid", 70)):
+        await admin.execute(
+            "INSERT INTO monitoring.windows VALUES"
+            " ('handler', $1, 'email', $2, $3, 1, 0, 0, 0, 0, 0, -1, '', 0, -1, '')",
+            window, name, messages,
+        )  # fmt: skip
+    await admin.execute(
+        "INSERT INTO bus.shard_leases (consumer_group, topic, partition, owner, token, expires_at) VALUES"
+        " ('email', $1, 0, 'one', 1, clock_timestamp() + interval '1 hour'),"
+        " ('email', $1, 1, 'two', 1, clock_timestamp() - interval '1 second')",
+        USERS.name,
+    )
+    # The row's trigger says which replay holds a new shard: none here.
+    await admin.execute("UPDATE bus.shard_leases SET replay_id = gen_random_uuid() WHERE owner = 'one'")
+    await admin.close()
+
+    edge = await Database.connect(postgres, "prog_edge")
+    async with edge.operator() as connection:
+        topics = {item.topic.name: item.readers for item in await queries.topics(connection, clock.at)}
+        later = {
+            item.topic.name: item.readers for item in await queries.topics(connection, clock.at + timedelta(minutes=1))
+        }
+        shards = {(item.group, item.partition): item for item in await queries.shards(connection, USERS, clock.at)}
+    await edge.close()
+
+    assert list(topics) == list(TOPICS)
+    [email] = [reader for reader in topics[USERS.name] if reader.group == "email"]
+    assert (email.per_second, email.lag, email.oldest_seconds) == (3.0, 4, 7)
+    [email] = [reader for reader in later[USERS.name] if reader.group == "email"]
+    assert (email.lag, email.oldest_seconds) == (None, None), "an old sample says nothing about now"
+    assert len(shards) == len(USERS.consumers) * USERS.partitions
+    mine, over = shards["email", 0], shards["email", 1]
+    assert (mine.lag, mine.oldest_seconds, mine.owner, mine.held) == (4, 7, "one", True)
+    assert mine.leased_until is not None
+    assert (over.lag, over.owner, over.leased_until, over.held) == (0, None, None, False)
+    assert (shards["events", 0].lag, shards["events", 0].owner) == (4, None)
+
+
 async def add_backlog(url: str) -> None:
     """One event that the relay has not published, and one open dead letter."""
     admin = await asyncpg.connect(url)

@@ -27,6 +27,8 @@ CONSOLE = (
     "/admin/messages",
     "/admin/events",
     "/admin/consumers",
+    "/admin/topics",
+    "/admin/topics/prog.users.events",
     "/admin/dead-letters",
 )
 

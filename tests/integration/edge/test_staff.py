@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from prog_contracts.ids import new_id
+from prog_contracts.topics import TOPICS
 from tests.integration.edge.stage import Person, Stage
 from tests.waiting import wait_until
 
@@ -46,7 +47,17 @@ async def test_the_operator_looks_into_one_tenant(operator: Person, customer: Pe
     assert (await operator.get(f"/v1/tenants/{customer.tenant_id}"))["role"] is None
 
 
-@pytest.mark.parametrize("path", ["/v1/users", "/v1/dead-letters", "/v1/health/services", "/v1/metrics/consumers"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/users",
+        "/v1/dead-letters",
+        "/v1/health/services",
+        "/v1/metrics/consumers",
+        "/v1/topics",
+        "/v1/topics/prog.users.events",
+    ],
+)
 async def test_what_is_for_staff_is_denied_to_others(stage: Stage, customer: Person, path: str) -> None:
     assert (await customer.request("GET", path)).status_code == 403
     assert (await stage.http.get(path)).status_code == 401
@@ -62,6 +73,20 @@ async def test_services_and_consumers_are_told(operator: Person) -> None:
         return any(item["handled"] > 0 for item in consumers)
 
     await wait_until(counted, within_seconds=30, what="a window to be counted")
+
+
+async def test_topics_say_what_waits_and_which_process_reads(operator: Person) -> None:
+    topics = {item["name"]: item for item in (await operator.get("/v1/topics"))["data"]}
+    assert list(topics) == list(TOPICS)
+    assert [item["group"] for item in topics["prog.users.commands"]["consumers"]] == ["users"]
+
+    async def measured() -> bool:
+        shards = (await operator.get("/v1/topics/prog.users.commands"))["shards"]
+        assert [(item["group"], item["partition"]) for item in shards] == [("users", n) for n in range(4)]
+        return all(item["owner"] and item["leased_until"] and item["lag"] is not None for item in shards)
+
+    await wait_until(measured, within_seconds=60, what="every shard to be measured and read")
+    assert (await operator.request("GET", "/v1/topics/prog.nowhere.events")).status_code == 404
 
 
 async def test_dead_letters_are_listed(operator: Person) -> None:

@@ -22,6 +22,8 @@ from prog_edge.web.admin.views import (
     StoryPage,
     SubscriptionsPage,
     TenantsPage,
+    TopicPage,
+    TopicsPage,
     UsersPage,
     listing,
 )
@@ -99,6 +101,17 @@ async def events(request: Request, web: Services, viewer: Operator) -> Response:
 @router.get("/consumers")
 async def consumers(request: Request, web: Services, viewer: Operator) -> Response:
     return render(request, ConsumersPage(consumers=await web.admin.consumers(viewer)))
+
+
+@router.get("/topics")
+async def topics(request: Request, web: Services, viewer: Operator) -> Response:
+    return render(request, TopicsPage(topics=await web.admin.topics(viewer)))
+
+
+@router.get("/topics/{name}")
+async def topic(request: Request, name: str, web: Services, viewer: Operator) -> Response:
+    found, shards = await web.admin.topic(viewer, name)
+    return render(request, TopicPage(topic=found, shards=shards))
 
 
 @router.get("/dead-letters")

@@ -20,8 +20,10 @@ from prog_edge.web.ports import (
     Page,
     ReplayRow,
     SearchHit,
+    ShardRow,
     SubscriptionRow,
     TenantRow,
+    TopicRow,
     UserRow,
 )
 from prog_edge.web.ui.forms import FormState
@@ -161,6 +163,19 @@ class ReplaysPage:
 class ConsumersPage:
     template: ClassVar[str] = "admin/consumers.html"
     consumers: Sequence[ConsumerRow]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsPage:
+    template: ClassVar[str] = "admin/topics.html"
+    topics: Sequence[TopicRow]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPage:
+    template: ClassVar[str] = "admin/topic.html"
+    topic: TopicRow
+    shards: Sequence[ShardRow]
 
 
 @dataclass(frozen=True, slots=True)

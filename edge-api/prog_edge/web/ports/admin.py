@@ -151,6 +151,51 @@ class ConsumerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TopicReader:
+    """A consumer group of a topic; `lag` is None where it is not known, or the group reads none of the topic."""
+
+    group: str
+    per_second: float
+    lag: int | None
+    oldest_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRow:
+    """A topic of the table. One of the kind `dead` has no readers: it announces the dead letters of a group."""
+
+    name: str
+    kind: Literal["commands", "events", "dead"]
+    partitions: int
+    retention_hours: int
+    readers: Sequence[TopicReader]
+
+    @property
+    def lag(self) -> int | None:
+        """What waits for the group that is furthest behind."""
+        return max((reader.lag for reader in self.readers if reader.lag is not None), default=None)
+
+    @property
+    def oldest_seconds(self) -> float | None:
+        ages = (reader.oldest_seconds for reader in self.readers if reader.oldest_seconds is not None)
+        return max(ages, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRow:
+    """One partition of a topic for one group, and the process that holds its lease (None: nobody reads it)."""
+
+    group: str
+    partition: int
+    lag: int | None
+    oldest_seconds: float | None
+    owner: str | None
+    leased_until: datetime | None
+    held: bool
+    """A replay of the group holds it: its messages wait until that is over."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetterRow:
     id: str
     message_id: str
@@ -290,6 +335,14 @@ class AdminBackend(Protocol):
 
     async def consumers(self, viewer: Viewer) -> Sequence[ConsumerRow]: ...
 
+    async def topics(self, viewer: Viewer) -> Sequence[TopicRow]:
+        """Every topic, in the table's order."""
+        ...
+
+    async def topic(self, viewer: Viewer, name: str) -> tuple[TopicRow, Sequence[ShardRow]]:
+        """One topic and its shards; `NotFound` when the table has none of this name."""
+        ...
+
     async def dead_letters(self, viewer: Viewer, query: ListQuery) -> Page[DeadLetterRow]:
         """Filters: `domain`."""
         ...
@@ -308,7 +361,7 @@ class AdminBackend(Protocol):
 
     async def start_replay(self, viewer: Viewer, asked: Mapping[str, str]) -> None:
         """`asked`: `group`, `reason`, and where given `types` (comma separated), `tenant_id`, `subject`,
-        `from_position`, `to_position`, and `reset` (yes). Raises `Invalid` and `Conflict`."""
+        `from_position`, `to_position`, and `reset` and `skip_failing` (yes). Raises `Invalid` and `Conflict`."""
         ...
 
     async def decide_replay(

@@ -55,6 +55,12 @@ def duration(milliseconds: float | None) -> str:
     return f"{seconds / _DAY_SECONDS:.0f} d"
 
 
+def hours(value: int) -> str:
+    """`36 hours`, `3 days`: how long something is kept."""
+    amount, unit = (value, "hour") if value % 24 else (value // 24, "day")
+    return f"{amount} {unit}" if amount == 1 else f"{amount} {unit}s"
+
+
 def day(value: datetime) -> str:
     return f"{value.astimezone(UTC):%-d %b %Y}"
 

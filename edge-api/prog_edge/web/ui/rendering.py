@@ -69,6 +69,7 @@ def _environment() -> Environment:
         count=formats.count,
         compact=formats.compact,
         duration=formats.duration,
+        hours=formats.hours,
         moment=formats.moment,
         date=formats.date,
         clock=formats.clock,

@@ -13,6 +13,7 @@ from uuid import UUID
 from prog_contracts.errors import Conflict, Invalid, NotFound
 from prog_contracts.ids import encode_id
 from prog_contracts.money import Money
+from prog_contracts.topics import TOPICS, Topic
 from prog_edge.web.ports import (
     AdminInvoiceRow,
     AdminOverview,
@@ -27,10 +28,13 @@ from prog_edge.web.ports import (
     SearchHit,
     Series,
     ServiceHealth,
+    ShardRow,
     Story,
     StoryNode,
     SubscriptionRow,
     TenantRow,
+    TopicReader,
+    TopicRow,
     UserRow,
     Viewer,
 )
@@ -159,6 +163,37 @@ def sample_story(object_id: str) -> Story:
     )
     timer = node(10, "timer", "renewal of Team", "in 30 days", 62, None, status="pending")
     return Story(id=object_id, title="Subscription of Analytical Engines", roots=(root, timer))
+
+
+def sample_topic(topic: Topic, empty: bool) -> TopicRow:
+    """Of the payments' events nothing was measured for `users`; `email` is far behind with them."""
+    lags = {"tenants": (3, 0.2), "email": (1840, 14.0)} if topic.domain == "payments" else {}
+    readers = [
+        TopicReader(group, 0.0, None, None)
+        if empty or (topic.domain, group) == ("payments", "users")
+        else TopicReader(group, 8.1 * (n + 1), *lags.get(group, (0, None)))
+        for n, group in enumerate(topic.consumers)
+    ]
+    return TopicRow(topic.name, topic.kind, topic.partitions, topic.retention_hours, readers)
+
+
+def sample_shards(topic: Topic, empty: bool) -> list[ShardRow]:
+    """Nobody reads the first partition for `email`, and a replay holds the events'."""
+    rows = []
+    for group in topic.consumers:
+        for partition in range(topic.partitions):
+            known = not empty and group != "users"
+            owner = None if not known or (group, partition) == ("email", 0) else f"worker-{group}-1f3a9c"
+            rows.append(
+                ShardRow(
+                    group=group, partition=partition,
+                    lag=(1840 if owner is None else 0) if known else None,
+                    oldest_seconds=14.0 if known and owner is None else None,
+                    owner=owner, leased_until=None if owner is None else NOW + timedelta(seconds=8),
+                    held=known and group == "events",
+                )
+            )  # fmt: skip
+    return rows
 
 
 @dataclass
@@ -337,6 +372,14 @@ class SampleAdmin:
             )
             for n, group in enumerate(("users", "tenants", "payments", "email"))
         ]
+
+    async def topics(self, viewer: Viewer) -> Sequence[TopicRow]:
+        return [sample_topic(topic, self.empty) for topic in TOPICS.values()]
+
+    async def topic(self, viewer: Viewer, name: str) -> tuple[TopicRow, Sequence[ShardRow]]:
+        if name not in TOPICS:
+            raise NotFound("There is no such topic.")
+        return sample_topic(TOPICS[name], self.empty), sample_shards(TOPICS[name], self.empty)
 
     async def dead_letters(self, viewer: Viewer, query: ListQuery) -> Page[DeadLetterRow]:
         return self._page(

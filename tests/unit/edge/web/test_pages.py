@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from prog_contracts.topics import TOPICS
 from tests.unit.edge.web.conftest import Browse
 from tests.unit.edge.web.markup import Element, read
 from tests.unit.edge.web.sample_backend import TENANT, sample_services_in
@@ -60,6 +61,9 @@ OPERATOR = (
     "/admin/events",
     "/admin/events?domain=users&cursor=older",
     "/admin/consumers",
+    "/admin/topics",
+    "/admin/topics/prog.payments.events",
+    "/admin/topics/prog.payments.dead",
     "/admin/dead-letters",
     "/admin/replays",
     "/admin/find",
@@ -233,3 +237,50 @@ def test_the_site_promises_only_what_there_is(browse: Browse) -> None:
         for promise in ("trial", "try for", "change or cancel", "replay source"):
             assert promise not in page, f"{path}: {promise}"
     assert "write to the operator" in client.get("/legal/privacy").text.lower()
+
+
+def test_a_topic_says_who_waits_and_who_reads(browse: Browse) -> None:
+    client = browse("operator")
+    topics = {element.get("id"): element for element in read(client.get("/admin/topics").text).everything()}
+    shards = {
+        element.get("id"): element
+        for element in read(client.get("/admin/topics/prog.payments.events").text).everything()
+    }
+
+    def told(row: Element) -> list[str]:
+        cells = [cell for cell in row.children if cell.tag in ("td", "th")]
+        return [" ".join(text for part in cell.everything() if (text := part.text.strip())) for cell in cells]
+
+    assert len([name for name in topics if name and name.startswith("topic-")]) == len(TOPICS)
+    assert told(topics["reader-prog.payments.events-email"]) == ["email", "24.3", "1,840", "14.0 s"]
+    assert told(topics["reader-prog.payments.events-users"]) == ["users", "0", "–", "–"], "what is not known is no zero"
+    assert told(shards["shard-email-0"])[:5] == ["email", "0", "1,840", "14.0 s", "Nobody"]
+    assert told(shards["shard-email-1"])[:5] == ["email", "1", "0", "–", "worker-email-1f3a9c"]
+    assert told(shards["shard-events-3"])[4] == "worker-events-1f3a9c Held by a replay"
+    assert told(shards["shard-users-0"])[4] == "–", "a group that reads none of a topic is no alarm"
+
+
+def test_a_topic_that_does_not_exist_is_not_found(browse: Browse) -> None:
+    answer = browse("operator").get("/admin/topics/prog.nowhere.events")
+
+    assert answer.status_code == 404
+    assert "There is no such topic." in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "current"), [("/admin", "/admin"), ("/admin/topics/prog.users.events", "/admin/topics")]
+)
+def test_the_navigation_says_where_one_is(browse: Browse, path: str, current: str) -> None:
+    links = [link for link in read(browse("operator").get(path).text).all("a") if link.get("data-go")]
+
+    assert [link.get("href") for link in links if link.get("aria-current")] == [current]
+    assert len({link.get("data-go") for link in links}) == len(links), "each page has a key of its own"
+
+
+def test_a_form_that_somebody_types_in_holds_the_live_list(browse: Browse) -> None:
+    page = read(browse("operator").get("/admin/dead-letters").text)
+    [part] = [element for element in page.everything() if element.get("data-live")]
+    typed = [form for form in part.all("form") if form.all("textarea")]
+
+    assert typed
+    assert all("data-holds-live" in form.attributes for form in typed)

@@ -1,7 +1,4 @@
-"""The read side of monitoring: figures of the whole platform, so the edge calls these inside `Database.operator()`.
-
-Every function takes `now`, the machine's time; "the last window" is the youngest that is over at that instant.
-"""
+"""What consumer groups, their handlers and event types do."""
 
 from __future__ import annotations
 
@@ -26,20 +23,6 @@ from prog_workers.monitoring.rules import (
     window_number,
     window_start,
 )
-
-__all__ = [
-    "ConsumerOverview",
-    "EventTypeFigures",
-    "Figures",
-    "GroupSeries",
-    "HandlerFigures",
-    "Totals",
-    "consumers",
-    "event_types",
-    "handlers",
-    "series",
-    "totals",
-]
 
 MAX_WINDOWS: Final = 8640
 """A series covers a day at most."""
@@ -133,7 +116,7 @@ async def consumers(connection: Connection, now: datetime) -> list[ConsumerOverv
                 topics=tuple(topic.name for topic in consumed_by(group)),
                 figures=windows.get((group, last_closed_window(now)), _NOTHING),
                 lag=lag["lag"] if lag else 0,
-                oldest_seconds=_age_seconds(lag["oldest_at"], now) if lag else None,
+                oldest_seconds=age_seconds(lag["oldest_at"], now) if lag else None,
                 sampled_at=lag["sampled_at"] if lag else None,
                 handled=counted["handled"] if counted else 0,
                 refused=counted["refused"] if counted else 0,
@@ -166,7 +149,7 @@ async def totals(connection: Connection, now: datetime) -> Totals:
     )
     lags = await _lags(connection, now)
     outboxes = await connection.fetch(
-        "SELECT pending, oldest_at FROM monitoring.outbox_samples WHERE sampled_at > $1", _fresh_since(now)
+        "SELECT pending, oldest_at FROM monitoring.outbox_samples WHERE sampled_at > $1", fresh_since(now)
     )
     letters = await _dead_letters(connection)
     return Totals(
@@ -246,7 +229,7 @@ async def _lags(connection: Connection, now: datetime) -> list[asyncpg.Record]:
     rows: list[asyncpg.Record] = await connection.fetch(
         "SELECT consumer_group, sum(lag)::int8 AS lag, min(oldest_at) AS oldest_at,"
         " max(sampled_at) AS sampled_at FROM monitoring.lag_samples WHERE sampled_at > $1 GROUP BY consumer_group",
-        _fresh_since(now),
+        fresh_since(now),
     )
     return rows
 
@@ -279,14 +262,14 @@ def _first_start(now: datetime, windows: int) -> datetime:
     return window_start(last_closed_window(now) - max(1, min(windows, MAX_WINDOWS)) + 1)
 
 
-def _fresh_since(now: datetime) -> datetime:
+def fresh_since(now: datetime) -> datetime:
     return now - timedelta(seconds=STALE_SECONDS)
 
 
 def _oldest(instants: Iterable[datetime | None], now: datetime) -> float | None:
-    ages = [age for at in instants if (age := _age_seconds(at, now)) is not None]
+    ages = [age for at in instants if (age := age_seconds(at, now)) is not None]
     return max(ages, default=None)
 
 
-def _age_seconds(at: datetime | None, now: datetime) -> float | None:
+def age_seconds(at: datetime | None, now: datetime) -> float | None:
     return None if at is None else max(0.0, (now - at).total_seconds())
