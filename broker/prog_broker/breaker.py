@@ -72,16 +72,18 @@ class Breaker:
     def succeeded(self, count: int = 1) -> None:
         """So many messages were handled, or refused by a rule, which is no failure."""
         if self._open_until is not None:
-            self._close()
-            return
+            if self._probing:
+                self._close()
+            return  # else it was begun before the pause: it tells nothing of now
         for _ in range(min(count, WINDOW)):
             self._note(failed=False)
 
     def failed(self, *, first_try: bool) -> None:
         """A message was put off, or given up on an unexpected error. Only first tries tell of a storm."""
         if self._open_until is not None:
-            self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
-            self._open()
+            if self._probing:
+                self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+                self._open()
             return
         if not first_try:
             return

@@ -116,10 +116,13 @@ class Processor:
     async def _settle_each(
         self, shard: Shard, token: int, items: list[Incoming], settled: Settled, *, may_go_on: Callable[[], bool]
     ) -> None:
-        """One by one. What comes after a failure storm has tripped the breaker, or a stop was asked for, is left."""
+        """One by one. What comes after a failure storm has tripped the breaker, or a stop was asked for, is left.
+
+        A pause may be over by the time its message has failed: what comes behind that waits for the probe too.
+        """
         breaker = self.breakers.of(shard.topic.name)
         for number, item in enumerate(items):
-            if breaker.state == "open" or not may_go_on():
+            if breaker.state == "open" or (number and breaker.state != "closed") or not may_go_on():
                 settled.left += items[number:]
                 return
             settled.add(await self.settle_one(shard, token, item))

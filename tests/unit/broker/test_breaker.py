@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from prog_broker.breaker import LEAST, LONGEST_PAUSE_SECONDS, WINDOW, Breaker
+from typing import Any
+
+from prog_broker.breaker import LEAST, LONGEST_PAUSE_SECONDS, WINDOW, Breaker, Breakers
+from prog_broker.decoding import Decoded, decode_batch
+from prog_broker.domain import Domain
+from prog_broker.ports import Delivery, Shard
+from prog_broker.processing import Processor, RolledBack
+from prog_broker.settled import Settled
+from prog_broker.transaction import Transaction
+from prog_contracts.envelope import wrap
+from prog_contracts.ids import new_id
+from prog_contracts.tenants import TenantUpdated
+from prog_contracts.topics import TOPICS
 
 
 class Clock:
@@ -97,7 +109,55 @@ def test_an_abandoned_probe_lets_another_one_go() -> None:
     assert subject.admits()
 
 
+def test_a_message_of_another_shard_that_ends_during_the_pause_does_not_end_it() -> None:
+    subject = breaker(Clock())
+    fail(subject, LEAST)
+    subject.succeeded()
+    assert subject.state == "open"
+
+
+def test_messages_at_work_when_it_trips_do_not_lengthen_the_pause() -> None:
+    clock = Clock()
+    subject = breaker(clock)
+    fail(subject, LEAST + 8)
+    clock.now += 1.0
+    assert subject.state == "half_open"
+    fail(subject, 8)
+    assert subject.admits(), "nor do those that fail when it is over, before the probe"
+
+
 def test_a_ratio_above_one_never_trips() -> None:
     subject = breaker(Clock(), ratio=1.1)
     fail(subject, 1000)
     assert subject.state == "closed"
+
+
+async def test_a_batch_ends_where_the_breaker_trips_though_its_pause_is_over_before_the_next_message() -> None:
+    """As when each message fails by a time-out that is longer than the pause."""
+    payments = Domain("payments")
+
+    @payments.handles(TenantUpdated)
+    async def hear(event: TenantUpdated, tx: Transaction) -> None:
+        return None
+
+    class Failing(Processor):
+        async def _together(self, *_: Any, **__: Any) -> Settled:
+            raise RolledBack
+
+        async def _fail(self, shard: Shard, token: int, item: Any, *_: Any, **__: Any) -> Settled:
+            self.breakers.of(shard.topic.name).failed(first_try=True)
+            return Settled([item.delivery.receipt])
+
+    nothing: Any = None
+    shard = Shard("payments", TOPICS["prog.tenants.events"], 0)
+    subject = Failing(payments, nothing, nothing, breakers=Breakers("payments", ratio=0.5, pause_seconds=0.0))
+    settled = await subject.settle_batch(shard, 1, batch_of(payments, shard, LEAST * 2))
+    assert (len(settled.receipts), len(settled.left)) == (LEAST, LEAST)
+
+
+def batch_of(domain: Domain, shard: Shard, count: int) -> Decoded:
+    tenant = new_id("tenant")
+    event = TenantUpdated(tenant_id=tenant, name="x", status="active")
+    envelopes = [wrap(event, tenant_id=tenant, source="/test") for _ in range(count)]
+    deliveries = [Delivery(b"%d-0" % n, each.attributes(), each.data) for n, each in enumerate(envelopes)]
+    return decode_batch(domain, shard, deliveries)
