@@ -41,7 +41,12 @@ from prog_kit.database import OUTAGES, Connection, Database
 from prog_kit.secrets import Sealer
 from prog_kit.telemetry import BATCH_SIZE, HANDLER_SECONDS, MESSAGES, RETRIES
 
-TRANSIENT: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+TRANSIENT: Final = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    TimeoutError,  # a statement without an answer, as behind a lock that a migration holds
+)
 """Errors of the database that say nothing against the message: it is retried."""
 
 

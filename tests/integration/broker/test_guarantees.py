@@ -138,6 +138,13 @@ async def test_a_message_that_always_fails_is_dead_after_its_attempts(rig: Rig) 
     assert (row["code"], row["attempts"], row["state"]) == ("unavailable", rig.settings.retry_attempts, "open")
 
 
+async def test_a_statement_that_takes_too_long_says_nothing_against_its_message(rig: Rig) -> None:
+    await rig.worker()
+    answer = await rig.rename("overdue")
+    assert answer.status == "succeeded"
+    assert await rig.scalar("SELECT count(*) FROM bus.dead_letters") == 0
+
+
 async def test_later_messages_of_a_failed_key_wait_and_keep_their_order(rig: Rig) -> None:
     await rig.worker(retry_attempts=1000)
     tenant = new_id("tenant")
