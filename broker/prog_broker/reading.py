@@ -53,18 +53,27 @@ class ShardReader:
         """Gives FastStream the intake, which calls the handler."""
 
     async def consume_while_owned(self) -> None:
-        """Reads whenever the lease is ours, through outages of the broker, until the subscriber stops."""
+        """Reads whenever the lease is ours, through outages of the broker, until the subscriber stops.
+
+        What else a broker answers (no right, a disk that is full, a key of another kind) is waited out too, and told:
+        FastStream would begin again at once, without end and without a word.
+        """
         failures = 0
         while self.running:
             await self.owned.gained.wait()
             try:
                 await self._serve()
                 failures = 0
+                continue
             except self.read_outages as error:
                 failures += 1
                 if failures == 1:
                     log.warning("broker does not answer", shard=self.owned.shard.name, error=str(error))
-                await asyncio.sleep(reconnect_delay_seconds(failures))
+            except Exception:
+                failures += 1
+                if failures == 1:
+                    log.exception("shard cannot be read", shard=self.owned.shard.name)
+            await asyncio.sleep(reconnect_delay_seconds(failures))
 
     async def _serve(self) -> None:
         """Reads until the lease is lost or the subscriber stops."""
