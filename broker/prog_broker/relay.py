@@ -40,6 +40,7 @@ IDLE_SECONDS: Final = 0.25
 GATHER_SECONDS: Final = 0.004
 """After a wake-up, so that neighbouring commits go out as one batch and whoever waits for a reply gets it first."""
 TRIM_SECONDS: Final = 60.0
+GAUGE_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 20.0
 """A statement that takes longer counts as lost."""
 SILENT_SECONDS: Final = 8
@@ -106,8 +107,7 @@ class Relay:
 
         Raises Unavailable or asyncpg errors when a server is away; the cursor then stands where the last batch ended.
         """
-        if not self._placed:
-            self._cursor, self._placed = await self._stored_cursor(), True
+        await self._place()
         await self._look()
         published = await self._publish_commands()
         rows = await self._pending(self._cursor)
@@ -136,6 +136,7 @@ class Relay:
 
     async def backlog(self) -> tuple[int, float]:
         """Messages not yet published and the age of the oldest in seconds; sets the gauges."""
+        await self._place()
         row = await self._database.pool.fetchrow(BACKLOG, *self._cursor)
         assert row is not None
         OUTBOX_PENDING.set(row["pending"])
@@ -172,19 +173,28 @@ class Relay:
         self._marker = await self._transport.marker()
         self._cursor = await self._checked(self._cursor, self._marker)
 
+    async def _place(self) -> None:
+        if not self._placed:
+            self._cursor, self._placed = await self._stored_cursor(), True
+
     async def _pending(self, cursor: Cursor) -> list[asyncpg.Record]:
         rows: list[asyncpg.Record] = await self._database.pool.fetch(PENDING, *cursor, BATCH)
         return rows
 
     async def _keep(self, cursor: Cursor) -> None:
-        """Keeps the cursor; after the note, so that a crash in between publishes again, which the inbox absorbs."""
+        """Keeps the cursor; after the note, so that a crash in between publishes again, which the inbox absorbs.
+
+        The live streams look by themselves when they do not hear, so where Kafka is the broker no message waits for
+        Redis.
+        """
         await self._database.pool.execute(
             "UPDATE bus.relay_cursors SET txid = $2::text::xid8, position = $3, moved_at = clock_timestamp()"
             " WHERE lane = $1",
             LANE,
             *cursor,
         )
-        await self._client.publish(PUBLISHED_CHANNEL, _note(cursor))
+        with suppress(*OUTAGES):
+            await self._client.publish(PUBLISHED_CHANNEL, _note(cursor))
 
     async def _stored_cursor(self) -> Cursor:
         row = await self._database.pool.fetchrow(
@@ -247,6 +257,7 @@ class RelayProcess:
             Unavailable, *FAILURES, *OUTAGES, *self._transport.outages
         )  # fmt: skip
         self._woken = asyncio.Event()
+        self._gauged_at = -GAUGE_SECONDS
         self.stopping = asyncio.Event()
         self.ready = False
         """It relays, or stands by for the one that does; false while a server does not answer."""
@@ -283,7 +294,6 @@ class RelayProcess:
                         await _first_of(self._relay(Relay(database, self._transport, self._client)), _hold(lock))
                 finally:
                     self.ready = False
-                    _clear_gauges()
                     database.pool.terminate()
             except self._outages as error:
                 failures += 1
@@ -297,18 +307,30 @@ class RelayProcess:
         while True:
             if await lock.fetchval("SELECT pg_try_advisory_lock($1, $2)", ADVISORY_LOCK, LANE):
                 return
+            _clear_gauges()
             await asyncio.sleep(TURN_SECONDS)
 
     async def _relay(self, relay: Relay) -> None:
+        try:
+            await self._transport.ensure(TOPICS.values())
+            await self._relay_on(relay)
+        except self._outages:
+            await self._gauge(relay)  # what waits while the broker is away is what an operator asks for
+            raise
+
+    async def _gauge(self, relay: Relay) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._gauged_at > GAUGE_SECONDS:
+            self._gauged_at = now
+            await relay.backlog()
+
+    async def _relay_on(self, relay: Relay) -> None:
         loop = asyncio.get_running_loop()
-        await self._transport.ensure(TOPICS.values())
-        trimmed_at = gauged_at = loop.time()
+        trimmed_at = loop.time()
         while True:
             self._woken.clear()
             await relay.run_once()
-            if loop.time() - gauged_at > 2.0:
-                gauged_at = loop.time()
-                await relay.backlog()
+            await self._gauge(relay)
             if loop.time() - trimmed_at > TRIM_SECONDS:
                 trimmed_at = loop.time()
                 await self._transport.trim(TOPICS.values())

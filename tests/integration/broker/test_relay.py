@@ -9,12 +9,15 @@ import asyncpg
 import orjson
 import pytest
 
-from prog_broker.relay import Relay
+from prog_broker.redis.connection import connect
+from prog_broker.relay import Relay, RelayProcess
 from prog_contracts.envelope import wrap
 from prog_contracts.errors import Unavailable
 from prog_contracts.ids import new_id
 from prog_contracts.tenants import TenantUpdated
 from prog_contracts.topics import topic_of
+from prog_kit.tasks import cancelled
+from prog_kit.telemetry import OUTBOX_OLDEST_SECONDS, OUTBOX_PENDING
 from tests.integration.broker.conftest import Rig, eventually
 
 INSERT = """
@@ -202,3 +205,36 @@ async def test_more_bytes_than_a_batch_of_the_broker_holds_go_out_in_order(rig: 
             if len(names) == 12:
                 break
     assert names == [f"{number:02}" for number in range(12)]
+
+
+async def test_what_waits_is_told_while_the_broker_is_away(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = RelayProcess(rig.settings)
+
+    async def away(*_: Any) -> bool:
+        raise Unavailable("the broker does not answer")
+
+    monkeypatch.setattr(process._transport, "publish_after", away)
+    for number in range(3):
+        await append(rig.admin, str(number))
+    work = asyncio.create_task(process._work())
+    try:
+        await eventually(lambda: gauge(OUTBOX_PENDING) == 3 and gauge(OUTBOX_OLDEST_SECONDS) > 0, seconds=20)
+        await append(rig.admin, "one more")
+        await eventually(lambda: gauge(OUTBOX_PENDING) == 4, seconds=20)
+    finally:
+        await cancelled([work])
+        await process._transport.close()
+        await process._client.aclose()
+
+
+async def test_a_redis_that_is_away_and_carries_no_messages_holds_the_relay_up_for_none(rig: Rig) -> None:
+    """Where Kafka is the broker, Redis only tells the live streams how far the relay is."""
+    nowhere = connect("redis://127.0.0.1:1")
+    relay = Relay(rig.relay._database, rig.transport, nowhere)
+    await append(rig.admin, "a")
+    assert await relay_patiently(rig, relay) == 1
+    assert await rig.scalar("SELECT position FROM bus.relay_cursors") > 0
+
+
+def gauge(each: Any) -> float:
+    return float(next(iter(each.collect())).samples[0].value)
