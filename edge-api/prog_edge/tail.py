@@ -128,6 +128,7 @@ class EventTail:
         self._by_tenant: dict[str | None, set[Listener]] = defaultdict(set)
         self._cursor = Cursor(0, 0)
         self._follower: asyncio.Task[None] | None = None
+        self._following = False
         self._published = asyncio.Event()
         self._lock = asyncio.Lock()
         self._closed = False
@@ -135,9 +136,10 @@ class EventTail:
     async def listen(self, interest: Interest) -> Listener:
         """A listener from now on. Hand it to `listening`, which ends it."""
         async with self._lock:
-            if self._follower is None or self._follower.done():
+            if not self._following:
                 async with self._database.operator() as connection:
                     self._cursor = await tail_end(connection)
+                self._following = True
                 self._follower = asyncio.create_task(self._follow())
             listener = Listener(interest, self._cursor)
             self._listeners.add(listener)
@@ -185,6 +187,9 @@ class EventTail:
                     continue
                 await self._news()
         finally:
+            # At once: who comes while the rest is put away is not served by this one any more.
+            if self._follower is asyncio.current_task():
+                self._following = False
             if hearing is not None:
                 hearing.cancel()
                 await asyncio.gather(hearing, return_exceptions=True)

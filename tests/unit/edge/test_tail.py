@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from prog_edge.drain import Drain
 from prog_edge.sse import cloud_event, encode
-from prog_edge.tail import QUEUE_LIMIT, FellBehind, Interest, Listener
+from prog_edge.tail import QUEUE_LIMIT, EventTail, FellBehind, Interest, Listener
 from prog_workers.events.queries import Cursor, EventRow
+from tests.waiting import wait_until
 
 AT = datetime(2027, 1, 31, tzinfo=UTC)
 
@@ -99,3 +105,50 @@ def test_an_event_is_one_frame_whatever_it_says() -> None:
     assert frame.startswith("id: 42\nevent: prognetwork.tenants.tenant_created\ndata: {")
     assert frame.endswith("}\n\n")
     assert frame.count("\n") == 4
+
+
+async def test_who_comes_while_the_last_one_is_seen_off_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task that follows the log ends with its last listener, and takes a while to let go of Redis."""
+    log: list[EventRow] = []
+    hearing, letting_go, may_let_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def end(_: Any) -> Cursor:
+        return Cursor(7, len(log))
+
+    async def since(_: Any, txid: int, position: int, limit: int) -> Any:
+        return SimpleNamespace(rows=log[position:], cursor=Cursor(7, len(log)))
+
+    class Pubsub:
+        async def subscribe(self, _: str) -> None:
+            hearing.set()
+
+        async def listen(self) -> AsyncIterator[Any]:
+            await asyncio.Event().wait()
+            yield
+
+    @asynccontextmanager
+    async def pubsub() -> AsyncIterator[Pubsub]:
+        try:
+            yield Pubsub()
+        finally:
+            letting_go.set()
+            await may_let_go.wait()
+
+    @asynccontextmanager
+    async def operator() -> AsyncIterator[None]:
+        yield None
+
+    monkeypatch.setattr("prog_edge.tail.tail_end", end)
+    monkeypatch.setattr("prog_edge.tail.tail_since", since)
+    database: Any = SimpleNamespace(operator=operator)
+    redis: Any = SimpleNamespace(pubsub=pubsub)
+    tail = EventTail(database, Drain(), redis)
+    with tail.listening(await tail.listen(Interest())):
+        await wait_until(hearing.is_set)
+    await wait_until(letting_go.is_set)
+    late = await tail.listen(Interest())
+    may_let_go.set()
+    with tail.listening(late):
+        log.append(event(1))
+        await wait_until(lambda: len(late._queue) == 1, within_seconds=3)
+    await tail.close()
