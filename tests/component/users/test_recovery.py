@@ -151,3 +151,11 @@ async def test_a_disabled_account_is_not_opened_by_a_link_it_was_sent_before(pla
     await platform.fetch("UPDATE users.users SET status = 'disabled'")
     assert code(await ada.reset(token, NEW)) == "invalid"
     assert not await platform.events(PasswordChanged)
+
+
+async def test_an_account_without_a_password_gets_its_first_one(platform: Harness, ada: Person) -> None:
+    await ada.become_verified()
+    await platform.fetch("DELETE FROM users.passwords")
+    assert code(await ada.sign_in()) == "invalid_credentials"
+    assert (await ada.reset(await link(ada), NEW)).status == "succeeded"
+    assert (await ada.sign_in(password=NEW)).status == "succeeded"

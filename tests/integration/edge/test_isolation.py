@@ -71,6 +71,8 @@ async def business(stage: Stage, name: str) -> Business:
     accepted = await owner.request(
         "POST", "/v1/tenants", json={"name": f"{name} second"}, headers={"Prefer": "respond-async"}
     )
+    kept = {"type": f"com.{name}.thing_happened", "schema": {"type": "object", "title": f"{name} schema"}}
+    schema = await owner.post("/v1/schemas", kept)
     found = Business(owner)
     found.ids = {
         "tenant_id": tenant_id,
@@ -82,6 +84,10 @@ async def business(stage: Stage, name: str) -> Business:
         "operation_id": accepted.json()["id"],
         "user_id": owner.user_id,
         "letter_id": new_id("letter"),
+        "name": "prog.users.commands",
+        "replay_id": "01932b4e-8f00-7c3a-9d2e-5a1b2c3d4e5f",
+        "type_name": schema["type"],
+        "version": schema["version"],
     }
     found.marks = {
         owner.tokens["session_id"],
@@ -91,6 +97,7 @@ async def business(stage: Stage, name: str) -> Business:
         f"{name} works",
         f"guest-{name}@",
         subscription["id"],
+        f"{name} schema",
     }
     return found
 

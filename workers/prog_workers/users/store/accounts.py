@@ -111,10 +111,11 @@ async def password_hash(tx: Transaction, email: str) -> str | None:
 
 
 async def replace_password_hash(tx: Transaction, user_id: str, new_hash: str, *, changed: bool) -> None:
-    """Stores a hash. `changed` says that the password is another one, not only hashed anew."""
+    """Stores a hash, the first one too. `changed` says that the password is another one, not only hashed anew."""
     await tx.execute(
-        "UPDATE users.passwords SET hash = $2, changed_at = CASE WHEN $3 THEN $4 ELSE changed_at END"
-        " WHERE user_id = $1",
+        "INSERT INTO users.passwords AS p (user_id, hash, changed_at) VALUES ($1, $2, $4)"
+        " ON CONFLICT (user_id) DO UPDATE"
+        " SET hash = excluded.hash, changed_at = CASE WHEN $3 THEN excluded.changed_at ELSE p.changed_at END",
         user_id,
         new_hash,
         changed,
