@@ -189,7 +189,10 @@ class Transport(Protocol):
     def follow(
         self, topics: Sequence[Topic], *, from_start: bool = False, since: datetime | None = None
     ) -> AsyncIterator[tuple[Topic, int, Delivery]]:
-        """Every message as it passes, without a group: topic, partition, message. Ends when it is closed."""
+        """Every message as it passes, without a group: topic, partition, message. Ends when it is closed.
+
+        `since` begins with the messages that the broker took at that time (to the millisecond) or later.
+        """
         ...
 
 

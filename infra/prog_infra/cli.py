@@ -102,10 +102,17 @@ def _tell(error: Exception, *, as_json: bool) -> int:
             error.show()
         return int(error.exit_code)
     message, remedy = _explain(error)
+    details = error.details if isinstance(error, OperatorError) else ()
     if as_json:
-        typer.echo(json.dumps({"ok": False, "error": message, "remedy": remedy}))
+        told = {"details": details} if details else {}
+        typer.echo(json.dumps({"ok": False, "error": message, **told, "remedy": remedy}))
     else:
-        typer.echo(f"{typer.style('prog:', fg='red', bold=True)} {message}{f' - {remedy}' if remedy else ''}", err=True)
+        head = f"{typer.style('prog:', fg='red', bold=True)} {message}"
+        if details:
+            typer.echo("\n  ".join((f"{head}:", *details)), err=True)
+            typer.echo(remedy, err=True)
+        else:
+            typer.echo(f"{head}{f' - {remedy}' if remedy else ''}", err=True)
     if os.environ.get("PROG_LOG_LEVEL") == "debug":
         sys.excepthook(type(error), error, error.__traceback__)
     return 1

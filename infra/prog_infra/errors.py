@@ -3,6 +3,7 @@
 Raised anywhere below the command line and printed there once, without a traceback (`prog_infra.cli`).
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 _DASH = " - "
@@ -11,16 +12,19 @@ _DASH = " - "
 class OperatorError(Exception):
     """A condition that the operator can mend.
 
-    `message` says what is wrong in one line; `remedy` says what to do. Never holds a secret.
+    `message` says what is wrong in one line; `remedy` says what to do; `details` are the single things that are wrong,
+    a line each, where there may be several. Never holds a secret.
     """
 
-    def __init__(self, message: str, *, remedy: str) -> None:
+    def __init__(self, message: str, *, remedy: str, details: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+        self.details = tuple(details)
 
     def __str__(self) -> str:
-        return f"{self.message}{_DASH}{self.remedy}"
+        told = f": {'; '.join(self.details)}" if self.details else ""
+        return f"{self.message}{told}{_DASH}{self.remedy}"
 
     @classmethod
     def from_line(cls, line: str, *, remedy: str) -> Self:

@@ -82,7 +82,7 @@ class RedisTransport:
         places = {topic.stream(n).encode(): (topic, n) for topic in topics for n in range(topic.partitions)}
         positions: dict[bytes, bytes] = dict.fromkeys(places, streams.BEGINNING)
         if since is not None:
-            positions = dict.fromkeys(places, f"{int(since.timestamp() * 1000)}-0".encode())
+            positions = dict.fromkeys(places, _just_before(since))
         elif not from_start:  # the ends as they are now: "$" anew in each read would miss what comes in between
             for stream in places:
                 newest: Any = await raw(self.client, "XREVRANGE", stream, "+", "-", "COUNT", 1)
@@ -96,6 +96,12 @@ class RedisTransport:
                 for receipt, fields in entries:
                     positions[stream] = receipt
                     yield topic, partition, streams.delivery_of(receipt, fields)
+
+
+def _just_before(at: datetime) -> bytes:
+    """The last id that an entry of an earlier millisecond may have: XREAD leaves out the id that it is given."""
+    milliseconds = int(at.timestamp() * 1000)
+    return f"{milliseconds - 1}-{2**64 - 1}".encode() if milliseconds > 0 else streams.BEGINNING
 
 
 def _text(value: Any) -> str | None:

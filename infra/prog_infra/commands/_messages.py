@@ -1,9 +1,13 @@
 """What the commands about messages have in common."""
 
 import difflib
+from typing import Final
 
 from prog_contracts.messages import Message
 from prog_infra.errors import OperatorError
+
+_MOST_TOLD: Final = 50
+"""More problems of one body than this are counted, not listed."""
 
 
 def parsed(type_name: str, text: str) -> Message:
@@ -24,8 +28,13 @@ def parsed(type_name: str, text: str) -> Message:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'body'}: {item['msg']}" for item in error.errors()[:8]
-        )
+        found = error.errors(include_url=False, include_input=False)
+        told = [
+            f"{'.'.join(str(part) for part in item['loc']) or 'body'}: {item['msg']}" for item in found[:_MOST_TOLD]
+        ]
+        if len(found) > _MOST_TOLD:
+            told.append(f"and {len(found) - _MOST_TOLD} more")
         fields = ", ".join(f"{name}{'' if field.is_required() else '?'}" for name, field in model.model_fields.items())
-        raise OperatorError(f"the body breaks the schema of {type_name}: {told}", remedy=f"fields: {fields}") from None
+        raise OperatorError(
+            f"the body breaks the schema of {type_name}", details=told, remedy=f"fields: {fields}"
+        ) from None

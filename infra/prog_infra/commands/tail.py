@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ app = typer.Typer()
 def tail(
     topics: list[str] = typer.Argument(None, metavar="TOPIC…", help="Such as prog.users.events; all by default."),
     from_start: bool = typer.Option(False, "--from-start", help="Begin with what the broker still holds."),
+    since: str = typer.Option(
+        None, "--since", metavar="TIME|DURATION", help="Begin at a time (UTC), or so long ago: 90s, 15m, 2h, 1d."
+    ),
     types: list[str] = typer.Option([], "--type", help="These message types alone; may be given several times."),
     tenant: str = typer.Option(None, "--tenant", help="Messages of one tenant."),
     subject: str = typer.Option(None, "--subject", help="Messages about one object."),
@@ -31,7 +35,7 @@ def tail(
     """Print messages as they pass, without taking them from any consumer."""
     try:
         wanted = Wanted(frozenset(types), tenant, subject)
-        asyncio.run(_tail(topics or [], wanted, from_start, count, data, as_json))
+        asyncio.run(_tail(topics or [], wanted, _beginning(from_start, since), count, data, as_json))
     except KeyboardInterrupt:
         return
 
@@ -60,8 +64,27 @@ class Wanted:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where to begin: at what the broker still holds, at a time, or (neither) now."""
+
+    from_start: bool = False
+    since: datetime | None = None
+
+
+def _beginning(from_start: bool, since: str | None) -> Beginning:
+    from prog_infra.commands._instants import past
+    from prog_infra.errors import OperatorError
+
+    if since is None:
+        return Beginning(from_start)
+    if from_start:
+        raise OperatorError("--from-start and --since name two beginnings", remedy="give one of them")
+    return Beginning(since=past(since, datetime.now(UTC)))
+
+
 async def _tail(
-    topics: list[str], wanted: Wanted, from_start: bool, count: int, data: Path | None, as_json: bool
+    topics: list[str], wanted: Wanted, beginning: Beginning, count: int, data: Path | None, as_json: bool
 ) -> None:
     from prog_broker.transport import open_transport
     from prog_infra import local
@@ -70,7 +93,9 @@ async def _tail(
     transport = open_transport(local.settings(data))
     seen = 0
     try:
-        async for topic, partition, delivery in transport.follow(chosen, from_start=from_start):
+        async for topic, partition, delivery in transport.follow(
+            chosen, from_start=beginning.from_start, since=beginning.since
+        ):
             if not wanted.allows(delivery):
                 continue
             typer.echo(_line(topic.stream(partition), delivery, as_json))

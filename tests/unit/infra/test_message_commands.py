@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,13 @@ from prog_broker.ports import Delivery
 from prog_contracts.envelope import wrap
 from prog_contracts.ids import new_id
 from prog_contracts.tenants import RenameTenant
+from prog_infra import cli
+from prog_infra.commands._instants import past
 from prog_infra.commands.publish import app as publish
 from prog_infra.commands.tail import Wanted
+from prog_infra.errors import OperatorError
 
+NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 TENANT = new_id("tenant")
 BODY = json.dumps({"tenant_id": TENANT, "name": "Acme"})
 
@@ -41,6 +46,48 @@ def test_all_that_is_wrong_is_named(words: list[str], told: tuple[str, ...]) -> 
     result = CliRunner().invoke(publish, [*words, "--dry-run"])
     assert result.exit_code == 1
     assert all(word in str(result.exception) for word in told), result.exception
+
+
+def test_each_thing_that_is_wrong_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["publish", RenameTenant.TYPE, '{"tenant_id": 7}', "--dry-run"]
+
+    assert cli.run(words) == 1
+    head, *details, remedy = capsys.readouterr().err.splitlines()
+    assert head == f"prog: the body breaks the schema of {RenameTenant.TYPE}:"
+    assert [line.partition(":")[0] for line in details] == ["  tenant_id", "  name"]
+    assert remedy.startswith("fields: tenant_id")
+
+    assert cli.run([*words, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["error"] == f"the body breaks the schema of {RenameTenant.TYPE}"
+    assert told["details"] == [line.strip() for line in details]
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("90s", NOW - timedelta(seconds=90)),
+        ("1.5h", NOW - timedelta(minutes=90)),
+        ("2d", NOW - timedelta(days=2)),
+        ("2026-03-01", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("2026-03-01T12:30", datetime(2026, 3, 1, 12, 30, tzinfo=UTC)),
+        ("2026-03-01T12:30+02:00", datetime(2026, 3, 1, 10, 30, tzinfo=UTC)),
+        ("2026-03-05T12:00Z", NOW),
+    ],
+)
+def test_a_beginning_is_a_time_or_so_long_ago(text: str, at: datetime) -> None:
+    assert past(text, NOW) == at
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5m", "5w", "999999999d", "2026-13-01", "2026-03-05T12:00:01Z"])
+def test_a_beginning_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(OperatorError, match=r"no time|to come"):
+        past(text, NOW)
+
+
+def test_two_beginnings_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["tail", "--since", "5m", "--from-start"]) == 1
+    assert "two beginnings" in capsys.readouterr().err
 
 
 def test_filters_let_through_what_they_name() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 from babel.numbers import format_currency
@@ -108,6 +109,11 @@ def clock(value: datetime) -> Markup:
 def _time_element(value: datetime, text: str) -> Markup:
     iso = value.astimezone(UTC).isoformat()
     return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, exact(value), text)
+
+
+def json_text(value: object) -> str:
+    """JSON to read and to edit: indented, in the order of its keys, every character as it is."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def short_id(value: str) -> str:

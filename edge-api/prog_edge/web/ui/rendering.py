@@ -79,6 +79,7 @@ def _environment() -> Environment:
         words=formats.words,
         initials=formats.initials,
         json_code=highlight_json,
+        json_text=formats.json_text,
         python_code=highlight_python,
     )
     environment.globals["asset"] = Assets().url

@@ -102,3 +102,12 @@ def test_highlighted_python_marks_keywords_and_calls() -> None:
     assert '<span class="c-keyword">async</span>' in shown
     assert '<span class="c-call">g</span>' in shown
     assert '<span class="c-comment"># why</span>' in shown
+
+
+def test_json_to_edit_keeps_its_order_and_its_characters() -> None:
+    assert formats.json_text({"b": "Zoë <1>", "a": None}) == '{\n  "b": "Zoë <1>",\n  "a": null\n}'
+
+
+@pytest.mark.parametrize(("value", "told"), [(1, "1 hour"), (36, "36 hours"), (24, "1 day"), (336, "14 days")])
+def test_how_long_something_is_kept(value: int, told: str) -> None:
+    assert formats.hours(value) == told
