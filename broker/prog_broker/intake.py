@@ -89,7 +89,7 @@ class Intake:
         sizes = [delivery.size_bytes for delivery in deliveries]
         total = sum(sizes)
         mean = total / len(deliveries)
-        self._mean_bytes = max(mean, self._mean_bytes * 0.9)  # quick to see large ones, slow to forget them
+        self._mean_bytes = max(mean, self._mean_bytes * 0.98)  # quick to see large ones, slow to forget them
         self._budget.take(total)
         self._held += total
         self._unsettled.extend((delivery.receipt, size) for delivery, size in zip(deliveries, sizes, strict=True))

@@ -242,7 +242,7 @@ class Processor:
         return answers, outgoing, completed, appended
 
     def _begun(self) -> AbstractAsyncContextManager[Connection]:
-        return self.ahead.transaction() if self.ahead is not None else transaction_of(self.database)
+        return self.ahead.transaction() if self.ahead is not None else self.database.transaction()
 
     def _transaction(self, connection: Connection, envelope: Envelope, clocks: dict[str, datetime]) -> Transaction:
         now = clocks.get(envelope.tenant_id) or self.clock.now()
@@ -392,12 +392,6 @@ class _Work:
 
 def _always() -> bool:
     return True
-
-
-@asynccontextmanager
-async def transaction_of(database: Database) -> AsyncIterator[Connection]:
-    async with database.pool.acquire() as connection, connection.transaction():
-        yield connection
 
 
 def _outgoing(tx: Transaction, reply: Reply) -> list[Envelope]:

@@ -73,8 +73,13 @@ WHERE published_at > clock_timestamp() - make_interval(hours => $1)
 
 REFILL_FROM: Final = """
 SELECT txid::text AS txid, position FROM bus.event_log AS e
-WHERE recorded_at < clock_timestamp() - make_interval(hours => $1) ORDER BY e.txid DESC, e.position DESC LIMIT 1
+WHERE recorded_at < statement_timestamp() - make_interval(hours => $1)
+  AND recorded_at >= statement_timestamp() - make_interval(hours => $2)
+ORDER BY e.txid DESC, e.position DESC LIMIT 1
 """
+REFILL_LOOKS_BACK_HOURS: Final = (1, 24, 24 * 31, 24 * 366 * 20)
+"""How far before the retention's beginning the last row is looked for, one after the other: the log is indexed by time
+in blocks, and a look at an hour of it costs little, however long the log is."""
 
 BACKLOG: Final = """
 SELECT count(*) AS pending, coalesce(extract(epoch FROM clock_timestamp() - min(recorded_at)), 0)::float8 AS oldest
@@ -147,8 +152,8 @@ class Relay:
         rows = await self._database.pool.fetch(COMMANDS, BATCH)
         if not rows:
             return 0
-        outgoing = [(TOPICS[row["topic"]], Envelope.parse(row["attributes"].encode(), row["data"])) for row in rows]
-        if not await self._publish(outgoing, self._marker or _note(NOWHERE)):
+        outgoing = [command for row in rows if (command := _stored_command(row)) is not None]
+        if outgoing and not await self._publish(outgoing, self._marker or _note(NOWHERE)):
             return 0
         await self._database.pool.execute(
             "UPDATE bus.command_outbox SET published_at = clock_timestamp() WHERE position = ANY ($1::bigint[])",
@@ -220,12 +225,24 @@ class Relay:
         log.warning("the broker has lost its data, publishing again what it should hold", hours=RETENTION_HOURS)
         await self._transport.ensure(TOPICS.values())
         await self._database.pool.execute(COMMANDS_AGAIN, RETENTION_HOURS)
-        start = await self._database.pool.fetchrow(REFILL_FROM, RETENTION_HOURS)
-        return NOWHERE if start is None else (start["txid"], start["position"])
+        for further in REFILL_LOOKS_BACK_HOURS:
+            start = await self._database.pool.fetchrow(REFILL_FROM, RETENTION_HOURS, RETENTION_HOURS + further)
+            if start is not None:
+                return start["txid"], start["position"]
+        return NOWHERE
 
 
 def _note(cursor: Cursor) -> str:
     return f"{cursor[0]}:{cursor[1]}"
+
+
+def _stored_command(row: Any) -> tuple[Topic, Envelope] | None:
+    """The command of an outbox row; None, and a word in the log, for one that nobody could read."""
+    try:
+        return TOPICS[row["topic"]], Envelope.parse(row["attributes"].encode(), row["data"])
+    except (KeyError, ValueError) as error:
+        log.error("a stored command cannot be published and is passed over", position=row["position"], error=str(error))
+        return None
 
 
 def _outgoing(row: Any) -> tuple[Topic, Envelope]:

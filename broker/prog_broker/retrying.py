@@ -7,6 +7,7 @@ of a key holds: first the message that failed, then those that lined up behind i
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ MAX_KEYS: Final = 50
 MAX_LINE: Final = 200
 """Messages of one key that are run in one transaction, once the one that held them up has succeeded."""
 IDLE_SECONDS: Final = 1.0
+ORPHANS_SECONDS: Final = 10.0
+"""How often those are looked for whose caller died between one success and the next call."""
 log = logging.get("prog_broker.retrying")
 
 
@@ -44,6 +47,7 @@ class RetryPump:
         self._signals = signals
         self._due = due
         self._stopping = False
+        self._orphans_at = 0.0
 
     async def pump(self) -> None:
         """Runs until `stop`. `due` wakes it when this worker has just put something off."""
@@ -86,7 +90,11 @@ class RetryPump:
             return 0
         topics, partitions = [topic for topic, _ in mine], [partition for _, partition in mine]
         group = self._processor.domain.name
-        rows = await self._processor.database.pool.fetch(sql.DUE_RETRIES, group, topics, partitions, MAX_KEYS)
+        pool = self._processor.database.pool
+        rows = await pool.fetch(sql.DUE_RETRIES, group, topics, partitions, MAX_KEYS)
+        if time.monotonic() >= self._orphans_at:
+            rows += await pool.fetch(sql.ORPHANED, group, topics, partitions, MAX_KEYS)
+            self._orphans_at = time.monotonic() + ORPHANS_SECONDS
         by_shard: dict[tuple[str, int], list[Any]] = defaultdict(list)
         for row in rows:
             by_shard[row["topic"], row["partition"]].append(row)
@@ -105,10 +113,12 @@ class RetryPump:
         """The first message of a key and, as long as they succeed, those behind it: together where that can be."""
         handled = 0
         one_by_one = 1
+        probing = False
         breaker = self._processor.breakers.of(owned.shard.topic.name)
         try:
             current: Any = row
             while current is not None and self._may_go_on(owned) and breaker.admits():
+                probing = probing or breaker.state == "half_open"
                 await self._run_one(owned, current)
                 handled, one_by_one = handled + 1, one_by_one - 1
                 while one_by_one <= 0 and (line := await self._line(owned, row["partition_key"])):
@@ -124,7 +134,7 @@ class RetryPump:
         except Fenced:
             owned.lose()
         finally:
-            if breaker.state == "half_open":
+            if probing and breaker.state == "half_open":
                 breaker.abandon_probe()
         return handled
 

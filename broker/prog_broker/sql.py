@@ -161,28 +161,48 @@ ON CONFLICT (id) DO NOTHING
 """One letter a message: one that was redriven and has failed again is open again, with all that was before."""
 
 DUE_RETRIES: Final = """
-WITH RECURSIVE heads AS (
+SELECT r.message_id, r.topic, r.partition, r.partition_key, r.attempts, r.attributes, r.data
+FROM unnest($2::text[], $3::smallint[]) AS owned (topic, partition)
+JOIN bus.retries AS r ON r.topic = owned.topic AND r.partition = owned.partition
+WHERE r.consumer_group = $1 AND r.state = 'retry' AND r.due_at <= statement_timestamp()
+  AND NOT EXISTS (
+      SELECT FROM bus.retries AS earlier
+      WHERE earlier.consumer_group = $1 AND earlier.topic = r.topic AND earlier.partition_key = r.partition_key
+        AND earlier.position < r.position
+  )
+ORDER BY r.position
+LIMIT $4
+"""
+"""What is due and first in the line of its key. Letters that are dead cost nothing here, however many there are."""
+
+ORPHANED: Final = """
+WITH RECURSIVE keys AS (
     (SELECT topic, partition_key, position FROM bus.retries
-     WHERE consumer_group = $1 ORDER BY topic, partition_key, position LIMIT 1)
+     WHERE consumer_group = $1 AND state = 'waiting' ORDER BY topic, partition_key, position LIMIT 1)
     UNION ALL
     SELECT next.topic, next.partition_key, next.position
-    FROM heads CROSS JOIN LATERAL (
+    FROM keys CROSS JOIN LATERAL (
         SELECT r.topic, r.partition_key, r.position FROM bus.retries AS r
-        WHERE r.consumer_group = $1 AND (r.topic, r.partition_key) > (heads.topic, heads.partition_key)
+        WHERE r.consumer_group = $1 AND r.state = 'waiting'
+          AND (r.topic, r.partition_key) > (keys.topic, keys.partition_key)
         ORDER BY r.topic, r.partition_key, r.position LIMIT 1
     ) AS next
 )
 SELECT r.message_id, r.topic, r.partition, r.partition_key, r.attempts, r.attributes, r.data
-FROM heads
+FROM keys
 JOIN bus.retries AS r USING (position)
 JOIN unnest($2::text[], $3::smallint[]) AS owned (topic, partition)
      ON owned.topic = r.topic AND owned.partition = r.partition
-WHERE r.state = 'waiting' OR (r.state = 'retry' AND r.due_at <= clock_timestamp())
+WHERE NOT EXISTS (
+    SELECT FROM bus.retries AS earlier
+    WHERE earlier.consumer_group = $1 AND earlier.topic = r.topic AND earlier.partition_key = r.partition_key
+      AND earlier.position < r.position
+)
 ORDER BY r.position
 LIMIT $4
 """
-"""The first in the line of each key, when it is due. One that waits with nobody before it is due at once: whoever was
-to call it up has died in between. It steps from key to key, so that a long line costs no more than a short one."""
+"""Those that wait behind nobody: whoever was to call them up has died in between. It steps from key to key, so that a
+long line costs no more than a short one."""
 
 NEXT_DUE_SECONDS: Final = """
 SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM bus.retries

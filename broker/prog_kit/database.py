@@ -160,6 +160,12 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A transaction that has set nothing yet: whose rows it sees, it says itself."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
     async def operator(self) -> AsyncIterator[Connection]:
         """A read-only transaction across all tenants, as `prog_operator`. The caller has checked the right to it."""
         async with self.pool.acquire() as connection, connection.transaction(readonly=True):

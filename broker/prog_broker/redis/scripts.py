@@ -10,7 +10,14 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
 
 from prog_broker.redis.connection import OUTAGES, Client, raw
 from prog_contracts.errors import Unavailable
@@ -41,7 +48,8 @@ return 1
 """
 
 _REFUSED: Final = ("OOM", "MISCONF", "READONLY", "NOREPLICAS", "BUSY", "MASTERDOWN", "CLUSTERDOWN")
-"""Errors that say something against the server, and nothing against what was sent."""
+_REFUSALS: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, MasterDownError)
+"""Errors that say something against the server, and nothing against what was sent; some have a class of their own."""
 
 
 async def add(client: Client, entries: Sequence[Entry]) -> None:
@@ -79,7 +87,8 @@ async def add_one(client: Client, entry: Entry) -> None:
 
 def unavailable(error: Exception) -> Exception:
     """The error to raise instead: Unavailable where the server is at fault, else the error itself."""
-    if isinstance(error, ResponseError) and not str(error).startswith(_REFUSED):
+    refused = isinstance(error, _REFUSALS) or str(error).startswith(_REFUSED)
+    if isinstance(error, ResponseError) and not refused:
         return error
     return Unavailable(f"the broker does not answer: {error}", code="broker_unavailable")
 

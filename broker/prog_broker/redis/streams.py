@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from prog_broker.ports import AddressedReply, Delivery, LostPlace, Position, Shard
@@ -87,30 +88,31 @@ class StreamSignals:
         buried: Sequence[Delivery] = (),
     ) -> None:
         # Answers go ahead of what nobody waits for: the wake-up of the relay would take a processor from who answers.
-        await self._run([("PUBLISH", answer.channel, answer.payload) for answer in answers])
+        await self._run(shard, [("PUBLISH", answer.channel, answer.payload) for answer in answers])
         commands: list[tuple[Any, ...]] = [] if position is None else [self._positions.command(shard, position)]
         dead = dead_topic(shard.group).stream(0)
         commands += [("XADD", dead, "*", "ce", letter.attributes, "data", letter.data) for letter in buried]
         if wake:
             commands.append(("PUBLISH", WAKE_CHANNEL, b"1"))
+        await self._run(shard, commands)
+
+    async def _run(self, shard: Shard, commands: list[tuple[Any, ...]]) -> None:
+        """All in one round trip; raises the first error after all were tried."""
         try:
-            await self._run(commands)
+            if len(commands) == 1:
+                await raw(self._client, *commands[0])
+            elif commands:
+                pipeline = self._client.pipeline(transaction=False)
+                for command in commands:
+                    pipeline.execute_command(*command)
+                for result in await pipeline.execute(raise_on_error=False):
+                    if isinstance(result, Exception):
+                        raise result
         except ResponseError as error:
             if _is_missing(error):
                 raise LostPlace(shard.name) from error
-            raise
-
-    async def _run(self, commands: list[tuple[Any, ...]]) -> None:
-        """All in one round trip; raises the first error after all were tried."""
-        if len(commands) == 1:
-            await raw(self._client, *commands[0])
-        elif commands:
-            pipeline = self._client.pipeline(transaction=False)
-            for command in commands:
-                pipeline.execute_command(*command)
-            for result in await pipeline.execute(raise_on_error=False):
-                if isinstance(result, Exception):
-                    raise result
+            # A server that is full or read-only is as good as away: what was committed stands.
+            raise RedisConnectionError(str(error)) from error
 
 
 def entries_of(envelopes: Iterable[tuple[Topic, Envelope]]) -> list[scripts.Entry]:

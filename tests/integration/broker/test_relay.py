@@ -238,3 +238,32 @@ async def test_a_redis_that_is_away_and_carries_no_messages_holds_the_relay_up_f
 
 def gauge(each: Any) -> float:
     return float(next(iter(each.collect())).samples[0].value)
+
+
+async def test_a_stored_command_that_nobody_can_read_does_not_hold_up_the_others(rig: Rig) -> None:
+    await rig.admin.execute(
+        """
+        INSERT INTO bus.command_outbox (message_id, tenant_id, topic, partition_key, attributes, data)
+        VALUES (gen_random_uuid(), 'tenant_x', 'prog.no.such', 'k', '{}', ''),
+               (gen_random_uuid(), 'tenant_x', 'prog.tenants.commands', 'k', 'rubbish', '')
+        """
+    )
+    await rig.rename("behind", wait_seconds=0)
+    assert await rig.relay.run_once() == 3
+    await rig.worker()
+    await eventually(lambda: rig.ledger.handled == ["behind"])
+    assert await rig.relay.run_once() == 1, "the event of what was handled, and nothing again"
+
+
+async def test_a_full_server_costs_no_worker(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Redis refuses for want of memory is an outage: the worker lives, and goes on when there is room again."""
+    worker = await rig.worker()
+    real = rig.redis
+    await real.config_set("maxmemory", "1")
+    try:
+        answer = await rig.rename("stored meanwhile", wait_seconds=1)
+        assert answer.status in ("pending", "succeeded")
+    finally:
+        await real.config_set("maxmemory", "0")
+    assert (await rig.rename("after", wait_seconds=60)).status == "succeeded"
+    assert not any(task.done() for task in worker._tasks)

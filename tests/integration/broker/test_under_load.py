@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from prog_broker import sql
 from prog_broker.intake import BATCH_SECONDS
 from prog_contracts.envelope import wrap
 from prog_contracts.ids import new_id
@@ -116,3 +117,23 @@ def _settled_memory() -> int:
     while time.monotonic() < deadline:
         largest = max(largest, psutil.Process().memory_info().rss)
     return largest
+
+
+async def test_a_mass_of_dead_letters_costs_the_search_for_due_retries_nothing(rig: Rig) -> None:
+    """Not one of 20,000 parked keys is looked at: the plan goes by what is due."""
+    await rig.admin.execute(
+        """
+        INSERT INTO bus.retries (consumer_group, message_id, tenant_id, topic, partition, partition_key, state, due_at,
+                                 attributes, data)
+        SELECT 'tenants', gen_random_uuid(), 'tenant_x', $1, n % 4, 'key ' || n, 'dead', clock_timestamp(), '{}', ''
+        FROM generate_series(1, 20000) AS n
+        """,
+        COMMANDS.name,
+    )
+    await rig.admin.execute("ANALYZE bus.retries")
+    rows = await rig.admin.fetch(
+        "EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) " + sql.DUE_RETRIES, "tenants", [COMMANDS.name] * 4, [0, 1, 2, 3], 50
+    )
+    plan = "\n".join(row[0] for row in rows)
+    assert "retries_due" in plan
+    assert "Seq Scan on retries" not in plan
