@@ -163,11 +163,15 @@ async def test_a_topic_tells_what_waits_for_whom_and_who_reads_it(
         await Sampler(resources, clock).sample(connection)
     admin = await asyncpg.connect(postgres)
     window = rules.window_start(rules.last_closed_window(clock.at))
-    for name, messages in ((UserDeleted.TYPE, 30), ("acme.order.paid", 70)):
+    for group, name, messages in (
+        ("email", UserDeleted.TYPE, 30),
+        ("monitoring", UserDeleted.TYPE, 10),
+        ("monitoring", "acme.order.paid", 70),
+    ):
         await admin.execute(
             "INSERT INTO monitoring.windows VALUES"
-            " ('handler', $1, 'email', $2, $3, 1, 0, 0, 0, 0, 0, -1, '', 0, -1, '')",
-            window, name, messages,
+            " ('handler', $1, $2, $3, $4, 1, 0, 0, 0, 0, 0, -1, '', 0, -1, '')",
+            window, group, name, messages,
         )  # fmt: skip
     await admin.execute(
         "INSERT INTO bus.shard_leases (consumer_group, topic, partition, owner, token, expires_at) VALUES"
@@ -189,6 +193,8 @@ async def test_a_topic_tells_what_waits_for_whom_and_who_reads_it(
     await edge.close()
 
     assert list(topics) == list(TOPICS)
+    [orders] = topics["prog.events.events"]
+    assert (orders.group, orders.per_second) == ("monitoring", 7.0), "tenants' own events"
     [email] = [reader for reader in topics[USERS.name] if reader.group == "email"]
     assert (email.per_second, email.lag, email.oldest_seconds) == (3.0, 4, 7)
     [email] = [reader for reader in later[USERS.name] if reader.group == "email"]

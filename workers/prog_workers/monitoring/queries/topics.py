@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Final
 
 import prog_contracts.catalogue  # noqa: F401 - fills the registry of messages
 from prog_contracts.messages import all_messages
@@ -13,6 +14,9 @@ from prog_contracts.topics import TOPICS, Topic, topic_of
 from prog_kit.database import Connection
 from prog_workers.monitoring.queries.consumers import age_seconds, fresh_since
 from prog_workers.monitoring.rules import WINDOW_SECONDS, last_closed_window, window_start
+
+_TENANTS_EVENTS: Final = "prog.events.events"
+"""Types that are not the platform's are events of tenants, which all go there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +119,14 @@ async def shards(connection: Connection, topic: Topic, now: datetime) -> list[Sh
 
 
 async def _rates(connection: Connection, now: datetime) -> dict[tuple[str, str], float]:
-    """Messages a second in the last window by topic and group. Types that are not the platform's count nowhere."""
+    """Messages a second in the last window by topic and group."""
     rates: dict[tuple[str, str], float] = {}
     for row in await connection.fetch(
         "SELECT consumer_group, type, messages FROM monitoring.windows WHERE scope = 'handler' AND window_start = $1",
         window_start(last_closed_window(now)),
     ):
-        name = _topic_names().get(row["type"])
-        if name is not None:
-            place = name, row["consumer_group"]
-            rates[place] = rates.get(place, 0.0) + row["messages"] / WINDOW_SECONDS
+        place = _topic_names().get(row["type"], _TENANTS_EVENTS), row["consumer_group"]
+        rates[place] = rates.get(place, 0.0) + row["messages"] / WINDOW_SECONDS
     return rates
 
 
