@@ -185,6 +185,12 @@ class EventTail:
                     _log.warning("the log cannot be read", error=str(error))
                     await asyncio.sleep(_OUTAGE_PAUSE_SECONDS)
                     continue
+                except Exception:  # noqa: BLE001 - whatever it is, nobody else would hear of it
+                    # A defect: end the streams, so that their clients come again, rather than leave them in silence.
+                    _log.exception("the log cannot be followed")
+                    self.end_all()
+                    await asyncio.sleep(_OUTAGE_PAUSE_SECONDS)
+                    continue
                 await self._news()
         finally:
             # At once: who comes while the rest is put away is not served by this one any more.

@@ -133,6 +133,10 @@ class KafkaGroupReader:
                 if failures == 1:
                     log.warning("broker does not answer", group=self._plan.group, error=repr(error))
                 await wait_any(self._stopping, reconnect_delay_seconds(failures))
+            except Exception:
+                failures += 1
+                log.exception("the group cannot be read", group=self._plan.group)
+                await wait_any(self._stopping, reconnect_delay_seconds(failures))
 
     async def _watch(self) -> None:
         """Waits for messages on the partitions that have no task, and gives each that has some a task."""

@@ -152,3 +152,27 @@ async def test_who_comes_while_the_last_one_is_seen_off_is_served(monkeypatch: p
         log.append(event(1))
         await wait_until(lambda: len(late._queue) == 1, within_seconds=3)
     await tail.close()
+
+
+async def test_a_log_that_cannot_be_followed_ends_the_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their clients come again with what they saw last, instead of waiting for ever."""
+
+    async def end(_: Any) -> Cursor:
+        return Cursor(7, 0)
+
+    async def since(*_: Any) -> Any:
+        raise ValueError("a row that nobody can read")
+
+    @asynccontextmanager
+    async def operator() -> AsyncIterator[None]:
+        yield None
+
+    monkeypatch.setattr("prog_edge.tail.tail_end", end)
+    monkeypatch.setattr("prog_edge.tail.tail_since", since)
+    database: Any = SimpleNamespace(operator=operator)
+    tail = EventTail(database, Drain())
+    listener = await tail.listen(Interest())
+    with tail.listening(listener):
+        events = [item async for item in listener.batches(heartbeat_seconds=30)]
+    assert events == []
+    await tail.close()
