@@ -17,7 +17,7 @@ CONTENT_TYPE: Final = "content-type"
 _PREFIX: Final = "ce_"
 _encode: Final = msgspec.json.Encoder().encode
 
-_STARTS: Final = {_PREFIX + name: f'"{name}":"'.encode() for name in ATTRIBUTE_NAMES if name != "datacontenttype"} | {
+_STARTS: Final = {_PREFIX + name: f'"{name}":"'.encode() for name in ATTRIBUTE_NAMES} | {
     CONTENT_TYPE: b'"datacontenttype":"'
 }
 
