@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager, aclosing
 from time import monotonic, time
 from typing import Final, TypeVar
+from uuid import UUID
 
 import orjson
 from starlette.responses import StreamingResponse
@@ -223,17 +224,20 @@ class EventStreamResponse(StreamingResponse):
 
 
 class _Frames:
-    """Frames of the newest events: each is made once, and not once for every client."""
+    """Frames of the newest events: each is made once, and not once for every client.
+
+    By message id: a restored database gives positions to other events, perhaps of other tenants.
+    """
 
     def __init__(self, limit_bytes: int = _FRAMES_BYTES) -> None:
         self._limit_bytes = limit_bytes
         self._size = 0
-        self._frames: OrderedDict[int, bytes] = OrderedDict()
+        self._frames: OrderedDict[UUID, bytes] = OrderedDict()
 
     def of(self, event: EventRow) -> bytes:
-        frame = self._frames.get(event.position)
+        frame = self._frames.get(event.message_id)
         if frame is None:
-            frame = self._frames[event.position] = encode(event)
+            frame = self._frames[event.message_id] = encode(event)
             self._size += len(frame)
             while self._size > self._limit_bytes:
                 self._size -= len(self._frames.popitem(last=False)[1])

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from prog_edge.drain import Drain
-from prog_edge.sse import cloud_event, encode
+from prog_edge.sse import _Frames, cloud_event, encode
 from prog_edge.tail import QUEUE_LIMIT, EventTail, FellBehind, Interest, Listener
 from prog_workers.events.queries import Cursor, EventRow
 from tests.waiting import wait_until
@@ -176,3 +176,12 @@ async def test_a_log_that_cannot_be_followed_ends_the_streams(monkeypatch: pytes
         events = [item async for item in listener.batches(heartbeat_seconds=30)]
     assert events == []
     await tail.close()
+
+
+def test_two_events_of_one_position_are_told_apart() -> None:
+    """As after a restore: what an edge has told of a position says nothing of another event there."""
+    before = event(5, message_id=UUID(int=501), tenant_id="tenant_a")
+    after = event(5, message_id=UUID(int=502), tenant_id="tenant_b")
+    frames = _Frames()
+    assert b"tenant_a" in frames.of(before)
+    assert b'"tenantid":"tenant_b"' in frames.of(after)
