@@ -20,6 +20,7 @@ from uuid import UUID
 
 import asyncpg
 
+from prog_kit.database import OUTAGES as DATABASE_OUTAGES
 from prog_kit.database import Connection
 
 DDL: Final = """
@@ -67,13 +68,7 @@ class Fenced(Exception):
 class PostgresInbox:
     """Ids of handled messages in PostgreSQL; opened and closed by the bus."""
 
-    OUTAGES: Final = (
-        OSError,
-        asyncpg.InterfaceError,
-        asyncpg.PostgresConnectionError,
-        asyncpg.OperatorInterventionError,
-        asyncpg.InsufficientResourcesError,
-    )
+    OUTAGES: Final = (OSError, *DATABASE_OUTAGES)
     """What says nothing against a message: the batch is handled again once the server answers."""
 
     def __init__(self, dsn: str, *, max_size: int = 8) -> None:

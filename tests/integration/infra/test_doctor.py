@@ -94,7 +94,11 @@ async def test_missing_topics_of_kafka_name_the_command_that_makes_them(
     transport = open_transport(settings)
     assert await transport.ensure(TOPICS.values()) == len(TOPICS)
     await transport.close()
-    assert verdicts(await examine(environment))["topics"] == "ok"
+
+    async def in_order() -> bool:
+        return verdicts(await examine(environment))["topics"] == "ok"
+
+    await wait_until(in_order, within_seconds=60, what="each partition to have a leader")
 
 
 async def test_a_kafka_that_is_away_is_told_with_what_to_check(environment: dict[str, str]) -> None:
