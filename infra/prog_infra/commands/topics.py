@@ -1,4 +1,4 @@
-"""Make the topics that the broker needs, and show what is in them."""
+"""Make the topics that the broker needs."""
 
 import asyncio
 import json
