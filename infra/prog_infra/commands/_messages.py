@@ -1,6 +1,7 @@
 """What the commands about messages have in common."""
 
 import difflib
+import json
 from typing import Final
 
 from prog_contracts.messages import Message
@@ -26,7 +27,7 @@ def parsed(type_name: str, text: str) -> Message:
         near = difflib.get_close_matches(type_name, models, n=3, cutoff=0.3)
         raise OperatorError(f"there is no message type {type_name}", remedy=f"did you mean {', '.join(near)}?")
     try:
-        return model.model_validate_json(text)
+        message = model.model_validate_json(text)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         told = [
@@ -34,7 +35,15 @@ def parsed(type_name: str, text: str) -> Message:
         ]
         if len(found) > _MOST_TOLD:
             told.append(f"and {len(found) - _MOST_TOLD} more")
-        fields = ", ".join(f"{name}{'' if field.is_required() else '?'}" for name, field in model.model_fields.items())
-        raise OperatorError(
-            f"the body breaks the schema of {type_name}", details=told, remedy=f"fields: {fields}"
-        ) from None
+        raise OperatorError(f"the body breaks the schema of {type_name}", details=told, remedy=_fields(model)) from None
+    # Consumers pass over what they do not know, so that older ones read newer producers; whoever types it has erred.
+    unknown = sorted(set(json.loads(text)) - set(model.model_fields))
+    if unknown:
+        told = [f"{name[:100]}: there is no such field" for name in unknown[:_MOST_TOLD]]
+        raise OperatorError(f"the body breaks the schema of {type_name}", details=told, remedy=_fields(model))
+    return message
+
+
+def _fields(model: type[Message]) -> str:
+    names = ", ".join(f"{name}{'' if field.is_required() else '?'}" for name, field in model.model_fields.items())
+    return f"fields: {names}"

@@ -35,7 +35,6 @@ def test_help_loads_no_command_and_nothing_heavy() -> None:
         (["worker"], 2),
         (["worker", "cooking"], 2),
         (["up", "--broker", "pigeon"], 2),
-        (["up", "--broker", "kafka"], 1),
     ],
 )
 def test_exit_codes(arguments: list[str], code: int) -> None:

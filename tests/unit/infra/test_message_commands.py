@@ -100,3 +100,10 @@ def test_filters_let_through_what_they_name() -> None:
     assert not Wanted(tenant_id=new_id("tenant")).allows(delivery)
     assert not Wanted(subject="user_1").allows(delivery)
     assert not Wanted(tenant_id=TENANT).allows(broken)
+
+
+def test_a_field_that_the_message_does_not_have_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Consumers would pass over it in silence, and a misspelt field with it."""
+    body = '{"tenant_id": "tenant_01jd7z4c8nf3ktv9q2m6x0r5we", "name": "Acme", "nmae": "Acme"}'
+    assert cli.run(["publish", RenameTenant.TYPE, body, "--dry-run"]) == 1
+    assert "nmae: there is no such field" in capsys.readouterr().err
