@@ -13,11 +13,13 @@ import httpx
 import pytest
 from rich.console import Console
 
-from prog_contracts.topics import DOMAINS, consumed_by
+from prog_contracts.topics import DOMAINS, TOPICS
 from prog_infra.demo.client import Api
 from prog_infra.demo.report import tell
 from prog_infra.demo.story import Story
 from prog_infra.servers import free_port
+from prog_workers.monitoring.rules import readers
+from prog_workers.process import load
 from tests.deploy.fleet import HOST, Fleet, of_chart, of_compose
 from tests.deploy.toolbox import CHART, COMPOSE, Toolbox, of_kind
 from tests.waiting import wait_until
@@ -64,11 +66,12 @@ def missing_figures(fleet: Fleet) -> list[str]:
         if not re.search(f"^{figure}", told[name], re.M)
     ]
     lags = {(group, topic, int(partition)) for group, partition, topic in SERIES.findall(told["worker-monitoring"])}
+    handled = {domain.name: list(domain.registrations) for domain in load(DOMAINS)}
     wanted = {
-        (domain, topic.name, partition)
-        for domain in DOMAINS
-        for topic in consumed_by(domain)
-        for partition in range(topic.partitions)
+        (group, topic, partition)
+        for topic, groups in readers(handled).items()
+        for group in groups
+        for partition in range(TOPICS[topic].partitions)
     }
     return missing + [f"lag of {each}" for each in sorted(wanted - lags)]
 
