@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import httpx
+import psutil
 import pytest
 
 from prog_infra.servers import free_port
 from prog_kit import probes
 from prog_kit.settings import Settings
+from prog_kit.telemetry import CONSUMER_LAG
 
 
 def settings(port: int) -> Settings:
@@ -64,7 +66,9 @@ async def test_it_tells_its_figures(process: Process) -> None:
     answer = await process.ask("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
-    assert "# TYPE prog_consumer_lag gauge" in answer.text
+    [figure] = CONSUMER_LAG.describe()
+    assert figure.name == "prog_consumer_lag"
+    assert f"# TYPE {figure.name} gauge" in answer.text
 
 
 async def test_anything_else_is_not_there(process: Process) -> None:
@@ -107,5 +111,11 @@ async def test_a_port_that_is_taken_is_an_error_at_start(process: Process) -> No
 
 
 async def test_without_a_port_it_listens_nowhere() -> None:
+    def listening() -> set[int]:
+        return {
+            found.laddr.port for found in psutil.Process().net_connections("tcp") if found.status == psutil.CONN_LISTEN
+        }
+
+    before = listening()
     with probes.serving(settings(0), lambda: True):
-        pass
+        assert listening() == before
