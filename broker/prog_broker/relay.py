@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 
 import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
+from prog_broker.logged import envelope_of
 from prog_broker.ports import Outages, Transport
 from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
 from prog_broker.redis.streams import WAKE_CHANNEL
@@ -245,22 +246,8 @@ def _stored_command(row: Any) -> tuple[Topic, Envelope] | None:
         return None
 
 
-def _outgoing(row: Any) -> tuple[Topic, Envelope]:
-    return TOPICS[row["topic"]], Envelope(
-        id=row["message_id"],
-        type=row["type"],
-        source=row["source"] or f"/prognetwork/{row['source_domain']}",
-        tenant_id=row["tenant_id"],
-        partition_key=row["partition_key"],
-        correlation_id=row["correlation_id"],
-        time=row["occurred_at"],
-        data=row["data"],
-        schema_version=row["schema_version"],
-        causation_id=row["causation_id"],
-        subject=row["subject"],
-        actor=row["actor"],
-        traceparent=row["traceparent"],
-    )
+def _outgoing(row: asyncpg.Record) -> tuple[Topic, Envelope]:
+    return TOPICS[row["topic"]], envelope_of(row)
 
 
 class RelayProcess:

@@ -22,6 +22,7 @@ import orjson
 from prog_broker import sql
 from prog_broker.decoding import Incoming, Rejected, decode, printable
 from prog_broker.domain import Domain, Registration
+from prog_broker.logged import envelope_of
 from prog_broker.outcome import settle
 from prog_broker.ports import Delivery, Shard
 from prog_broker.replaying import holding, records
@@ -340,7 +341,7 @@ class ReplayRunner:
         return suppressed
 
     def _incoming(self, row: asyncpg.Record, *, alone: bool) -> Incoming:
-        envelope = _envelope(row)
+        envelope = envelope_of(row)
         registration = self._domain.replay_only.get(envelope.type)
         if registration is None:
             shard = Shard(self._domain.name, TOPICS[row["topic"]], 0)
@@ -417,21 +418,3 @@ def _decoded(envelope: Envelope, registration: Registration) -> Incoming | Rejec
     except (UnknownVersion, UpcastFailed, ValidationError) as error:
         return Rejected(delivery, "invalid_body", str(error), envelope)
     return Incoming(delivery, envelope, message, registration)
-
-
-def _envelope(row: asyncpg.Record) -> Envelope:
-    return Envelope(
-        id=row["message_id"],
-        type=row["type"],
-        source=row["source"] or f"/prognetwork/{row['source_domain']}",
-        tenant_id=row["tenant_id"],
-        partition_key=row["partition_key"],
-        correlation_id=row["correlation_id"],
-        time=row["occurred_at"],
-        data=row["data"],
-        schema_version=row["schema_version"],
-        causation_id=row["causation_id"],
-        subject=row["subject"],
-        actor=row["actor"],
-        traceparent=row["traceparent"],
-    )
