@@ -187,11 +187,17 @@ class Transport(Protocol):
         ...
 
     def follow(
-        self, topics: Sequence[Topic], *, from_start: bool = False, since: datetime | None = None
+        self,
+        topics: Sequence[Topic],
+        *,
+        from_start: bool = False,
+        since: datetime | None = None,
+        until_now: bool = False,
     ) -> AsyncIterator[tuple[Topic, int, Delivery]]:
         """Every message as it passes, without a group: topic, partition, message. Ends when it is closed.
 
-        `since` begins with the messages that the broker took at that time (to the millisecond) or later.
+        `since` begins with the messages that the broker took at that time (to the millisecond) or later. `until_now`
+        ends behind what the broker held when it began.
         """
         ...
 

@@ -175,25 +175,31 @@ class KafkaTransport:
         await self._marks.commit({self._marked: OffsetAndMetadata(0, note)})
 
     async def follow(
-        self, topics: Sequence[Topic], *, from_start: bool = False, since: datetime | None = None
+        self,
+        topics: Sequence[Topic],
+        *,
+        from_start: bool = False,
+        since: datetime | None = None,
+        until_now: bool = False,
     ) -> AsyncIterator[tuple[Topic, int, Delivery]]:
         consumer = self._bare_consumer()
         places = [TopicPartition(self._names.topic(topic), n) for topic in topics for n in range(topic.partitions)]
         consumer.assign(places)
         try:
             await consumer.start()
+            ends = await consumer.end_offsets(places) if until_now or since is not None else {}
             if since is not None:
                 found = await consumer.offsets_for_times({place: int(since.timestamp() * 1000) for place in places})
-                ends = await consumer.end_offsets(places)
                 for place in places:
                     consumer.seek(place, found[place].offset if found.get(place) else ends[place])
             elif not from_start:
                 await consumer.seek_to_end(*places)
-            while True:
+            while not (until_now and await _are_past(consumer, ends)):
                 taken: Mapping[TopicPartition, Any] = await consumer.getmany(timeout_ms=1000, max_records=FOLLOW_COUNT)
                 for place, records in taken.items():
                     for record in records:
-                        yield self._names.topic_named(place.topic), place.partition, record_of(record)
+                        if not until_now or record.offset < ends[place]:
+                            yield self._names.topic_named(place.topic), place.partition, record_of(record)
         finally:
             await consumer.stop()
 
@@ -213,3 +219,7 @@ class KafkaTransport:
         if sampler is not None:
             with suppress(*OUTAGES):
                 await sampler.stop()
+
+
+async def _are_past(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+    return all([await consumer.position(place) >= end for place, end in ends.items()])

@@ -77,31 +77,55 @@ class RedisTransport:
         return await scripts.add_after(self.client, MARKER, marker, note, entries)
 
     async def follow(
-        self, topics: Sequence[Topic], *, from_start: bool = False, since: datetime | None = None
+        self,
+        topics: Sequence[Topic],
+        *,
+        from_start: bool = False,
+        since: datetime | None = None,
+        until_now: bool = False,
     ) -> AsyncIterator[tuple[Topic, int, Delivery]]:
         places = {topic.stream(n).encode(): (topic, n) for topic in topics for n in range(topic.partitions)}
         positions: dict[bytes, bytes] = dict.fromkeys(places, streams.BEGINNING)
         if since is not None:
             positions = dict.fromkeys(places, _just_before(since))
-        elif not from_start:  # the ends as they are now: "$" anew in each read would miss what comes in between
-            for stream in places:
-                newest: Any = await raw(self.client, "XREVRANGE", stream, "+", "-", "COUNT", 1)
-                positions[stream] = newest[0][0] if newest else streams.BEGINNING
+        elif not from_start:  # "$" anew in each read would miss what comes in between
+            positions = await self._ends(places)
+        ends = await self._ends(places) if until_now else None
+        patience = () if until_now else ("BLOCK", 1000)
         while True:
             reply: Any = await raw(
-                self.client, "XREAD", "COUNT", FOLLOW_COUNT, "BLOCK", 1000, "STREAMS", *positions, *positions.values()
+                self.client, "XREAD", "COUNT", FOLLOW_COUNT, *patience, "STREAMS", *positions, *positions.values()
             )
+            held = 0
             for stream, entries in reply or ():
                 topic, partition = places[stream]
                 for receipt, fields in entries:
                     positions[stream] = receipt
-                    yield topic, partition, streams.delivery_of(receipt, fields)
+                    if ends is None or _number(receipt) <= _number(ends[stream]):
+                        held += 1
+                        yield topic, partition, streams.delivery_of(receipt, fields)
+            if until_now and not held:
+                return
+
+    async def _ends(self, names: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The id of each stream's newest entry."""
+        ends = {}
+        for name in names:
+            newest: Any = await raw(self.client, "XREVRANGE", name, "+", "-", "COUNT", 1)
+            ends[name] = newest[0][0] if newest else streams.BEGINNING
+        return ends
 
 
 def _just_before(at: datetime) -> bytes:
     """The last id that an entry of an earlier millisecond may have: XREAD leaves out the id that it is given."""
     milliseconds = int(at.timestamp() * 1000)
     return f"{milliseconds - 1}-{2**64 - 1}".encode() if milliseconds > 0 else streams.BEGINNING
+
+
+def _number(receipt: bytes) -> tuple[int, int]:
+    """An entry's id in the order of its stream."""
+    milliseconds, _, sequence = receipt.partition(b"-")
+    return int(milliseconds), int(sequence)
 
 
 def _text(value: Any) -> str | None:

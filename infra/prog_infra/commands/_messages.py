@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Iterable
 from typing import Final
 
 from prog_contracts.messages import Message
@@ -24,8 +25,10 @@ def parsed(type_name: str, text: str) -> Message:
     models = {model.TYPE: model for model in all_messages()}
     model = models.get(type_name)
     if model is None:
-        near = difflib.get_close_matches(type_name, models, n=3, cutoff=0.3)
-        raise OperatorError(f"there is no message type {type_name}", remedy=f"did you mean {', '.join(near)}?")
+        raise OperatorError(
+            f"there is no message type {type_name}",
+            remedy=nearest(type_name, models, see="`prog asyncapi` has them all"),
+        )
     try:
         message = model.model_validate_json(text)
     except ValidationError as error:
@@ -42,6 +45,12 @@ def parsed(type_name: str, text: str) -> Message:
         told = [f"{name[:100]}: there is no such field" for name in unknown[:_MOST_TOLD]]
         raise OperatorError(f"the body breaks the schema of {type_name}", details=told, remedy=_fields(model))
     return message
+
+
+def nearest(name: str, known: Iterable[str], *, see: str) -> str:
+    """The remedy for a name that is not known: those that look like it, or `see` where none does."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.3)
+    return f"did you mean {', '.join(near)}?" if near else see
 
 
 def _fields(model: type[Message]) -> str:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from prog_contracts.topics import Topic
 
 app = typer.Typer()
+
+QUIET_SECONDS: Final = 2.0
+"""Where a count was asked for and nothing comes for so long, the reader is told that it waits."""
 
 
 @app.command()
@@ -29,13 +32,14 @@ def tail(
     tenant: str = typer.Option(None, "--tenant", help="Messages of one tenant."),
     subject: str = typer.Option(None, "--subject", help="Messages about one object."),
     count: int = typer.Option(0, "--count", min=0, help="End after so many messages; 0 follows until Ctrl-C."),
+    no_follow: bool = typer.Option(False, "--no-follow", help="End behind what the broker holds now."),
     data: Path = typer.Option(None, "--data", help="The data directory of the platform to talk to."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object a line (CloudEvents, structured mode)."),
 ) -> None:
     """Print messages as they pass, without taking them from any consumer."""
     try:
         wanted = Wanted(frozenset(types), tenant, subject)
-        asyncio.run(_tail(topics or [], wanted, _beginning(from_start, since), count, data, as_json))
+        asyncio.run(_tail(topics or [], wanted, _extent(from_start, since, count, no_follow), data, as_json))
     except KeyboardInterrupt:
         return
 
@@ -65,54 +69,92 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    """Where to begin: at what the broker still holds, at a time, or (neither) now."""
+class Extent:
+    """From where to where: from what the broker still holds, from a time, or (neither) from now; until so many messages
+    were shown (0: until Ctrl-C), or until what the broker holds now has passed.
+    """
 
     from_start: bool = False
     since: datetime | None = None
+    count: int = 0
+    until_now: bool = False
 
 
-def _beginning(from_start: bool, since: str | None) -> Beginning:
+def _extent(from_start: bool, since: str | None, count: int, no_follow: bool) -> Extent:
     from prog_infra.commands._instants import past
     from prog_infra.errors import OperatorError
 
-    if since is None:
-        return Beginning(from_start)
-    if from_start:
+    if since is not None and from_start:
         raise OperatorError("--from-start and --since name two beginnings", remedy="give one of them")
-    return Beginning(since=past(since, datetime.now(UTC)))
+    if no_follow and since is None and not from_start:
+        raise OperatorError("--no-follow ends where it begins, at now", remedy="add --from-start or --since")
+    return Extent(from_start, None if since is None else past(since, datetime.now(UTC)), count, no_follow)
 
 
-async def _tail(
-    topics: list[str], wanted: Wanted, beginning: Beginning, count: int, data: Path | None, as_json: bool
-) -> None:
+async def _tail(topics: list[str], wanted: Wanted, extent: Extent, data: Path | None, as_json: bool) -> None:
     from prog_broker.transport import open_transport
     from prog_infra import local
 
     chosen = _chosen(topics)
     transport = open_transport(local.settings(data))
-    seen = 0
+    progress = _Progress(extent)
     try:
         async for topic, partition, delivery in transport.follow(
-            chosen, from_start=beginning.from_start, since=beginning.since
+            chosen, from_start=extent.from_start, since=extent.since, until_now=extent.until_now
         ):
             if not wanted.allows(delivery):
                 continue
             typer.echo(_line(topic.stream(partition), delivery, as_json))
-            seen += 1
-            if count and seen >= count:
+            if progress.counts_to_the_end():
                 return
     finally:
+        progress.close()
         await transport.close()
+
+
+class _Progress:
+    """Counts what was shown, and says once that it waits for more when fewer come than were asked for."""
+
+    def __init__(self, extent: Extent) -> None:
+        self._wanted = extent.count
+        self._shown = 0
+        self._notice: asyncio.TimerHandle | None = None
+        if extent.count and not extent.until_now:
+            self._wait()
+
+    def counts_to_the_end(self) -> bool:
+        self._shown += 1
+        if self._notice is not None:
+            self._notice.cancel()
+            self._wait()
+        return self._shown == self._wanted
+
+    def close(self) -> None:
+        if self._notice is not None:
+            self._notice.cancel()
+
+    def _wait(self) -> None:
+        self._notice = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._say)
+
+    def _say(self) -> None:
+        self._notice = None
+        typer.echo(
+            f"prog: {self._shown} of {self._wanted} so far, waiting for more"
+            " - Ctrl-C ends; --no-follow ends behind what the broker holds",
+            err=True,
+        )
 
 
 def _chosen(names: list[str]) -> list[Topic]:
     from prog_contracts.topics import TOPICS
+    from prog_infra.commands._messages import nearest
     from prog_infra.errors import OperatorError
 
-    unknown = [name for name in names if name not in TOPICS]
-    if unknown:
-        raise OperatorError(f"there is no topic {', '.join(unknown)}", remedy=f"choose from {', '.join(TOPICS)}")
+    for name in names:
+        if name not in TOPICS:
+            raise OperatorError(
+                f"there is no topic {name}", remedy=nearest(name, TOPICS, see=f"choose from {', '.join(TOPICS)}")
+            )
     return [TOPICS[name] for name in names] or list(TOPICS.values())
 
 

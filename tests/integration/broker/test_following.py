@@ -56,3 +56,19 @@ async def test_the_first_millisecond_is_in(rig: Rig) -> None:
             await producer.send_and_wait(name, body, partition=0, timestamp_ms=milliseconds)
 
     assert await followed(rig, 1, since=at) == ["at that time"]
+
+
+async def test_what_the_broker_holds_has_an_end(rig: Rig) -> None:
+    """Of what is published meanwhile nothing is shown, and an empty broker ends it at once."""
+    names: list[str] = []
+    async with asyncio.timeout(60):
+        async for _ in rig.transport.follow([EVENTS], from_start=True, until_now=True):
+            raise AssertionError("nothing was published yet")
+        for name in ("first", "second", "third"):
+            await publish(rig, name)
+        async for _, _, delivery in rig.transport.follow([EVENTS], from_start=True, until_now=True):
+            names.append(orjson.loads(delivery.data)["name"])
+            await publish(rig, "meanwhile")
+        assert sorted(names) == ["first", "second", "third"]
+        async for _ in rig.transport.follow([EVENTS], until_now=True):
+            raise AssertionError("from now on there is nothing until now")

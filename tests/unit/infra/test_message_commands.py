@@ -90,6 +90,28 @@ def test_two_beginnings_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "two beginnings" in capsys.readouterr().err
 
 
+def test_nothing_to_follow_and_no_beginning_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["tail", "--no-follow", "--count", "3"]) == 1
+    assert "add --from-start or --since" in capsys.readouterr().err
+
+
+def test_a_misspelt_topic_is_answered_with_those_that_look_like_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["tail", "prog.tenant.event"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("prog: there is no topic prog.tenant.event - did you mean prog.tenants.events")
+    assert told.count("prog.") <= 4
+
+
+@pytest.mark.parametrize(
+    ("words", "see"), [(["tail", "?"], "prog.users.events"), (["publish", "?", "--dry-run"], "`prog asyncapi`")]
+)
+def test_a_name_that_looks_like_none_is_answered_with_where_they_are(
+    words: list[str], see: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(words) == 1
+    assert see in capsys.readouterr().err
+
+
 def test_filters_let_through_what_they_name() -> None:
     envelope = wrap(RenameTenant(tenant_id=TENANT, name="Acme"), tenant_id=TENANT, source="/test")
     delivery, broken = Delivery(b"", envelope.attributes(), envelope.data), Delivery(b"", b"?", b"?")
