@@ -74,14 +74,13 @@ def list_replays(
     if not replays:
         typer.echo("No replays.")
     for replay in replays:
-        when = f"{replay.requested_at:%Y-%m-%d %H:%M:%S}"
-        typer.echo(f"{replay.id}  {when}  {replay.group:<10}  {_line(replay)}  {replay.reason[:80]}")
+        typer.echo(_line(replay))
 
 
 @app.command()
 def show(replay_id: str = REPLAY_ID, follow: bool = FOLLOW, data: Path = DATA, as_json: bool = AS_JSON) -> None:
     """One replay: what it covers, how far it is, what was decided."""
-    _tell(_uuid(replay_id), data, follow=follow, as_json=as_json)
+    _tell(_uuid(replay_id), data, follow=follow, as_json=as_json, whole=not follow)
 
 
 @app.command()
@@ -133,7 +132,8 @@ def _decide(
     _tell(identity, data, follow=False, as_json=as_json)
 
 
-def _tell(replay_id: UUID, data: Path | None, *, follow: bool, as_json: bool) -> None:
+def _tell(replay_id: UUID, data: Path | None, *, follow: bool, as_json: bool, whole: bool = False) -> None:
+    """Prints a replay: as JSON, with all that is known of it, or in the line that stands in the list."""
     from prog_broker import replaying
 
     if follow and not as_json:
@@ -144,9 +144,12 @@ def _tell(replay_id: UUID, data: Path | None, *, follow: bool, as_json: bool) ->
     if as_json:
         typer.echo(json.dumps(_fields(replay)))
     else:
-        for name, value in _fields(replay).items():
-            if value not in (None, [], "", False):
-                typer.echo(f"{name:<18}{value if isinstance(value, str) else json.dumps(value)}")
+        if whole:
+            for name, value in _fields(replay).items():
+                if value not in (None, [], "", False):
+                    typer.echo(f"{name:<18}{value if isinstance(value, str) else json.dumps(value)}")
+        else:
+            typer.echo("\n".join((_line(replay), *_troubles(replay))))
         if replay.waits_for_worker:
             typer.echo(f"No process serves {replay.group}: it waits for one (`prog worker {replay.group}`).")
     if follow and replay.state != "done":
@@ -186,9 +189,21 @@ async def _until_over(connection: Any, replay_id: UUID, show: Callable[[Any], No
 
 
 def _line(replay: Any) -> str:
+    when = f"{replay.requested_at:%Y-%m-%d %H:%M:%S}"
     done = f"{replay.done}" if replay.total is None else f"{replay.done}/{replay.total}"
     words = "waits for a worker" if replay.waits_for_worker else replay.state
-    return f"{words:<10}  {done:>16}"
+    return f"{replay.id}  {when}  {replay.group:<10}  {words:<10}  {done:>16}  {replay.reason[:80]}"
+
+
+def _troubles(replay: Any) -> list[str]:
+    """What its line does not tell and nobody should miss."""
+    told = [f"Messages that were passed over, since their handler raised: {replay.failed}."] if replay.failed else []
+    if replay.failure is not None:
+        failure = replay.failure
+        at = f" {failure['type']} at position {failure['position']}," if "position" in failure else ""
+        told.append(f"{'It stopped:' if replay.state == 'failed' else 'The last:'}{at} {failure['reason'][:200]}")
+        told.append(f"`prog replay show {replay.id}` tells all of it.")
+    return told
 
 
 def _fields(replay: Any) -> dict[str, Any]:

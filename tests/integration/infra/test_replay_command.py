@@ -58,6 +58,35 @@ def test_a_replay_is_asked_for_listed_paused_resumed_and_cancelled(database: str
     assert "a test" in CliRunner().invoke(replay.app, ["list"]).stdout
 
 
+def test_a_replay_that_is_over_is_told_in_the_line_of_the_list(database: str) -> None:
+    tenant = new_id("tenant")
+    run(with_admin(database, lambda c: write_history(c, [tenant], 5)))
+    identity = typed(replay.app, "start", "events", "--reason", "a test", "--tenant", tenant)["id"]
+    failure = {"type": "acme.order.paid", "position": 7, "reason": "RuntimeError: no", "traceback": "Traceback"}
+    run(
+        with_admin(
+            database,
+            lambda c: c.execute(
+                "UPDATE bus.replays SET state = 'failed', failed = 2, failure = $1, ended_at = clock_timestamp()",
+                json.dumps(failure),
+            ),
+        )
+    )
+    followed = CliRunner().invoke(replay.app, ["show", identity, "--follow"])
+    assert followed.exit_code == 1
+    (listed,) = CliRunner().invoke(replay.app, ["list"]).stdout.splitlines()
+    assert followed.stdout.splitlines() == [
+        listed,
+        "Messages that were passed over, since their handler raised: 2.",
+        "It stopped: acme.order.paid at position 7, RuntimeError: no",
+        f"`prog replay show {identity}` tells all of it.",
+    ]
+    shown = CliRunner().invoke(replay.app, ["show", identity]).stdout
+    assert f"requested_by{'':<6}prog replay" in shown
+    assert "Traceback" in shown
+    assert typed(replay.app, "show", identity, "--follow", code=1)["failure"] == failure
+
+
 @pytest.mark.parametrize("words", [["show", "nonsense"], ["start", "nobody", "--reason", "x"]])
 def test_what_is_unknown_is_told(words: list[str], database: str) -> None:
     result = CliRunner().invoke(replay.app, words)
