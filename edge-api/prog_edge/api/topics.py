@@ -22,9 +22,10 @@ Looks = Annotated[Access, Depends(Staff("platform.read"))]
 
 
 class TopicConsumer(Resource):
-    """A consumer group of the topic."""
+    """A consumer group that may read the topic."""
 
     group: str
+    reads: bool = Field(description="False: it has no handler for any message of the topic, and leaves it alone.")
     per_second: float = Field(description="Handled of this topic in the last window of ten seconds.")
     lag: int | None = Field(description="Messages that wait; null where nobody measured it lately.")
     oldest_seconds: float | None
@@ -104,6 +105,7 @@ def _topic(overview: TopicOverview) -> TopicResource:
         consumers=[
             TopicConsumer(
                 group=reader.group,
+                reads=reader.reads,
                 per_second=reader.per_second,
                 lag=reader.lag,
                 oldest_seconds=reader.oldest_seconds,

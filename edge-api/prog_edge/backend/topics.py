@@ -51,7 +51,7 @@ def _row(overview: TopicOverview) -> TopicRow:
         partitions=topic.partitions,
         retention_hours=topic.retention_hours,
         readers=[
-            TopicReader(reader.group, reader.per_second, reader.lag, reader.oldest_seconds)
+            TopicReader(reader.group, reader.reads, reader.per_second, reader.lag, reader.oldest_seconds)
             for reader in overview.readers
         ],
     )

@@ -179,6 +179,7 @@ async def test_a_topic_tells_what_waits_for_whom_and_who_reads_it(
         " ('email', $1, 1, 'two', 1, clock_timestamp() - interval '1 second')",
         USERS.name,
     )
+    await admin.execute("INSERT INTO bus.subscriptions VALUES ('tenants', 'prognetwork.tenants.rename_tenant')")
     # The row's trigger says which replay holds a new shard: none here.
     await admin.execute("UPDATE bus.shard_leases SET replay_id = gen_random_uuid() WHERE owner = 'one'")
     await admin.close()
@@ -195,6 +196,9 @@ async def test_a_topic_tells_what_waits_for_whom_and_who_reads_it(
     assert list(topics) == list(TOPICS)
     [orders] = topics["prog.events.events"]
     assert (orders.group, orders.per_second) == ("monitoring", 7.0), "tenants' own events"
+    reading = {reader.group: reader.reads for reader in topics[USERS.name]}
+    assert reading.pop("tenants") is False, "it has no handler for events of users"
+    assert set(reading.values()) == {True}, "a group that has never run is awaited"
     [email] = [reader for reader in topics[USERS.name] if reader.group == "email"]
     assert (email.per_second, email.lag, email.oldest_seconds) == (3.0, 4, 7)
     [email] = [reader for reader in later[USERS.name] if reader.group == "email"]

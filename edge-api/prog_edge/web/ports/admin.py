@@ -152,9 +152,10 @@ class ConsumerRow:
 
 @dataclass(frozen=True, slots=True)
 class TopicReader:
-    """A consumer group of a topic; `lag` is None where it is not known, or the group reads none of the topic."""
+    """A group that may read a topic; not `reads`: it has no handler for it. `lag` is None where it is not known."""
 
     group: str
+    reads: bool
     per_second: float
     lag: int | None
     oldest_seconds: float | None

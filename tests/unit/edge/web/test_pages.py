@@ -253,11 +253,12 @@ def test_a_topic_says_who_waits_and_who_reads(browse: Browse) -> None:
 
     assert len([name for name in topics if name and name.startswith("topic-")]) == len(TOPICS)
     assert told(topics["reader-prog.payments.events-email"]) == ["email", "24.3", "1,840", "14.0 s"]
-    assert told(topics["reader-prog.payments.events-users"]) == ["users", "0", "–", "–"], "what is not known is no zero"
+    assert told(topics["reader-prog.payments.events-users"]) == ["users", "reads none"]
+    assert told(topics["reader-prog.tenants.events-email"]) == ["email", "0", "–", "–"], "what is not known is no zero"
     assert told(shards["shard-email-0"])[:5] == ["email", "0", "1,840", "14.0 s", "Nobody"]
     assert told(shards["shard-email-1"])[:5] == ["email", "1", "0", "–", "worker-email-1f3a9c"]
     assert told(shards["shard-events-3"])[4] == "worker-events-1f3a9c Held by a replay"
-    assert told(shards["shard-users-0"])[4] == "–", "a group that reads none of a topic is no alarm"
+    assert told(shards["shard-users-0"])[4] == "reads none", "and is no alarm"
 
 
 def test_a_topic_that_does_not_exist_is_not_found(browse: Browse) -> None:

@@ -13,7 +13,7 @@ from prog_contracts.messages import all_messages
 from prog_contracts.topics import TOPICS, Topic, topic_of
 from prog_kit.database import Connection
 from prog_workers.monitoring.queries.consumers import age_seconds, fresh_since
-from prog_workers.monitoring.rules import WINDOW_SECONDS, last_closed_window, window_start
+from prog_workers.monitoring.rules import WINDOW_SECONDS, last_closed_window, readers, window_start
 
 _TENANTS_EVENTS: Final = "prog.events.events"
 """Types that are not the platform's are events of tenants, which all go there."""
@@ -21,12 +21,14 @@ _TENANTS_EVENTS: Final = "prog.events.events"
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A consumer group of a topic. `lag` is None when nothing has sampled it lately, or the group reads none of it.
+    """A consumer group that may read a topic; `reads` is False where it has no handler for anything in it.
 
-    `per_second` is what it handled of the topic's own messages in the last window.
+    `lag` is None when nothing has sampled it lately; `per_second` is what it handled of the topic's own messages in the
+    last window.
     """
 
     group: str
+    reads: bool
     per_second: float
     lag: int | None
     oldest_seconds: float | None
@@ -66,11 +68,23 @@ async def topics(connection: Connection, now: datetime) -> list[TopicOverview]:
             fresh_since(now),
         )
     }
+    handled = {
+        row["consumer_group"]: row["types"]
+        for row in await connection.fetch(
+            "SELECT consumer_group, array_agg(type) AS types FROM bus.subscriptions GROUP BY consumer_group"
+        )
+    }
+    reading = readers(handled)
     return [
         TopicOverview(
             topic,
             tuple(
-                Reader(group, rates.get((topic.name, group), 0.0), *lags.get((topic.name, group), (None, None)))
+                Reader(
+                    group,
+                    group in reading[topic.name],
+                    rates.get((topic.name, group), 0.0),
+                    *lags.get((topic.name, group), (None, None)),
+                )
                 for group in topic.consumers
             ),
         )
