@@ -106,6 +106,32 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 
 {{/*
+What a container runs and what it is given, but for its name. Of: root, role (its image), arguments (of `prog`), settings
+(its own values).
+*/}}
+{{- define "prognetwork.process" -}}
+image: {{ include "prognetwork.image" . }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+command: [prog]
+args: {{ toJson .arguments }}
+env:
+  {{- include "prognetwork.environment" .root | nindent 2 }}
+  {{- if eq .role "worker" }}
+  - name: PROG_PRODUCERS_FILE
+    value: /etc/prognetwork/producers/producers.json
+  {{- end }}
+resources: {{- toYaml .settings.resources | nindent 2 }}
+securityContext: {{- include "prognetwork.containerSecurity" .root | nindent 2 }}
+volumeMounts:
+  {{- include "prognetwork.mounts" .root | nindent 2 }}
+  {{- if eq .role "worker" }}
+  - name: producers
+    mountPath: /etc/prognetwork/producers
+    readOnly: true
+  {{- end }}
+{{- end }}
+
+{{/*
 One Deployment. Of: root, component (its name), role (its image), arguments (of `prog`), port (a name), replicas (absent
 where an autoscaler decides), settings (its own values), preStopSeconds.
 */}}
@@ -160,16 +186,7 @@ spec:
         {{- end }}
       containers:
         - name: {{ .role }}
-          image: {{ include "prognetwork.image" . }}
-          imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-          command: [prog]
-          args: {{ toJson .arguments }}
-          env:
-            {{- include "prognetwork.environment" .root | nindent 12 }}
-            {{- if eq .role "worker" }}
-            - name: PROG_PRODUCERS_FILE
-              value: /etc/prognetwork/producers/producers.json
-            {{- end }}
+          {{- include "prognetwork.process" . | nindent 10 }}
           ports:
             - name: {{ .port }}
               containerPort: {{ $port }}
@@ -196,15 +213,6 @@ spec:
               sleep:
                 seconds: {{ . }}
           {{- end }}
-          resources: {{- toYaml .settings.resources | nindent 12 }}
-          securityContext: {{- include "prognetwork.containerSecurity" .root | nindent 12 }}
-          volumeMounts:
-            {{- include "prognetwork.mounts" .root | nindent 12 }}
-            {{- if eq .role "worker" }}
-            - name: producers
-              mountPath: /etc/prognetwork/producers
-              readOnly: true
-            {{- end }}
       volumes:
         {{- include "prognetwork.volumes" .root | nindent 8 }}
         {{- if eq .role "worker" }}
