@@ -10,9 +10,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import httpx
 
 from prog_infra.servers import free_port
 from tests.deploy.toolbox import Manifest, containers, of_kind
+from tests.waiting import wait_until
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
@@ -76,20 +77,19 @@ class Fleet:
                 assert part.process is not None
                 assert part.process.wait(START_SECONDS) == 0, self.log(part)
 
-    def wait_ready(self) -> None:
+    async def wait_ready(self) -> None:
         """Until each answers the readiness probe that its file names."""
-        deadline = time.monotonic() + START_SECONDS
-        waiting = [part for part in self.parts if part.ready_path is not None]
-        while waiting:
-            for part in list(waiting):
-                assert part.process is not None
-                assert part.process.poll() is None, self.log(part)
-                assert part.ready_path is not None
-                answer = part.ask(part.ready_path)
-                if answer is not None and answer.status_code == 200:
-                    waiting.remove(part)
-            assert time.monotonic() < deadline, f"not ready: {[part.name for part in waiting]}"
-            time.sleep(0.05)
+        for part in self.parts:
+            if part.ready_path is not None:
+                ready = partial(self._is_ready, part)
+                await wait_until(ready, within_seconds=START_SECONDS, what=f"readiness of {part.name}")
+
+    def _is_ready(self, part: Part) -> bool:
+        assert part.process is not None
+        assert part.process.poll() is None, self.log(part)
+        assert part.ready_path is not None
+        answer = part.ask(part.ready_path)
+        return answer is not None and answer.status_code == 200
 
     def stop(self) -> dict[str, int]:
         """SIGTERM to all at once, as a node that is drained gives it; the exit codes."""

@@ -101,7 +101,7 @@ class TestCompose:
 
     async def test_it_tells_the_whole_story(self, fleet: Fleet) -> None:
         fleet.start()
-        fleet.wait_ready()
+        await fleet.wait_ready()
         make_operator(fleet)
         api = Api(fleet["edge"].variables["PROG_PUBLIC_URL"])
         result = tell(Story(api, EMAIL, PASSWORD), Console(quiet=True))
@@ -139,7 +139,7 @@ class TestChart:
 
     async def test_it_serves_tells_and_stops(self, tools: Toolbox, fleet: Fleet) -> None:
         fleet.start()
-        fleet.wait_ready()
+        await fleet.wait_ready()
         for part in fleet.parts:
             if not part.once:
                 answer = part.ask("/healthz")
