@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import re
+import shlex
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -78,6 +81,22 @@ async def test_one_event_is_stored_and_found_under_both_of_its_ids(ada: Person, 
     assert {name: found[name] for name in event if name != "time"} == {n: v for n, v in event.items() if n != "time"}
     assert found["time"] == "2026-01-31T08:30:00Z"
     assert (found["position"], found["streamversion"]) == (place["position"], 1)
+
+
+async def test_readme_s_command_publishes_an_event_once(ada: Person) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    [command] = [text for text in re.findall(r"```sh\n(.*?)```", readme, re.S) if "/v1/events" in text]
+    curl, address, *options = shlex.split(command.replace("\\\n", " "))
+    given = list(zip(options[::2], options[1::2], strict=True))
+    headers = dict(text.split(": ", 1) for name, text in given if name == "-H")
+    [body] = [text for name, text in given if name == "-d"]
+    assert (curl, address.partition("8000")[2]) == ("curl", "/v1/events")
+    headers["Authorization"] = headers["Authorization"].replace("$TOKEN", ada.tokens["access_token"])
+    for again in (False, True):
+        answer = await ada.stage.http.post("/v1/events", headers=headers, content=body)
+        assert answer.status_code == 201, answer.text
+        [place] = answer.json()["data"]
+        assert (place["type"], place["duplicate"]) == ("com.acme.order.placed", again)
 
 
 async def test_a_batch_is_stored_in_its_order(ada: Person) -> None:
