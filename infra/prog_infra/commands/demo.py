@@ -1,11 +1,15 @@
 """Drive the whole customer story over the HTTP API of a running platform."""
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 app = typer.Typer()
+
+_WIDTH: Final = 160
 
 
 @app.command()
@@ -32,7 +36,9 @@ def demo(
     api = Api(platform.url)
     try:
         api.hello()
-        console = Console(quiet=as_json, highlight=False)
+        # Where nobody's window ends, no line has to.
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH
+        console = Console(quiet=as_json, highlight=False, width=width)
         console.print(f"\n[bold]ProgNetwork demo[/]  {platform.url}\n")
         result = tell(Story(api, platform.email, platform.password), console)
         if as_json:

@@ -76,17 +76,21 @@ def tell(story: Story, console: Console) -> Result:
 
 def show(result: Result, url: str, console: Console) -> None:
     """The timeline, and where to look next."""
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    table.add_column("when (tenant's clock)", style="dim", no_wrap=True)
+    table = Table(box=None, padding=(0, 2), collapse_padding=True, header_style="dim")
+    table.add_column("when (UTC)", style="dim", no_wrap=True)
     table.add_column("what", overflow="fold")
+    table.add_column("why", style="dim", overflow="fold")
     table.add_column("by whom", style="cyan", no_wrap=True)
     day = ""
     for moment in result.account.moments:
         date = f"{moment.at:%Y-%m-%d}"
-        table.add_row(f"{date if date != day else '':<10} {moment.at:%H:%M:%S}", Text(moment.what), Text(moment.who))
+        mark = "*" if moment.on_tenants_clock else ""
+        when = f"{date if date != day else '':<10} {moment.at:%H:%M:%S}{mark}"
+        table.add_row(when, Text(moment.what), Text(moment.why), Text(moment.who))
         day = date
     console.print("\n[bold]What happened[/]\n")
     console.print(table)
+    console.print("\n  [dim]* on the tenant's clock, which the story moves; all else on the machine's[/]")
     account = result.account
     seconds = sum(step.seconds for step in result.steps)
     console.print(

@@ -17,10 +17,15 @@ _LEAD: Final = "prognetwork.email.lead_captured"
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A line of the timeline. `at` is on the clock of the tenant it happened in."""
+    """A line of the timeline. `at` is on the tenant's clock, which the story moves, or else on the machine's.
+
+    `why` is what caused it: an event, a command that followed from another, or what somebody asked for.
+    """
 
     at: datetime
+    on_tenants_clock: bool
     what: str
+    why: str
     who: str
 
 
@@ -69,8 +74,15 @@ class Reader:
             nodes = self._nodes()
         dead = open_dead_letters(self.api, self.operator) - self.known_dead
         result = Account(messages=len(nodes), dead_letters=len(dead), problems=unfinished)
+        causes = {child["id"]: node for node in nodes.values() for child in node["children"]}
         result.moments = [
-            Moment(datetime.fromisoformat(event["time"]), self._named(words), self._who(event))
+            Moment(
+                at=datetime.fromisoformat(event["time"]),
+                on_tenants_clock=event["tenantid"] == self.tenant_id,
+                what=self._named(words),
+                why=_why(event["messageid"], causes),
+                who=self._who(event),
+            )
             for event in self._events()
             if (words := _in_words(event)) is not None
         ]
@@ -163,6 +175,19 @@ def _domain(event: Mapping[str, Any]) -> str:
     return str(event["type"]).removeprefix(_PREFIX).partition(".")[0]
 
 
+def _why(message_id: str, causes: Mapping[str, Mapping[str, Any]]) -> str:
+    """The event or command that caused it, passing over those that only carry a mail; who asked is told by whom."""
+    cause = causes.get(message_id)
+    while cause is not None and cause["type"] in _CARRIERS:
+        cause = causes.get(cause["id"])
+    if cause is None:
+        return ""
+    words = str(cause["type"]).removeprefix(_PREFIX).partition(".")[2].replace("_", " ")
+    if cause["kind"] == "event":
+        return f"after {words}"
+    return words if cause["id"] in causes else f"asked: {words}"
+
+
 def _in_words(event: dict[str, Any]) -> str | None:
     """The event as a sentence; None for such as tell the reader nothing new."""
     name = str(event["type"]).removeprefix(_PREFIX)
@@ -175,6 +200,8 @@ def _in_words(event: dict[str, Any]) -> str | None:
 def _money(value: Mapping[str, Any]) -> str:
     return f"{value['amount'] / 100:,.2f} {value['currency']}"
 
+
+_CARRIERS: Final = frozenset({"prognetwork.email.send_mail", "prognetwork.email.deliver_mail"})
 
 _SILENT: Final = frozenset({"monitoring.metrics_updated"})
 

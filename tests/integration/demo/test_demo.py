@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,14 +28,14 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 
 def demo(*options: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PROG_")}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PROG_", "COLUMNS"))}
     return subprocess.run(
         [sys.executable, "-m", "prog_infra.cli", "demo", *options],
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
-        env=clean | {"COLUMNS": "140"},
+        env=clean,
     )
 
 
@@ -67,6 +68,17 @@ def test_it_ends_with_the_timeline(up: Up) -> None:
         "14 mails, each once, 0 dead letters",
     ):
         assert told in timeline
+    rows = [re.split(r" {2,}", line.strip()) for line in timeline.splitlines()]
+    why = {row[-3]: row[-2] for row in rows if len(row) >= 4 and ":" in row[0]}
+    assert why["account of Ada Lovelace"] == "asked: register user"
+    assert why["mail to Ada Lovelace: Verify your e-mail address"] == "asked: register user"
+    assert why["mail to Ada Lovelace: Your payment of $29.00 failed"] == "after payment failed"
+    assert why["payment failed: insufficient funds"] == "charge invoice"
+    assert why["subscription renewed"] == "renew subscription"
+    moved = [row for row in rows if row[-3:-2] == ["subscription renewed"]]
+    assert moved
+    assert all(row[-4].endswith("*") for row in moved), "on the tenant's clock"
+    assert not any(row[-4].endswith("*") for row in rows if row[-3:-2] == ["signed in"]), "on the machine's"
 
 
 def test_a_platform_that_never_ran_is_told_in_one_line(tmp_path: Path) -> None:
