@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from prog_broker.decoding import Incoming
     from prog_broker.domain import Domain
 
+LOCK_REPLAY: Final = """
+SELECT count(*) FROM (
+    SELECT 1 FROM bus.replays
+    WHERE consumer_group = $1 AND (state IN ('pending', 'running', 'paused') OR holds_live) FOR UPDATE
+) AS locked
+"""
 LOCK_LEASES: Final = """
 SELECT count(*) FROM (
     SELECT 1 FROM bus.shard_leases WHERE consumer_group = $1 ORDER BY topic, partition FOR UPDATE
@@ -38,6 +44,8 @@ async def without_left_to_replay(
     if not fresh:
         return fresh
     replay = await records.found(connection, replay_id)
+    if not replay.holds_live:
+        return fresh
     where = Selection(domain.name, replay.scope, modes_of(domain), rebuild=True).where()
     where.add("message_id = ANY ({}::uuid[])", [item.envelope.id for item in fresh])
     rows = await connection.fetch(f"SELECT message_id FROM bus.event_log WHERE {where}", *where.values)
@@ -48,7 +56,9 @@ async def without_left_to_replay(
 async def hold(connection: Connection, group: str, replay_id: UUID | None) -> None:
     """Has live batches of the group leave their messages to this replay from now on, or to nobody with None.
 
-    Waits for batches at work; those that come meanwhile wait for the end of this transaction.
+    Waits for batches at work; those that come meanwhile wait for the end of this transaction. So do shards that are new
+    (`bus.hold_new_shard` reads the row of the replay), or their leases would say what held before.
     """
+    await connection.execute(LOCK_REPLAY, group)
     await connection.execute(LOCK_LEASES, group)
     await connection.execute(MARK_LEASES, group, replay_id)

@@ -16,13 +16,14 @@ from uuid import UUID
 import pytest
 
 from prog_broker import Domain, Reply, Transaction, replaying
+from prog_broker.leases import SEED
 from prog_broker.replaying import Replay, ReplayRequest, ReplayRunner, Scope
 from prog_broker.replaying.running import Lost
 from prog_broker.worker import Worker
 from prog_contracts.errors import Conflict, Invalid, NotFound
 from prog_contracts.ids import new_id, new_message_id
 from prog_contracts.tenants import RenameTenant, TenantUpdated
-from prog_kit.database import Database
+from prog_kit.database import Connection, Database
 from prog_kit.secrets import Sealer
 from tests.integration.broker.conftest import Rig, eventually
 from tests.integration.broker.replays import TABLE, chained, chaining, expected, renaming, write_history
@@ -230,6 +231,87 @@ async def relaying(rig: Rig) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def seeded(rig: Rig, group: Database, partition: int) -> asyncio.Task[str]:
+    """A worker that is the first to know a shard; returns when its lease is written, or waits for somebody."""
+    seeding: asyncio.Task[str] = asyncio.create_task(
+        group.pool.execute(SEED, "payments", ["prog.tenants.events"], [partition])
+    )
+
+    async def written_or_waiting() -> bool:
+        return seeding.done() or await rig.scalar(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO bus.shard_leases%')"
+        )
+
+    await eventually(written_or_waiting)
+    return seeding
+
+
+async def left_to(rig: Rig, partition: int) -> UUID | None:
+    return await rig.scalar("SELECT replay_id FROM bus.shard_leases WHERE partition = $1", partition)  # type: ignore[no-any-return]
+
+
+async def test_a_shard_that_is_new_while_a_rebuild_begins_or_ends_goes_the_way_of_the_others(
+    rig: Rig, group: Database
+) -> None:
+    tenants = [new_id("tenant")]
+    await write_history(rig.admin, tenants, 10)
+    domain = Domain("payments")
+    seeds: list[asyncio.Task[str]] = []
+    held: list[UUID | None] = []
+
+    @domain.resets
+    async def empty(connection: Connection, scope: Scope) -> None:
+        seeds.append(await seeded(rig, group, 90))
+
+    @domain.handles(TenantUpdated, replay="rebuild")
+    async def chain(event: TenantUpdated, tx: Transaction) -> None:
+        if event.name == "n9":
+            await seeds[0]
+            held.append(await left_to(rig, 90))
+            await write_history(rig.admin, tenants, 1, name="last")  # runs in the transaction that ends the replay
+        if event.name == "last0":
+            seeds.append(await seeded(rig, group, 91))
+
+    runner = runner_of(domain, group)
+    await runner.announce()
+    replay_id = await replaying.start(group, asked(rebuild=True), by="ada")
+    await run_to_the_end(rig, runner, replay_id)
+    assert held == [replay_id], "its messages are left to the replay"
+    await seeds[1]
+    assert await left_to(rig, 91) is None, "nobody runs any more what was left to the replay"
+
+
+async def test_a_rebuild_that_failed_before_its_reset_hides_no_later_one_from_new_shards(
+    rig: Rig, group: Database
+) -> None:
+    await write_history(rig.admin, [new_id("tenant")], 10)
+    domain = Domain("payments")
+    resets: list[Scope] = []
+    held: list[UUID | None] = []
+
+    @domain.resets
+    async def empty(connection: Connection, scope: Scope) -> None:
+        resets.append(scope)
+        if len(resets) == 1:
+            raise RuntimeError("a defect of the reset")
+
+    @domain.handles(TenantUpdated, replay="rebuild")
+    async def chain(event: TenantUpdated, tx: Transaction) -> None:
+        if event.name == "n0":
+            await (await seeded(rig, group, 92))
+            held.append(await left_to(rig, 92))
+
+    runner = runner_of(domain, group)
+    await runner.announce()
+    failing = await replaying.start(group, asked(rebuild=True), by="ada")
+    assert await runner.round()
+    assert (await shown(rig, failing)).state == "failed"
+    replay_id = await replaying.start(group, asked(rebuild=True), by="ada")
+    await run_to_the_end(rig, runner, replay_id)
+    assert held == [replay_id]
 
 
 @on_both_brokers
