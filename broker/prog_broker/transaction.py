@@ -6,9 +6,10 @@ whatever is sent or scheduled is committed together with the handler's own rows,
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -17,9 +18,15 @@ from prog_broker import sql
 from prog_contracts.envelope import Envelope, wrap
 from prog_contracts.messages import Command, Message
 from prog_contracts.topics import topic_of
-from prog_kit.database import Connection
+from prog_kit.database import Connection, is_open
 from prog_kit.secrets import Sealer
 from prog_kit.telemetry import child_traceparent
+
+T = TypeVar("T")
+
+
+class WrongStatement(Exception):
+    """A handler's statement that could not even be sent, such as one with too many arguments: a defect, no outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +74,16 @@ class Transaction:
         return self.envelope.correlation_id
 
     async def execute(self, query: str, *values: Any) -> str:
-        return await self.connection.execute(query, *values)
+        return await self._answer(self.connection.execute(query, *values))
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
-        return await self.connection.fetch(query, *values)
+        return await self._answer(self.connection.fetch(query, *values))
 
     async def fetchrow(self, query: str, *values: Any) -> asyncpg.Record | None:
-        return await self.connection.fetchrow(query, *values)
+        return await self._answer(self.connection.fetchrow(query, *values))
 
     async def fetchval(self, query: str, *values: Any) -> Any:
-        return await self.connection.fetchval(query, *values)
+        return await self._answer(self.connection.fetchval(query, *values))
 
     def send(self, message: Message, *, tenant_id: str | None = None) -> UUID:
         """Appends a message to the event log, to be published after the commit; returns its id.
@@ -132,3 +139,11 @@ class Transaction:
             actor=self.envelope.actor,
             traceparent=child_traceparent(self.envelope.traceparent),
         )
+
+    async def _answer(self, statement: Awaitable[T]) -> T:
+        try:
+            return await statement
+        except asyncpg.InterfaceError as error:
+            if is_open(self.connection):
+                raise WrongStatement(str(error)) from error
+            raise

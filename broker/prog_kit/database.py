@@ -36,6 +36,19 @@ OUTAGES: Final = (
 FAILURES: Final = (OSError, asyncpg.PostgresError, *OUTAGES)
 """What a statement raises that the server does not take, for whatever reason: for loops that go on regardless."""
 
+
+def is_open(connection: Connection) -> bool:
+    """Whether a connection still stands.
+
+    asyncpg raises InterfaceError for one that does not, and also for a statement that it cannot even send, such as one
+    with too many arguments: then the server is there, and the statement is wrong.
+    """
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # it was cut, and its pool has taken it back
+        return False
+
+
 CLOSE_SECONDS: Final = 10.0
 TCP_USER_TIMEOUT_SECONDS: Final = 20
 """The server gives a client up that has not acknowledged anything for so long, and frees its locks."""

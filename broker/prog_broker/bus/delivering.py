@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from pydantic import ValidationError
 
-from prog_broker.bus.inbox import Fenced, PostgresInbox
+from prog_broker.bus.inbox import Fenced, InboxAway, PostgresInbox
 from prog_broker.bus.subscriptions import Context, Drop, Plan, Retry, Route
 from prog_broker.redis.connection import reconnect_delay_seconds
 from prog_broker.settlement import RetryPolicy
@@ -246,7 +246,7 @@ class Deliverer:
             if isinstance(error, Drop):
                 MESSAGES.labels(source.topic, "dropped").inc()
                 return True
-            if self._inbox is not None and isinstance(error, self._inbox.OUTAGES):
+            if isinstance(error, InboxAway):
                 outages += 1
                 delay = reconnect_delay_seconds(outages)
             elif attempt >= self._policy.attempts:
@@ -276,7 +276,6 @@ class Deliverer:
     async def _in_transaction(self, source: Source, inbox: PostgresInbox, run: _Run, attempt: int) -> None:
         route = run.route
         assert route is not None
-        await inbox.open()
         shard = f"{source.topic}.{source.partition}"
         started = time.perf_counter()
         ids = [envelope.id for envelope in run.envelopes]

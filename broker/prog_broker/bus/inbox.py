@@ -21,7 +21,7 @@ from uuid import UUID
 import asyncpg
 
 from prog_kit.database import OUTAGES as DATABASE_OUTAGES
-from prog_kit.database import Connection
+from prog_kit.database import Connection, is_open
 
 DDL: Final = """
 CREATE TABLE IF NOT EXISTS prog_inbox (
@@ -65,11 +65,15 @@ class Fenced(Exception):
     """Another process owns the shard by now: nothing of this batch was committed."""
 
 
+class InboxAway(Exception):
+    """The inbox's database does not answer: that says nothing against a message, which is handled again then."""
+
+
 class PostgresInbox:
     """Ids of handled messages in PostgreSQL; opened and closed by the bus."""
 
     OUTAGES: Final = (OSError, *DATABASE_OUTAGES)
-    """What says nothing against a message: the batch is handled again once the server answers."""
+    """What opening, making and forgetting raise while the server does not answer."""
 
     def __init__(self, dsn: str, *, max_size: int = 8) -> None:
         self._dsn = dsn
@@ -104,13 +108,27 @@ class PostgresInbox:
     async def admitted(
         self, group: str, shard: str, token: int, ids: Sequence[UUID]
     ) -> AsyncIterator[tuple[Connection, set[UUID]]]:
-        """A transaction, and which of `ids` are new in it. Raises Fenced."""
-        async with self._opened().acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(ADMIT, group, shard, token, list(ids))
-            assert row is not None
-            if not row["held"]:
-                raise Fenced(shard)
-            yield connection, set(row["admitted"] or ())
+        """A transaction, and which of `ids` are new in it. Raises Fenced and InboxAway.
+
+        What is raised inside stays as it is, unless the connection is gone: a handler may have outages of its own.
+        """
+        handler_s_own = False
+        try:
+            await self.open()
+            async with self._opened().acquire() as connection, connection.transaction():
+                row = await connection.fetchrow(ADMIT, group, shard, token, list(ids))
+                assert row is not None
+                if not row["held"]:
+                    raise Fenced(shard)
+                try:
+                    yield connection, set(row["admitted"] or ())
+                except (OSError, asyncpg.InterfaceError):
+                    handler_s_own = is_open(connection)
+                    raise
+        except self.OUTAGES as error:
+            if handler_s_own:
+                raise
+            raise InboxAway(f"{type(error).__name__}: {error}") from error
 
     def _opened(self) -> asyncpg.Pool[Any]:
         if self._pool is None:

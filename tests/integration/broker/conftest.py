@@ -56,6 +56,8 @@ def domains(ledger: Ledger) -> list[Domain]:
             raise Conflict("the name is taken", code="name_taken")
         if command.name.startswith("defect"):
             raise RuntimeError("a defect of the handler")
+        if command.name.startswith("miscounted"):
+            await tx.execute("SELECT $1::text", command.name, "one too many")
         if command.name.startswith("overdue") and ledger.handled.count(command.name) <= 2:
             raise TimeoutError  # in the batch or alone, and then once more
         if command.name.startswith("slow"):

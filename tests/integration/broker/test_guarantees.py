@@ -334,6 +334,17 @@ async def test_a_defect_makes_a_dead_letter_with_its_traceback_and_parks_the_key
     assert await rig.scalar("SELECT state FROM bus.retries ORDER BY position DESC LIMIT 1") == "waiting"
 
 
+async def test_a_statement_with_too_many_arguments_is_a_defect_and_no_outage(rig: Rig) -> None:
+    """asyncpg raises InterfaceError for it, as it does for a lost connection; the shard must not wait for it."""
+    await rig.worker()
+    tenant = new_id("tenant")
+    assert (await rig.rename("miscounted", tenant, wait_seconds=60)).status == "dead"
+    [letter] = await rig.admin.fetch("SELECT reason, traceback FROM bus.dead_letters")
+    assert letter["reason"].startswith("WrongStatement: the server expects 1 argument")
+    assert "in rename" in letter["traceback"]
+    assert (await rig.rename("another", wait_seconds=60)).status == "succeeded"
+
+
 async def test_a_worker_that_is_gone_leaves_nothing_unhandled(rig: Rig) -> None:
     """Its tasks are cut in the middle of a batch, as by kill -9; another worker takes the shard when the lease ends."""
     dying = await rig.worker("worker-1")

@@ -114,6 +114,31 @@ async def test_ids_that_no_broker_delivers_any_more_are_forgotten(
     assert await database.fetchval("SELECT count(*) FROM prog_inbox") == 1
 
 
+@pytest.mark.parametrize("failure", [FileNotFoundError("no such template"), None], ids=["an outage", "a statement"])
+async def test_an_outage_or_a_wrong_statement_of_the_handler_is_its_own_failure(
+    buses: Buses, redis: Client, database: asyncpg.Connection[Any], inbox: PostgresInbox, failure: Exception | None
+) -> None:
+    """asyncpg and the system raise for these what they raise for a lost connection; the inbox's own still stands."""
+    bus = buses(inbox=inbox, attempts=3)
+
+    @bus.subscribe(TenantUpdated, group="crm")
+    async def hear(event: TenantUpdated, context: Context) -> None:
+        if event.name == "bad" and failure is not None:
+            raise failure
+        arguments = (event.name, "one too many") if event.name == "bad" else (event.name,)
+        await context.connection.execute("INSERT INTO names VALUES ($1)", *arguments)
+
+    tenant = new_id("tenant")
+    await bus.publish_many([updated(name, tenant) for name in ("a", "bad", "b")])
+    await bus.start()
+    await eventually(lambda: database.fetchval("SELECT true FROM names WHERE name = 'b'"))
+    entries: Any = await redis.xrange("prog.crm.dead.0")
+    [(_, letter)] = entries
+    why = json.loads(letter[b"dead"])
+    assert why["attempts"] == 3
+    assert why["reason"].startswith("InterfaceError: the server expects 1" if failure is None else "FileNotFoundError")
+
+
 async def test_an_absent_database_is_no_fault_of_a_message(
     buses: Buses, database: asyncpg.Connection[Any], inbox: PostgresInbox
 ) -> None:
