@@ -38,12 +38,20 @@ class GroupConsumer:
         self._early: dict[TopicPartition, list[Any]] = {}
         self._watcher: asyncio.Task[None] | None = None
         self._to_commit: dict[TopicPartition, int] = {}
+        self._tokens: dict[TopicPartition, int] = {}
+        self._flushing = asyncio.Lock()
         self._committer: asyncio.Task[None] | None = None
         self._committing = asyncio.Event()
 
-    async def begin(self, partition: TopicPartition) -> None:
-        """Goes to where the group has committed, or to the beginning, and lets the partition be fetched."""
+    async def begin(self, partition: TopicPartition, token: int) -> None:
+        """Goes to where the group has committed, or to the beginning, and lets the partition be fetched.
+
+        What is still to be committed under the same lease (`token`) counts as committed.
+        """
         consumer = await self._connected()
+        if self._tokens.get(partition) != token:
+            self._to_commit.pop(partition, None)
+            self._tokens[partition] = token
         committed = self._to_commit.get(partition)
         if committed is None:
             committed = await consumer.committed(partition)
@@ -54,8 +62,10 @@ class GroupConsumer:
         consumer.seek(partition, committed)
         consumer.resume(partition)
 
-    def end(self, partition: TopicPartition) -> None:
-        """Has the partition fetched no more."""
+    def end(self, partition: TopicPartition, *, lost: bool) -> None:
+        """Has the partition fetched no more. What a `lost` one has to commit is another's to say by now."""
+        if lost:
+            self._to_commit.pop(partition, None)
         if self._consumer is not None:
             self._consumer.pause(partition)
 
@@ -87,14 +97,15 @@ class GroupConsumer:
             self._committer = asyncio.create_task(self._commit())
 
     async def flush(self) -> None:
-        """Commits what is noted. Raises one of OUTAGES."""
-        noted = dict(self._to_commit)
-        if not noted or self._consumer is None:
-            return
-        await self._consumer.commit({place: OffsetAndMetadata(offset, "") for place, offset in noted.items()})
-        for place, offset in noted.items():
-            if self._to_commit.get(place) == offset:
-                del self._to_commit[place]
+        """Commits what is noted, one flush after the other. Raises one of OUTAGES."""
+        async with self._flushing:
+            noted = dict(self._to_commit)
+            if not noted or self._consumer is None:
+                return
+            await self._consumer.commit({place: OffsetAndMetadata(offset, "") for place, offset in noted.items()})
+            for place, offset in noted.items():
+                if self._to_commit.get(place) == offset:
+                    del self._to_commit[place]
 
     async def stop(self) -> None:
         """Commits what is noted, for as long as the broker answers, and closes."""

@@ -38,6 +38,7 @@ class PartitionReader(ShardReader, BatchSubscriber):
     source: GroupConsumer
     partition: TopicPartition
     read_outages = OUTAGES
+    _token = 0
 
     def get_log_context(self, message: Any) -> dict[str, str]:
         return never_logged(self)
@@ -49,10 +50,12 @@ class PartitionReader(ShardReader, BatchSubscriber):
         self.add_task(self.consume_while_owned)
 
     async def begin(self) -> None:
-        await self.source.begin(self.partition)
+        self._token = self.owned.token
+        await self.source.begin(self.partition, self._token)
 
     def end(self) -> None:
-        self.source.end(self.partition)
+        held = self.owned.gained.is_set() and self.owned.token == self._token
+        self.source.end(self.partition, lost=not held)
 
     async def read(self, count: int, *, block: bool) -> list[Delivery]:
         records = await self.source.take(self.partition, count, BLOCK_SECONDS if block else 0.0)
