@@ -62,7 +62,8 @@ class Bus(AbstractAsyncContextManager["Bus"]):
       a message that cannot be understood, at once. Raise `Retry` to ask for another try, `Drop` to give up silently.
     - **Dead letters** are on the topic `prog.<group>.dead` (on Redis the stream `prog.<group>.dead.0`) for 14 days: the
       message as it was, and why it was given up as JSON in the field (on Kafka the header) `dead`.
-    - **Nothing is missed**: a new group begins at the beginning of what the broker holds, or with `start="end"` now.
+    - **Nothing is missed**: a new group begins at the beginning of what the broker holds, or with `start="end"` now. A
+      broker waits for nobody without an end: Kafka keeps a message for its retention, Redis for 14 days more.
     - **Bounded memory**: at most `batch_size` messages a shard, read when those before them are settled.
     - **The broker may be away**, at the start or later: it is waited for, with jittered backoff.
     - **A stop is clean**: on SIGTERM the message at work is finished (up to `drain_seconds`), acknowledged, and the

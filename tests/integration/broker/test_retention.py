@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -34,6 +35,34 @@ async def test_a_stream_is_trimmed_by_the_setting_and_never_before_everybody_has
     assert await redis.xlen(stream) == 400, "the setting goes before the topic table"
     await trim(redis, [EVENTS], retention_hours=1)
     assert await redis.xlen(stream) < 200
+    await redis.aclose()
+
+
+async def test_a_program_that_is_gone_holds_a_stream_for_two_weeks_and_no_longer(
+    valkey_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its group stays in Redis for good; without an end to the waiting the stream would fill the server."""
+    redis = connect(valkey_url)
+    stream = EVENTS.stream(1)
+    entry: dict[Any, Any] = {"ce": "{}", "data": "{}"}
+    now = int((await redis.time())[0]) * 1000
+    recently, long_ago = now - 3 * 86_400_000, now - 16 * 86_400_000
+    for number in range(400):
+        await redis.xadd(stream, entry, id=f"{long_ago + number}-0")
+    for number in range(400):
+        await redis.xadd(stream, entry, id=f"{recently + number}-0")
+    for group in EVENTS.consumers:
+        await redis.xgroup_create(stream, group, id="$")
+    await redis.xgroup_create(stream, "reports", id=f"{long_ago + 9}-0")
+    await redis.xgroup_create(stream, "caught-up", id=f"{recently + 399}-0")
+    assert await trim(redis, [EVENTS], retention_hours=24 * 3) == 0, "not two weeks over the retention"
+    assert "waited for no longer" not in capsys.readouterr().out
+    assert await trim(redis, [EVENTS], retention_hours=24) > 300
+    assert await redis.xlen(stream) >= 400, "it may still come back for what is not so old"
+    told = capsys.readouterr().out
+    assert "waited for no longer" in told
+    assert "reports" in told
+    assert "caught-up" not in told
     await redis.aclose()
 
 
