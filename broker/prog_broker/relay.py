@@ -82,9 +82,15 @@ REFILL_LOOKS_BACK_HOURS: Final = (1, 24, 24 * 31, 24 * 366 * 20)
 """How far before the retention's beginning the last row is looked for, one after the other: the log is indexed by time
 in blocks, and a look at an hour of it costs little, however long the log is."""
 
+MAX_COUNTED: Final = 100_000
+"""More that wait are told as this many: after a long absence of the broker each count would read all of them."""
+
 BACKLOG: Final = """
 SELECT count(*) AS pending, coalesce(extract(epoch FROM clock_timestamp() - min(recorded_at)), 0)::float8 AS oldest
-FROM bus.event_log WHERE (txid, position) > ($1::text::xid8, $2::bigint)
+FROM (
+    SELECT e.recorded_at FROM bus.event_log AS e WHERE (e.txid, e.position) > ($1::text::xid8, $2::bigint)
+    ORDER BY e.txid, e.position LIMIT {most:d}
+) AS waiting
 """
 
 
@@ -140,10 +146,13 @@ class Relay:
                 await moving
         return published
 
-    async def backlog(self) -> tuple[int, float]:
-        """Messages not yet published and the age of the oldest in seconds; sets the gauges."""
+    async def backlog(self, *, most: int = MAX_COUNTED) -> tuple[int, float]:
+        """Messages not yet published, `most` or more told as `most`, and the age of the oldest in seconds.
+
+        Sets the gauges.
+        """
         await self._place()
-        row = await self._database.pool.fetchrow(BACKLOG, *self._cursor)
+        row = await self._database.pool.fetchrow(BACKLOG.format(most=most), *self._cursor)
         assert row is not None
         OUTBOX_PENDING.set(row["pending"])
         OUTBOX_OLDEST_SECONDS.set(row["oldest"])

@@ -32,7 +32,9 @@ CONSUMER_OLDEST_SECONDS: Final = Gauge(
 BREAKER_OPEN: Final = Gauge(
     "prog_breaker_open", "1 while a subscription pauses because most of its messages fail", ["topic", "group"]
 )
-OUTBOX_PENDING: Final = Gauge("prog_outbox_pending", "Messages that are committed and not yet published")
+OUTBOX_PENDING: Final = Gauge(
+    "prog_outbox_pending", "Messages that are committed and not yet published, 100,000 at most"
+)
 OUTBOX_OLDEST_SECONDS: Final = Gauge("prog_outbox_oldest_seconds", "Age of the oldest message not yet published")
 
 

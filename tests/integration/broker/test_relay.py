@@ -227,6 +227,20 @@ async def test_what_waits_is_told_while_the_broker_is_away(rig: Rig, monkeypatch
         await process._client.aclose()
 
 
+async def test_a_long_backlog_is_counted_up_to_a_limit_and_its_age_is_the_first_one_s(rig: Rig) -> None:
+    for number in range(5):
+        await append(rig.admin, str(number))
+    await rig.admin.execute(
+        "UPDATE bus.event_log SET recorded_at = recorded_at - interval '1 hour'"
+        " WHERE position = (SELECT min(position) FROM bus.event_log)"
+    )
+    pending, oldest_seconds = await rig.relay.backlog(most=3)
+    assert pending == 3
+    assert 3600 <= oldest_seconds < 3700
+    pending, _ = await rig.relay.backlog()
+    assert pending == 5
+
+
 async def test_a_redis_that_is_away_and_carries_no_messages_holds_the_relay_up_for_none(rig: Rig) -> None:
     """Where Kafka is the broker, Redis only tells the live streams how far the relay is."""
     nowhere = connect("redis://127.0.0.1:1")
