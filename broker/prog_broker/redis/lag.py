@@ -11,8 +11,20 @@ from prog_broker.ports import ShardLag
 from prog_broker.redis.connection import Client
 from prog_contracts.topics import TOPICS, Topic
 
-MAX_COUNTED: Final = 1_000
+MAX_COUNTED: Final = 10_000
 """Where Redis cannot tell how many entries wait, so many are counted; more are told as this many."""
+
+_COUNT: Final = """
+local last, counted, most = ARGV[1], 0, tonumber(ARGV[2])
+while counted < most do
+    local entries = redis.call('XRANGE', KEYS[1], '(' .. last, '+', 'COUNT', 100)
+    if #entries == 0 then break end
+    counted = counted + #entries
+    last = entries[#entries][1]
+end
+return math.min(counted, most)
+"""
+"""Counts on the server, so that no bodies travel."""
 
 
 @dataclass(slots=True)
@@ -33,16 +45,25 @@ class _Group:
 async def shard_lags(client: Client, readers: Mapping[str, Sequence[str]]) -> list[ShardLag]:
     """What waits in each partition of the topics given, for the groups that read it, in two round trips.
 
-    A stream or group that does not exist yet has nothing waiting. Redis gives no lag for a group after entries in the
-    middle of the stream were deleted, or after the group was set to an id; then the entries themselves are counted.
+    For a stream that does not exist yet nothing waits, for a group that does not, everything. Redis gives no lag for a
+    group after entries in the middle of the stream were deleted, or after the group was set to an id by hand; then the
+    entries themselves are counted.
     """
     groups = await _groups(client, {TOPICS[name]: groups for name, groups in readers.items() if groups})
+    if not groups:
+        return []
     pipeline = client.pipeline(transaction=False)
     for group in groups:
-        count = MAX_COUNTED if group.waiting is None else 1
-        pipeline.xrange(group.stream, min=f"({group.last_delivered}", count=count)
-    answers: list[Any] = await pipeline.execute(raise_on_error=False) if groups else []
-    return [_lag(group, entries) for group, entries in zip(groups, answers, strict=True)]
+        pipeline.xrange(group.stream, min=f"({group.last_delivered}", count=1)
+        if group.waiting is None:
+            pipeline.eval(_COUNT, 1, group.stream, group.last_delivered, MAX_COUNTED)
+    answers = iter(await pipeline.execute(raise_on_error=False))
+    lags = []
+    for group in groups:
+        first = next(answers)
+        waiting = next(answers) if group.waiting is None else group.waiting
+        lags.append(_lag(group, first, waiting))
+    return lags
 
 
 async def _groups(client: Client, readers: Mapping[Topic, Sequence[str]]) -> list[_Group]:
@@ -63,16 +84,16 @@ async def _groups(client: Client, readers: Mapping[Topic, Sequence[str]]) -> lis
     return found
 
 
-def _lag(group: _Group, entries: Any) -> ShardLag:
+def _lag(group: _Group, first: Any, waiting: Any) -> ShardLag:
     """The entries themselves have the last word on whether anything waits: a count may lag behind a trim."""
-    entries = [] if isinstance(entries, Exception) else entries
-    waiting = 0 if not entries else len(entries) if group.waiting is None else max(group.waiting, 1)
+    there = bool(first) and not isinstance(first, Exception)
+    counted = 1 if isinstance(waiting, Exception) else max(waiting, 1)
     return ShardLag(
         topic=group.topic.name,
         group=group.name,
         partition=group.partition,
-        lag=waiting,
-        oldest_at=_published_at(entries[0][0]) if entries else None,
+        lag=counted if there else 0,
+        oldest_at=_published_at(first[0][0]) if there else None,
     )
 
 

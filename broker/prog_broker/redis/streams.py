@@ -56,7 +56,10 @@ class Positions:
         for _ in range(2):
             group = await group_of(self._client, stream, shard.group)
             if group is not None:
-                self.counted[shard.name] = group.entries_read
+                read = group.entries_read
+                self.counted[shard.name] = (
+                    await _entries_behind(self._client, stream, shard.group) if read is None else read
+                )
                 return group.last_delivered
             await ensure_group(self._client, stream, shard.group)
         return BEGINNING
@@ -143,6 +146,19 @@ async def group_of(client: Client, stream: str, name: str) -> Group | None:
         if fields[b"name"] == name.encode():
             return Group(fields[b"last-delivered-id"], fields.get(b"entries-read"))
     return None
+
+
+async def _entries_behind(client: Client, stream: str, name: str) -> int | None:
+    """How many entries a group has got past, of which Redis has no number yet; None where it cannot be told.
+
+    Of a group at either end of its stream, as a new one is, Redis knows how many entries wait.
+    """
+    pipeline = client.pipeline(transaction=True)
+    pipeline.xinfo_stream(stream)
+    pipeline.xinfo_groups(stream)
+    whole, groups = await pipeline.execute()
+    [lag] = [row["lag"] for row in groups if row["name"] == name.encode()] or [None]
+    return None if lag is None else int(whole["entries-added"]) - int(lag)
 
 
 async def ensure_group(client: Client, stream: str, group: str) -> bool:

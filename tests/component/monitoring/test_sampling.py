@@ -93,6 +93,37 @@ async def test_what_is_behind_the_position_of_a_group_is_lag(redis: Client) -> N
     assert (await lags_of(redis))["events"].lag == 3
 
 
+async def test_the_lag_of_a_group_of_the_platform_is_exact_however_much_waits(redis: Client) -> None:
+    """A new group has no number of its own in Redis; one that was told none could not be counted any more."""
+    await ensure_groups(redis, [USERS])
+    await publish(redis, 20)
+    await redis.xtrim(USERS.stream(0), minid=(await redis.xrange(USERS.stream(0)))[5][0], approximate=False)
+    entries = await publish(redis, 30)
+    positions, shard = Positions(redis), Shard("email", USERS, 0)
+    await positions.find(shard)
+    await raw(redis, *positions.command(shard, Position(entries[4], 20)))
+    [group] = [row for row in await redis.xinfo_groups(USERS.stream(0)) if row["name"] == b"email"]
+    assert (group["entries-read"], group["lag"]) == (25, 25)
+    again = Positions(redis)
+    await again.find(shard)
+    await raw(redis, *again.command(shard, Position(entries[29], 25)))
+    await publish(redis, 3)
+    assert (await lags_of(redis))["email"].lag == 3
+
+
+async def test_a_group_that_redis_has_no_number_of_is_counted_anew_once_it_has_caught_up(redis: Client) -> None:
+    await ensure_groups(redis, [USERS])
+    entries = await publish(redis, 10)
+    shard = Shard("email", USERS, 0)
+    await redis.xgroup_setid(USERS.stream(0), "email", entries[3])
+    positions = Positions(redis)
+    await positions.find(shard)
+    assert positions.counted[shard.name] is None
+    await raw(redis, *positions.command(shard, Position(entries[9], 6)))
+    await positions.find(shard)
+    assert positions.counted[shard.name] == 10
+
+
 async def test_a_group_that_is_up_to_date_has_no_lag_and_no_oldest(redis: Client) -> None:
     await ensure_groups(redis, [USERS])
     entries = await publish(redis, 2)
@@ -113,6 +144,8 @@ async def test_where_redis_knows_no_lag_the_entries_are_counted(redis: Client) -
     assert group["lag"] is None
     lag = (await lags_of(redis))["email"]
     assert (lag.lag, lag.oldest_at) == (2, at(entries[2]))
+    await publish(redis, 1200)
+    assert (await lags_of(redis))["email"].lag == 1202
 
 
 async def test_entries_wait_for_a_group_that_does_not_exist_yet(redis: Client) -> None:
