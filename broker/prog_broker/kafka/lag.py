@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from prog_broker.kafka.connection import Names
 from prog_broker.ports import ShardLag
 from prog_contracts.topics import TOPICS
+
+LOOK_SECONDS: Final = 1.0
+"""A partition may have lost its leader: its lag is told, its age is not."""
 
 
 async def shard_lags(
@@ -33,14 +38,27 @@ async def shard_lags(
     ends: Mapping[TopicPartition, int] = await consumer.end_offsets(every)
     beginnings: Mapping[TopicPartition, int] = await consumer.beginning_offsets(every)
     positions = await _positions(names, admin, {group for groups in readers.values() for group in groups})
-    lags = []
-    for (name, partition), place in places.items():
-        for group in readers[name]:
-            position = max(positions.get((group, place), 0), beginnings[place])
-            waiting = max(0, ends[place] - position)
-            oldest = await _published_at(consumer, place, position) if waiting else None
-            lags.append(ShardLag(name, group, partition, waiting, oldest))
-    return lags
+    at = {
+        (name, group, partition): max(positions.get((group, place), 0), beginnings[place])
+        for (name, partition), place in places.items()
+        for group in readers[name]
+    }
+    waiting = {
+        (places[name, partition], offset)
+        for (name, _, partition), offset in at.items()
+        if offset < ends[places[name, partition]]
+    }
+    published = await _published_at(consumer, waiting)
+    return [
+        ShardLag(
+            name,
+            group,
+            partition,
+            max(0, ends[places[name, partition]] - offset),
+            published.get((places[name, partition], offset)),
+        )
+        for (name, group, partition), offset in at.items()
+    ]
 
 
 async def _positions(names: Names, admin: Any, groups: set[str]) -> dict[tuple[str, TopicPartition], int]:
@@ -53,11 +71,40 @@ async def _positions(names: Names, admin: Any, groups: set[str]) -> dict[tuple[s
     return found
 
 
-async def _published_at(consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> datetime | None:
-    """When the record at an offset was published; None when it does not come at once."""
-    consumer.assign([place])
-    consumer.seek(place, offset)
-    records: Mapping[TopicPartition, Any] = await consumer.getmany(place, timeout_ms=1000, max_records=1)
-    for record in records.get(place, ()):
-        return datetime.fromtimestamp(record.timestamp / 1000, UTC)
-    return None
+async def _published_at(
+    consumer: AIOKafkaConsumer, waiting: Iterable[tuple[TopicPartition, int]]
+) -> dict[tuple[TopicPartition, int], datetime]:
+    """When the records at these offsets were published, without those that do not come at once.
+
+    All partitions are asked together. Groups that stand at different places of one are asked for one after the other.
+    """
+    left: dict[TopicPartition, list[int]] = defaultdict(list)
+    for place, offset in waiting:
+        left[place].append(offset)
+    published = {}
+    while left:
+        round_of = {place: offsets.pop() for place, offsets in left.items()}
+        left = {place: offsets for place, offsets in left.items() if offsets}
+        consumer.assign(list(round_of))
+        for place, offset in round_of.items():
+            consumer.seek(place, offset)
+        for place, at in (await _first_ones(consumer, set(round_of))).items():
+            published[place, round_of[place]] = at
+    return published
+
+
+async def _first_ones(consumer: AIOKafkaConsumer, places: set[TopicPartition]) -> dict[TopicPartition, datetime]:
+    """When the next record of each partition was published; waits LOOK_SECONDS for all of them together."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + LOOK_SECONDS
+    found: dict[TopicPartition, datetime] = {}
+    while places and (seconds := deadline - loop.time()) > 0:
+        taken: Mapping[TopicPartition, Any] = await consumer.getmany(
+            *places, timeout_ms=int(seconds * 1000), max_records=1
+        )
+        if not taken:
+            break
+        for place, records in taken.items():
+            places.discard(place)
+            found[place] = datetime.fromtimestamp(records[0].timestamp / 1000, UTC)
+    return found

@@ -31,6 +31,8 @@ from prog_kit.settings import Settings
 
 RELAY_GROUP: Final = "relay"
 FOLLOW_COUNT: Final = 500
+LOOK_BYTES: Final = 1024
+"""To see when a record was published: a broker sends at least one batch of records, and here no more."""
 COORDINATOR_SECONDS: Final = 20.0
 
 
@@ -116,7 +118,7 @@ class KafkaTransport:
     async def lags(self, readers: Mapping[str, Sequence[str]]) -> list[ShardLag]:
         try:
             if self._sampler is None:
-                self._sampler = self._bare_consumer()
+                self._sampler = self._bare_consumer(max_partition_fetch_bytes=LOOK_BYTES)
                 await self._sampler.start()
             return await lag.shard_lags(self._names, self._sampler, await self._admin.get(), readers)
         except OUTAGES:
@@ -207,11 +209,12 @@ class KafkaTransport:
     def _marked(self) -> TopicPartition:
         return TopicPartition(self._names.topic(dead_topic("events")), 0)
 
-    def _bare_consumer(self) -> AIOKafkaConsumer:
+    def _bare_consumer(self, **options: Any) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
             bootstrap_servers=self._names.bootstrap,
             auto_offset_reset="earliest",
             request_timeout_ms=REQUEST_TIMEOUT_MILLISECONDS,
+            **options,
         )
 
     async def _close_sampler(self) -> None:
