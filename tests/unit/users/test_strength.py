@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -59,6 +61,25 @@ def test_the_estimate_sees_no_more_than_it_can_do_in_time(monkeypatch: pytest.Mo
     is_guessable("4@8({[<369&|1!$05+7%2" * 48, ABOUT)
     assert seen
     assert max(seen) <= 20
+
+
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads take turns after a few microseconds."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_people_who_choose_at_once_are_each_judged_by_their_own_name() -> None:
+    names = ("Xqvzruth Wkjpolm", "Bnyfgdex Tzcvhuq")
+    own = {name: (name, ("someone@example.com", name)) for name in names}
+    assert all(is_guessable(*own[name]) and not is_guessable(name, ABOUT) for name in names)
+    with ThreadPoolExecutor(2) as threads:
+        verdicts = list(threads.map(lambda turn: is_guessable(*own[names[turn % 2]]), range(200)))
+    assert verdicts == [True] * 200
 
 
 @dataclass

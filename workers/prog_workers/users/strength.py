@@ -14,6 +14,7 @@ import re
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Final, Literal
 
 import httpx
@@ -32,6 +33,9 @@ TIMEOUT_SECONDS: Final = 3.0
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 _PREFIX_LENGTH: Final = 5
 
+_one_at_a_time: Final = Lock()
+"""zxcvbn keeps what is known of a person where every thread sees it: two at once would judge by each other's names."""
+
 Outage = Literal["accept", "refuse"]
 
 
@@ -40,7 +44,8 @@ def is_guessable(password: str, about: Sequence[str]) -> bool:
     unit = _repeated_unit(password)
     parts = {unit[:PART_LENGTH], unit[-PART_LENGTH:]}
     known = [word for text in about for word in (text, *text.split("@"), *re.split(r"[@.\s]+", text))] + ["prognetwork"]
-    return all(zxcvbn(part, user_inputs=known)["score"] <= GUESSABLE_SCORE for part in parts)
+    with _one_at_a_time:
+        return all(zxcvbn(part, user_inputs=known)["score"] <= GUESSABLE_SCORE for part in parts)
 
 
 def _repeated_unit(password: str) -> str:
