@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from datetime import datetime
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+from uuid import UUID
 
 import orjson
 
@@ -15,6 +16,8 @@ from prog_contracts.errors import Invalid
 MAX_LIMIT: Final = 500
 
 Row = TypeVar("Row")
+Kind: TypeAlias = type[int] | type[str] | type[UUID] | type[datetime]
+"""What a part of a cursor may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +52,25 @@ def bounded(limit: int) -> int:
     return max(1, min(limit, MAX_LIMIT))
 
 
-def encode_cursor(*parts: str | int) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+def encode_cursor(*parts: int | str | UUID | datetime) -> str:
+    """An opaque text that `decode_cursor` turns into the same parts."""
+    return base64.urlsafe_b64encode(orjson.dumps(parts, default=str)).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, *kinds: type) -> list[Any]:
+def decode_cursor(cursor: str, *kinds: Kind) -> list[Any]:
     """The parts of a cursor. Raises Invalid when it was not made by `encode_cursor` with parts of these kinds."""
     try:
         parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error):
-        parts = None
-    if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
-        raise Invalid.field("cursor", "bad_cursor", "The cursor is not one that this list gave out.")
-    return parts
+        if isinstance(parts, list) and len(parts) == len(kinds):
+            return [_part(part, kind) for part, kind in zip(parts, kinds, strict=True)]
+    except ValueError:
+        pass
+    raise Invalid.field("cursor", "bad_cursor", "The cursor is not one that this list gave out.")
+
+
+def _part(part: Any, kind: Kind) -> int | str | UUID | datetime:
+    if kind in (int, str) and type(part) is kind:
+        return part  # type: ignore[no-any-return]  # of the kind that was just looked at
+    if kind is int or not isinstance(part, str):
+        raise ValueError(part)
+    return UUID(part) if kind is UUID else datetime.fromisoformat(part)

@@ -85,14 +85,14 @@ async def list_replays(filters: Annotated[Filters, Query()], access: Reader) -> 
     """Replays, the newest first."""
     before = None
     if filters.cursor is not None:
-        at, last = decode_cursor(filters.cursor, str, str)
-        before = (datetime.fromisoformat(at), UUID(last))
+        at, last = decode_cursor(filters.cursor, datetime, UUID)
+        before = (at, last)
     async with access.platform.database.operator() as connection:
         found = await replaying.listed(
             connection, group=filters.group, state=filters.state, limit=filters.limit + 1, before=before
         )
     rows, more = found[: filters.limit], len(found) > filters.limit
-    cursor = encode_cursor(rows[-1].requested_at.isoformat(), str(rows[-1].id)) if more else None
+    cursor = encode_cursor(rows[-1].requested_at, rows[-1].id) if more else None
     return Listing(data=[_resource(replay) for replay in rows], next_cursor=cursor)
 
 

@@ -14,6 +14,7 @@ from prog_contracts.envelope import wrap
 from prog_contracts.ids import new_id, new_message_id
 from prog_contracts.tenants import RenameTenant
 from prog_edge.api.stories import readable, restored
+from prog_kit.pages import encode_cursor
 from tests.integration.edge.stage import Person, Stage
 from tests.waiting import wait_until
 
@@ -152,6 +153,13 @@ async def test_a_replay_is_started_watched_and_ends(operator: Person) -> None:
 async def test_a_replay_that_makes_no_sense_is_refused(operator: Person, body: dict[str, Any], code: str) -> None:
     answer = await operator.request("POST", "/v1/replays", json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
+
+
+async def test_a_cursor_of_another_list_is_refused(operator: Person) -> None:
+    for cursor in (encode_cursor("x", "y"), encode_cursor("2026-01-01T00:00:00+00:00", "user_1"), encode_cursor(1)):
+        for path in ("/v1/replays", "/v1/dead-letters"):
+            answer = await operator.request("GET", path, params={"cursor": cursor})
+            assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "cursor")
 
 
 async def test_only_operators_decide(stage: Stage, operator: Person) -> None:

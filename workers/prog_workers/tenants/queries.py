@@ -196,15 +196,14 @@ async def list_tenants(
             search,
         )
     if cursor is not None:
-        at, last_id = decode_cursor(cursor, str, str)
-        where.add("(t.created_at, t.tenant_id) < ({}::text::timestamptz, {})", at, last_id)
+        where.add("(t.created_at, t.tenant_id) < ({}, {})", *decode_cursor(cursor, datetime, str))
     size = bounded(limit)
     query = f"{_TENANTS} WHERE {where} ORDER BY t.created_at DESC, t.tenant_id DESC LIMIT {where.value(size + 1)}"
     rows = [TenantRow(**dict(row)) for row in await connection.fetch(query, *where.values)]
     if len(rows) <= size:
         return Page(rows)
     last = rows[size - 1]
-    return Page(rows[:size], encode_cursor(last.created_at.isoformat(), last.tenant_id))
+    return Page(rows[:size], encode_cursor(last.created_at, last.tenant_id))
 
 
 async def names_of(connection: Connection, tenant_ids: Sequence[str]) -> Mapping[str, str]:

@@ -153,15 +153,14 @@ async def list_users(
     if verified is not None:
         where.add("email_verified_at IS NOT NULL" if verified else "email_verified_at IS NULL")
     if cursor is not None:
-        at, last_id = decode_cursor(cursor, str, str)
-        where.add("(created_at, user_id) < ({}::text::timestamptz, {})", at, last_id)
+        where.add("(created_at, user_id) < ({}, {})", *decode_cursor(cursor, datetime, str))
     size = bounded(limit)
     query = f"{_USERS} WHERE {where} ORDER BY created_at DESC, user_id DESC LIMIT {where.value(size + 1)}"
     rows = [UserRow(**dict(row)) for row in await connection.fetch(query, *where.values)]
     if len(rows) <= size:
         return Page(rows)
     last = rows[size - 1]
-    return Page(rows[:size], encode_cursor(last.created_at.isoformat(), last.user_id))
+    return Page(rows[:size], encode_cursor(last.created_at, last.user_id))
 
 
 async def count(connection: Connection) -> int:

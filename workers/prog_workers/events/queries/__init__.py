@@ -11,6 +11,7 @@ What a caller sees follows from the connection: in `Database.scope(tenant_id=…
 - `dead_letters`  what was given up, one by one and grouped by cause
 """
 
+from prog_kit.pages import Page
 from prog_workers.events.queries.dead_letters import (
     DeadLetter,
     DeadLetterGroup,
@@ -20,7 +21,6 @@ from prog_workers.events.queries.dead_letters import (
 )
 from prog_workers.events.queries.log import WILDCARD, EventRow, event, event_from, events
 from prog_workers.events.queries.messages import MessageRow, Operation, messages, operation
-from prog_workers.events.queries.pages import Page
 from prog_workers.events.queries.schemas import SchemaRow, schema, schemas
 from prog_workers.events.queries.story import story
 from prog_workers.events.queries.tail import Cursor, Tail, cursor_of, tail_end, tail_since

@@ -18,7 +18,7 @@ from prog_contracts.messages import Event, all_messages
 from prog_contracts.monitoring import MetricsUpdated
 from prog_contracts.permissions import BILLING_PREFIX, BILLING_TEMPLATES, BILLING_TYPES, concerns_billing
 from prog_kit.database import Connection
-from prog_workers.events.queries.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
 
 COLUMNS: Final = (
     "position, txid::text::int8 AS txid, message_id, type, schema_version, tenant_id, subject, actor, correlation_id,"

@@ -12,7 +12,7 @@ import asyncpg
 import orjson
 
 from prog_kit.database import Connection
-from prog_workers.events.queries.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
 
 MessageStatus = Literal["succeeded", "failed", "pending", "retrying", "dead", "dropped"]
 OperationStatus = Literal["pending", "succeeded", "failed"]

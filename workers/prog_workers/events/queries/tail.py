@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from prog_kit.database import Connection
+from prog_kit.pages import Where, bounded
 from prog_workers.events.queries.log import COLUMNS, EventRow
-from prog_workers.events.queries.pages import Where, bounded
 
 # Lanes publish independently; what is below the slowest one is published for sure.
 _PUBLISHED: Final = "SELECT txid::text::int8 AS txid, position FROM bus.relay_cursors ORDER BY txid, position LIMIT 1"

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prog_contracts.errors import Invalid
-from prog_workers.events.queries.pages import MAX_LIMIT, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import MAX_LIMIT, bounded, decode_cursor, encode_cursor
 
 
-@given(st.integers(0, 2**53), st.datetimes(timezones=st.just(UTC)), st.uuids())
-def test_a_cursor_comes_back(number: int, instant: datetime, message_id: UUID) -> None:
-    cursor = encode_cursor(number, instant, message_id)
-    assert decode_cursor(cursor, int, datetime, UUID) == [number, instant, message_id]
+@given(st.integers(0, 2**53), st.datetimes(timezones=st.just(UTC)), st.uuids(), st.text())
+def test_a_cursor_comes_back(number: int, instant: datetime, message_id: UUID, text: str) -> None:
+    cursor = encode_cursor(number, instant, message_id, text)
+    assert decode_cursor(cursor, int, datetime, UUID, str) == [number, instant, message_id, text]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,6 @@ def test_limits_are_bounded() -> None:
 @pytest.mark.parametrize("parts", [(1, 2), ("yesterday", "x"), (True,), (1.5,), ([],)])
 def test_parts_of_another_kind_are_refused(parts: tuple[object, ...]) -> None:
     cursor = base64.urlsafe_b64encode(orjson.dumps(parts)).decode()
-    for kinds in ((int,), (datetime, UUID)):
+    for kinds in ((int,), (datetime, UUID), (datetime, str), (str,)):
         with pytest.raises(Invalid):
             decode_cursor(cursor, *kinds)
