@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -239,9 +241,20 @@ def _resource(letter: queries.DeadLetter) -> DeadLetterResource:
         fingerprint=letter.fingerprint,
         traceback=letter.traceback,
         body=letter.body if isinstance(letter.body, str) else readable(letter.body),
-        history=[dict(entry) for entry in letter.history],
+        history=[_told(entry) for entry in letter.history],
         state=letter.state,
         recorded_at=letter.recorded_at,
         decided_at=letter.decided_at,
         decided_by=letter.decided_by,
     )
+
+
+def _told(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of a letter's history. What the letter said before an edit is shown as what it says now is."""
+    told = dict(entry)
+    if "before" in told:
+        with suppress(orjson.JSONDecodeError):
+            before = orjson.loads(told["before"])
+            if isinstance(before, dict):
+                told["before"] = orjson.dumps(readable(before)).decode()
+    return told

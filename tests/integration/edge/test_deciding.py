@@ -84,6 +84,17 @@ async def test_what_is_sealed_stays_sealed_when_the_rest_is_edited() -> None:
     assert restored({"sealed_password": "new"}, original) == {"sealed_password": "new"}
 
 
+async def test_the_history_of_a_letter_keeps_sealed_what_the_letter_does(operator: Person, admin: Any) -> None:
+    (letter_id,) = await buried(admin, fingerprint="cause4")
+    sealed = b'{"email": "ada@example.com", "sealed_password": "the sealed text"}'
+    await admin.execute("UPDATE bus.dead_letters SET data = $2 WHERE id = $1", letter_id, sealed)
+    body = {"tenant_id": new_id("tenant"), "name": "Better"}
+    edited = await operator.request("PATCH", f"/v1/dead-letters/{letter_id}", json={"body": body})
+    assert edited.status_code == 200, edited.text
+    assert "the sealed text" not in edited.text
+    assert "ada@example.com" in edited.json()["history"][-1]["before"]
+
+
 async def test_letters_are_dropped_by_id_and_a_decided_one_is_refused(operator: Person, admin: Any) -> None:
     first, second = await buried(admin, 2, fingerprint="cause2")
     done = await operator.post("/v1/dead-letters/drop", {"ids": [first]})
