@@ -37,11 +37,19 @@ WRITE_SECONDS: Final = 30.0
 """A client that takes nothing for this long is gone, whatever its connection says."""
 CHUNK_BYTES: Final = 64 * 1024
 _CATCH_UP_BATCH: Final = 200
+_POSITION_DIGITS: Final = 18
 _FRAMES_BYTES: Final = 4 * 1024 * 1024
 
 Scope = Callable[[], AbstractAsyncContextManager[Connection]]
 Item = TypeVar("Item", "EventRow | None", "Sequence[EventRow] | Gap")
 _log = get("prog_edge.sse")
+
+
+def position_of(last_event_id: str | None) -> int | None:
+    """The position that a client resumes after; an id that is none of ours starts from now."""
+    if last_event_id is None or not (last_event_id.isascii() and last_event_id.isdecimal()):
+        return None
+    return int(last_event_id) if len(last_event_id) <= _POSITION_DIGITS else None
 
 
 class Gap:

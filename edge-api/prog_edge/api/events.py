@@ -17,7 +17,7 @@ from starlette.responses import StreamingResponse
 from prog_contracts.errors import Invalid, NotFound
 from prog_edge.access import Access, Needs
 from prog_edge.api.shapes import MAX_LIMIT, Listing, Paging, Resource, problems
-from prog_edge.sse import EventStreamResponse, cloud_event, follow_batches, guarded, stream
+from prog_edge.sse import EventStreamResponse, cloud_event, follow_batches, guarded, position_of, stream
 from prog_edge.tail import Interest
 from prog_workers.events import queries
 from prog_workers.events.queries import WILDCARD, EventRow, Page
@@ -170,7 +170,7 @@ async def stream_events(
     platform = access.platform
     heartbeat = platform.heartbeat_seconds
     found = follow_batches(
-        platform.tail, access.newest_rows, interest, after=_position(last_event_id), heartbeat_seconds=heartbeat
+        platform.tail, access.newest_rows, interest, after=position_of(last_event_id), heartbeat_seconds=heartbeat
     )
     batches = guarded(
         found, until=access.caller.expires_at, still_allowed=access.still_granted, heartbeat_seconds=heartbeat
@@ -225,10 +225,3 @@ def split_types(types: str | None) -> Sequence[str]:
     if len(names) > MAX_TYPES:
         raise Invalid.field("types", "too_many", f"At most {MAX_TYPES} types can be asked for at once.")
     return names
-
-
-def _position(last_event_id: str | None) -> int | None:
-    """The position that a client resumes after; an id that is none of ours starts from now."""
-    if last_event_id is None or not last_event_id.isdigit() or len(last_event_id) > 18:
-        return None
-    return int(last_event_id)

@@ -124,6 +124,13 @@ async def test_a_position_of_another_tenant_gives_nothing_away(ada: Person, grac
         assert (await events.next())["data"]["tenantid"] == ada.tenant_id
 
 
+async def test_an_id_that_is_none_of_ours_starts_from_now(ada: Person) -> None:
+    for last_event_id in ("\u00b2", "9" * 5000, "-1", "first"):
+        headers = {**ada.headers, "Last-Event-ID": last_event_id.encode("latin-1")}
+        async with ada.stage.http.stream("GET", "/v1/events/stream", headers=headers) as response:
+            assert response.status_code == 200
+
+
 async def test_a_stream_is_filtered_by_subject(ada: Person) -> None:
     async with stream(ada, subject=new_id("invoice")) as events:
         await rename(ada, "Unwanted")

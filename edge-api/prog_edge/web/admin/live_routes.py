@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from fastapi import Depends, Request
 from starlette.responses import Response, StreamingResponse
 
+from prog_edge.sse import position_of
 from prog_edge.web.admin.routes import asked
 from prog_edge.web.ports import EventRow
 from prog_edge.web.ui.rendering import render_part
@@ -29,10 +30,8 @@ def sse(event: str, data: str, event_id: str | None = None) -> bytes:
 
 
 def _resume_after(request: Request) -> int | None:
-    for text in (request.headers.get("last-event-id"), request.query_params.get("after")):
-        if text and text.isdecimal():
-            return int(text)
-    return None
+    by_header = position_of(request.headers.get("last-event-id"))
+    return position_of(request.query_params.get("after")) if by_header is None else by_header
 
 
 @router.get("/events/live")

@@ -41,10 +41,18 @@ async def check_csrf(request: Request) -> None:
     if site is not None and site not in _OWN_SITES:
         raise Denied("This form was sent from another site.", code="cross_site")
     origin = request.headers.get("origin")
-    if site is None and origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if site is None and origin is not None and _is_elsewhere(origin, request.headers.get("host")):
         raise Denied("This form was sent from another site.", code="cross_site")
     sent = request.headers.get(HEADER)
     if sent is None:
         sent = str((await request.form()).get(FIELD, ""))
     if not hmac.compare_digest(sent.encode(errors="replace"), web_state(request).csrf_token.encode()):
         raise Denied("This form has expired. Go back, reload the page and send it again.", code="stale_form")
+
+
+def _is_elsewhere(origin: str, host: str | None) -> bool:
+    """Whether an origin is not this host; one that cannot be read is not."""
+    try:
+        return urlsplit(origin).netloc != host
+    except ValueError:
+        return True

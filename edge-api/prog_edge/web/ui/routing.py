@@ -62,13 +62,20 @@ async def _answer(request: Request, inner: Callable[[Request], Coroutine[Any, An
         web_state(request).carried.append(
             Notice("info", "This takes a little longer. It is safely stored and goes on.")
         )
-        came_from = urlsplit(request.headers.get("referer", "")).path
-        return RedirectResponse(own_path(came_from, "/account"), status_code=303)
+        return RedirectResponse(own_path(_came_from(request), "/account"), status_code=303)
     except ProgError as error:
         return error_page(request, error)
     except HTTPException as error:
         problem = NotFound("There is nothing at this address.") if error.status_code == 404 else None
         return error_page(request, problem or Unavailable(str(error.detail)), status=error.status_code)
+
+
+def _came_from(request: Request) -> str | None:
+    """The path of the page that the form was on, as its browser says."""
+    try:
+        return urlsplit(request.headers.get("referer", "")).path
+    except ValueError:
+        return None
 
 
 async def _spend(request: Request) -> None:

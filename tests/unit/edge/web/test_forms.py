@@ -358,6 +358,27 @@ def test_work_that_goes_on_is_told_and_not_lost(browse: Browse) -> None:
     assert "It is safely stored and goes on." in client.get("/account").text
 
 
+@pytest.mark.parametrize(
+    ("referer", "location"),
+    [
+        ("http://testserver/account/tenants/x?y=1", "/account/tenants/x"),
+        ("http://testserver//evil.example", "/account"),
+        ("http://[", "/account"),
+    ],
+)
+def test_who_has_to_wait_goes_back_to_where_they_were(browse: Browse, referer: str, location: str) -> None:
+    class Slow(SampleAccount):
+        async def resend_verification(self, *, email: str) -> None:
+            raise StillWorking("operation_1")
+
+    client = browse("ada", sample_services(account=Slow()))
+    client.headers["referer"] = referer
+
+    answer = fill(client, "/account/check-your-mail", "/account/check-your-mail", email="ada@acme.example")
+
+    assert answer.headers["location"] == location
+
+
 @pytest.mark.parametrize("token", ["", "0" * 64])
 def test_a_form_without_its_token_is_refused(browse: Browse, token: str) -> None:
     services = sample_services()
@@ -379,7 +400,15 @@ def test_a_token_of_one_session_is_worth_nothing_in_another(browse: Browse) -> N
     assert browse("ada").post("/account/tenants", data={"name": "x", "csrf_token": token}).status_code == 403
 
 
-@pytest.mark.parametrize("headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://elsewhere.example"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"origin": "https://elsewhere.example"},
+        {"origin": "null"},
+        {"origin": "http://["},
+    ],
+)
 def test_a_form_from_another_site_is_refused_whatever_its_token(browse: Browse, headers: dict[str, str]) -> None:
     client = browse("ada")
     page = read(client.get("/account").text)

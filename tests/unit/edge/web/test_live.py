@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from prog_edge.web.admin.live_routes import sse
 from tests.unit.edge.web.conftest import Browse
 from tests.unit.edge.web.sample_backend import sample_services
@@ -22,6 +24,15 @@ def test_rows_go_on_after_the_last_one_that_the_browser_has(browse: Browse) -> N
     assert "id: 100\nevent: row\n" in answer.text
     assert "id: 99\n" not in answer.text
     assert 'data: <tr id="event-100" class="is-fresh">' in answer.text
+
+
+@pytest.mark.parametrize("last", ["\u00b2", "9" * 5000, "-1", ""])
+def test_an_id_that_is_none_of_ours_breaks_no_feed(browse: Browse, last: str) -> None:
+    client = browse("operator", sample_services(admin=SampleAdmin(pause_seconds=0)))
+
+    for path in ("/admin/events/live", "/admin/live"):
+        assert client.get(f"{path}?after=41", headers={"last-event-id": last.encode("latin-1")}).status_code == 200
+    assert "id: 42\nevent: row\n" in client.get("/admin/events/live?after=41", headers={"last-event-id": "x"}).text
 
 
 def test_ticks_name_the_domain_that_has_news(browse: Browse) -> None:
