@@ -69,8 +69,10 @@ def decode_cursor(cursor: str, *kinds: Kind) -> list[Any]:
 
 
 def _part(part: Any, kind: Kind) -> int | str | UUID | datetime:
-    if kind in (int, str) and type(part) is kind:
-        return part  # type: ignore[no-any-return]  # of the kind that was just looked at
+    if kind is int and type(part) is int:
+        return part
     if kind is int or not isinstance(part, str):
         raise ValueError(part)
+    if kind is str:
+        return part
     return UUID(part) if kind is UUID else datetime.fromisoformat(part)

@@ -126,7 +126,8 @@ async def test_a_position_of_another_tenant_gives_nothing_away(ada: Person, grac
 
 async def test_an_id_that_is_none_of_ours_starts_from_now(ada: Person) -> None:
     for last_event_id in ("\u00b2", "9" * 5000, "-1", "first"):
-        headers = {**ada.headers, "Last-Event-ID": last_event_id.encode("latin-1")}
+        headers = [(name.encode(), value.encode()) for name, value in ada.headers.items()]
+        headers.append((b"Last-Event-ID", last_event_id.encode("latin-1")))
         async with ada.stage.http.stream("GET", "/v1/events/stream", headers=headers) as response:
             assert response.status_code == 200
 
