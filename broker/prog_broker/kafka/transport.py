@@ -189,13 +189,14 @@ class KafkaTransport:
         consumer.assign(places)
         try:
             await consumer.start()
-            ends = await consumer.end_offsets(places) if until_now or since is not None else {}
+            ends = await consumer.end_offsets(places)
+            found: Mapping[TopicPartition, Any] = {}
             if since is not None:
                 found = await consumer.offsets_for_times({place: int(since.timestamp() * 1000) for place in places})
+            if since is not None or not from_start:
+                # Not `seek_to_end`: the search for the beginning, which starts with the consumer, may answer after it.
                 for place in places:
                     consumer.seek(place, found[place].offset if found.get(place) else ends[place])
-            elif not from_start:
-                await consumer.seek_to_end(*places)
             while not (until_now and await _are_past(consumer, ends)):
                 taken: Mapping[TopicPartition, Any] = await consumer.getmany(timeout_ms=1000, max_records=FOLLOW_COUNT)
                 for place, records in taken.items():
