@@ -74,3 +74,8 @@ def allowed(role: TenantRole | None, action: Action) -> bool:
 def may_grant(granter: TenantRole | None, granted: TenantRole) -> bool:
     """Whether a member may give the role `granted` to another: only what the granter could do himself."""
     return granter is not None and allowed(granter, "member.invite") and PERMISSIONS[granted] <= PERMISSIONS[granter]
+
+
+def may_manage(manager: TenantRole | None, member: TenantRole) -> bool:
+    """Whether a member may change or remove another of the role `member`: only whoever can do no more than himself."""
+    return manager is not None and allowed(manager, "member.manage") and PERMISSIONS[member] <= PERMISSIONS[manager]

@@ -44,6 +44,20 @@ class InviteMember(Command):
     role: TenantRole
 
 
+@command("prognetwork.tenants.resend_invitation", key="tenant_id", subject="invitation_id")
+class ResendInvitation(Command):
+    """Mail a new link for an invitation that was not accepted, and let it run anew; the earlier link ends."""
+
+    invitation_id: InvitationId
+    tenant_id: TenantId
+
+
+@command("prognetwork.tenants.revoke_invitation", key="tenant_id", subject="invitation_id")
+class RevokeInvitation(Command):
+    invitation_id: InvitationId
+    tenant_id: TenantId
+
+
 @command("prognetwork.tenants.accept_invitation", key="tenant_id")
 class AcceptInvitation(Command):
     """Join with the token of an invitation mail; the user's verified address must be the invited one."""
@@ -53,6 +67,23 @@ class AcceptInvitation(Command):
     user_id: UserId
     email: str
     name: str
+
+
+@command("prognetwork.tenants.change_member_role", key="tenant_id", subject="user_id")
+class ChangeMemberRole(Command):
+    """The actor's own rights must cover both what the member may do and what they are to be able to do."""
+
+    tenant_id: TenantId
+    user_id: UserId
+    role: TenantRole
+
+
+@command("prognetwork.tenants.remove_member", key="tenant_id", subject="user_id")
+class RemoveMember(Command):
+    """Take somebody out of the tenant; a member who names themselves leaves it."""
+
+    tenant_id: TenantId
+    user_id: UserId
 
 
 @command("prognetwork.tenants.set_clock", key="tenant_id")
@@ -134,6 +165,50 @@ class MemberJoined(Event):
     name: str
     role: TenantRole
     invitation_id: InvitationId | None = None
+
+
+@event("prognetwork.tenants.invitation_resent", key="tenant_id", subject="invitation_id")
+class InvitationResent(Event):
+    """A new link was mailed; the earlier one does not work any more."""
+
+    invitation_id: InvitationId
+    tenant_id: TenantId
+    email: str
+    role: TenantRole
+    expires_at: datetime
+
+
+@event("prognetwork.tenants.invitation_revoked", key="tenant_id", subject="invitation_id")
+class InvitationRevoked(Event):
+    """`inviter_lost_rights`: who had sent it was removed, or may not grant its role any more."""
+
+    invitation_id: InvitationId
+    tenant_id: TenantId
+    email: str
+    role: TenantRole
+    reason: Literal["revoked", "inviter_lost_rights"]
+
+
+@event("prognetwork.tenants.member_role_changed", key="tenant_id", subject="user_id")
+class MemberRoleChanged(Event):
+    tenant_id: TenantId
+    user_id: UserId
+    email: str
+    name: str
+    role: TenantRole
+    previous_role: TenantRole
+
+
+@event("prognetwork.tenants.member_removed", key="tenant_id", subject="user_id")
+class MemberRemoved(Event):
+    """From now on the person gets in no more: `removed` by another, or `left` by themselves."""
+
+    tenant_id: TenantId
+    user_id: UserId
+    email: str
+    name: str
+    role: TenantRole
+    reason: Literal["removed", "left"]
 
 
 @event("prognetwork.tenants.clock_changed", key="tenant_id")

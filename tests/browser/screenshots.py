@@ -43,6 +43,8 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-home": ("member", "/account"),
     "account-tenant": ("member", "{tenant}"),
     "account-billing": ("member", "{tenant}/billing"),
+    "account-member": ("member", "{member}"),
+    "account-member-own": ("member", "{own}"),
     "admin-overview": ("operator", "/admin"),
     "admin-users": ("operator", "/admin/users"),
     "admin-tenants": ("operator", "/admin/tenants"),
@@ -145,6 +147,8 @@ def main() -> int:
         studio.sign_in("member", *options.member)
         studio.sign_in("operator", *options.operator)
         studio.look_for("tenant", "member", "/account", ".tenant-link")
+        studio.look_for("own", "member", studio.found["tenant"], ".people a[aria-label='Manage your membership']")
+        studio.look_for("member", "member", studio.found["tenant"], ".people li:nth-child(2) a")
         studio.look_for("story", "operator", "/admin/subscriptions", ".row-link")
         studio.look_for("mail", "operator", "/dev/mailbox", ".mail-list li a")
         for width in options.widths:

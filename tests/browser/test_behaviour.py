@@ -9,13 +9,15 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.screenshots import PAGES
-from tests.unit.edge.web.sample_backend import TENANT
+from tests.unit.edge.web.sample_backend import ADA, GRACE, TENANT
 from tests.unit.edge.web.sample_console import sample_id
 
 pytestmark = pytest.mark.browser
 
 ADDRESSES = {
     "tenant": f"/account/tenants/{TENANT}",
+    "member": f"/account/tenants/{TENANT}/members/{GRACE}",
+    "own": f"/account/tenants/{TENANT}/members/{ADA.user_id}",
     "story": f"/admin/story/{sample_id('subscription', 1)}",
     "mail": "/dev/mailbox/mail_1",
 }

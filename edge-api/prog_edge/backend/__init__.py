@@ -10,6 +10,7 @@ from prog_edge.backend.mailbox import Mailbox
 from prog_edge.backend.sender import Sender
 from prog_edge.backend.sessions import PageSessions
 from prog_edge.backend.site import Site
+from prog_edge.backend.tenancy import Tenancy
 from prog_edge.context import context_of
 from prog_edge.platform import Platform
 from prog_edge.web.ports import WebServices
@@ -26,6 +27,7 @@ def web_services(platform: Platform) -> WebServices:
     return WebServices(
         site=Site(platform, sender),
         account=Account(platform, sender),
+        tenancy=Tenancy(platform, sender),
         admin=Admin(platform),
         sessions=PageSessions(platform),
         signing_key=platform.signing_key,

@@ -22,6 +22,7 @@ from prog_contracts.users import (
     VerifyEmail,
 )
 from prog_edge.backend import billing
+from prog_edge.backend.permission import role_for
 from prog_edge.backend.sender import Sender
 from prog_edge.devices import device_name
 from prog_edge.platform import Platform
@@ -166,7 +167,8 @@ class Account:
             created_at=row.created_at,
             members=[MemberRow(item.user_id, item.name, item.email, item.role, item.joined_at) for item in members],
             invitations=[
-                InvitationRow(item.invitation_id, item.email, item.role, item.expires_at) for item in invitations
+                InvitationRow(item.invitation_id, item.email, item.role, item.expires_at, item.expired)
+                for item in invitations
             ],
             subscription=current,
             clock_at=row.clock_at,
@@ -243,14 +245,4 @@ class Account:
         return InvoicePdf(document.filename, document.content)
 
     async def _allow(self, viewer: Viewer, tenant_id: str, action: Action) -> TenantRole:
-        """The viewer's role. Raises NotFound for a stranger and Denied for a role that does not allow the action."""
-        if not (is_id(tenant_id) and tenant_id.startswith("tenant_")):
-            raise NotFound("There is no such tenant.")
-        role: TenantRole | None = await self._platform.role(viewer.user_id, tenant_id)
-        if viewer.is_operator:
-            role = "owner"
-        if role is None:
-            raise NotFound("There is no such tenant.")
-        if not allowed(role, action):
-            raise Denied(f"Your role ({role}) does not allow this.")
-        return role
+        return await role_for(self._platform, viewer, tenant_id, action)

@@ -7,7 +7,18 @@ from prog_broker.replies import Answer
 from prog_contracts.email import SendMail
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.messages import Command
-from prog_contracts.tenants import AcceptInvitation, AdvanceClock, CreateTenant, InviteMember, SetClock, TenantRole
+from prog_contracts.tenants import (
+    AcceptInvitation,
+    AdvanceClock,
+    ChangeMemberRole,
+    CreateTenant,
+    InviteMember,
+    RemoveMember,
+    ResendInvitation,
+    RevokeInvitation,
+    SetClock,
+    TenantRole,
+)
 from prog_contracts.users import PlatformRole, UserCreated
 from prog_kit import secrets
 from tests.component.harness import Harness
@@ -78,6 +89,25 @@ class Company:
         answer = await self.accept(await self.mailed_token(), email, user_id)
         assert answer.status == "succeeded", answer
         return user_id
+
+    async def change_role(self, user_id: str, role: TenantRole, actor: str | None = None) -> Answer:
+        return await self.send(ChangeMemberRole(tenant_id=self.tenant_id, user_id=user_id, role=role), actor)
+
+    async def remove(self, user_id: str, actor: str | None = None) -> Answer:
+        return await self.send(RemoveMember(tenant_id=self.tenant_id, user_id=user_id), actor)
+
+    async def resend(self, invitation_id: str, actor: str | None = None) -> Answer:
+        return await self.send(ResendInvitation(invitation_id=invitation_id, tenant_id=self.tenant_id), actor)
+
+    async def revoke(self, invitation_id: str, actor: str | None = None) -> Answer:
+        return await self.send(RevokeInvitation(invitation_id=invitation_id, tenant_id=self.tenant_id), actor)
+
+    async def roles(self) -> dict[str, str]:
+        """The members' roles by user id, as they stand in the database."""
+        rows = await self.platform.fetch(
+            "SELECT user_id, role FROM tenants.members WHERE tenant_id = $1", self.tenant_id
+        )
+        return {row["user_id"]: row["role"] for row in rows}
 
     async def set_clock(self, at: datetime = START, actor: str | None = None) -> Answer:
         return await self.send(SetClock(tenant_id=self.tenant_id, at=at), actor)

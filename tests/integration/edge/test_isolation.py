@@ -57,7 +57,7 @@ async def one_connection(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
 async def business(stage: Stage, name: str) -> Business:
     owner = await stage.person(f"{name}@isolation.example", f"Owner of {name}")
     tenant_id = await stage.tenant_of(owner, f"{name} works")
-    await owner.post(f"/v1/tenants/{tenant_id}/invitations", {"email": f"guest-{name}@isolation.example"})
+    invitation = await owner.post(f"/v1/tenants/{tenant_id}/invitations", {"email": f"guest-{name}@isolation.example"})
     price = (await owner.get("/v1/prices"))["data"][0]
     subscription = await owner.post("/v1/subscriptions", {"price_id": price["id"], "payment_method": "pm_ok"})
 
@@ -76,6 +76,7 @@ async def business(stage: Stage, name: str) -> Business:
     found = Business(owner)
     found.ids = {
         "tenant_id": tenant_id,
+        "invitation_id": invitation["id"],
         "subscription_id": subscription["id"],
         "invoice_id": (await owner.get("/v1/invoices"))["data"][0]["id"],
         "mail_id": (await owner.get("/v1/messages"))["data"][0]["id"],
@@ -200,6 +201,11 @@ async def test_staff_routes_are_closed_to_tenants(
     [
         ("PATCH", "/v1/tenants/{tenant_id}", {"name": "Stolen"}),
         ("POST", "/v1/tenants/{tenant_id}/invitations", {"email": "me@isolation.example", "role": "owner"}),
+        ("PATCH", "/v1/tenants/{tenant_id}/members/{user_id}", {"role": "viewer"}),
+        ("DELETE", "/v1/tenants/{tenant_id}/members/{user_id}", None),
+        ("POST", "/v1/tenants/{tenant_id}/leave", {}),
+        ("POST", "/v1/tenants/{tenant_id}/invitations/{invitation_id}/resend", {}),
+        ("DELETE", "/v1/tenants/{tenant_id}/invitations/{invitation_id}", None),
         ("POST", "/v1/tenants/{tenant_id}/clock", {"at": "2030-01-01T00:00:00Z"}),
         ("POST", "/v1/tenants/{tenant_id}/clock/advance", {"to": "2030-01-01T00:00:00Z"}),
         ("POST", "/v1/subscriptions/{subscription_id}/cancel", {}),
@@ -207,7 +213,7 @@ async def test_staff_routes_are_closed_to_tenants(
     ],
 )
 async def test_nobody_changes_a_thing_of_the_other(
-    businesses: tuple[Business, Business], method: str, path: str, body: dict[str, Any]
+    businesses: tuple[Business, Business], method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     alpha, omega = businesses
     headers = {"Idempotency-Key": new_id("key")}
@@ -215,3 +221,5 @@ async def test_nobody_changes_a_thing_of_the_other(
     assert answer.status_code == 404, answer.text
     tenant = await omega.owner.get(f"/v1/tenants/{omega.ids['tenant_id']}")
     assert (tenant["name"], tenant["clock"]["at"]) == ("omega works", "2027-01-31T00:00:00Z")
+    [invitation] = (await omega.owner.get(f"/v1/tenants/{omega.ids['tenant_id']}/invitations"))["data"]
+    assert (tenant["members"], invitation["id"]) == (1, omega.ids["invitation_id"])

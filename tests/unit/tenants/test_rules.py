@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from prog_contracts.errors import Invalid
 from prog_contracts.ids import new_id
-from prog_contracts.permissions import ROLES
+from prog_contracts.permissions import PERMISSIONS, ROLES, may_grant
 from prog_contracts.tenants import TenantRole
 from prog_contracts.users import PlatformRole
 from prog_workers.tenants import rules
@@ -55,6 +55,47 @@ def test_no_invitation_exceeds_the_plan_or_the_inviter(
         assert role != "owner" or inviter == "owner"
         assert limit is None or members + invited < limit
     assert rules.invitation_refusal(inviter, role, is_member=True, seats=seats) is not None
+
+
+@given(
+    manager=st.sampled_from([None, *ROLES]),
+    before=st.sampled_from(ROLES),
+    after=st.sampled_from(ROLES),
+    owners=st.integers(1, 3),
+)
+def test_no_change_of_a_role_exceeds_the_manager_or_takes_the_last_owner(
+    manager: TenantRole | None, before: TenantRole, after: TenantRole, owners: int
+) -> None:
+    if rules.role_change_refusal(manager, before, after, owners=owners) is None:
+        assert manager in ("owner", "admin")
+        assert PERMISSIONS[before] | PERMISSIONS[after] <= PERMISSIONS[manager]
+        assert before != "owner" or after == "owner" or owners > 1
+    elif manager == "owner":
+        assert (before, owners) == ("owner", 1), "an owner may do everything else"
+
+
+@given(
+    manager=st.sampled_from([None, *ROLES]),
+    member=st.sampled_from(ROLES),
+    leaving=st.booleans(),
+    owners=st.integers(1, 3),
+)
+def test_everybody_may_leave_but_the_last_owner_and_few_may_remove(
+    manager: TenantRole | None, member: TenantRole, leaving: bool, owners: int
+) -> None:
+    refused = rules.removal_refusal(manager, member, leaving=leaving, owners=owners) is not None
+    last = member == "owner" and owners == 1
+    if leaving:
+        assert refused == last
+    elif not refused:
+        assert not last
+        assert manager == "owner" or (manager == "admin" and member != "owner")
+
+
+def test_taking_back_an_invitation_takes_the_right_to_make_it() -> None:
+    for revoker in (None, *ROLES):
+        for role in ROLES:
+            assert (rules.revocation_refusal(revoker, role) is None) == may_grant(revoker, role)
 
 
 @given(st.integers(-1000, 1000), st.booleans())

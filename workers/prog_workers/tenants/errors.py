@@ -30,6 +30,18 @@ def role_too_high() -> Denied:
     return Denied("You cannot give a role with more rights than your own.", code="role_too_high")
 
 
+def rights_too_high() -> Denied:
+    return Denied("This person has more rights than you; ask somebody who has as many.", code="role_too_high")
+
+
+def member_not_found() -> NotFound:
+    return NotFound("This person is no member of the tenant.", code="member_not_found")
+
+
+def last_owner() -> Conflict:
+    return Conflict("A tenant needs an owner: make somebody else an owner first.", code="last_owner")
+
+
 def already_member() -> Conflict:
     return Conflict("This person is a member already.", code="already_member")
 

@@ -65,7 +65,7 @@ class MemberRow:
 
 @dataclass(frozen=True, slots=True)
 class InvitationRow:
-    """An open invitation; `expires_at` is on the tenant's clock."""
+    """An open invitation; `expires_at` is on the tenant's clock. One that has `expired` can be sent again."""
 
     invitation_id: str
     email: str
@@ -73,6 +73,7 @@ class InvitationRow:
     inviter_name: str
     created_at: datetime
     expires_at: datetime
+    expired: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +135,30 @@ async def members(connection: Connection, tenant_id: str) -> Sequence[MemberRow]
     return [MemberRow(**dict(row)) for row in rows]
 
 
+async def member(connection: Connection, tenant_id: str, user_id: str) -> MemberRow | None:
+    row = await connection.fetchrow(
+        "SELECT user_id, email, name, role, joined_at FROM tenants.members WHERE tenant_id = $1 AND user_id = $2",
+        tenant_id,
+        user_id,
+    )
+    return None if row is None else MemberRow(**dict(row))
+
+
+async def count_owners(connection: Connection, tenant_id: str) -> int:
+    return int(
+        await connection.fetchval(
+            "SELECT count(*) FROM tenants.members WHERE tenant_id = $1 AND role = 'owner'", tenant_id
+        )
+    )
+
+
 async def open_invitations(connection: Connection, tenant_id: str, now: datetime) -> Sequence[InvitationRow]:
-    """Invitations that can still be accepted at `now` on the tenant's clock, newest first, at most 1000."""
+    """Invitations that were neither accepted nor taken back, newest first, at most 1000; `now` is on the tenant's
+    clock."""
     rows = await connection.fetch(
         """
-        SELECT invitation_id, email, role, inviter_name, created_at, expires_at FROM tenants.invitations
-        WHERE tenant_id = $1 AND status = 'open' AND expires_at > $2
+        SELECT invitation_id, email, role, inviter_name, created_at, expires_at, expires_at <= $2 AS expired
+        FROM tenants.invitations WHERE tenant_id = $1 AND status = 'open'
         ORDER BY created_at DESC, invitation_id DESC LIMIT 1000
         """,
         tenant_id,

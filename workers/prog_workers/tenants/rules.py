@@ -12,7 +12,7 @@ from typing import Final, Literal
 from prog_contracts.errors import Invalid, ProgError
 from prog_contracts.ids import is_id
 from prog_contracts.payments import SubscriptionStatus
-from prog_contracts.permissions import may_grant
+from prog_contracts.permissions import allowed, may_grant, may_manage
 from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_contracts.users import PlatformRole
 from prog_workers.tenants import errors
@@ -103,6 +103,36 @@ def acceptance_refusal(invited: str, expires_at: datetime, accepting: str, now: 
     if now >= expires_at:
         return errors.invitation_expired()
     return None
+
+
+def revocation_refusal(revoker: TenantRole | None, role: TenantRole) -> ProgError | None:
+    """Why somebody with the role `revoker` may not take back an invitation for `role`, or None."""
+    if not allowed(revoker, "member.invite"):
+        return errors.not_permitted()
+    return None if may_grant(revoker, role) else errors.role_too_high()
+
+
+def role_change_refusal(
+    manager: TenantRole | None, before: TenantRole, after: TenantRole, *, owners: int
+) -> ProgError | None:
+    """Why somebody with the role `manager` may not give a member the role `after`, or None. Nobody is an exception
+    for themselves: who lowers their own rights does so, and who is the only owner stays it."""
+    if not allowed(manager, "member.manage"):
+        return errors.not_permitted()
+    if not may_manage(manager, before):
+        return errors.rights_too_high()
+    if not may_grant(manager, after):
+        return errors.role_too_high()
+    return errors.last_owner() if before == "owner" and after != "owner" and owners <= 1 else None
+
+
+def removal_refusal(manager: TenantRole | None, member: TenantRole, *, leaving: bool, owners: int) -> ProgError | None:
+    """Why a member may not be removed by somebody with the role `manager`, or may not leave, or None."""
+    if not leaving and not allowed(manager, "member.manage"):
+        return errors.not_permitted()
+    if not leaving and not may_manage(manager, member):
+        return errors.rights_too_high()
+    return errors.last_owner() if member == "owner" and owners <= 1 else None
 
 
 def checked_start(at: datetime) -> datetime:

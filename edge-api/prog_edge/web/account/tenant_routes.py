@@ -6,8 +6,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
-from prog_contracts.permissions import allowed
-from prog_edge.web.account.views import MANAGES_PEOPLE, ROLES, HomePage, TenantPage, billing_page
+from prog_edge.web.account.views import ROLES, HomePage, TenantPage, billing_page, tenant_page
 from prog_edge.web.ports import WebServices
 from prog_edge.web.ports.shared import Viewer
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
@@ -37,13 +36,7 @@ async def create_tenant(request: Request, web: Services, viewer: SignedIn) -> Re
 
 
 async def _tenant_page(web: WebServices, viewer: Viewer, tenant_id: str, invite: FormState) -> TenantPage:
-    tenant = await web.account.tenant(viewer, tenant_id)
-    return TenantPage(
-        tenant=tenant,
-        invite=invite,
-        manages_people=tenant.role in MANAGES_PEOPLE,
-        sees_billing=allowed(tenant.role, "billing.read"),
-    )
+    return tenant_page(await web.account.tenant(viewer, tenant_id), viewer, invite)
 
 
 @router.get("/tenants/{tenant_id}")
@@ -62,7 +55,7 @@ async def invite(request: Request, tenant_id: str, web: Services, viewer: Signed
             viewer,
             tenant_id,
             email=values.get("email", ""),
-            role=role,  # type: ignore[arg-type]  # one of ROLES
+            role=role,
             idempotency_key=form_key(values),
         )
     except (Invalid, Conflict, Denied) as error:

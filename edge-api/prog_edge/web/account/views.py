@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from prog_edge.web.ports import BillingView, Plan, SessionCard, TenantCard, TenantView
+from prog_contracts.permissions import allowed, may_grant, may_manage
+from prog_contracts.tenants import TenantRole
+from prog_edge.web.ports import (
+    BillingView,
+    MemberView,
+    Plan,
+    SessionCard,
+    TenantCard,
+    TenantView,
+    Viewer,
+)
 from prog_edge.web.ui.forms import FormState
 
 SANDBOX_CARDS: Final = (
@@ -30,7 +40,7 @@ FAILURES: Final = {
     "gateway_error": "The payment provider did not answer.",
 }
 
-ROLES: Final = (
+ROLES: Final[tuple[tuple[TenantRole, str], ...]] = (
     ("member", "Member: works in the tenant"),
     ("viewer", "Viewer: looks only"),
     ("billing", "Billing: plan, card and invoices"),
@@ -138,6 +148,52 @@ class TenantPage:
     sees_billing: bool
     section: str = "overview"
     roles: Sequence[tuple[str, str]] = ROLES
+    manageable: frozenset[str] = frozenset()
+    """The ids of members about whom the viewer can do something: manage them, or leave."""
+    renewals: Mapping[str, FormState] = field(default_factory=dict)
+    """A form for each invitation that the viewer may send again or take back, by its id."""
+
+
+def tenant_page(tenant: TenantView, viewer: Viewer, invite: FormState) -> TenantPage:
+    return TenantPage(
+        tenant=tenant,
+        invite=invite,
+        manages_people=tenant.role in MANAGES_PEOPLE,
+        sees_billing=allowed(tenant.role, "billing.read"),
+        manageable=frozenset(
+            member.user_id
+            for member in tenant.members
+            if member.user_id == viewer.user_id or may_manage(tenant.role, member.role)
+        ),
+        renewals={item.id: FormState() for item in tenant.invitations if may_grant(tenant.role, item.role)},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPage:
+    """One member. `own` is the viewer's own membership; `roles` are those that the viewer may give."""
+
+    template: ClassVar[str] = "account/member.html"
+    view: MemberView
+    own: bool
+    manages: bool
+    roles: Sequence[tuple[str, str]]
+    change: FormState
+    removal: FormState
+    section: str = "overview"
+
+
+def member_page(
+    view: MemberView, viewer: Viewer, *, change: FormState | None = None, removal: FormState | None = None
+) -> MemberPage:
+    return MemberPage(
+        view=view,
+        own=view.member.user_id == viewer.user_id,
+        manages=may_manage(view.viewer_role, view.member.role),
+        roles=[(name, text) for name, text in ROLES if may_grant(view.viewer_role, name)],
+        change=change or FormState(),
+        removal=removal or FormState(),
+    )
 
 
 @dataclass(frozen=True, slots=True)

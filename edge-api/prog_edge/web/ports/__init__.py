@@ -60,6 +60,7 @@ from prog_edge.web.ports.shared import (
     Viewer,
 )
 from prog_edge.web.ports.site import SiteBackend
+from prog_edge.web.ports.tenancy import MemberView, TenancyBackend
 
 __all__ = [
     "AccountBackend",
@@ -82,6 +83,7 @@ __all__ = [
     "MailView",
     "MailboxBackend",
     "MemberRow",
+    "MemberView",
     "MessageRow",
     "OpenSession",
     "Page",
@@ -100,6 +102,7 @@ __all__ = [
     "StoryNode",
     "SubscriptionRow",
     "SubscriptionView",
+    "TenancyBackend",
     "TenantCard",
     "TenantRow",
     "TenantView",

@@ -51,12 +51,13 @@ class SessionCard:
 
 @dataclass(frozen=True, slots=True)
 class InvitationRow:
-    """An invitation that is still open."""
+    """An invitation that was neither accepted nor taken back. One that has `expired` can be sent again."""
 
     id: str
     email: str
     role: TenantRole
     expires_at: datetime
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from prog_edge.web.ports.admin import AdminBackend
 from prog_edge.web.ports.mailbox import MailboxBackend
 from prog_edge.web.ports.shared import Sessions
 from prog_edge.web.ports.site import SiteBackend
+from prog_edge.web.ports.tenancy import TenancyBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class WebServices:
 
     site: SiteBackend
     account: AccountBackend
+    tenancy: TenancyBackend
     admin: AdminBackend
     sessions: Sessions
     signing_key: bytes

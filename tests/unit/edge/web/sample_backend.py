@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
+from prog_contracts.errors import Conflict, Denied, Invalid, NotFound, ProgError
 from prog_contracts.money import Money
 from prog_contracts.tenants import TenantRole
 from prog_edge.web.ports import (
@@ -25,6 +25,7 @@ from prog_edge.web.ports import (
     MailRow,
     MailView,
     MemberRow,
+    MemberView,
     OpenSession,
     Page,
     Plan,
@@ -41,6 +42,8 @@ from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
 NOW = datetime.now(UTC).replace(microsecond=412_000)
 TENANT = sample_id("tenant", 7)
 OTHER_TENANT = sample_id("tenant", 8)
+INVITATION = sample_id("invitation", 1)
+GRACE = sample_id("user", 3)
 ADA = Viewer(sample_id("user", 1), "ada@example.com", "Ada Lovelace", sample_id("session", 1))
 OPERATOR = Viewer(
     sample_id("user", 2), "admin@prognetwork.local", "First Administrator", sample_id("session", 2), "operator"
@@ -160,7 +163,7 @@ INVOICES = tuple(
 )
 _MEMBERS = (
     MemberRow(ADA.user_id, ADA.name, ADA.email, "owner", NOW - timedelta(days=40)),
-    MemberRow(sample_id("user", 3), "Grace Hopper", "grace@example.com", "admin", NOW - timedelta(days=12)),
+    MemberRow(GRACE, "Grace Hopper", "grace@example.com", "admin", NOW - timedelta(days=12)),
     MemberRow(sample_id("user", 4), "Charles Babbage", "charles@example.com", "billing", NOW - timedelta(days=2)),
 )
 
@@ -250,7 +253,12 @@ class SampleAccount:
             members=_MEMBERS[:1] if self.empty else _MEMBERS,
             invitations=()
             if self.empty
-            else (InvitationRow(sample_id("invitation", 1), "mary@example.com", "member", NOW + timedelta(days=7)),),
+            else (
+                InvitationRow(INVITATION, "mary@example.com", "member", NOW + timedelta(days=7)),
+                InvitationRow(
+                    sample_id("invitation", 2), "annabella@example.com", "viewer", NOW - timedelta(days=1), expired=True
+                ),
+            ),
             subscription=None if self.empty else self.subscription,
             clock_at=self.clock_at,
         )
@@ -294,6 +302,47 @@ class SampleAccount:
 
     async def invoice_pdf(self, viewer: Viewer, tenant_id: str, invoice_id: str) -> InvoicePdf:
         return InvoicePdf("PN-2026-0014.pdf", b"%PDF-1.7 sample")
+
+
+@dataclass
+class SampleTenancy:
+    """Grace and Charles can be managed; Ada is the only owner while `only_owner` says so."""
+
+    only_owner: bool = True
+    role: TenantRole = "owner"
+    refusal: ProgError | None = None
+    done: list[tuple[str, str]] = field(default_factory=list)
+
+    async def member(self, viewer: Viewer, tenant_id: str, user_id: str) -> MemberView:
+        found = next((member for member in _MEMBERS if member.user_id == user_id), None)
+        if found is None:
+            raise NotFound("This person is no member of the tenant.")
+        only = self.only_owner and found.role == "owner"
+        return MemberView(tenant_id, "Analytical Engines", self.role, found, only_owner=only)
+
+    async def change_role(
+        self, viewer: Viewer, tenant_id: str, user_id: str, *, role: TenantRole, idempotency_key: str
+    ) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.done.append((f"role {role}", user_id))
+
+    async def remove_member(self, viewer: Viewer, tenant_id: str, user_id: str, *, idempotency_key: str) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.done.append(("remove", user_id))
+
+    async def resend_invitation(
+        self, viewer: Viewer, tenant_id: str, invitation_id: str, *, idempotency_key: str
+    ) -> str:
+        self.done.append(("resend", invitation_id))
+        return "mary@example.com"
+
+    async def revoke_invitation(
+        self, viewer: Viewer, tenant_id: str, invitation_id: str, *, idempotency_key: str
+    ) -> str:
+        self.done.append(("revoke", invitation_id))
+        return "mary@example.com"
 
 
 _LINK = "http://127.0.0.1:8000/account/verify?token=good"
@@ -348,11 +397,16 @@ class SampleMailbox:
 
 
 def sample_services(
-    *, account: SampleAccount | None = None, admin: SampleAdmin | None = None, mailbox: SampleMailbox | None = None
+    *,
+    account: SampleAccount | None = None,
+    tenancy: SampleTenancy | None = None,
+    admin: SampleAdmin | None = None,
+    mailbox: SampleMailbox | None = None,
 ) -> WebServices:
     return WebServices(
         site=SampleSite(),
         account=account or SampleAccount(),
+        tenancy=tenancy or SampleTenancy(),
         admin=admin or SampleAdmin(),
         sessions=SampleSessions(),
         signing_key=b"k" * 32,

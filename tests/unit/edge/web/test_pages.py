@@ -189,7 +189,13 @@ def test_the_theme_is_drawn_by_the_server(browse: Browse) -> None:
 def test_the_mailbox_is_absent_where_none_is_set(browse: Browse) -> None:
     services = sample_services_in("full")
     bare = type(services)(
-        services.site, services.account, services.admin, services.sessions, b"k" * 32, "https://x.test"
+        services.site,
+        services.account,
+        services.tenancy,
+        services.admin,
+        services.sessions,
+        b"k" * 32,
+        "https://x.test",
     )
 
     assert browse(None, bare).get("/dev/mailbox").status_code == 404

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prog_broker.transaction import Transaction
 from prog_contracts.email import EmailSent
 from prog_contracts.payments import PaymentProcessed
-from prog_contracts.tenants import MemberJoined, TenantCreated, TenantDeleted
+from prog_contracts.tenants import MemberJoined, MemberRemoved, TenantCreated, TenantDeleted
 from prog_workers.users import store
 from prog_workers.users.handlers.domain import users
 
@@ -26,6 +26,11 @@ async def adopt_created_tenant(event: TenantCreated, tx: Transaction) -> None:
 @users.handles(MemberJoined)
 async def adopt_joined_tenant(event: MemberJoined, tx: Transaction) -> None:
     await store.set_home_tenant(tx, event.user_id, event.tenant_id)
+
+
+@users.handles(MemberRemoved)
+async def forget_left_tenant(event: MemberRemoved, tx: Transaction) -> None:
+    await store.clear_home_tenant(tx, event.tenant_id, event.user_id)
 
 
 @users.handles(TenantDeleted)

@@ -261,8 +261,13 @@ async def set_home_tenant(tx: Transaction, user_id: str, tenant_id: str) -> None
     )
 
 
-async def clear_home_tenant(tx: Transaction, tenant_id: str) -> None:
-    await tx.execute("UPDATE users.users SET home_tenant_id = NULL WHERE home_tenant_id = $1", tenant_id)
+async def clear_home_tenant(tx: Transaction, tenant_id: str, user_id: str | None = None) -> None:
+    """Sign-in opens that tenant no more: for one person, or for everybody."""
+    await tx.execute(
+        "UPDATE users.users SET home_tenant_id = NULL WHERE home_tenant_id = $1 AND ($2::text IS NULL OR user_id = $2)",
+        tenant_id,
+        user_id,
+    )
 
 
 async def set_first_paid(tx: Transaction, tenant_id: str, at: datetime) -> None:

@@ -1,0 +1,24 @@
+"""What somebody who looks at pages may do in a tenant."""
+
+from __future__ import annotations
+
+from prog_contracts.errors import Denied, NotFound
+from prog_contracts.ids import is_id
+from prog_contracts.permissions import Action, allowed
+from prog_contracts.tenants import TenantRole
+from prog_edge.platform import Platform
+from prog_edge.web.ports import Viewer
+
+
+async def role_for(platform: Platform, viewer: Viewer, tenant_id: str, action: Action) -> TenantRole:
+    """The viewer's role. Raises NotFound for a stranger and Denied for a role that does not allow the action."""
+    if not (is_id(tenant_id) and tenant_id.startswith("tenant_")):
+        raise NotFound("There is no such tenant.")
+    role: TenantRole | None = await platform.role(viewer.user_id, tenant_id)
+    if viewer.is_operator:
+        role = "owner"
+    if role is None:
+        raise NotFound("There is no such tenant.")
+    if not allowed(role, action):
+        raise Denied(f"Your role ({role}) does not allow this.")
+    return role

@@ -1,0 +1,47 @@
+"""What the pages about a tenant's people need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from prog_contracts.tenants import TenantRole
+from prog_edge.web.ports.account import MemberRow
+from prog_edge.web.ports.shared import Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """A member as somebody with the role `viewer_role` sees them. `only_owner`: the tenant has no other owner."""
+
+    tenant_id: str
+    tenant_name: str
+    viewer_role: TenantRole
+    member: MemberRow
+    only_owner: bool
+
+
+class TenancyBackend(Protocol):
+    """The viewer's tenants alone: any other id is `NotFound`, as if it did not exist."""
+
+    async def member(self, viewer: Viewer, tenant_id: str, user_id: str) -> MemberView: ...
+
+    async def change_role(
+        self, viewer: Viewer, tenant_id: str, user_id: str, *, role: TenantRole, idempotency_key: str
+    ) -> None: ...
+
+    async def remove_member(self, viewer: Viewer, tenant_id: str, user_id: str, *, idempotency_key: str) -> None:
+        """Also for the viewer themselves, who leaves."""
+        ...
+
+    async def resend_invitation(
+        self, viewer: Viewer, tenant_id: str, invitation_id: str, *, idempotency_key: str
+    ) -> str:
+        """The address that it went to."""
+        ...
+
+    async def revoke_invitation(
+        self, viewer: Viewer, tenant_id: str, invitation_id: str, *, idempotency_key: str
+    ) -> str:
+        """The address that it had gone to."""
+        ...

@@ -1,0 +1,104 @@
+"""The pages about a tenant's people, without JavaScript: who sees which button, and what it does."""
+
+from __future__ import annotations
+
+import pytest
+
+from prog_contracts.errors import Conflict
+from prog_contracts.tenants import TenantRole
+from tests.unit.edge.web.conftest import Browse
+from tests.unit.edge.web.markup import read
+from tests.unit.edge.web.sample_backend import (
+    ADA,
+    GRACE,
+    INVITATION,
+    TENANT,
+    SampleAccount,
+    SampleTenancy,
+    sample_services,
+)
+from tests.unit.edge.web.test_forms import fill, problem_at
+
+PATH = f"/account/tenants/{TENANT}"
+
+
+def actions(html: str) -> set[str]:
+    return {form.get("action") or "" for form in read(html).all("form")}
+
+
+def test_a_role_is_changed(browse: Browse) -> None:
+    tenancy = SampleTenancy()
+    client = browse("ada", sample_services(tenancy=tenancy))
+    member = f"{PATH}/members/{GRACE}"
+
+    answer = fill(client, member, f"{member}/role", role="viewer")
+    assert answer.headers["location"] == PATH
+    assert tenancy.done == [("role viewer", GRACE)]
+    assert "The role is changed." in client.get(PATH).text
+
+    unknown = fill(client, member, f"{member}/role", role="emperor")
+    assert unknown.status_code == 422
+    assert problem_at(unknown.text, "role") == "Choose one of the roles."
+
+
+def test_a_member_is_removed_and_one_leaves(browse: Browse) -> None:
+    tenancy = SampleTenancy(only_owner=False)
+    client = browse("ada", sample_services(tenancy=tenancy))
+
+    removed = fill(client, f"{PATH}/members/{GRACE}", f"{PATH}/members/{GRACE}/remove")
+    assert removed.headers["location"] == PATH
+    left = fill(client, f"{PATH}/members/{ADA.user_id}", f"{PATH}/members/{ADA.user_id}/remove")
+    assert left.headers["location"] == "/account"
+    assert tenancy.done == [("remove", GRACE), ("remove", ADA.user_id)]
+
+
+def test_the_only_owner_is_told_why_they_cannot_go(browse: Browse) -> None:
+    page = browse("ada").get(f"{PATH}/members/{ADA.user_id}").text
+    assert "Make somebody else an owner first" in page
+    assert not {action for action in actions(page) if action.startswith(PATH)}
+
+
+@pytest.mark.parametrize("act", ["role", "remove"])
+def test_a_refusal_comes_back_on_the_member_s_page(browse: Browse, act: str) -> None:
+    """Such as when somebody else was quicker than the page."""
+    refusal = Conflict("A tenant needs an owner: make somebody else an owner first.", code="last_owner")
+    client = browse("ada", sample_services(tenancy=SampleTenancy(only_owner=False, refusal=refusal)))
+    path = f"{PATH}/members/{ADA.user_id}"
+    answer = fill(client, path, f"{path}/{act}", role="viewer")
+    assert answer.status_code == 422
+    assert read(answer.text).all("h1")
+    assert "make somebody else an owner first" in answer.text
+
+
+def test_invitations_are_sent_again_and_taken_back(browse: Browse) -> None:
+    tenancy = SampleTenancy()
+    client = browse("ada", sample_services(tenancy=tenancy))
+    path = f"{PATH}/invitations/{INVITATION}"
+    assert fill(client, PATH, f"{path}/resend").headers["location"] == PATH
+    assert "A new link is on its way to mary@example.com" in client.get(PATH).text
+    fill(client, PATH, f"{path}/revoke")
+    assert "The invitation to mary@example.com is taken back." in client.get(PATH).text
+    assert tenancy.done == [("resend", INVITATION), ("revoke", INVITATION)]
+
+
+def test_an_expired_invitation_says_so(browse: Browse) -> None:
+    page = browse("ada").get(PATH).text
+    assert "Expired" in page
+    assert "Invited as viewer, expired on" in page
+
+
+@pytest.mark.parametrize(
+    ("role", "manages_owner", "manages_others"),
+    [("owner", True, True), ("admin", False, True), ("member", False, False), ("viewer", False, False)],
+)
+def test_buttons_are_there_for_those_who_may(
+    browse: Browse, role: TenantRole, manages_owner: bool, manages_others: bool
+) -> None:
+    services = sample_services(account=SampleAccount(role=role), tenancy=SampleTenancy(role=role, only_owner=False))
+    client = browse("operator", services)  # somebody who is none of the members
+    page = client.get(PATH).text
+    assert (f"/members/{ADA.user_id}" in page) is manages_owner
+    assert (f"/members/{GRACE}" in page) is manages_others
+    assert bool({action for action in actions(page) if "/invitations" in action}) is manages_others
+    opened = actions(client.get(f"{PATH}/members/{ADA.user_id}").text)
+    assert bool({action for action in opened if action.startswith(PATH)}) is manages_owner

@@ -1,0 +1,57 @@
+"""The domain object, and what its use cases share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prog_broker.domain import Domain
+from prog_broker.transaction import Transaction
+from prog_contracts.errors import ProgError
+from prog_contracts.permissions import Action, allowed
+from prog_contracts.tenants import TenantRole, TenantUpdated
+from prog_workers.tenants import errors, rules, store
+
+tenants = Domain("tenants")
+
+PLATFORM_NAME: Final = "ProgNetwork"
+
+
+def check_tenant(tenant_id: str, tx: Transaction) -> None:
+    if tenant_id != tx.tenant_id:
+        raise errors.wrong_tenant()
+
+
+def refuse(refusal: ProgError | None) -> None:
+    if refusal is not None:
+        raise refusal
+
+
+def role_of(tx: Transaction, actor: store.Actor) -> TenantRole | None:
+    """The role in which the sender acts; the platform's own processes act as owners."""
+    return "owner" if rules.is_process(tx.actor) else rules.effective_role(actor.member_role, actor.staff_role)
+
+
+async def require(tx: Transaction, action: Action) -> TenantRole:
+    """The actor's role. Refuses an actor who may not do this here; to a stranger the tenant does not exist."""
+    role = role_of(tx, await store.actor(tx))
+    tenant = None if role is None else await store.tenant(tx)
+    if role is None or tenant is None:
+        raise errors.tenant_not_found()
+    if not allowed(role, action):
+        raise errors.not_permitted()
+    if not rules.is_open(tenant.status):
+        raise errors.tenant_closed()
+    return role
+
+
+async def updated(tx: Transaction, *changed: str) -> TenantUpdated:
+    tenant = await store.tenant(tx)
+    assert tenant is not None
+    return TenantUpdated(
+        tenant_id=tx.tenant_id,
+        name=tenant.name,
+        status=tenant.status,
+        changed=changed,
+        owner_email=tenant.owner_email,
+        owner_name=tenant.owner_name,
+    )

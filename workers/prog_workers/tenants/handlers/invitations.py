@@ -1,0 +1,168 @@
+"""Invitations: made, sent again, taken back, accepted."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prog_broker.transaction import Transaction
+from prog_contracts.credentials import invitation_token, tenant_of_invitation
+from prog_contracts.email import SendMail
+from prog_contracts.ids import new_id
+from prog_contracts.inputs import normalize_email
+from prog_contracts.tenants import (
+    AcceptInvitation,
+    InvitationResent,
+    InvitationRevoked,
+    InviteMember,
+    MemberInvited,
+    MemberJoined,
+    ResendInvitation,
+    RevokeInvitation,
+    TenantRole,
+)
+from prog_kit import secrets
+from prog_workers.tenants import errors, rules, store
+from prog_workers.tenants.handlers.domain import PLATFORM_NAME, check_tenant, refuse, require, tenants
+
+_DIGEST: Final = "invitation"
+
+
+@tenants.handles(InviteMember)
+async def invite_member(command: InviteMember, tx: Transaction) -> tuple[MemberInvited, SendMail]:
+    """Mails a link that joins the tenant. An earlier open invitation to the same address is replaced."""
+    check_tenant(command.tenant_id, tx)
+    email = normalize_email(command.email)
+    role = await require(tx, "member.invite")
+    seats = await store.seats(tx, inviting=email)
+    refuse(rules.invitation_refusal(role, command.role, is_member=await store.is_member(tx, email), seats=seats))
+    token = _new_token(tx)
+    inviter_name = await _inviter_name(tx)
+    expires_at = tx.now + rules.INVITATION_LIFETIME
+    await store.replace_invitation(
+        tx,
+        command.invitation_id,
+        email=email,
+        role=command.role,
+        token_digest=tx.sealer.digest(token, _DIGEST),
+        inviter_name=inviter_name,
+        expires_at=expires_at,
+    )
+    invited = MemberInvited(
+        invitation_id=command.invitation_id,
+        tenant_id=command.tenant_id,
+        email=email,
+        role=command.role,
+        expires_at=expires_at,
+    )
+    return invited, await _mail(tx, email, command.role, inviter_name, token)
+
+
+@tenants.handles(ResendInvitation)
+async def resend_invitation(command: ResendInvitation, tx: Transaction) -> tuple[InvitationResent, SendMail]:
+    """Mails a new link and lets the invitation run anew, as the sender's own; the link before does not work any more.
+
+    Whoever sends it again grants its role, so it takes the rights that a new invitation would take.
+    """
+    check_tenant(command.tenant_id, tx)
+    role = await require(tx, "member.invite")
+    invitation = await store.invitation(tx, command.invitation_id)
+    if invitation is None:
+        raise errors.invitation_unknown()
+    seats = await store.seats(tx, inviting=invitation.email)
+    member = await store.is_member(tx, invitation.email)
+    refuse(rules.invitation_refusal(role, invitation.role, is_member=member, seats=seats))
+    token = _new_token(tx)
+    inviter_name = await _inviter_name(tx)
+    expires_at = tx.now + rules.INVITATION_LIFETIME
+    await store.renew(
+        tx,
+        invitation.invitation_id,
+        token_digest=tx.sealer.digest(token, _DIGEST),
+        inviter_name=inviter_name,
+        expires_at=expires_at,
+    )
+    resent = InvitationResent(
+        invitation_id=invitation.invitation_id,
+        tenant_id=tx.tenant_id,
+        email=invitation.email,
+        role=invitation.role,
+        expires_at=expires_at,
+    )
+    return resent, await _mail(tx, invitation.email, invitation.role, inviter_name, token)
+
+
+@tenants.handles(RevokeInvitation)
+async def revoke_invitation(command: RevokeInvitation, tx: Transaction) -> InvitationRevoked:
+    """Takes an invitation back; its link does not work any more."""
+    check_tenant(command.tenant_id, tx)
+    role = await require(tx, "member.invite")
+    invitation = await store.invitation(tx, command.invitation_id)
+    if invitation is None:
+        raise errors.invitation_unknown()
+    refuse(rules.revocation_refusal(role, invitation.role))
+    await store.revoke(tx, invitation.invitation_id)
+    return InvitationRevoked(
+        invitation_id=invitation.invitation_id,
+        tenant_id=tx.tenant_id,
+        email=invitation.email,
+        role=invitation.role,
+        reason="revoked",
+    )
+
+
+@tenants.handles(AcceptInvitation)
+async def accept_invitation(command: AcceptInvitation, tx: Transaction) -> MemberJoined:
+    """Spends the token of an invitation. `email` is the person's verified address, as the edge read it."""
+    check_tenant(command.tenant_id, tx)
+    if tx.actor is not None and not rules.is_process(tx.actor) and tx.actor != command.user_id:
+        raise errors.not_permitted()
+    token = _open_token(tx, command.sealed_token)
+    invitation = await store.open_invitation(tx, tx.sealer.digests(token, _DIGEST))
+    if invitation is None or tenant_of_invitation(token) != command.tenant_id:
+        raise errors.invitation_unknown()
+    email = normalize_email(command.email)
+    refuse(rules.acceptance_refusal(invitation.email, invitation.expires_at, email, tx.now))
+    tenant = await store.tenant(tx)
+    if tenant is None or not rules.is_open(tenant.status):
+        raise errors.tenant_closed()
+    joined = MemberJoined(
+        tenant_id=command.tenant_id,
+        user_id=command.user_id,
+        email=email,
+        name=command.name,
+        role=invitation.role,
+        invitation_id=invitation.invitation_id,
+    )
+    await store.accept(tx, invitation.invitation_id, command.user_id)
+    if not await store.insert_member(
+        tx, joined.user_id, email=email, name=joined.name, role=joined.role, invitation_id=joined.invitation_id
+    ):
+        raise errors.already_member()
+    return joined
+
+
+def _open_token(tx: Transaction, sealed: str) -> str:
+    try:
+        return tx.sealer.open(sealed, secrets.TOKEN)
+    except secrets.SealError:
+        raise errors.invitation_unknown() from None
+
+
+def _new_token(tx: Transaction) -> str:
+    return invitation_token(tx.tenant_id, secrets.new_token())
+
+
+async def _inviter_name(tx: Transaction) -> str:
+    return (await store.actor(tx)).member_name or PLATFORM_NAME
+
+
+async def _mail(tx: Transaction, email: str, role: TenantRole, inviter_name: str, token: str) -> SendMail:
+    tenant = await store.tenant(tx)
+    assert tenant is not None
+    return SendMail(
+        mail_id=new_id("mail"),
+        template="invitation",
+        to=email,
+        data={"tenant_name": tenant.name, "inviter_name": inviter_name, "role": role},
+        sealed_data={"token": tx.sealer.seal(token, secrets.MAIL)},
+    )

@@ -1,0 +1,76 @@
+"""A tenant's life: made, provisioned, renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from prog_broker.transaction import Transaction
+from prog_contracts.inputs import clean_name, normalize_email
+from prog_contracts.tenants import CreateTenant, ProvisionTenant, RenameTenant, TenantCreated, TenantUpdated
+from prog_workers.tenants import errors, rules, store
+from prog_workers.tenants.handlers.domain import check_tenant, refuse, require, tenants, updated
+
+
+@tenants.handles(CreateTenant)
+async def create_tenant(command: CreateTenant, tx: Transaction) -> TenantCreated:
+    """Makes the tenant and its owner; provisioning follows at once as a command of its own."""
+    check_tenant(command.tenant_id, tx)
+    if tx.actor is not None and not rules.is_process(tx.actor) and tx.actor != command.owner_user_id:
+        refuse(None if await store.is_operator(tx, tx.actor) else errors.not_permitted())
+    name = clean_name(command.name, max_length=rules.TENANT_NAME_MAX_LENGTH)
+    owner = command.model_copy(update={"owner_email": normalize_email(command.owner_email, "owner_email")})
+    slug = rules.slug(name, command.tenant_id)
+    if not await store.insert_tenant(tx, owner, name, slug):
+        slug = rules.slug(name, command.tenant_id, suffix_length=26)
+        if not await store.insert_tenant(tx, owner, name, slug):
+            raise errors.tenant_exists()
+    tx.send(ProvisionTenant(tenant_id=command.tenant_id))
+    return TenantCreated(
+        tenant_id=command.tenant_id,
+        name=name,
+        slug=slug,
+        status="provisioning",
+        created_at=tx.now,
+        owner_user_id=command.owner_user_id,
+        owner_email=owner.owner_email,
+        owner_name=command.owner_name,
+    )
+
+
+@tenants.handles(ProvisionTenant)
+async def provision_tenant(command: ProvisionTenant, tx: Transaction) -> TenantUpdated | None:
+    """Takes the steps that are not done yet. The last one opens the tenant."""
+    check_tenant(command.tenant_id, tx)
+    if await store.tenant(tx) is None:
+        raise errors.tenant_not_found()
+    opened = False
+    for step in rules.remaining(await store.steps_done(tx)):
+        opened = await _STEPS[step](tx) or opened
+        await store.mark_step(tx, step)
+    return await updated(tx, "status") if opened else None
+
+
+@tenants.handles(RenameTenant)
+async def rename_tenant(command: RenameTenant, tx: Transaction) -> TenantUpdated:
+    check_tenant(command.tenant_id, tx)
+    await require(tx, "tenant.update")
+    await store.rename(tx, clean_name(command.name, max_length=rules.TENANT_NAME_MAX_LENGTH))
+    return await updated(tx, "name")
+
+
+async def _configure(tx: Transaction) -> bool:
+    await store.insert_config(tx)
+    return False
+
+
+async def _limit(tx: Transaction) -> bool:
+    tenant = await store.tenant(tx)
+    await store.set_limits(tx, rules.limits_of(None if tenant is None else tenant.plan))
+    return False
+
+
+_STEPS: dict[rules.Step, Callable[[Transaction], Awaitable[bool]]] = {
+    "configuration": _configure,
+    "limits": _limit,
+    "activation": store.activate,
+}

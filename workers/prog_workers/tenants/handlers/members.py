@@ -1,0 +1,81 @@
+"""Members: their roles, their removal, and leaving. A tenant always keeps an owner."""
+
+from __future__ import annotations
+
+from prog_broker.outcome import Outcome, Reply
+from prog_broker.transaction import Transaction
+from prog_contracts.permissions import may_grant
+from prog_contracts.tenants import (
+    ChangeMemberRole,
+    InvitationRevoked,
+    MemberRemoved,
+    MemberRoleChanged,
+    RemoveMember,
+    TenantRole,
+)
+from prog_workers.tenants import errors, rules, store
+from prog_workers.tenants.handlers.domain import check_tenant, refuse, require, role_of, tenants
+
+
+@tenants.handles(ChangeMemberRole)
+async def change_member_role(command: ChangeMemberRole, tx: Transaction) -> Outcome:
+    """Gives a member another role. What they have invited for and could not any more is taken back."""
+    check_tenant(command.tenant_id, tx)
+    manager = await require(tx, "member.manage")
+    owners = await store.lock_owners(tx)
+    member = await store.member(tx, command.user_id)
+    if member is None:
+        raise errors.member_not_found()
+    refuse(rules.role_change_refusal(manager, member.role, command.role, owners=owners))
+    changed = MemberRoleChanged(
+        tenant_id=tx.tenant_id,
+        user_id=member.user_id,
+        email=member.email,
+        name=member.name,
+        role=command.role,
+        previous_role=member.role,
+    )
+    if command.role == member.role:
+        return Reply(changed)
+    await store.set_role(tx, member.user_id, command.role)
+    return [changed, *await _revoke_ungrantable(tx, member.user_id, command.role)]
+
+
+@tenants.handles(RemoveMember)
+async def remove_member(command: RemoveMember, tx: Transaction) -> Outcome:
+    """Ends a membership, and takes back what the person has invited for. Whoever leaves may do so in any state."""
+    check_tenant(command.tenant_id, tx)
+    leaving = tx.actor == command.user_id
+    manager = role_of(tx, await store.actor(tx)) if leaving else await require(tx, "member.manage")
+    owners = await store.lock_owners(tx)
+    member = await store.member(tx, command.user_id)
+    if member is None:
+        raise errors.member_not_found()
+    refuse(rules.removal_refusal(manager, member.role, leaving=leaving, owners=owners))
+    await store.delete_member(tx, member.user_id)
+    removed = MemberRemoved(
+        tenant_id=tx.tenant_id,
+        user_id=member.user_id,
+        email=member.email,
+        name=member.name,
+        role=member.role,
+        reason="left" if leaving else "removed",
+    )
+    return [removed, *await _revoke_ungrantable(tx, member.user_id, None)]
+
+
+async def _revoke_ungrantable(tx: Transaction, inviter: str, role: TenantRole | None) -> list[InvitationRevoked]:
+    """Takes back the inviter's open invitations for roles that somebody with the role `role` may not grant."""
+    granted = [item for item in await store.invitations_by(tx, inviter) if not may_grant(role, item.role)]
+    for item in granted:
+        await store.revoke(tx, item.invitation_id)
+    return [
+        InvitationRevoked(
+            invitation_id=item.invitation_id,
+            tenant_id=tx.tenant_id,
+            email=item.email,
+            role=item.role,
+            reason="inviter_lost_rights",
+        )
+        for item in granted
+    ]

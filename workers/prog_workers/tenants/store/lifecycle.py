@@ -1,0 +1,168 @@
+"""SQL of tenants: their life, provisioning, plan and limits; and who acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from prog_broker.transaction import Transaction
+from prog_contracts.tenants import CreateTenant, TenantRole, TenantStatus
+from prog_contracts.users import PlatformRole
+from prog_workers.tenants.rules import Limits, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    name: str
+    slug: str
+    status: TenantStatus
+    plan: str | None
+    owner_email: str | None
+    owner_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: their membership in this tenant, if any, and their role in the platform's staff, if any."""
+
+    member_role: TenantRole | None
+    member_name: str | None
+    staff_role: PlatformRole | None
+
+
+_TENANT = "name, slug, status, plan, owner_email, owner_name"
+
+
+async def insert_tenant(tx: Transaction, command: CreateTenant, name: str, slug: str) -> bool:
+    """Adds the tenant and its owner in one statement; False when the id or the slug is taken."""
+    return (
+        await tx.fetchval(
+            """
+        WITH tenant AS (
+            INSERT INTO tenants.tenants (tenant_id, name, slug, status, owner_user_id, owner_email, owner_name,
+                                         member_count, created_at, updated_at)
+            VALUES ($1, $2, $3, 'provisioning', $4, $5, $6, 1, $7, $7)
+            ON CONFLICT DO NOTHING
+            RETURNING tenant_id
+        )
+        INSERT INTO tenants.members (tenant_id, user_id, email, name, role, joined_at)
+        SELECT tenant_id, $4, $5, $6, 'owner', $7 FROM tenant
+        RETURNING true
+        """,
+            command.tenant_id,
+            name,
+            slug,
+            command.owner_user_id,
+            command.owner_email,
+            command.owner_name,
+            tx.now,
+        )
+        is True
+    )
+
+
+async def tenant(tx: Transaction) -> Tenant | None:
+    row = await tx.fetchrow(f"SELECT {_TENANT} FROM tenants.tenants WHERE tenant_id = $1", tx.tenant_id)
+    return None if row is None else Tenant(**dict(row))
+
+
+async def rename(tx: Transaction, name: str) -> None:
+    await tx.execute(
+        "UPDATE tenants.tenants SET name = $2, updated_at = $3 WHERE tenant_id = $1", tx.tenant_id, name, tx.now
+    )
+
+
+async def actor(tx: Transaction) -> Actor:
+    row = await tx.fetchrow(
+        """
+        SELECT m.role AS member_role, m.name AS member_name, s.role AS staff_role
+        FROM (SELECT $2::text AS user_id) AS who
+        LEFT JOIN tenants.members AS m ON m.tenant_id = $1 AND m.user_id = who.user_id
+        LEFT JOIN tenants.staff AS s ON s.user_id = who.user_id
+        """,
+        tx.tenant_id,
+        tx.actor,
+    )
+    assert row is not None
+    return Actor(**dict(row))
+
+
+async def is_operator(tx: Transaction, user_id: str) -> bool:
+    query = "SELECT EXISTS (SELECT FROM tenants.staff WHERE user_id = $1 AND role = 'operator')"
+    return bool(await tx.fetchval(query, user_id))
+
+
+# -- provisioning ------------------------------------------------------------------------------------------------------
+
+
+async def steps_done(tx: Transaction) -> set[str]:
+    rows = await tx.fetch("SELECT step FROM tenants.provisioning_steps WHERE tenant_id = $1", tx.tenant_id)
+    return {row["step"] for row in rows}
+
+
+async def mark_step(tx: Transaction, step: Step) -> None:
+    await tx.execute(
+        "INSERT INTO tenants.provisioning_steps (tenant_id, step, done_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        tx.tenant_id,
+        step,
+        tx.now,
+    )
+
+
+async def insert_config(tx: Transaction) -> None:
+    await tx.execute(
+        "INSERT INTO tenants.configs (tenant_id, updated_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        tx.tenant_id,
+        tx.now,
+    )
+
+
+async def set_limits(tx: Transaction, limits: Limits) -> None:
+    await tx.execute(
+        """
+        INSERT INTO tenants.limits (tenant_id, name, value)
+        SELECT $1, u.name, u.value FROM unnest($2::text[], $3::bigint[]) AS u (name, value)
+        ON CONFLICT (tenant_id, name) DO UPDATE SET value = EXCLUDED.value
+        """,
+        tx.tenant_id,
+        list(limits),
+        list(limits.values()),
+    )
+
+
+async def activate(tx: Transaction) -> bool:
+    """Opens a tenant that was being provisioned; False when it was not."""
+    return (
+        await tx.fetchval(
+            "UPDATE tenants.tenants SET status = 'active', updated_at = $2"
+            " WHERE tenant_id = $1 AND status = 'provisioning' RETURNING true",
+            tx.tenant_id,
+            tx.now,
+        )
+        is True
+    )
+
+
+# -- plan --------------------------------------------------------------------------------------------------------------
+
+
+async def set_plan(tx: Transaction, plan: str | None) -> bool:
+    """Writes the plan; False when the tenant had it already."""
+    return (
+        await tx.fetchval(
+            "UPDATE tenants.tenants SET plan = $2, updated_at = $3"
+            " WHERE tenant_id = $1 AND plan IS DISTINCT FROM $2 RETURNING true",
+            tx.tenant_id,
+            plan,
+            tx.now,
+        )
+        is True
+    )
+
+
+async def set_paid(tx: Transaction, paid_at: datetime) -> None:
+    await tx.execute(
+        "UPDATE tenants.tenants SET first_paid_at = $2 WHERE tenant_id = $1 AND first_paid_at IS NULL",
+        tx.tenant_id,
+        paid_at,
+    )
