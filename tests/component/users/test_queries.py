@@ -7,7 +7,7 @@ import pytest
 
 from prog_contracts.errors import Invalid
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
-from prog_contracts.tenants import MemberJoined, TenantCreated, TenantDeleted
+from prog_contracts.tenants import MemberJoined, MemberRemoved, TenantCreated, TenantDeleted
 from prog_contracts.users import EndSession
 from prog_kit.database import Database
 from prog_workers.users import queries
@@ -113,5 +113,18 @@ async def test_sign_in_opens_the_first_tenant_that_was_made_or_joined(
     joined = MemberJoined(tenant_id=second, user_id=ada.user_id, email=ada.email, name=ada.name, role="member")
     await platform.publish(joined, tenant_id=second)
     assert await home() == first
+    gone = MemberRemoved(
+        tenant_id=second, user_id=ada.user_id, email=ada.email, name=ada.name, role="member", reason="removed"
+    )
+    await platform.publish(gone, tenant_id=second)
+    assert await home() == first, "another tenant than the one that sign-in opens"
+    await platform.publish(gone.model_copy(update={"tenant_id": first}), tenant_id=first)
+    assert await home() is None
+    await platform.publish(joined, tenant_id=second)
+    await platform.publish(TenantDeleted(tenant_id=first), tenant_id=first)
+    assert await home() == second
+    await platform.publish(TenantDeleted(tenant_id=second), tenant_id=second)
+    assert await home() is None
+    await platform.publish(created, tenant_id=first)
     await platform.publish(TenantDeleted(tenant_id=first), tenant_id=first)
     assert await home() is None
