@@ -28,6 +28,7 @@ MAX_EVENT_BYTES: Final = 64 * 1024
 """One event, as JSON: what every CloudEvents intermediary must forward (specification 1.0, "Size limits")."""
 
 MAX_EXTENSIONS: Final = 20
+MAX_EXTENSION_LENGTH: Final = 500
 
 OF_TENANTS: Final = "(other)"
 """What figures call all types that are not the platform's: there may be any number of those."""
@@ -37,7 +38,7 @@ Compatibility = Literal[
 ]
 
 EVENT_TYPE: Final = r"^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+$"
-_URI_REFERENCE: Final = r"^[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+$"
+URI_REFERENCE: Final = r"^[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+$"
 _EXTENSION: Final = re.compile(r"[a-z0-9]{1,20}")
 
 EventType = Annotated[str, StringConstraints(pattern=EVENT_TYPE, max_length=100)]
@@ -70,11 +71,11 @@ class NewEvent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: Text
-    source: Annotated[str, StringConstraints(pattern=_URI_REFERENCE, max_length=200)]
+    source: Annotated[str, StringConstraints(pattern=URI_REFERENCE, max_length=200)]
     type: EventType
     subject: Text | None = None
     time: datetime | None = None
-    dataschema: Annotated[str, StringConstraints(pattern=_URI_REFERENCE, max_length=500)] | None = None
+    dataschema: Annotated[str, StringConstraints(pattern=URI_REFERENCE, max_length=500)] | None = None
     schemaversion: Annotated[int, Field(ge=1, le=32767)] | None = None
     stream: Text | None = None
     extensions: dict[str, bool | int | str] = Field(default_factory=dict, max_length=MAX_EXTENSIONS)
@@ -106,8 +107,8 @@ class NewEvent(BaseModel):
             if _EXTENSION.fullmatch(name) is None:
                 message = f"{name[:40]!r}: names of attributes have 1 to 20 letters and digits (a-z, 0-9)."
                 raise _refused("wrong_name", message)
-            if isinstance(value, str) and len(value) > 500:
-                raise _refused("too_long", f"{name}: 500 characters at most.")
+            if isinstance(value, str) and len(value) > MAX_EXTENSION_LENGTH:
+                raise _refused("too_long", f"{name}: {MAX_EXTENSION_LENGTH} characters at most.")
             if isinstance(value, int) and not -(2**31) <= value < 2**31:
                 raise _refused("out_of_range", f"{name}: a whole number of 32 bits.")
         return extensions

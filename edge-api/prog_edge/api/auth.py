@@ -19,7 +19,7 @@ from prog_contracts.credentials import (
 )
 from prog_contracts.errors import Denied, Invalid
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
-from prog_contracts.inputs import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, normalize_email
+from prog_contracts.inputs import NAME_MAX_LENGTH, normalize_email
 from prog_contracts.messages import Command
 from prog_contracts.users import (
     Authenticate,
@@ -34,7 +34,8 @@ from prog_contracts.users import (
     VerifyEmail,
 )
 from prog_edge.access import Public, Visit
-from prog_edge.api.shapes import Body, Resource, problems
+from prog_edge.api.shapes import Body, EmailAddress, Resource, problems
+from prog_edge.idempotency import read_key
 from prog_edge.limits.attempts import claim_of_address
 from prog_edge.writes import Present, Write, perform
 from prog_kit.secrets import PASSWORD, TOKEN
@@ -44,7 +45,6 @@ router = APIRouter(prefix="/v1/auth", tags=["Sign-in"])
 MAX_USER_AGENT_LENGTH = 300
 _OUTCOMES: Final[Mapping[int, Literal["right", "wrong"]]] = {200: "right", 401: "wrong"}
 
-Email = Annotated[str, Field(min_length=1, max_length=EMAIL_MAX_LENGTH, examples=["ada@example.com"])]
 Password = Annotated[
     str,
     Field(
@@ -59,7 +59,7 @@ Anybody = Annotated[Visit, Depends(Public())]
 
 
 class SignUp(Body):
-    email: Email
+    email: EmailAddress
     password: Password
     name: Annotated[str, Field(min_length=1, max_length=NAME_MAX_LENGTH, examples=["Ada Lovelace"])]
     tenant_name: str | None = Field(
@@ -81,7 +81,7 @@ class Verification(Body):
 
 
 class Address(Body):
-    email: Email
+    email: EmailAddress
 
 
 class LinkToken(Body):
@@ -101,7 +101,7 @@ class Verified(Resource):
 
 
 class SignIn(Body):
-    email: Email
+    email: EmailAddress
     password: Password
 
 
@@ -219,6 +219,7 @@ async def refresh(body: RefreshToken, request: Request, visit: Anybody) -> Respo
 @router.post("/logout", status_code=204, responses=problems(422, 503))
 async def logout(body: RefreshToken, request: Request, visit: Anybody) -> Response:
     """End the session of a refresh token. One that is over already is no error."""
+    read_key(request.headers, required=False)  # unusable is unusable, whatever the token is worth
     session_id = session_of_refresh_token(body.refresh_token)
     if session_id is None:
         return Response(status_code=204)

@@ -69,7 +69,7 @@ _KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "Makes a retry safe: same key and body, same answer, for 24 hours.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "pattern": "^[ -~]{1,255}$", "minLength": 1, "maxLength": 255},
     "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
 _TENANT: Final = {

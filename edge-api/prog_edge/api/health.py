@@ -11,7 +11,7 @@ import asyncpg
 import orjson
 from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from prog_contracts.errors import NotFound
 from prog_edge.access import Public, Visit, platform_of
@@ -42,7 +42,7 @@ async def readyz(visit: Annotated[Visit, Depends(Public())]) -> Response:
     return _answer(200 if ready else 503, body)
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Metrics of this process in Prometheus' text format.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Depends
@@ -13,11 +13,35 @@ from prog_workers.users import queries
 
 router = APIRouter(prefix="/.well-known", tags=["Sign-in"])
 
+MEDIA_TYPE: Final = "application/jwk-set+json"
+_TEXT: Final = {"type": "string"}
+_JWK_SET: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["keys"],
+    "properties": {
+        "keys": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["kty", "crv", "x", "kid", "alg", "use"],
+                "properties": {"kty": {"const": "OKP"}, "crv": {"const": "Ed25519"}, "x": _TEXT, "kid": _TEXT}
+                | {"alg": {"const": "EdDSA"}, "use": {"const": "sig"}},
+                "additionalProperties": False,
+            },
+        }
+    },
+}
+"""RFC 7517 and RFC 8037; what is private has no place in it."""
 
-@router.get("/jwks.json")
+
+@router.get(
+    "/jwks.json",
+    response_class=Response,
+    responses={200: {"content": {MEDIA_TYPE: {"schema": _JWK_SET}}, "description": "The keys"}},
+)
 async def get_jwks(visit: Annotated[Visit, Depends(Public())]) -> Response:
     """The public keys that check access tokens, as a JWK Set (RFC 7517)."""
     async with visit.platform.reader.scope() as connection:
         keys = await queries.signing_keys(connection)
     body = orjson.dumps({"keys": [key.jwk() for key in keys]})
-    return Response(body, media_type="application/jwk-set+json", headers={"Cache-Control": "public, max-age=300"})
+    return Response(body, media_type=MEDIA_TYPE, headers={"Cache-Control": "public, max-age=300"})

@@ -11,16 +11,16 @@ from starlette.responses import Response
 
 from prog_contracts.email import CaptureLead
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
-from prog_contracts.inputs import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH
+from prog_contracts.inputs import NAME_MAX_LENGTH
 from prog_edge.access import Public, Visit
-from prog_edge.api.shapes import Body, Resource, problems
+from prog_edge.api.shapes import Body, EmailAddress, Resource, problems
 from prog_edge.writes import Write, perform
 
 router = APIRouter(prefix="/v1/leads", tags=["Site"])
 
 
 class NewLead(Body):
-    email: str = Field(min_length=1, max_length=EMAIL_MAX_LENGTH, examples=["ada@example.com"])
+    email: EmailAddress
     name: str | None = Field(None, max_length=NAME_MAX_LENGTH)
     message: str | None = Field(None, max_length=2000)
 

@@ -13,7 +13,6 @@ from starlette.responses import Response
 from prog_contracts.credentials import TOKEN_MAX_LENGTH, tenant_of_invitation
 from prog_contracts.errors import Denied, NotFound
 from prog_contracts.ids import is_id, new_id
-from prog_contracts.inputs import EMAIL_MAX_LENGTH
 from prog_contracts.tenants import (
     AcceptInvitation,
     ChangeMemberRole,
@@ -24,7 +23,7 @@ from prog_contracts.tenants import (
     TenantRole,
 )
 from prog_edge.access import Access, Needs, SignedIn
-from prog_edge.api.shapes import Body, Listing, Resource, problems
+from prog_edge.api.shapes import Body, EmailAddress, Listing, Resource, problems
 from prog_edge.writes import Write, perform
 from prog_kit.database import Connection
 from prog_kit.secrets import TOKEN
@@ -56,7 +55,7 @@ class Invitation(Resource):
 
 
 class NewInvitation(Body):
-    email: str = Field(max_length=EMAIL_MAX_LENGTH, examples=["grace@example.com"])
+    email: EmailAddress
     role: TenantRole = Field("member", description="At most the inviter's own.")
 
 

@@ -15,7 +15,14 @@ from starlette.responses import Response
 from prog_contracts import cloudevents
 from prog_contracts.envelope import MAX_BODY_BYTES
 from prog_contracts.errors import Invalid
-from prog_contracts.events import MAX_EVENT_BYTES, MAX_EVENTS, PublishEvents
+from prog_contracts.events import (
+    EVENT_TYPE,
+    MAX_EVENT_BYTES,
+    MAX_EVENTS,
+    MAX_EXTENSION_LENGTH,
+    URI_REFERENCE,
+    PublishEvents,
+)
 from prog_edge import texts
 from prog_edge.access import Access, Needs
 from prog_edge.api.shapes import Resource, problems
@@ -60,6 +67,7 @@ class PublishedEvents(Resource):
     data: list[PublishedEvent]
 
 
+_JSON_TYPE: Final = r"^(application/json|[^;\s]+\+json)(;.*)?$"
 _EVENT: Final[dict[str, Any]] = {
     "type": "object",
     "description": "CloudEvents 1.0 in structured mode; further attributes are extensions.",
@@ -68,23 +76,32 @@ _EVENT: Final[dict[str, Any]] = {
         "specversion": {"const": "1.0"},
         "id": {
             "type": "string",
+            "minLength": 1,
             "maxLength": 200,
             "description": "With the source the name of the event: stored once.",
         },
-        "source": {"type": "string", "maxLength": 200, "examples": ["/shop/berlin"]},
-        "type": {"type": "string", "maxLength": 100, "examples": ["com.acme.order.placed"]},
-        "subject": {"type": "string", "maxLength": 200, "examples": ["order-1042"]},
+        "source": {"type": "string", "pattern": URI_REFERENCE, "maxLength": 200, "examples": ["/shop/berlin"]},
+        "type": {"type": "string", "pattern": EVENT_TYPE, "maxLength": 100, "examples": ["com.acme.order.placed"]},
+        "subject": {"type": "string", "minLength": 1, "maxLength": 200, "examples": ["order-1042"]},
         "time": {"type": "string", "format": "date-time"},
-        "datacontenttype": {"type": "string", "examples": ["application/json"]},
-        "dataschema": {"type": "string", "maxLength": 500},
+        "datacontenttype": {"type": "string", "pattern": _JSON_TYPE, "examples": ["application/json"]},
+        "dataschema": {"type": "string", "pattern": URI_REFERENCE, "maxLength": 500},
         "schemaversion": {
             "type": "integer",
+            "minimum": 1,
+            "maximum": 32767,
             "description": "Which version of the type's schema; the newest by default.",
         },
-        "stream": {"type": "string", "maxLength": 200},
+        "stream": {"type": "string", "minLength": 1, "maxLength": 200},
         "data": {"description": "Any JSON."},
     },
-    "additionalProperties": {"type": ["string", "integer", "boolean"]},
+    "propertyNames": {"pattern": "^[a-z0-9]{1,20}$"},
+    "additionalProperties": {
+        "type": ["string", "integer", "boolean"],
+        "maxLength": MAX_EXTENSION_LENGTH,
+        "minimum": -(2**31),
+        "maximum": 2**31 - 1,
+    },
 }
 _BATCH: Final[dict[str, Any]] = {"type": "array", "minItems": 1, "maxItems": MAX_EVENTS, "items": _EVENT}
 _BODY: Final[dict[str, Any]] = {

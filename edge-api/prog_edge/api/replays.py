@@ -41,7 +41,7 @@ class NewReplay(Body):
     skip_failing: bool = Field(False, description="Pass over messages whose handler raises.")
 
 
-class Cancellation(Body):
+class ReplayCancellation(Body):
     leave_incomplete: bool = Field(
         False, description="Also when it has emptied a projection, which then stays incomplete until it is rebuilt."
     )
@@ -137,7 +137,7 @@ async def resume_replay(request: Request, replay_id: UUID, access: Operator) -> 
 
 @router.post("/{replay_id}/cancel", response_model=ReplayResource, responses=problems(401, 403, 404, 409))
 async def cancel_replay(
-    request: Request, replay_id: UUID, access: Operator, body: Cancellation | None = None
+    request: Request, replay_id: UUID, access: Operator, body: ReplayCancellation | None = None
 ) -> Response:
     """End it for good; what it did stays."""
     leave = body is not None and body.leave_incomplete

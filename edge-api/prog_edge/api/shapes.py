@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from prog_contracts.inputs import EMAIL_MAX_LENGTH
 from prog_edge import texts
 from prog_edge.problems import MEDIA_TYPE
 
@@ -34,6 +35,15 @@ class Resource(BaseModel):
     """What the API answers with."""
 
     model_config = ConfigDict(frozen=True)
+
+
+EmailAddress = Annotated[
+    str,
+    Field(
+        min_length=1, max_length=EMAIL_MAX_LENGTH, examples=["ada@example.com"], json_schema_extra={"format": "email"}
+    ),
+]
+"""What somebody gives as an address; `prog_contracts.inputs` says which ones are any good."""
 
 
 class Listing(BaseModel, Generic[Item]):

@@ -72,7 +72,7 @@ class NewSubscription(Body):
     quantity: int = Field(1, ge=1, le=MAX_QUANTITY, strict=True)
 
 
-class Cancellation(Body):
+class SubscriptionCancellation(Body):
     at_period_end: bool = Field(True, strict=True, description="False ends it now.")
 
 
@@ -115,7 +115,7 @@ async def get_subscription(subscription_id: SubscriptionPath, access: Reads) -> 
 
 @router.post("/{subscription_id}/cancel", response_model=Subscription, responses=problems(400, 401, 403, 404, 409, 422))
 async def cancel_subscription(
-    subscription_id: SubscriptionPath, request: Request, access: Manages, body: Cancellation | None = None
+    subscription_id: SubscriptionPath, request: Request, access: Manages, body: SubscriptionCancellation | None = None
 ) -> Response:
     """End a subscription, at the end of the paid period unless told otherwise."""
     async with access.rows() as connection:
