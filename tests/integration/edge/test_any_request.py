@@ -1,0 +1,327 @@
+"""Any request at all: schemathesis makes requests of the API's own contract, such as it allows and such as it forbids,
+and everybody sends each of them: nobody in particular, an owner, a plain member, an operator.
+
+Whatever comes, the answer is none of the server's errors, is what the contract says, and holds nothing of a tenant that
+the caller does not belong to. Many requests carry what exists, of the caller's own tenant or of the other one, for what
+is made up gets no further than 404. A seed fixes the requests; how many there were is counted, and that each operation
+did what it is for at least once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any, Final, Literal
+from urllib.parse import unquote
+
+import asyncpg
+import pytest
+import pytest_asyncio
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed
+from hypothesis import settings as bounds
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.core.failures import FailureGroup
+
+from prog_contracts.topics import TOPICS
+from prog_edge.access import Public, Staff
+from prog_edge.api import ROUTERS
+from prog_edge.api.contract import api_routes, declaration_of
+from tests.integration.edge.stage import PASSPHRASE, Person, Stage
+from tests.integration.edge.test_isolation import Business, business
+from tests.integration.edge.test_roles import change, join
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+
+SEED: Final = 20_261
+ALLOWED, FORBIDDEN = 8, 4
+"""Requests of each kind for an operation that takes anything at all; every caller sends all of them."""
+ANSWER_SECONDS: Final = 60
+STREAMED_SECONDS: Final = 0.2
+"""For so long a stream is read once its head is there."""
+CHECKED: Final = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+
+ROUTES: Final = {route.name: route for route in api_routes(ROUTERS) if route.include_in_schema}
+STREAMS: Final = {"stream_events"}
+UNREADABLE: Final = frozenset({400, 413, 415})
+"""A body that cannot be read is refused before anybody asks who sent it."""
+TELLS_WHOEVER_ASKS: Final = {
+    "list_letters": "the mailbox of a machine for development; there is none in production",
+    "get_letter": "the mailbox of a machine for development; there is none in production",
+    "login": "who knows the password is the person",
+    "refresh": "who holds the token is the person",
+}
+BEYOND_REACH: Final = {
+    "verify_email": "takes a secret that is mailed",
+    "reset_password": "takes a secret that is mailed",
+    "consume_magic_link": "takes a secret that is mailed",
+    "accept_invitation": "takes a secret that is mailed",
+    "edit_dead_letter": "the one dead letter cannot be read",
+    "publish_events": "what is made up breaks a rule of CloudEvents or of the tenant's schema",
+    "create_subscription": "each tenant has its one subscription",
+    "pay_invoice": "the one invoice is paid",
+    "pause_replay": "the one replay is over",
+    "resume_replay": "the one replay is over",
+    "cancel_replay": "the one replay is over",
+}
+"""Operations that no request here makes do what they are for. All others must, or nothing of them is tested."""
+
+_MEMBERSHIP: Final = "SELECT to_json(m)::text FROM tenants.members m WHERE user_id = $1"
+_REJOIN: Final = """
+INSERT INTO tenants.members SELECT * FROM json_populate_record(NULL::tenants.members, $1::text::json)
+ON CONFLICT (tenant_id, user_id) DO UPDATE SET role = excluded.role
+"""
+
+Place = Literal["made up", "mine", "theirs"]
+PLACES: Final[tuple[Place, ...]] = ("made up", "mine", "theirs")
+
+
+@dataclass
+class Caller:
+    """One of those who send everything. `secrets` may be in no answer to them; nobody in particular has no person."""
+
+    name: str
+    secrets: frozenset[str]
+    person: Person | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.person is None else {"Authorization": f"Bearer {self.person.tokens['access_token']}"}
+
+
+@dataclass
+class World:
+    """Two tenants, everybody who calls the platform, and its contract.
+
+    `known` is what exists, by field; `called_otherwise` by beginning of the path what fields mean there alone.
+    """
+
+    stage: Stage
+    callers: list[Caller]
+    known: dict[Place, dict[str, Any]]
+    called_otherwise: Mapping[str, dict[str, Any]]
+    membership: str
+    contract: Any
+
+    async def prepare(self) -> None:
+        """Requests before may have signed people out, spent a session, left the tenant: it is what they asked for."""
+        for caller in self.callers:
+            person = caller.person
+            if person is not None and (await person.request("GET", "/v1/me")).status_code != 200:
+                person.tokens = (await self.stage.sign_in(person.email)).tokens
+        owner, member = self.callers[1].person, self.callers[2].person
+        assert owner is not None
+        assert member is not None
+        await change(self.stage, _REJOIN, self.membership)
+        self.stage.platform.memberships.forget(member.user_id)
+        other = (await self.stage.sign_in(owner.email)).tokens
+        self.known["mine"] |= {name: other[name] for name in ("session_id", "refresh_token")}
+
+    def exists(self, place: Place, path: str) -> Mapping[str, Any]:
+        """What exists there, as the fields of this path call it."""
+        found = self.known[place]
+        for prefix, fields in self.called_otherwise.items():
+            if found and path.startswith(prefix):
+                return found | fields
+        return found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(stage: Stage) -> AsyncIterator[World]:
+    alpha, omega = await business(stage, "alpha"), await business(stage, "omega")
+    member, operator = await join(stage, alpha.owner, "member"), await stage.operator()
+    replay = {"group": "events", "reason": "To have one", "reset": True}
+    of_platform = {
+        "replay_id": (await operator.post("/v1/replays", replay))["id"],
+        "price_id": (await operator.get("/v1/prices"))["data"][0]["id"],
+        "group": replay["group"],
+        "reset": True,
+    }
+    dead = await a_dead_letter(stage, operator)
+    load_all_checks()
+    contract = schemathesis.openapi.from_dict(stage.app.openapi(), config=schemathesis.Config())
+    contract.config.generation.with_security_parameters = False  # each caller has a credential of its own, or none
+    usual, stage.platform.heartbeat_seconds = stage.platform.heartbeat_seconds, STREAMED_SECONDS / 4
+    yield World(
+        stage,
+        [
+            Caller("nobody", frozenset(alpha.marks | omega.marks)),
+            Caller("owner", frozenset(omega.marks), alpha.owner),
+            Caller("member", frozenset(omega.marks), member),
+            Caller("operator", frozenset(), operator),
+        ],
+        {
+            "made up": {},
+            "mine": await known_of(stage, alpha) | of_platform | {"password": PASSPHRASE},
+            "theirs": await known_of(stage, omega) | of_platform,
+        },
+        {
+            "/v1/tenants": {"user_id": member.user_id},
+            "/v1/auth": {"email": alpha.owner.email},
+            "/v1/dead-letters": {"letter_id": dead, "ids": [dead], "group": None, "fingerprint": None},
+        },
+        await read(stage, _MEMBERSHIP, member.user_id),
+        contract,
+    )
+    stage.platform.heartbeat_seconds = usual
+
+
+async def known_of(stage: Stage, business: Business) -> dict[str, Any]:
+    """What fields, in paths and bodies alike, may say to mean something of this tenant."""
+    letters = (await stage.http.get("/v1/mailbox", params={"to": business.owner.email})).json()["data"]
+    return business.ids | {
+        "at": "2027-01-31T00:00:00Z",
+        "data": {"any": "thing"},
+        "datacontenttype": "application/json",
+        "letter_id": letters[0]["id"],
+        "payment_method": "pm_ok",
+        "schema": {"type": "object"},
+        "schemaversion": 1,
+        "session_id": business.owner.tokens["session_id"],
+        "source": "/any-request",
+        "to": "2027-02-28T00:00:00Z",
+        "token": "pm_ok",
+        "type": business.ids["type_name"],
+    }
+
+
+async def read(stage: Stage, statement: str, *values: object) -> Any:
+    connection = await asyncpg.connect(stage.settings.database_url)
+    try:
+        return await connection.fetchval(statement, *values)
+    finally:
+        await connection.close()
+
+
+async def a_dead_letter(stage: Stage, operator: Person) -> str:
+    await stage.platform.redis.xadd(TOPICS["prog.users.commands"].stream(0), {"ce": "{}", "data": "{}"})
+    found: list[str] = []
+
+    async def there() -> bool:
+        found.extend(letter["id"] for letter in (await operator.get("/v1/dead-letters"))["data"])
+        return bool(found)
+
+    await wait_until(there, within_seconds=60, what="the dead letter")
+    return found[0]
+
+
+@pytest.mark.parametrize("operation_id", ROUTES)
+async def test_whatever_is_asked_the_answer_keeps_to_the_contract(world: World, operation_id: str) -> None:
+    await world.prepare()
+    exam = Exam(world, operation_id)
+    # Here and not aside: what else runs meanwhile takes random numbers too, and these are to be the same every time.
+    allowed = made(exam.operation, GenerationMode.POSITIVE, ALLOWED)
+    forbidden = made(exam.operation, GenerationMode.NEGATIVE, FORBIDDEN)
+    await asyncio.to_thread(exam.take, allowed + forbidden)
+
+    assert not exam.wrong, f"{len(exam.wrong)} of {exam.answers.total()} answers:\n\n" + "\n\n".join(exam.wrong[:3])
+    refuses_some = bool(exam.operation.body) or bool(exam.operation.query)
+    assert len(allowed) >= (ALLOWED if any(exam.operation.iter_parameters()) or refuses_some else 1)
+    assert len(forbidden) >= (FORBIDDEN if refuses_some else 0)
+    assert exam.answers.total() == 4 * len(allowed + forbidden)
+    if operation_id not in BEYOND_REACH:
+        assert any(200 <= status < 300 for _, status in exam.answers), f"it never did what it is for: {exam.answers}"
+
+
+class Exam:
+    """All that is asked of one operation: the answers by caller and status, and what was wrong with them."""
+
+    def __init__(self, world: World, operation_id: str) -> None:
+        self.world = world
+        self.operation = world.contract.find_operation_by_id(operation_id)
+        self.answers: Counter[tuple[str, int]] = Counter()
+        self.wrong: list[str] = []
+        self._operation_id = operation_id
+        self._declared = declaration_of(ROUTES[operation_id])
+        self._checks: list[Any] = [CHECKS.get_one(name) for name in CHECKED]
+
+    def take(self, asked: list[tuple[Case[Any], Place]]) -> None:
+        with requests.Session() as session:
+            session.trust_env = False
+            for case, place in asked:
+                put_in(case, self.world.exists(place, case.path), tenant=not isinstance(self._declared, Staff))
+                for caller in self.world.callers:
+                    self._ask(session, case, place, caller)
+
+    def _ask(self, session: requests.Session, case: Case[Any], place: Place, caller: Caller) -> None:
+        response = self._answer(session, case, caller)
+        self.answers[caller.name, response.status_code] += 1
+        # What was put in may be right where the contract forbade what was there.
+        more: list[Any] = [CHECKS.get_one("negative_data_rejection")] if place == "made up" else []
+        try:
+            case.validate_response(response, checks=self._checks + more, headers=caller.headers)
+            self._judge(response, caller)
+        except (AssertionError, FailureGroup) as error:
+            self.wrong.append(f"{caller.name}, {place}: {error}\n{case!r}")
+
+    def _judge(self, response: schemathesis.Response, caller: Caller) -> None:
+        """What no contract says: who gets what at all, and that it is nothing of somebody else's."""
+        declared, status = self._declared, response.status_code
+        if caller.person is None and not isinstance(declared, Public | None):
+            assert status == 401 or status in UNREADABLE, f"{status} without a credential"
+        if isinstance(declared, Staff) and caller.name != "operator":
+            assert status >= 400, f"{status} for no staff"
+        if self._operation_id not in TELLS_WHOEVER_ASKS:
+            asked = unquote(response.request.url or "") + str(response.request.body)
+            shown = {mark for mark in caller.secrets if mark.encode() in response.content and mark not in asked}
+            assert not shown, f"{shown} of another tenant"
+
+    def _answer(self, session: requests.Session, case: Case[Any], caller: Caller) -> schemathesis.Response:
+        base_url = self.world.stage.settings.public_url
+        if self._operation_id not in STREAMS:
+            return case.call(base_url=base_url, session=session, headers=caller.headers, timeout=ANSWER_SECONDS)
+        request = case.as_transport_kwargs(base_url=base_url, headers=caller.headers)
+        with session.request(**request, stream=True, timeout=ANSWER_SECONDS) as response:
+            ends, read = time.monotonic() + STREAMED_SECONDS, bytearray()
+            for chunk in response.iter_content(None):
+                read += chunk
+                if time.monotonic() > ends:
+                    break
+            response._content = bytes(read)
+            return schemathesis.Response.from_requests(response, verify=False)
+
+
+def made(operation: Any, mode: GenerationMode, count: int) -> list[tuple[Case[Any], Place]]:
+    """Requests for an operation, the same ones every time; none where the contract forbids nothing."""
+    found: list[tuple[Case[Any], Place]] = []
+    places = cycle(PLACES)
+
+    @bounds(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @seed(SEED)
+    @given(operation.as_strategy(generation_mode=mode))
+    def collect(case: Case[Any]) -> None:
+        found.append((case, next(places)))
+
+    with suppress(Unsatisfiable):
+        collect()
+    return found
+
+
+def put_in(case: Case[Any], exists: Mapping[str, Any], *, tenant: bool) -> None:
+    """Replaces what was made up by what exists, as far as the request has such fields; names the `tenant` as well."""
+    for fields in (case.path_parameters, *(case.body if isinstance(case.body, list) else [case.body])):
+        if isinstance(fields, dict):
+            fields.update({name: exists[name] for name in fields.keys() & exists.keys()})
+    if tenant and exists and any(parameter.name == "Prog-Tenant" for parameter in case.operation.headers):
+        case.headers["Prog-Tenant"] = exists["tenant_id"]
