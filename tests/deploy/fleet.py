@@ -64,6 +64,9 @@ class Fleet:
 
     parts: list[Part]
     tmp: Path
+    kernels: Path
+    """Where compiled kernels are kept: another fleet may have compiled them."""
+
     logs: dict[str, Path] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Part:
@@ -124,7 +127,7 @@ class Fleet:
 
     def _environment(self, part: Part) -> dict[str, str]:
         """Nothing of this test's own environment but the path; what the image sets beside PROG_ variables."""
-        image = {"HOME": str(self.tmp), "NUMBA_CACHE_DIR": str(self.tmp / "numba"), "PYTHONDONTWRITEBYTECODE": "1"}
+        image = {"HOME": str(self.tmp), "NUMBA_CACHE_DIR": str(self.kernels), "PYTHONDONTWRITEBYTECODE": "1"}
         return {"PATH": os.environ["PATH"], **image, **part.variables}
 
     def _folder(self) -> Path:

@@ -5,6 +5,7 @@ import re
 import shutil
 import stat
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def project(tools: Toolbox, folder: Path, files: tuple[str, ...], **variables: str) -> Project:
-    environment = {"PATH": "/usr/bin:/bin", "COMPOSE_FILE": ":".join(files), **variables}
+def project(tools: Toolbox, folder: Path, files: tuple[str, ...]) -> Project:
+    """What Compose makes of these files; each caller gets a project of its own."""
+    loaded: Project = json.loads(_loaded(tools, folder, files))
+    return loaded
+
+
+@cache
+def _loaded(tools: Toolbox, folder: Path, files: tuple[str, ...]) -> str:
+    environment = {"PATH": "/usr/bin:/bin", "COMPOSE_FILE": ":".join(files)}
     done = tools.run("compose-config", cwd=folder, environment=environment)
     assert done.returncode == 0, done.stderr
-    loaded: Project = json.loads(done.stdout)
-    return loaded
+    return done.stdout
 
 
 every_choice = pytest.mark.parametrize("files", ALL, ids="+".join)

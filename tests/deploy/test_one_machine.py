@@ -37,6 +37,11 @@ def tmp(tmp_path: Path) -> Path:
     return place
 
 
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kernels")
+
+
 def make_operator(fleet: Fleet) -> None:
     done = fleet.run(
         fleet["edge"], "admin", "create-user", EMAIL, "--password-file", "-", "--json", standard_input=f"{PASSWORD}\n"
@@ -78,7 +83,7 @@ def missing_figures(fleet: Fleet) -> list[str]:
 
 class TestCompose:
     @pytest.fixture
-    def fleet(self, tools: Toolbox, tmp: Path, empty_postgres: str, valkey_url: str) -> Iterator[Fleet]:
+    def fleet(self, tools: Toolbox, tmp: Path, kernels: Path, empty_postgres: str, valkey_url: str) -> Iterator[Fleet]:
         folder = tmp.parent / "checkout/infra/compose"
         shutil.copytree(COMPOSE, folder, ignore=shutil.ignore_patterns("secrets", ".env"))
         port = free_port()
@@ -92,7 +97,7 @@ class TestCompose:
         (secrets / "database_url").write_text(empty_postgres)
         (secrets / "redis_url").write_text(valkey_url)
         (secrets / "smtp_url").write_text(f"smtp://{HOST}:{smtp_port}\n")
-        fleet = Fleet(of_compose(json.loads(done.stdout), secrets), tmp)
+        fleet = Fleet(of_compose(json.loads(done.stdout), secrets), tmp, kernels)
         fleet["edge"].variables["PROG_PORT"] = str(port)
         fleet["edge"].port = port
         fleet["mailbox"].variables["PROG_SMTP_LISTEN_PORT"] = str(smtp_port)
@@ -126,14 +131,14 @@ def broker(request: pytest.FixtureRequest) -> list[str]:
 class TestChart:
     @pytest.fixture
     def fleet(
-        self, tools: Toolbox, tmp: Path, empty_postgres: str, valkey_url: str, broker: list[str]
+        self, tools: Toolbox, tmp: Path, kernels: Path, empty_postgres: str, valkey_url: str, broker: list[str]
     ) -> Iterator[Fleet]:
         secrets = tmp.parent / "secrets"
         secrets.mkdir()
         texts = {"database-url": empty_postgres, "redis-url": valkey_url, "secret-keys": "0123456789abcdef" * 4}
         for name, text in (texts | {"smtp-url": f"smtp://{HOST}:{free_port()}"}).items():
             (secrets / name).write_text(f"{text}\n")
-        fleet = Fleet(of_chart(tools.manifests(CHART / "ci/development.yaml", sets=broker), secrets), tmp)
+        fleet = Fleet(of_chart(tools.manifests(CHART / "ci/development.yaml", sets=broker), secrets), tmp, kernels)
         yield fleet
         fleet.kill()
 

@@ -53,28 +53,36 @@ class Toolbox:
 
     def problems(self, manifest: Manifest, kubernetes_version: str) -> Iterator[str]:
         """What the API server would refuse, unknown fields among it."""
-        validator = self._custom(manifest) or self._built_in(manifest, kubernetes_version)
+        group, _, version = manifest["apiVersion"].rpartition("/")
+        kind: str = manifest["kind"]
+        validator = _custom(self.place, group, version, kind) or _built_in(
+            self.place / "kubernetes" / kubernetes_version, group, version, kind
+        )
         for error in validator.iter_errors(manifest):
-            yield f"{manifest['kind']} {manifest['metadata']['name']}: {error.json_path} {error.message}"
+            yield f"{kind} {manifest['metadata']['name']}: {error.json_path} {error.message}"
 
-    def _built_in(self, manifest: Manifest, version: str) -> Validator:
-        """Of the strict schemas: none has room for a field that it does not know."""
-        group, _, api_version = manifest["apiVersion"].rpartition("/")
-        name = "-".join(part for part in (manifest["kind"].lower(), group.partition(".")[0], api_version) if part)
-        folder = self.place / "kubernetes" / version
-        schema = _read_json(folder / f"{name}.json")
-        definitions = Resource.from_contents(_read_json(folder / "_definitions.json"))
-        registry: Registry[Any] = definitions @ Registry()
-        return Draft202012Validator(schema, registry=registry)
 
-    def _custom(self, manifest: Manifest) -> Validator | None:
-        group, _, version = manifest["apiVersion"].partition("/")
-        for path in (self.place / "crds").iterdir():
-            definition = yaml.safe_load(path.read_text())["spec"]
-            if definition["group"] == group and definition["names"]["kind"] == manifest["kind"]:
-                served = next(each for each in definition["versions"] if each["name"] == version)
-                return Draft7Validator(_closed(served["schema"]["openAPIV3Schema"]))
-        return None
+@cache
+def _built_in(folder: Path, group: str, version: str, kind: str) -> Validator:
+    """Of the strict schemas of one Kubernetes: none has room for a field that it does not know."""
+    name = "-".join(part for part in (kind.lower(), group.partition(".")[0], version) if part)
+    return Draft202012Validator(_read_json(folder / f"{name}.json"), registry=_definitions(folder))
+
+
+@cache
+def _definitions(folder: Path) -> Registry[Any]:
+    definitions = Resource.from_contents(_read_json(folder / "_definitions.json"))
+    return (definitions @ Registry()).crawl()
+
+
+@cache
+def _custom(place: Path, group: str, version: str, kind: str) -> Validator | None:
+    for path in (place / "crds").iterdir():
+        definition = _read_yaml(path)["spec"]
+        if definition["group"] == group and definition["names"]["kind"] == kind:
+            served = next(each for each in definition["versions"] if each["name"] == version)
+            return Draft7Validator(_closed(served["schema"]["openAPIV3Schema"]))
+    return None
 
 
 @cache
@@ -87,6 +95,11 @@ def _rendered(tools: Toolbox, values: tuple[Path, ...], sets: tuple[str, ...]) -
 @cache
 def _read_json(path: Path) -> Any:
     return json.loads(path.read_text())
+
+
+@cache
+def _read_yaml(path: Path) -> Any:
+    return yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
 
 
 def _closed(schema: Any) -> Any:
