@@ -20,6 +20,7 @@ import pytest
 
 from prog_infra.servers import Kafka
 from tests import kafka
+from tests.order import longest_modules_first
 from tests.servers import TestServers
 
 
@@ -92,6 +93,14 @@ def environment(postgres: str, valkey_url: str) -> dict[str, str]:
         "PROG_REDIS_URL": valkey_url,
         "PROG_SECRET_KEYS": "0123456789abcdef" * 4,
     }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = False  # xdist would put modules of many tests first, however short these are
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_modules_first(items)
 
 
 @pytest.hookimpl(wrapper=True)
