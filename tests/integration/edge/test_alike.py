@@ -1,0 +1,151 @@
+"""Check 4: whether an address has an account, and how it stands with it, shows in nothing: not in status, body or
+headers, and not in times.
+
+Times are compared by how often one answer takes longer than another (`timing.superiority`): 0.5 where they are alike.
+With 60 of each, chance alone moves that by 0.053 (standard deviation, n1 = n2 = 60), whatever the machine is like. The
+bound of 0.25 is nearly five of those: for all comparisons together one false alarm in about 20,000 runs. A hash that is
+skipped shows as 0 or 1, and one test here makes sure that it does. What stays below the bound helps an attacker little:
+even with our clock, beside the server, every fourth guess at which of two answers is which would be wrong.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from prog_edge.limits.attempts import claim_of_address
+from prog_workers.users import passwords
+from tests.integration.edge.stage import PASSPHRASE, Stage
+from tests.integration.edge.test_roles import change
+from tests.integration.edge.timing import Ask, interleaved, superiority
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+
+SEED: Final = 4
+TIMES: Final = 60
+BOUND: Final = 0.25
+OTHERWISE: Final = {"date", "x-request-id", "traceparent", "ratelimit", "retry-after"}
+"""Headers that differ from answer to answer, whoever is meant. `Retry-After` counts down to one moment."""
+KNOWN, UNVERIFIED, DISABLED = (f"{name}@alike.example" for name in ("known-0000", "unverified", "disabled-0"))
+_numbers = itertools.count(1000)
+
+
+def unknown() -> str:
+    """Another address each time, as long as the others."""
+    return f"nobody{next(_numbers)}@alike.example"
+
+
+WHO: Final[dict[str, Callable[[], str]]] = {
+    "unknown": unknown,
+    "known": lambda: KNOWN,
+    "unverified": lambda: UNVERIFIED,
+    "disabled": lambda: DISABLED,
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+async def accounts(stage: Stage) -> None:
+    """Accounts that differ in what nobody is to know."""
+    for email in (KNOWN, DISABLED):
+        await stage.person(email)
+    await change(stage, "UPDATE users.users SET status = 'disabled' WHERE email = $1", DISABLED)
+    body = {"email": UNVERIFIED, "password": PASSPHRASE, "name": "Grace Hopper"}
+    assert (await stage.http.post("/v1/auth/register", json=body)).status_code == 201
+
+
+CALLS: Final[dict[str, tuple[str, dict[str, str]]]] = {
+    "sign in with a wrong password": ("/v1/auth/login", {"password": "not this one, not ever"}),
+    "sign in with an empty password": ("/v1/auth/login", {"password": ""}),
+    "sign in with an over-long password": ("/v1/auth/login", {"password": "x" * 1025}),
+    "sign up": ("/v1/auth/register", {"password": PASSPHRASE, "name": "Ada Lovelace"}),
+    "ask for a new password": ("/v1/auth/password/forgot", {}),
+    "ask for a link that signs in": ("/v1/auth/magic-link", {}),
+    "ask for the verification again": ("/v1/auth/email/resend", {}),
+}
+
+
+def question(stage: Stage, call: str, email: Callable[[], str], **fields: str) -> Callable[[], Any]:
+    path, body = CALLS[call]
+
+    async def ask() -> httpx.Response:
+        return await stage.http.post(path, json={**body, **fields, "email": email()})
+
+    return ask
+
+
+def told(answer: httpx.Response) -> tuple[int, dict[str, str], str]:
+    """All that an answer says, but for what is new in every answer and what was sent to it."""
+    headers = {name: value for name, value in answer.headers.items() if name not in OTHERWISE}
+    body = json.loads(answer.content) if answer.content else {}
+    body.pop("trace_id", None)
+    if "id" in body:
+        body["id"] = len(body["id"])
+    asked = json.loads(answer.request.content)["email"]
+    return answer.status_code, headers, json.dumps(body, sort_keys=True).replace(asked, "EMAIL")
+
+
+async def apart(asks: dict[str, Ask], times: int = TIMES) -> dict[str, float]:
+    """Which of the others can be told from the first one by the times of their answers, and how well."""
+    seconds = await interleaved(asks, times, seed=SEED)
+    first, *others = seconds
+    found = {name: superiority(seconds[name], seconds[first]) for name in others}
+    return {name: round(value, 2) for name, value in found.items() if abs(value - 0.5) > BOUND}
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_check_04_nobody_learns_from_the_answer_whether_there_is_an_account(stage: Stage, call: str) -> None:
+    heard = {who: told(await question(stage, call, email)()) for who, email in WHO.items()}
+    for who in WHO:
+        assert heard[who] == heard["unknown"], who
+    if "empty" not in call and "long" not in call:
+        assert heard["unknown"][0] == {"/v1/auth/login": 401, "/v1/auth/register": 201}.get(CALLS[call][0], 204)
+
+
+async def test_check_04_a_disabled_account_answers_its_right_password_like_a_wrong_one(stage: Stage) -> None:
+    call = "sign in with a wrong password"
+    right = await question(stage, call, lambda: DISABLED, password=PASSPHRASE)()
+    assert told(right) == told(await question(stage, call, unknown)())
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_check_04_nobody_learns_from_the_time_whether_there_is_an_account(stage: Stage, call: str) -> None:
+    assert await apart({who: question(stage, call, email) for who, email in WHO.items()}) == {}
+
+
+async def test_check_04_guesses_that_come_before_their_time_are_refused_alike(stage: Stage) -> None:
+    """Whoever guesses too often waits; that it is so shows, and for whom does not."""
+    nobody = unknown()
+    for email in (KNOWN, nobody):
+        claim = claim_of_address(stage.platform.sealer, email)
+        await stage.platform.redis.hset(f"prog:attempts:{claim}", mapping={"until": str(10**14), "count": "99"})
+    asks = {
+        who: question(stage, "sign in with a wrong password", lambda email=email: email)  # type: ignore[misc]
+        for who, email in (("unknown", nobody), ("known", KNOWN))
+    }
+    answers = [await ask() for ask in asks.values()]
+    assert told(answers[0]) == told(answers[1])
+    assert answers[0].status_code == 429
+    assert await apart(asks) == {}
+
+
+async def test_check_04_these_tests_would_see_a_hash_that_is_skipped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The usual mistake: no account, nothing to compare with, a quick answer."""
+    thorough = passwords.verify
+
+    async def hasty(stored_hash: str | None, password: str) -> passwords.Verdict:
+        return passwords.Verdict(right=False) if stored_hash is None else await thorough(stored_hash, password)
+
+    monkeypatch.setattr(passwords, "verify", hasty)
+    call = "sign in with a wrong password"
+    asks = {who: question(stage, call, WHO[who]) for who in ("unknown", "unverified", "disabled")}
+    seen = await apart(asks, times=20)
+    assert seen.keys() == {"unverified", "disabled"}, seen
+    assert min(seen.values()) > 0.9
