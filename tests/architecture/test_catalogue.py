@@ -56,12 +56,12 @@ async def tables(catalogue: Any) -> list[Any]:
     return [row for row in rows if row["name"] not in BOOKKEEPING]
 
 
-async def test_every_table_has_row_level_security_enabled_and_forced(catalogue: Any) -> None:
+async def test_check_20_every_table_has_row_level_security_enabled_and_forced(catalogue: Any) -> None:
     bare = [row["name"] for row in await tables(catalogue) if not (row["enabled"] and row["forced"])]
     assert bare == []
 
 
-async def test_every_table_belongs_to_a_tenant_or_says_why_not(catalogue: Any) -> None:
+async def test_check_20_every_table_belongs_to_a_tenant_or_says_why_not(catalogue: Any) -> None:
     unexplained = [
         row["name"]
         for row in await tables(catalogue)
@@ -70,7 +70,7 @@ async def test_every_table_belongs_to_a_tenant_or_says_why_not(catalogue: Any) -
     assert unexplained == [], "give the table a tenant_id NOT NULL, or a comment that begins with 'global:'"
 
 
-async def test_every_tenant_owned_table_has_a_policy_on_the_tenant(catalogue: Any) -> None:
+async def test_check_20_every_tenant_owned_table_has_a_policy_on_the_tenant(catalogue: Any) -> None:
     """A policy that does not name the tenant must be for a role that carries all tenants by design."""
     policies = await catalogue.fetch(POLICIES, list(OURS))
     owned = {row["name"] for row in await tables(catalogue) if row["owned"]}
@@ -98,7 +98,7 @@ async def test_no_policy_lets_everybody_in(catalogue: Any) -> None:
             assert policy["roles"] != ["public"] or bound(policy), policy["name"]
 
 
-async def test_application_roles_own_nothing_and_cannot_bypass(catalogue: Any) -> None:
+async def test_check_20_application_roles_own_nothing_and_cannot_bypass(catalogue: Any) -> None:
     roles = await catalogue.fetch(
         "SELECT rolname, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname LIKE 'prog\\_%'"
     )
@@ -131,7 +131,7 @@ async def test_the_operator_only_reads(catalogue: Any) -> None:
         assert not writes, row["name"]
 
 
-async def test_without_a_tenant_no_tenant_owned_row_is_visible_to_the_edge(
+async def test_check_21_without_a_tenant_no_tenant_owned_row_is_visible_to_the_edge(
     catalogue: Any, module_postgres: str
 ) -> None:
     from prog_kit.database import Database

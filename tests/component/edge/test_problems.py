@@ -36,7 +36,9 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, objec
         ("crash", 500, "internal"),
     ],
 )
-async def test_each_kind_of_error_has_its_status(http: httpx.AsyncClient, kind: str, status: int, code: str) -> None:
+async def test_check_25_each_kind_of_error_has_its_status(
+    http: httpx.AsyncClient, kind: str, status: int, code: str
+) -> None:
     response = await http.get(f"/v1/raise/{kind}")
     problem(response, status, code)
     assert "hunter2" not in response.text
@@ -91,7 +93,7 @@ async def test_a_missing_body_is_a_missing_body(http: httpx.AsyncClient) -> None
     assert found["errors"] == [{"field": "body", "code": "required", "message": "This field is required."}]
 
 
-async def test_the_input_is_never_repeated(http: httpx.AsyncClient) -> None:
+async def test_check_25_the_input_is_never_repeated(http: httpx.AsyncClient) -> None:
     response = await http.post("/v1/orders", json={"name": ["hunter2"]})
     assert "hunter2" not in response.text
 

@@ -17,7 +17,9 @@ from tests.component.tenants.company import Company, code, staff
 NEW_KEYS = ("fedcba9876543210" * 4,)
 
 
-async def test_an_invited_person_joins_with_the_mailed_token(platform: Harness, acme: Company, edge: Database) -> None:
+async def test_check_22_an_invited_person_joins_with_the_mailed_token(
+    platform: Harness, acme: Company, edge: Database
+) -> None:
     answer = await acme.invite(" Joe@Example.com", "admin")
     assert answer.result is not None
     assert "token" not in str(answer.result), "the inviter is not shown the link"
@@ -37,7 +39,9 @@ async def test_an_invited_person_joins_with_the_mailed_token(platform: Harness, 
 
 
 @pytest.mark.parametrize("inviter", ROLES)
-async def test_nobody_grants_more_than_they_have(platform: Harness, acme: Company, inviter: TenantRole) -> None:
+async def test_check_22_nobody_grants_more_than_they_have(
+    platform: Harness, acme: Company, inviter: TenantRole
+) -> None:
     actor = acme.owner_id if inviter == "owner" else await acme.take_in("inviter@example.com", inviter)
     await platform.fetch("UPDATE tenants.limits SET value = NULL")
     for role in ROLES:
@@ -54,7 +58,7 @@ async def test_a_stranger_invites_nobody(platform: Harness, acme: Company) -> No
     assert (await acme.invite("new@example.com", "owner", await staff(platform))).status == "succeeded"
 
 
-async def test_an_invitation_is_good_once(acme: Company) -> None:
+async def test_check_22_an_invitation_is_good_once(acme: Company) -> None:
     await acme.invite("joe@example.com")
     token = await acme.mailed_token()
     assert (await acme.accept(token, "joe@example.com")).status == "succeeded"
@@ -74,7 +78,7 @@ async def test_an_invitation_outlives_a_rotation_of_the_secret_keys(
     assert (await acme.accept(token, "joe@example.com")).status == "succeeded"
 
 
-async def test_an_invitation_is_good_for_the_invited_address_alone(acme: Company) -> None:
+async def test_check_22_an_invitation_is_good_for_the_invited_address_alone(acme: Company) -> None:
     await acme.invite("joe@example.com")
     token = await acme.mailed_token()
     assert code(await acme.accept(token, "mallory@example.com")) == "invitation_email_mismatch"
@@ -87,7 +91,7 @@ async def test_an_invitation_is_good_for_seven_days(platform: Harness, acme: Com
     assert code(await acme.accept(await acme.mailed_token(), "joe@example.com")) == "invitation_expired"
 
 
-async def test_an_invitation_is_good_in_its_own_tenant_alone(platform: Harness, acme: Company) -> None:
+async def test_check_22_an_invitation_is_good_in_its_own_tenant_alone(platform: Harness, acme: Company) -> None:
     other = Company(platform)
     await other.open()
     await acme.invite("joe@example.com")

@@ -27,7 +27,7 @@ async def test_a_sign_up_makes_an_account_and_mails_a_link(platform: Harness, ad
     assert (mail.template, mail.to, mail.data) == ("verify_email", "ada@example.com", {"name": "Ada Lovelace"})
 
 
-async def test_check_1_the_password_is_kept_as_argon2id_of_owasp_strength(platform: Harness, ada: Person) -> None:
+async def test_check_01_the_password_is_kept_as_argon2id_of_owasp_strength(platform: Harness, ada: Person) -> None:
     await ada.sign_up()
     [row] = await platform.fetch("SELECT hash FROM users.passwords")
     assert row["hash"].startswith("$argon2id$v=19$m=19456,t=2,p=1$")

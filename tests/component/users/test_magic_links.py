@@ -31,7 +31,7 @@ async def test_a_link_opens_a_session_like_any_other(platform: Harness, ada: Per
     assert tokens.refresh_token not in "".join(row["everything"] for row in kept), "credentials rest sealed"
 
 
-async def test_check_4_everybody_gets_one_answer(platform: Harness, ada: Person) -> None:
+async def test_check_04_everybody_gets_one_answer(platform: Harness, ada: Person) -> None:
     await ada.become_verified()
     await Person(platform, email="new@example.com").sign_up()
     asked = [ada.email, ada.email, "nobody@example.com", "new@example.com"]

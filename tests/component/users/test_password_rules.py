@@ -29,7 +29,7 @@ def field_codes(answer: Answer) -> list[tuple[str, str]]:
     return [(problem.field, problem.code) for problem in answer.error.fields]
 
 
-async def test_check_2_nothing_is_cut_off_or_trimmed(platform: Harness, ada: Person) -> None:
+async def test_check_02_nothing_is_cut_off_or_trimmed(platform: Harness, ada: Person) -> None:
     ada.password = "  a sentence with room around it \t" + "and more " * 100 + "end"
     await ada.become_verified()
     for other in (ada.password.strip(), ada.password[:-1], ada.password[:72], ada.password.lower() + " "):
@@ -37,7 +37,7 @@ async def test_check_2_nothing_is_cut_off_or_trimmed(platform: Harness, ada: Per
     assert (await ada.sign_in()).status == "succeeded"
 
 
-async def test_check_2_one_that_is_too_long_is_refused_before_anything_is_computed(
+async def test_check_02_one_that_is_too_long_is_refused_before_anything_is_computed(
     platform: Harness, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await ada.become_verified()
@@ -52,7 +52,7 @@ async def test_check_2_one_that_is_too_long_is_refused_before_anything_is_comput
 
 
 @pytest.mark.parametrize("password", ["password1", "Ada Lovelace", "Ｐassword１"])
-async def test_check_3_what_is_guessed_first_is_refused_at_sign_up_and_reset(
+async def test_check_03_what_is_guessed_first_is_refused_at_sign_up_and_reset(
     platform: Harness, ada: Person, password: str
 ) -> None:
     assert field_codes(await ada.sign_up(password=password)) == [("password", "too_common")]
@@ -63,7 +63,7 @@ async def test_check_3_what_is_guessed_first_is_refused_at_sign_up_and_reset(
     assert (await ada.reset(token, "a wholly different sentence")).status == "succeeded"
 
 
-async def test_check_3_a_breached_password_is_refused_in_whatever_form_it_is_typed(
+async def test_check_03_a_breached_password_is_refused_in_whatever_form_it_is_typed(
     platform: Harness, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passwords, "breached", Known(password="mot de passe caf\u00e9"))
@@ -71,7 +71,7 @@ async def test_check_3_a_breached_password_is_refused_in_whatever_form_it_is_typ
     assert (await ada.sign_up(password="mot de passe inconnu")).status == "succeeded"
 
 
-async def test_check_3_where_an_outage_refuses_people_are_told_to_try_again(
+async def test_check_03_where_an_outage_refuses_people_are_told_to_try_again(
     platform: Harness, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passwords, "breached", Known())

@@ -29,7 +29,7 @@ async def test_a_link_sets_another_password(platform: Harness, ada: Person) -> N
     assert changed.client_address == "192.0.2.7"
 
 
-async def test_check_4_everybody_gets_one_answer_and_only_the_record_tells_them_apart(
+async def test_check_04_everybody_gets_one_answer_and_only_the_record_tells_them_apart(
     platform: Harness, ada: Person
 ) -> None:
     await ada.become_verified()
@@ -49,7 +49,7 @@ async def test_check_4_everybody_gets_one_answer_and_only_the_record_tells_them_
     assert mails == [ada.email, "new@example.com"]
 
 
-async def test_check_9_a_reset_opens_no_session(platform: Harness, ada: Person) -> None:
+async def test_check_09_a_reset_opens_no_session(platform: Harness, ada: Person) -> None:
     await ada.become_verified()
     answer = await ada.reset(await link(ada), NEW)
     assert answer.result == {"user_id": ada.user_id}

@@ -101,7 +101,7 @@ async def test_a_link_mailed_during_the_rotation_verifies_after_the_old_key_was_
     assert (await ada.open_link(token)).status == "succeeded"
 
 
-async def test_two_tabs_that_refresh_around_the_rotation_share_one_successor(
+async def test_check_15_two_tabs_that_refresh_around_the_rotation_share_one_successor(
     platform: Harness, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await ada.become_verified()

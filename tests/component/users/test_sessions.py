@@ -49,7 +49,9 @@ async def test_the_access_token_is_signed_by_a_published_key(
     assert claims["iat"] == int(platform.clock.at.timestamp())
 
 
-async def test_unknown_wrong_and_disabled_get_one_answer_and_each_is_recorded(platform: Harness, ada: Person) -> None:
+async def test_check_04_unknown_wrong_and_disabled_get_one_answer_and_each_is_recorded(
+    platform: Harness, ada: Person
+) -> None:
     await ada.become_verified()
     await Person(platform, email="off@example.com").become_verified()
     await platform.fetch("UPDATE users.users SET status = 'disabled' WHERE email = 'off@example.com'")
@@ -88,7 +90,7 @@ async def test_the_same_letters_typed_another_way_are_the_same_password(platform
     assert (await ada.sign_in(password=decomposed)).status == "succeeded"
 
 
-async def test_check_1_a_hash_of_weaker_parameters_is_replaced_at_sign_in(platform: Harness, ada: Person) -> None:
+async def test_check_01_a_hash_of_weaker_parameters_is_replaced_at_sign_in(platform: Harness, ada: Person) -> None:
     await ada.become_verified()
     weak = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(ada.password)
     await platform.fetch("UPDATE users.passwords SET hash = $1", weak)
@@ -109,7 +111,7 @@ async def test_a_refresh_token_is_exchanged_for_new_ones(platform: Harness, ada:
     assert (await ada.refresh(second)).status == "succeeded"
 
 
-async def test_a_token_used_again_ends_the_session_for_both_holders(platform: Harness, ada: Person) -> None:
+async def test_check_15_a_token_used_again_ends_the_session_for_both_holders(platform: Harness, ada: Person) -> None:
     await ada.become_verified()
     stolen = await ada.tokens()
     second = TokenSet.model_validate((await ada.refresh(stolen)).result)
@@ -119,7 +121,7 @@ async def test_a_token_used_again_ends_the_session_for_both_holders(platform: Ha
     assert [event.reason for event in await platform.events(SessionEnded)] == ["refresh_reused"]
 
 
-async def test_two_tabs_that_refresh_at_once_share_one_successor(platform: Harness, ada: Person) -> None:
+async def test_check_15_two_tabs_that_refresh_at_once_share_one_successor(platform: Harness, ada: Person) -> None:
     await ada.become_verified()
     first = await ada.tokens()
     one = TokenSet.model_validate((await ada.refresh(first)).result)
@@ -143,7 +145,7 @@ async def test_a_made_up_token_does_not_end_somebodys_session(platform: Harness,
 
 
 @pytest.mark.parametrize(("idle_days", "refreshes"), [(14, 0), (10, 8)])
-async def test_a_session_ends_when_idle_and_in_any_case_after_ninety_days(
+async def test_check_16_a_session_ends_when_idle_and_in_any_case_after_ninety_days(
     platform: Harness, ada: Person, idle_days: int, refreshes: int
 ) -> None:
     await ada.become_verified()
@@ -156,7 +158,7 @@ async def test_a_session_ends_when_idle_and_in_any_case_after_ninety_days(
     assert [event.reason for event in await platform.events(SessionEnded)] == ["expired"]
 
 
-async def test_a_disabled_person_gets_no_new_tokens(platform: Harness, ada: Person) -> None:
+async def test_check_17_a_disabled_person_gets_no_new_tokens(platform: Harness, ada: Person) -> None:
     await ada.become_verified()
     tokens = await ada.tokens()
     await platform.fetch("UPDATE users.users SET status = 'disabled'")

@@ -40,7 +40,7 @@ from tests.integration.edge.test_isolation import Business, business
 from tests.integration.edge.test_roles import change, join
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow(1)]
 
 SEED: Final = 20_261
 ALLOWED, FORBIDDEN = 8, 4

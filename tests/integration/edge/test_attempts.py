@@ -46,19 +46,19 @@ async def guess(attempts: Attempts, address: str = HERE, outcome: Any = "wrong")
     return 0
 
 
-async def test_many_guesses_at_once_are_no_way_around(attempts: Attempts) -> None:
+async def test_check_05_many_guesses_at_once_are_no_way_around(attempts: Attempts) -> None:
     waits = await asyncio.gather(*(guess(attempts) for _ in range(40)))
     assert waits.count(0) == FREE + 1, "the free ones, and the one that began the delays"
 
 
-async def test_a_stranger_s_guesses_do_not_shut_the_owner_out(attempts: Attempts) -> None:
+async def test_check_06_a_stranger_s_guesses_do_not_shut_the_owner_out(attempts: Attempts) -> None:
     while not await guess(attempts, HERE):
         pass
     assert await guess(attempts, THERE, "right") == 0
     assert await guess(attempts, HERE) > 0, "what is right elsewhere frees nobody here"
 
 
-async def test_guesses_from_many_places_wait_too_but_never_for_long(attempts: Attempts) -> None:
+async def test_check_06_guesses_from_many_places_wait_too_but_never_for_long(attempts: Attempts) -> None:
     waits = [await guess(attempts, f"198.51.100.{number}") for number in range(60)]
     assert waits.count(0) == FROM_EVERYWHERE.free + 1
     assert max(waits) <= FROM_EVERYWHERE.longest_seconds
@@ -74,7 +74,7 @@ async def test_what_nobody_could_answer_does_not_count(attempts: Attempts) -> No
     assert {await guess(attempts, outcome="unknown") for _ in range(FREE * 4)} == {0}
 
 
-async def test_the_delay_grows_from_a_second_to_its_longest() -> None:
+async def test_check_06_the_delay_grows_from_a_second_to_its_longest() -> None:
     now = 1000.0
     local = LocalAttempts([FROM_ONE_SOURCE], lambda: now)
     made = 0
@@ -91,7 +91,7 @@ async def test_the_delay_grows_from_a_second_to_its_longest() -> None:
     assert [local.take(["ada"]) for _ in range(FREE)] == [0] * FREE, "after an hour all is forgotten"
 
 
-async def test_while_redis_is_dead_guesses_are_counted_all_the_same(tmp_path: Path) -> None:
+async def test_check_05_while_redis_is_dead_guesses_are_counted_all_the_same(tmp_path: Path) -> None:
     with Valkey(tmp_path / "valkey").running(tmp_path / "log") as server:
         client = connect(server.url())
         attempts = Attempts(client, mode="on", factor=1.0, growths=SLOW)
@@ -107,7 +107,7 @@ async def stage(module_postgres: str, servers: TestServers) -> AsyncIterator[Sta
         yield stage
 
 
-async def test_known_unverified_and_unknown_addresses_are_told_the_same(stage: Stage) -> None:
+async def test_check_04_known_unverified_and_unknown_addresses_are_told_the_same(stage: Stage) -> None:
     await stage.person(KNOWN)
     unverified = {"email": "unverified@attempts.example", "password": PASSPHRASE, "name": "Grace"}
     assert (await stage.http.post("/v1/auth/register", json=unverified)).status_code == 201
@@ -119,7 +119,7 @@ async def test_known_unverified_and_unknown_addresses_are_told_the_same(stage: S
     assert [answer[:2] for answer in told[0]] == [(401, "invalid_credentials"), (429, "too_many_attempts")]
 
 
-async def test_the_page_counts_with_the_api_and_a_reset_stays_open(stage: Stage) -> None:
+async def test_check_05_the_page_counts_with_the_api_and_a_reset_stays_open(stage: Stage) -> None:
     redis = stage.platform.redis
     await forget_quotas(stage)
     await refused_at_last(stage, KNOWN)

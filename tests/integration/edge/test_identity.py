@@ -44,7 +44,7 @@ async def test_wrong_and_unknown_credentials_cannot_be_told_apart(stage: Stage) 
     assert wrong.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_a_used_refresh_token_ends_the_session_once_its_grace_is_over(stage: Stage) -> None:
+async def test_check_15_a_used_refresh_token_ends_the_session_once_its_grace_is_over(stage: Stage) -> None:
     person = await stage.person("refresh@example.com")
     token = person.tokens["refresh_token"]
     for _ in range(4):
@@ -59,7 +59,7 @@ async def test_a_used_refresh_token_ends_the_session_once_its_grace_is_over(stag
     assert after.json()["code"] == "session_ended"
 
 
-async def test_parallel_refreshes_of_one_token_get_one_successor(stage: Stage) -> None:
+async def test_check_15_parallel_refreshes_of_one_token_get_one_successor(stage: Stage) -> None:
     person = await stage.person("tabs@example.com")
     body = {"refresh_token": person.tokens["refresh_token"]}
     answers = await asyncio.gather(*(stage.http.post("/v1/auth/refresh", json=body) for _ in range(3)))
@@ -87,11 +87,11 @@ async def test_signing_out_twice_is_no_error_and_ends_the_session(stage: Stage) 
         ("/v1/auth/refresh", {"refresh_token": "prog_verify_" + "a" * 43}),
     ],
 )
-async def test_a_token_of_another_kind_is_refused(stage: Stage, path: str, body: dict[str, str]) -> None:
+async def test_check_14_a_token_of_another_kind_is_refused(stage: Stage, path: str, body: dict[str, str]) -> None:
     assert (await stage.http.post(path, json=body)).status_code in (401, 422)
 
 
-async def test_a_refresh_token_is_no_access_token(stage: Stage) -> None:
+async def test_check_14_a_refresh_token_is_no_access_token(stage: Stage) -> None:
     person = await stage.person("kinds@example.com")
     headers = {"Authorization": f"Bearer {person.tokens['refresh_token']}"}
     refused = await stage.http.get("/v1/me", headers=headers)
@@ -99,7 +99,7 @@ async def test_a_refresh_token_is_no_access_token(stage: Stage) -> None:
     assert refused.json()["code"] == "unauthenticated"
 
 
-async def test_the_public_keys_check_an_access_token(stage: Stage) -> None:
+async def test_check_13_the_public_keys_check_an_access_token(stage: Stage) -> None:
     person = await stage.person("keys@example.com")
     answer = await stage.http.get("/.well-known/jwks.json")
     assert answer.headers["content-type"] == "application/jwk-set+json"

@@ -144,7 +144,7 @@ async def test_everybody_sees_their_own(
                 assert response.json()["data"], f"{route.path} has nothing to show"
 
 
-async def test_nobody_sees_a_row_of_the_other(
+async def test_check_21_nobody_sees_a_row_of_the_other(
     one_connection: httpx.AsyncClient, businesses: tuple[Business, Business]
 ) -> None:
     alpha, omega = businesses
@@ -170,7 +170,7 @@ async def test_nobody_sees_a_row_of_the_other(
             assert response.status_code >= 400 or not response.json().get("data", True), response.text
 
 
-async def test_the_others_things_do_not_exist(
+async def test_check_21_the_others_things_do_not_exist(
     one_connection: httpx.AsyncClient, businesses: tuple[Business, Business]
 ) -> None:
     alpha, omega = businesses
@@ -212,7 +212,7 @@ async def test_staff_routes_are_closed_to_tenants(
         ("POST", "/v1/invoices/{invoice_id}/pay", {}),
     ],
 )
-async def test_nobody_changes_a_thing_of_the_other(
+async def test_check_21_nobody_changes_a_thing_of_the_other(
     businesses: tuple[Business, Business], method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     alpha, omega = businesses

@@ -44,7 +44,7 @@ async def is_let_in(
     return True
 
 
-async def test_edges_under_load_let_in_no_more_than_the_quota_together(valkey_url: str) -> None:
+async def test_check_24_edges_under_load_let_in_no_more_than_the_quota_together(valkey_url: str) -> None:
     clients = [connect(valkey_url) for _ in range(3)]
     edges = [RateLimits(client, mode="on", factor=1.0) for client in clients]
     answers = await asyncio.gather(*(is_let_in(edges[n % 3], *LOGIN) for n in range(90)))
@@ -54,7 +54,7 @@ async def test_edges_under_load_let_in_no_more_than_the_quota_together(valkey_ur
         await client.aclose()
 
 
-async def test_a_boundary_gives_no_second_quota(valkey_url: str) -> None:
+async def test_check_24_a_boundary_gives_no_second_quota(valkey_url: str) -> None:
     """Half a second is the window: over many of them, none has more than the quota, wherever it begins."""
     client = connect(valkey_url)
     windows = RedisWindows(client)
@@ -80,7 +80,7 @@ async def stage(module_postgres: str, servers: TestServers) -> AsyncIterator[Sta
         yield stage
 
 
-async def test_an_answer_tells_what_is_left_and_a_refusal_when_there_is_more(stage: Stage) -> None:
+async def test_check_24_an_answer_tells_what_is_left_and_a_refusal_when_there_is_more(stage: Stage) -> None:
     answers: list[httpx.Response] = []
     while not answers or answers[-1].status_code != 429:
         body = {"email": f"nobody{len(answers)}@limits.example", "password": "wrong"}
@@ -109,7 +109,7 @@ async def test_a_bad_credential_buys_no_quota_of_its_own(stage: Stage) -> None:
     assert quota_of(await stage.http.get("/v1/prices"))["r"] <= before - 4
 
 
-async def test_in_shadow_nothing_is_refused_and_all_is_counted(valkey_url: str) -> None:
+async def test_check_24_in_shadow_nothing_is_refused_and_all_is_counted(valkey_url: str) -> None:
     def count() -> float:
         labels = {"endpoint_class": "auth", "mode": "shadow"}
         return REGISTRY.get_sample_value("prog_edge_rate_limited_total", labels) or 0.0
@@ -134,7 +134,7 @@ async def test_a_member_of_a_paying_tenant_has_more(valkey_url: str) -> None:
     await client.aclose()
 
 
-async def test_while_redis_is_dead_reads_go_on_and_guessing_gets_no_cheaper(tmp_path: Path) -> None:
+async def test_check_24_while_redis_is_dead_reads_go_on_and_guessing_gets_no_cheaper(tmp_path: Path) -> None:
     def counted_alone() -> float:
         return REGISTRY.get_sample_value("prog_edge_rate_limits_alone_total", {"endpoint_class": "reads"}) or 0.0
 

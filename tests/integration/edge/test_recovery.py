@@ -68,7 +68,7 @@ async def test_check_17_a_new_password_ends_refresh_and_access_tokens(stage: Sta
     await wait_until(refused, what="the access token to be refused, within the five seconds of prog_edge.directory")
 
 
-async def test_check_4_unknown_unverified_and_known_are_answered_before_anybody_looks(stage: Stage) -> None:
+async def test_check_04_unknown_unverified_and_known_are_answered_before_anybody_looks(stage: Stage) -> None:
     """The rows of the accounts are locked, so nobody can look: all are answered all the same, and all alike."""
     known = await stage.person("known@recovery.example")
     body = {"email": "unverified@recovery.example", "password": PASSPHRASE, "name": "Somebody"}

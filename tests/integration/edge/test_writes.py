@@ -20,7 +20,7 @@ async def ada(stage: Stage) -> Person:
     return await stage.person("ada@writes.example")
 
 
-async def test_the_same_key_and_body_are_done_once_and_answered_alike(ada: Person) -> None:
+async def test_check_23_the_same_key_and_body_are_done_once_and_answered_alike(ada: Person) -> None:
     headers = {"Idempotency-Key": new_id("key")}
     body = {"name": "Once"}
     first = await ada.request("POST", "/v1/tenants", json=body, headers=headers)
@@ -33,14 +33,14 @@ async def test_the_same_key_and_body_are_done_once_and_answered_alike(ada: Perso
     assert names.count("Once") == 1
 
 
-async def test_the_same_key_with_another_body_is_refused(ada: Person) -> None:
+async def test_check_23_the_same_key_with_another_body_is_refused(ada: Person) -> None:
     headers = {"Idempotency-Key": new_id("key")}
     assert (await ada.request("POST", "/v1/tenants", json={"name": "One"}, headers=headers)).status_code == 201
     other = await ada.request("POST", "/v1/tenants", json={"name": "Two"}, headers=headers)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
-async def test_parallel_requests_with_one_key_make_one_tenant(ada: Person) -> None:
+async def test_check_23_parallel_requests_with_one_key_make_one_tenant(ada: Person) -> None:
     headers = {"Idempotency-Key": new_id("key")}
     answers = await asyncio.gather(
         *(ada.request("POST", "/v1/tenants", json={"name": "Parallel"}, headers=headers) for _ in range(5))
@@ -53,7 +53,7 @@ async def test_parallel_requests_with_one_key_make_one_tenant(ada: Person) -> No
     assert names.count("Parallel") == 1
 
 
-async def test_keys_belong_to_their_actor(stage: Stage, ada: Person) -> None:
+async def test_check_23_keys_belong_to_their_actor(stage: Stage, ada: Person) -> None:
     grace = await stage.person("grace@writes.example")
     headers = {"Idempotency-Key": new_id("key")}
     first = await ada.request("POST", "/v1/invitations/accept", json={"token": "x"}, headers=headers)
@@ -98,7 +98,9 @@ async def test_a_failure_is_answered_alike_too(ada: Person) -> None:
         ("/v1/subscriptions", {"price_id": "price_01m836mz1cee6vnez47h8wazmj"}),
     ],
 )
-async def test_where_money_moves_a_key_is_required(ada: Person, stage: Stage, path: str, body: dict[str, str]) -> None:
+async def test_check_23_where_money_moves_a_key_is_required(
+    ada: Person, stage: Stage, path: str, body: dict[str, str]
+) -> None:
     ada.tenant_id = await stage.tenant_of(ada, f"Money {new_id('x')}")
     missing = await ada.request("POST", path, json=body)
     assert (missing.status_code, missing.json()["code"]) == (400, "idempotency_key_required")

@@ -25,5 +25,5 @@ TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
         ("10.0.0.1", [], "10.0.0.1"),
     ],
 )
-def test_only_listed_proxies_are_believed(peer: str, forwarded: list[str], found: str) -> None:
+def test_check_12_only_listed_proxies_are_believed(peer: str, forwarded: list[str], found: str) -> None:
     assert client_address(peer, forwarded, TRUSTED) == found

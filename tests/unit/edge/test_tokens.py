@@ -106,13 +106,15 @@ async def test_a_good_token_tells_who_it_is_for(verifier: TokenVerifier) -> None
         *(signed(claims(**{name: None})) for name in ("iss", "aud", "sub", "sid", "exp", "iat")),
     ],
 )
-async def test_any_other_token_is_refused(verifier: TokenVerifier, token: str) -> None:
+async def test_check_13_any_other_token_is_refused(verifier: TokenVerifier, token: str) -> None:
     with pytest.raises(Denied) as denied:
         await verifier.verify(token)
     assert denied.value.code == "unauthenticated"
 
 
-async def test_a_remembered_token_expires_all_the_same(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_check_13_a_remembered_token_expires_all_the_same(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("jwt.api_jwt.datetime", _Datetime)
     now = NOW
     verifier = TokenVerifier(PublicKeys(source.load), ISSUER, now=lambda: now)
@@ -123,7 +125,7 @@ async def test_a_remembered_token_expires_all_the_same(source: Source, monkeypat
         await verifier.verify(token)
 
 
-async def test_an_expired_token_is_read_for_renewal_only_if_it_was_ours(verifier: TokenVerifier) -> None:
+async def test_check_13_an_expired_token_is_read_for_renewal_only_if_it_was_ours(verifier: TokenVerifier) -> None:
     old = claims(exp=int(NOW) - 60)
     assert (await verifier.read_expired(signed(old))).session_id == "session_1"
     with pytest.raises(Denied):

@@ -22,7 +22,7 @@ ABOUT = ("ada.lovelace@engines.example", "Ada Lovelace")
 GOOD = ("correct horse battery staple", "x8#kQ2!z", "mot de passe café", "пароль не для всех", "🐎🔋 stapled 🧷 once")
 
 
-def test_check_3_the_three_thousand_most_common_passwords_are_refused() -> None:
+def test_check_03_the_three_thousand_most_common_passwords_are_refused() -> None:
     common = [word for word in FREQUENCY_LISTS["passwords"] if len(word) >= rules.PASSWORD_MIN_LENGTH][:3000]
     assert len(common) == 3000
     assert [word for word in common if not is_guessable(word, ABOUT)] == []
@@ -35,7 +35,7 @@ def test_check_3_the_three_thousand_most_common_passwords_are_refused() -> None:
         "lovelace1815", "ada.lovelace1", "Engines1", "prognetwork1", "a" * 60, "1234567890" * 10, "kV9 " * 9,
     ],
 )  # fmt: skip
-def test_check_3_what_is_guessed_first_is_refused(password: str) -> None:
+def test_check_03_what_is_guessed_first_is_refused(password: str) -> None:
     assert is_guessable(password, ABOUT)
 
 
@@ -114,7 +114,7 @@ def suffix_of(password: str) -> str:
     return hashlib.sha1(password.encode()).hexdigest().upper()[5:]
 
 
-async def test_check_3_a_breached_password_is_found_and_only_five_digits_leave() -> None:
+async def test_check_03_a_breached_password_is_found_and_only_five_digits_leave() -> None:
     lines = f"0018A45C4D1DEF81644B54AB7F969B88D65:1\r\n{suffix_of(GOOD[0])}:2\r\n"
     async with serving(Service(answer=lines.encode())) as service:
         assert await BreachedPasswords(service.url).has(GOOD[0])
@@ -131,7 +131,7 @@ async def test_a_line_that_pads_the_answer_names_no_password() -> None:
 
 
 @pytest.mark.parametrize("status", ["500 Away", "302 Found", "204 No Content", "429 Slow down", "200 OK", "refused"])
-async def test_check_3_what_an_outage_does_is_a_setting(status: str) -> None:
+async def test_check_03_what_an_outage_does_is_a_setting(status: str) -> None:
     """A good status stands for an answer without an end."""
     endless = b"0" * (strength.MAX_ANSWER_BYTES + 1) if status == "200 OK" else b""
     async with serving(Service(status=status, answer=endless)) as service:
@@ -141,7 +141,7 @@ async def test_check_3_what_an_outage_does_is_a_setting(status: str) -> None:
             await BreachedPasswords(url, "refuse").has(GOOD[0])
 
 
-async def test_check_3_a_service_that_says_nothing_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_check_03_a_service_that_says_nothing_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strength, "TIMEOUT_SECONDS", 0.05)
     silent: list[asyncio.StreamWriter] = []
 
