@@ -21,8 +21,6 @@ from tests.faults.rig.stage import Cast, Stage
 
 FIRST_SECONDS: Final = 120.0
 """Until the first messages are applied, on a loaded machine."""
-FINISH_SECONDS: Final = 900.0
-"""For the producers, which end when all that they have sent is accepted: a key may have to wait for its backlog."""
 STALLED_SECONDS: Final = 60.0
 """So long without any progress, and what is missing counts as lost."""
 SAMPLES: Final = 20
@@ -38,15 +36,18 @@ class Form:
     messages: int
     gap_seconds: float
     """Between two faults, about."""
+    finish_seconds: float
+    """For the producers, which end when all that they have sent is accepted: a key may have to wait for its backlog."""
     kafka_nodes: int = 1
 
 
-SHORT: Final = Form("short", Cast(), messages=3_000, gap_seconds=1.6)
+SHORT: Final = Form("short", Cast(), messages=3_000, gap_seconds=1.6, finish_seconds=120.0)
 LONG: Final = Form(
     "long",
     Cast(workers=3, producers=3, appenders=2, keys=32, rate=150.0, appender_rate=75.0),
     messages=100_000,
     gap_seconds=4.0,
+    finish_seconds=900.0,
     kafka_nodes=3,
 )
 
@@ -168,7 +169,7 @@ class Run:
                 break
         await self.chaos.heal()
         self.say("[green]healed[/]; the producers finish")
-        await self.stage.retire("producer", "appender", within_seconds=FINISH_SECONDS)
+        await self.stage.retire("producer", "appender", within_seconds=self.form.finish_seconds)
 
     async def _rest(self) -> None:
         """Waits until nothing is under way any more, or nothing moves."""
