@@ -27,6 +27,7 @@ from prog_kit import logging
 from prog_kit.database import FAILURES, Database
 from prog_kit.database import OUTAGES as DATABASE_OUTAGES
 from prog_kit.secrets import Sealer, new_token
+from prog_kit.tasks import cancelled
 
 log = logging.get("prog_broker.client")
 
@@ -77,8 +78,7 @@ class CommandClient:
 
     async def __aexit__(self, *_: object) -> None:
         if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+            await cancelled([self._listener])
 
     async def request(
         self,

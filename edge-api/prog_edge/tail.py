@@ -24,6 +24,7 @@ from prog_contracts.permissions import concerns_billing
 from prog_edge.drain import Drain
 from prog_kit.database import Database
 from prog_kit.logging import get
+from prog_kit.tasks import cancelled
 from prog_workers.events.queries import Cursor, EventRow, tail_end, tail_since
 
 POLL_SECONDS: Final = 0.2
@@ -168,8 +169,7 @@ class EventTail:
         self._closed = True
         self.end_all()
         if self._follower is not None:
-            self._follower.cancel()
-            await asyncio.gather(self._follower, return_exceptions=True)
+            await cancelled([self._follower])
 
     async def _follow(self) -> None:
         """Ends when nobody listens any more. A cancellation alone may get lost in a driver that was just done."""
@@ -197,8 +197,7 @@ class EventTail:
             if self._follower is asyncio.current_task():
                 self._following = False
             if hearing is not None:
-                hearing.cancel()
-                await asyncio.gather(hearing, return_exceptions=True)
+                await cancelled([hearing])
 
     async def _news(self) -> None:
         """Until the relay has published something, or POLL_SECONDS have gone by."""

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
 from prog_broker.bus.brokers import Reader, open_broker
-from prog_broker.bus.delivering import Deliverer, ended, wait_any
+from prog_broker.bus.delivering import Deliverer, wait_any
 from prog_broker.bus.inbox import PostgresInbox
 from prog_broker.bus.redis import ReadingOptions
 from prog_broker.bus.subscriptions import Plan, Start, checked_group, route_of
@@ -27,6 +27,7 @@ from prog_contracts.messages import Command, Message
 from prog_contracts.topics import TOPICS, Topic
 from prog_kit import logging
 from prog_kit.secrets import new_token
+from prog_kit.tasks import cancelled
 
 log = logging.get("prog_broker.bus")
 
@@ -320,7 +321,7 @@ class Bus(AbstractAsyncContextManager["Bus"]):
         await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
         told.cancel()
         if not task.done():
-            await ended([task])
+            await cancelled([task])
             return False
         task.result()
         return True

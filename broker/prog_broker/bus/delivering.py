@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -362,16 +362,3 @@ async def wait_any(event: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:
         return
-
-
-async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancels tasks until all have ended.
-
-    Once may not be enough: `asyncio.wait_for` of Python 3.11, which the brokers' clients use, swallows a cancellation
-    that comes at the moment when what it waits for is done.
-    """
-    left = {task for task in tasks if not task.done()}
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=1.0)

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from prog_broker.bus.delivering import DeadLetter, Deliverer, Entry, ended, wait_any
+from prog_broker.bus.delivering import DeadLetter, Deliverer, Entry, wait_any
 from prog_broker.bus.redis import ReadingOptions
 from prog_broker.bus.subscriptions import Plan
 from prog_broker.kafka import topics
@@ -29,6 +29,7 @@ from prog_broker.redis.connection import reconnect_delay_seconds
 from prog_contracts.errors import Unavailable
 from prog_contracts.topics import Topic
 from prog_kit import logging
+from prog_kit.tasks import cancelled
 
 log = logging.get("prog_broker.bus.kafka")
 
@@ -82,7 +83,7 @@ class KafkaGroupReader:
         tasks = [busy.task for busy in self._busy.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=self._options.drain_seconds)
-        await ended([*tasks, *([self._running] if self._running else [])])
+        await cancelled([*tasks, *([self._running] if self._running else [])])
         await self._disconnect()
 
     async def _connect(self) -> None:

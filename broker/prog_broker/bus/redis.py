@@ -17,12 +17,13 @@ from typing import Any, Final, TypeAlias
 import orjson
 from redis.exceptions import ResponseError
 
-from prog_broker.bus.delivering import DeadLetter, Deliverer, Entry, ended, wait_any
+from prog_broker.bus.delivering import DeadLetter, Deliverer, Entry, wait_any
 from prog_broker.bus.leases import Lease, Leases
 from prog_broker.bus.subscriptions import Plan
 from prog_broker.redis import streams
 from prog_broker.redis.connection import OUTAGES, Client, raw, reconnect_delay_seconds
 from prog_kit import logging
+from prog_kit.tasks import cancelled
 
 log = logging.get("prog_broker.bus.redis")
 
@@ -75,10 +76,10 @@ class GroupReader:
         """Finishes what is at work, as long as the drain time lasts, and gives the leases back."""
         self._stopping.set()
         reading = self._tasks[1:]
-        await ended([task for shard, task in zip(self.shards, reading, strict=False) if shard.idle])
+        await cancelled([task for shard, task in zip(self.shards, reading, strict=False) if shard.idle])
         if reading:
             await asyncio.wait(reading, timeout=self._options.drain_seconds)
-        await ended(self._tasks)
+        await cancelled(self._tasks)
         with suppress(*OUTAGES, ResponseError):
             await self.leases.leave()
 
@@ -370,7 +371,7 @@ class Replies:
 
     async def close(self) -> None:
         if self._task is not None:
-            await ended([self._task])
+            await cancelled([self._task])
 
     async def _listen(self) -> None:
         failures = 0

@@ -17,6 +17,7 @@ from aiokafka.structs import OffsetAndMetadata
 from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names
 from prog_broker.redis.connection import reconnect_delay_seconds
 from prog_kit import logging
+from prog_kit.tasks import cancelled
 
 FETCH_MAX_WAIT_MILLISECONDS: Final = 100
 """A partition that was just emptied waits for the fetch of the others to come back: so long at most."""
@@ -109,10 +110,7 @@ class GroupConsumer:
 
     async def stop(self) -> None:
         """Commits what is noted, for as long as the broker answers, and closes."""
-        for task in (self._watcher, self._committer):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        await cancelled(task for task in (self._watcher, self._committer) if task is not None)
         with suppress(TimeoutError, *OUTAGES):
             await asyncio.wait_for(self.flush(), 5)
         if self._connecting is not None:

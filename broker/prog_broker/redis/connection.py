@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import redis.asyncio as aioredis
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -22,16 +25,73 @@ OUTAGES: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSE
 """What redis-py raises while the server is away or still loading its data."""
 
 
+SILENCE_SECONDS: Final = 5.0
+"""A server that takes or says nothing for so long, where an answer is due, is taken for away."""
+
+
 def connect(url: str, *, max_connections: int = 64) -> Client:
     """A client on a pool of connections; opens none until it is used. Bytes in, bytes out."""
-    return aioredis.Redis.from_url(
+    client = aioredis.Redis.from_url(
         url,
         max_connections=max_connections,
         socket_connect_timeout=3,
+        socket_timeout=SILENCE_SECONDS,
         health_check_interval=30,
         decode_responses=False,
         protocol=PROTOCOL,
     )
+    pool = client.connection_pool
+    pool.connection_class = _PROMPT[pool.connection_class]
+    return client
+
+
+class _Prompt(AbstractConnection):
+    """A connection that hears a cancellation while it writes.
+
+    redis-py writes through `asyncio.wait_for`, which in Python 3.11 swallows a cancellation that comes together with
+    the end of the write (python/cpython#86296): time-outs around commands passed unheard, and tasks that were told to
+    end went on. It also makes a task of every write.
+    """
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        if check_health:
+            look: Any = self.check_health
+            await look()
+        writer: Any = self._writer
+        try:
+            writer.writelines([command] if isinstance(command, bytes) else command)
+            if writer.transport.get_write_buffer_size():
+                async with asyncio.timeout(self.socket_timeout):
+                    await writer.drain()
+            else:
+                await writer.drain()
+        except TimeoutError:
+            await self.disconnect(nowait=True)
+            raise RedisTimeoutError("Timeout writing to socket") from None
+        except OSError as error:
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError(f"Error while writing to socket: {error}") from error
+        except BaseException:
+            await self.disconnect(nowait=True)  # half a command may be written
+            raise
+
+
+class _PromptConnection(_Prompt, aioredis.Connection): ...
+
+
+class _PromptSSLConnection(_Prompt, aioredis.SSLConnection): ...
+
+
+class _PromptUnixConnection(_Prompt, aioredis.UnixDomainSocketConnection): ...
+
+
+_PROMPT: Final[Mapping[type, type]] = {
+    aioredis.Connection: _PromptConnection,
+    aioredis.SSLConnection: _PromptSSLConnection,
+    aioredis.UnixDomainSocketConnection: _PromptUnixConnection,
+}
 
 
 def reconnect_delay_seconds(failures: int) -> float:

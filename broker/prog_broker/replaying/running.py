@@ -35,6 +35,7 @@ from prog_contracts.topics import TOPICS
 from prog_kit import logging
 from prog_kit.database import OUTAGES, Connection, Database
 from prog_kit.secrets import Sealer
+from prog_kit.tasks import cancelled
 
 log = logging.get("prog_broker.replaying")
 
@@ -198,8 +199,7 @@ class ReplayRunner:
         except Lost:
             log.info("replay left", replay=str(replay_id), group=self._domain.name)
         finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+            await cancelled([renewing])
             if self._stopping.is_set():
                 await self._database.pool.execute(_GIVE_BACK, replay_id, token)
         return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
 from time import monotonic
 from typing import Final
 
@@ -12,6 +11,7 @@ from prog_broker.ports import Outages, Transport
 from prog_contracts.topics import TOPICS
 from prog_edge.limits.admission import Admission
 from prog_kit.logging import get
+from prog_kit.tasks import cancelled
 
 PERIOD_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 10.0
@@ -38,9 +38,7 @@ class BacklogWatch:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await cancelled([self._task])
 
     async def look(self) -> None:
         """One sample. While the broker does not answer, nothing is known."""

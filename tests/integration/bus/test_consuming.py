@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from prog_broker.bus import Context, Drop, Retry
-from prog_broker.bus.delivering import ended
 from prog_broker.redis.connection import Client
 from prog_contracts import messages
 from prog_contracts.envelope import Envelope, wrap
 from prog_contracts.ids import new_id
 from prog_contracts.tenants import RenameTenant, TenantCreated, TenantUpdated
 from prog_contracts.topics import TOPICS, Topic
+from prog_kit.tasks import cancelled
 from tests.integration.bus.conftest import Buses, eventually, updated
 
 EVENTS = TOPICS["prog.tenants.events"]
@@ -294,7 +294,7 @@ async def test_what_a_dead_process_left_unsettled_is_taken_over(buses: Buses, re
     await dying.start()
     await eventually(lambda: len(seen) == 50)
     reader: Any = dying._readers[0]
-    await ended(reader._tasks)  # as by kill -9: it keeps no position and gives nothing back
+    await cancelled(reader._tasks)  # as by kill -9: it keeps no position and gives nothing back
     killed_at = asyncio.get_running_loop().time()
     dying._readers.clear()
     await heir.start()

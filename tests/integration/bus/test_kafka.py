@@ -14,12 +14,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from prog_broker import Bus
 from prog_broker.bus import Context, PostgresInbox
-from prog_broker.bus.delivering import ended
 from prog_contracts.envelope import Envelope, wrap
 from prog_contracts.errors import Unavailable
 from prog_contracts.ids import new_id, new_message_id
 from prog_contracts.tenants import RenameTenant, TenantUpdated
 from prog_contracts.topics import TOPICS
+from prog_kit.tasks import cancelled
 from tests.integration.bus.conftest import Buses, eventually, updated
 from tests.kafka import bootstrap
 
@@ -218,7 +218,7 @@ async def test_what_a_dead_process_has_not_settled_is_taken_over(buses: Buses) -
     await eventually(lambda: len(seen) == 2)
     reader: Any = dying._readers[0]
     cut = [reader._running, *(busy.task for busy in reader._busy.values())]
-    await ended(cut)  # as by kill -9: it commits nothing, and its heartbeats end
+    await cancelled(cut)  # as by kill -9: it commits nothing, and its heartbeats end
     coordinator = reader._consumer._coordinator
     coordinator._heartbeat_task.cancel()
     with suppress(asyncio.CancelledError):
