@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from rich.console import Console
 
+from prog_kit.tasks import cancelled
 from tests.faults.rig.chaos import Chaos, draws
 from tests.faults.rig.collection import Progress, collect, progress, waiting_in_broker
 from tests.faults.rig.ledger import Ledgers, Verdict, check
@@ -145,10 +145,7 @@ class Run:
                 await self._chaos()
                 await self._rest()
             finally:
-                for task in tasks:
-                    task.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await task
+                await cancelled(tasks)
             ledgers = await collect(self.stage)
             await self.stage.retire("worker", "relay")
         finally:
