@@ -217,7 +217,7 @@ def acknowledgements(packets: list[bytes]) -> int:
 
 def of_batches(spent: Counter[str]) -> Counter[str]:
     """Commits, and what touches messages: not what a worker does by the clock, or once when it starts."""
-    known = {normal(getattr(sql, name)) for name in ("DUE_RETRIES", "NEXT_DUE_SECONDS")}
+    known = {normal(getattr(sql, name)) for name in ("DUE_RETRIES", "NEXT_DUE_SECONDS", "ORPHANED")}
     return Counter(
         {
             statement: count
