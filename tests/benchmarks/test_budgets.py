@@ -14,12 +14,11 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from redis.asyncio.connection import AbstractConnection
 
 from prog_broker import Domain, Transaction, relay, sql
 from prog_broker.bus import Bus
 from prog_broker.reading import BLOCK_SECONDS
-from prog_broker.redis.connection import Client, connect
+from prog_broker.redis.connection import Client, Prompt, connect
 from prog_broker.redis.streams import StreamPublisher
 from prog_broker.redis.transport import RedisTransport
 from prog_broker.relay import Relay
@@ -42,13 +41,13 @@ WAIT_SECONDS = 60.0
 def packets(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What this process sends to Redis from now on, a round trip an element."""
     sent: list[bytes] = []
-    send = AbstractConnection.send_packed_command
+    send = Prompt.send_packed_command
 
-    async def noted(self: AbstractConnection, command: Any, *arguments: Any, **options: Any) -> None:
+    async def noted(self: Prompt, command: Any, *arguments: Any, **options: Any) -> None:
         sent.append(command if isinstance(command, bytes) else b"".join(command))
         await send(self, command, *arguments, **options)
 
-    monkeypatch.setattr(AbstractConnection, "send_packed_command", noted)
+    monkeypatch.setattr(Prompt, "send_packed_command", noted)
     return sent
 
 

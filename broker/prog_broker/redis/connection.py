@@ -45,7 +45,7 @@ def connect(url: str, *, max_connections: int = 64) -> Client:
     return client
 
 
-class _Prompt(AbstractConnection):
+class Prompt(AbstractConnection):
     """A connection that hears a cancellation while it writes.
 
     redis-py writes through `asyncio.wait_for`, which in Python 3.11 swallows a cancellation that comes together with
@@ -78,13 +78,13 @@ class _Prompt(AbstractConnection):
             raise
 
 
-class _PromptConnection(_Prompt, aioredis.Connection): ...
+class _PromptConnection(Prompt, aioredis.Connection): ...
 
 
-class _PromptSSLConnection(_Prompt, aioredis.SSLConnection): ...
+class _PromptSSLConnection(Prompt, aioredis.SSLConnection): ...
 
 
-class _PromptUnixConnection(_Prompt, aioredis.UnixDomainSocketConnection): ...
+class _PromptUnixConnection(Prompt, aioredis.UnixDomainSocketConnection): ...
 
 
 _PROMPT: Final[Mapping[type, type]] = {
