@@ -127,9 +127,13 @@ async def remove_member(
 
 @router.post("/tenants/{tenant_id}/leave", status_code=204, responses=problems(401, 404, 409))
 async def leave_tenant(
-    tenant_id: str, request: Request, access: Annotated[Access, Depends(Needs("tenant.read", "path"))]
+    tenant_id: Annotated[str, Path(max_length=100)],
+    request: Request,
+    access: Annotated[Access, Depends(SignedIn())],
 ) -> Response:
     """Leave a tenant. Its only owner makes somebody else an owner first."""
+    if not (is_id(tenant_id) and tenant_id.startswith("tenant_")):
+        raise NotFound("There is no such tenant.")
     return await _remove(request, access, tenant_id, access.caller.user_id)
 
 

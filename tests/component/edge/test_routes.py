@@ -34,8 +34,13 @@ POST   /v1/tenants/{tenant_id}/clock                  clock.move
 POST   /v1/tenants/{tenant_id}/clock/advance          clock.move
 GET    /v1/tenants/{tenant_id}/clock                  tenant.read
 GET    /v1/tenants/{tenant_id}/members                member.read
+PATCH  /v1/tenants/{tenant_id}/members/{user_id}      member.manage
+DELETE /v1/tenants/{tenant_id}/members/{user_id}      member.manage
+POST   /v1/tenants/{tenant_id}/leave                  signed_in
 GET    /v1/tenants/{tenant_id}/invitations            member.read
 POST   /v1/tenants/{tenant_id}/invitations            member.invite
+POST   /v1/tenants/{tenant_id}/invitations/{invitation_id}/resend member.invite
+DELETE /v1/tenants/{tenant_id}/invitations/{invitation_id} member.invite
 POST   /v1/invitations/accept                         signed_in
 GET    /v1/prices                                     public
 GET    /v1/products                                   public
