@@ -93,7 +93,7 @@ def decode(domain: Domain, shard: Shard, delivery: Delivery) -> Incoming | Rejec
         body = envelope.data
         if envelope.schema_version != model.VERSION:
             body = upcasting.readable(body, envelope.schema_version, model)
-        message = model.model_validate_json(body)
+        message = registration.validate(body)
     except upcasting.UnknownVersion as error:
         return Rejected(delivery, "unknown_version", printable(str(error)), envelope)
     except upcasting.UpcastFailed as error:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from prog_broker.outcome import Outcome
@@ -73,6 +73,11 @@ class Registration:
     batch_handler: BatchHandler | None = None
     performer: Performer | None = None
     replay: ReplayMode = "no"
+    validate: Callable[[bytes], Message] = field(init=False, repr=False, compare=False)
+    """The body of JSON as a message. Raises pydantic.ValidationError. (`model_validate_json` without its wrapping.)"""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "validate", self.model.__pydantic_validator__.validate_json)
 
 
 class Domain:

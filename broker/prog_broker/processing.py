@@ -22,6 +22,7 @@ from prog_broker import carrier, replaying, settlement, sql
 from prog_broker.breaker import Breakers
 from prog_broker.calling import Unparked, batch_key, call, performs
 from prog_broker.carrier import Fenced, sort
+from prog_broker.counting import count_duplicates, count_handled
 from prog_broker.decoding import Decoded, Incoming, Rejected, decode_batch
 from prog_broker.domain import Domain
 from prog_broker.outcome import Reply, settle
@@ -33,13 +34,12 @@ from prog_broker.settlement import Failure, RetryPolicy
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import ProgError, Unavailable
-from prog_contracts.events import counted_type
 from prog_contracts.ids import new_message_id
 from prog_kit.ahead import BegunAhead
 from prog_kit.clock import Clock, SystemClock
 from prog_kit.database import OUTAGES, Connection, Database
 from prog_kit.secrets import Sealer
-from prog_kit.telemetry import BATCH_SIZE, HANDLER_SECONDS, MESSAGES, RETRIES
+from prog_kit.telemetry import BATCH_SIZE, MESSAGES, RETRIES
 
 TRANSIENT: Final = (
     asyncpg.DeadlockDetectedError,
@@ -205,7 +205,8 @@ class Processor:
             stored = await carrier.stored_answers(connection, self.domain.name, known)
         settled.appended = appended or bool(outgoing)
         settled.answers = addressed(fresh, answers) + addressed(known, stored)
-        self._count(shard, fresh, answers, duplicates=known)
+        count_duplicates(shard, known)
+        self._count(shard, fresh, answers)
         return settled
 
     async def _run(
@@ -230,10 +231,10 @@ class Processor:
                 microseconds = (time.perf_counter_ns() - started) // 1000
                 outgoing += _outgoing(tx, reply)
                 completed += self._completed(tx)
-                answers += [
-                    (StoredAnswer.of_reply(item.envelope.id, reply, self.sealer), microseconds // len(batch))
-                    for item in batch
-                ]
+                each = microseconds // len(batch)
+                answer = StoredAnswer.of_reply(envelope.id, reply, self.sealer)
+                answers.append((answer, each))
+                answers += [(answer.for_message(item.envelope.id), each) for item in batch[1:]]
             except OUTAGES:
                 raise
             except Exception as error:  # the broker room is where any exception of a handler is decided
@@ -273,7 +274,7 @@ class Processor:
         else:
             breaker.failed(first_try=item.attempts == 0)
         MESSAGES.labels(shard.topic.name, outcome).inc()
-        self.report.add(self.domain.name, item.envelope, outcome, 0)
+        self.report.add(self.domain.name, [item.envelope], outcome, 0)
         if again:
             RETRIES.labels(shard.topic.name).inc()
         elif item.envelope.reply_to:
@@ -344,29 +345,16 @@ class Processor:
             if retrying:
                 await connection.execute(sql.CLEAR_RETRY, shard.group, item.envelope.id)
             await carrier.finish(connection, self.domain.name, answers, outgoing, self._completed(tx))
-        self._count(shard, [item], answers, duplicates=[])
+        self._count(shard, [item], answers)
         return Settled([item.delivery.receipt], addressed([item], answers), appended=bool(outgoing))
 
     def _completed(self, tx: Transaction) -> list[StoredAnswer]:
         return [StoredAnswer.of_reply(message_id, Reply(result), self.sealer) for message_id, result in tx.completed]
 
-    def _count(
-        self,
-        shard: Shard,
-        items: list[Incoming],
-        answers: list[tuple[StoredAnswer, int]],
-        *,
-        duplicates: list[Incoming],
-    ) -> None:
-        if duplicates:
-            MESSAGES.labels(shard.topic.name, "duplicate").inc(len(duplicates))
+    def _count(self, shard: Shard, items: list[Incoming], answers: list[tuple[StoredAnswer, int]]) -> None:
         if items:
-            MESSAGES.labels(shard.topic.name, "succeeded").inc(len(items))
             self.breakers.of(shard.topic.name).succeeded(len(items))
-        for item, (answer, microseconds) in zip(items, answers, strict=True):
-            HANDLER_SECONDS.labels(counted_type(item.envelope.type)).observe(microseconds / 1e6)
-            outcome: ReportedOutcome = "refused" if answer.status == "failed" else "succeeded"
-            self.report.add(self.domain.name, item.envelope, outcome, microseconds)
+            count_handled(shard, self.report, items, answers)
 
 
 @dataclass(slots=True)

@@ -39,6 +39,10 @@ class StoredAnswer:
     def of_error(cls, message_id: UUID, error: ErrorBody, status: Status = "failed") -> StoredAnswer:
         return cls(message_id, status, error=error.model_dump_json())
 
+    def for_message(self, message_id: UUID) -> StoredAnswer:
+        """The same answer to another message, as those of one batch have it."""
+        return StoredAnswer(message_id, self.status, self.result, self.sealed_result, self.error)
+
     def encode(self) -> bytes:
         """The message on the reply channel."""
         return orjson.dumps(

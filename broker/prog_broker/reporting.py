@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from prog_broker.ports import Publisher
@@ -21,13 +22,19 @@ MAX_SAMPLES = 5_000
 
 
 class Report(Protocol):
-    def add(self, group: str, envelope: Envelope, outcome: ReportedOutcome, handler_microseconds: int) -> None: ...
+    def add(
+        self, group: str, envelopes: Sequence[Envelope], outcome: ReportedOutcome, handler_microseconds: int
+    ) -> None:
+        """Messages of one type that ended alike; the time is each one's."""
+        ...
 
 
 class NoReport:
     """For tests and tools."""
 
-    def add(self, group: str, envelope: Envelope, outcome: ReportedOutcome, handler_microseconds: int) -> None:
+    def add(
+        self, group: str, envelopes: Sequence[Envelope], outcome: ReportedOutcome, handler_microseconds: int
+    ) -> None:
         return None
 
 
@@ -40,14 +47,22 @@ class ConsumptionReport:
         self._samples: dict[tuple[str, str, ReportedOutcome], list[tuple[float, int, int]]] = defaultdict(list)
         self._count = 0
 
-    def add(self, group: str, envelope: Envelope, outcome: ReportedOutcome, handler_microseconds: int) -> None:
-        if envelope.type == RecordConsumption.TYPE or self._count >= MAX_SAMPLES:
+    def add(
+        self, group: str, envelopes: Sequence[Envelope], outcome: ReportedOutcome, handler_microseconds: int
+    ) -> None:
+        type_name = envelopes[0].type
+        room = MAX_SAMPLES - self._count
+        if type_name == RecordConsumption.TYPE or room <= 0:
             return
         now = time.time()
-        self._count += 1
-        sent_milliseconds = envelope.id.int >> 80  # UUIDv7 begins with Unix milliseconds (RFC 9562, 5.7)
-        end_to_end = max(0, int(now * 1e6) - sent_milliseconds * 1000)
-        self._samples[group, envelope.type, outcome].append((now, handler_microseconds, end_to_end))
+        now_microseconds = int(now * 1e6)
+        told = envelopes if len(envelopes) <= room else envelopes[:room]
+        self._count += len(told)
+        self._samples[group, type_name, outcome] += [
+            # UUIDv7 begins with Unix milliseconds (RFC 9562, 5.7)
+            (now, handler_microseconds, max(0, now_microseconds - (envelope.id.int >> 80) * 1000))
+            for envelope in told
+        ]
 
     async def flush(self) -> None:
         """Publishes what was collected, one command a group. Raises Unavailable when the broker is away."""

@@ -16,7 +16,7 @@ _TRACEPARENT: Final = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2
 MESSAGES: Final = Counter("prog_messages_total", "Messages handled", ["topic", "outcome"])
 HANDLER_SECONDS: Final = Histogram(
     "prog_handler_seconds",
-    "Time in a handler",
+    "Time in a call of a handler: one message, or the batch that a batch handler takes at once",
     ["type"],
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
 )

@@ -186,10 +186,10 @@ async def ensure_groups(client: Client, topics: Iterable[Topic]) -> int:
 
 
 def deliveries_of(reply: Any) -> list[Delivery]:
-    """The entries in a reply of XREAD over one stream: a list under RESP2, a map of lists under RESP3."""
+    """The entries in a bare reply of XREAD over one stream: a list under RESP2, a map of lists under RESP3."""
     if not reply:
         return []
-    entries = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
+    entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
     return [delivery_of(receipt, fields) for receipt, fields in entries]
 
 
