@@ -92,6 +92,22 @@ async def test_the_edge_sees_tenant_owned_rows_through_the_tenant_alone(catalogu
             assert bound(policy), (policy["name"], policy["policyname"])
 
 
+async def test_check_20_no_view_reads_with_its_owner_s_rights(catalogue: Any) -> None:
+    """A view looks at its tables as its owner, past their policies, unless it says otherwise."""
+    views = await catalogue.fetch(
+        "SELECT c.relname AS name, c.relkind::text AS kind, c.reloptions AS options"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('v', 'm')",
+        list(OURS),
+    )
+    assert [row["name"] for row in views if "security_invoker=true" not in (row["options"] or ())] == []
+
+
+async def test_check_20_the_server_lets_no_statistics_past_the_policies(catalogue: Any) -> None:
+    """CVE-2025-8713: before 17.6 an operator of one's own making saw sampled rows of everybody."""
+    assert int(await catalogue.fetchval("SHOW server_version_num")) >= 17_00_06
+
+
 async def test_no_policy_lets_everybody_in(catalogue: Any) -> None:
     for policy in await catalogue.fetch(POLICIES, list(OURS)):
         if policy["name"] not in BOOKKEEPING:

@@ -67,6 +67,21 @@ async def test_check_15_parallel_refreshes_of_one_token_get_one_successor(stage:
     assert len({answer.json()["refresh_token"] for answer in answers}) == 1
 
 
+async def test_check_15_a_sign_out_that_races_refreshes_leaves_no_token_that_works(stage: Stage) -> None:
+    person = await stage.person("race@example.com")
+    for _ in range(3):
+        body = {"refresh_token": person.tokens["refresh_token"]}
+        asked = [stage.http.post("/v1/auth/refresh", json=body) for _ in range(4)]
+        asked.insert(2, stage.http.post("/v1/auth/logout", json=body))
+        answers = await asyncio.gather(*asked)
+        assert answers[2].status_code == 204
+        held = [body["refresh_token"], *(answer.json().get("refresh_token") for answer in answers if answer.content)]
+        for token in filter(None, held):
+            after = await stage.http.post("/v1/auth/refresh", json={"refresh_token": token})
+            assert (after.status_code, after.json()["code"]) == (401, "session_ended")
+        person = await stage.sign_in(person.email)
+
+
 async def test_signing_out_twice_is_no_error_and_ends_the_session(stage: Stage) -> None:
     person = await stage.person("leaving@example.com")
     body = {"refresh_token": person.tokens["refresh_token"]}

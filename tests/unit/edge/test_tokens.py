@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hmac
 from typing import Any
 
 import jwt
 import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from prog_contracts.errors import Denied
 from prog_edge.tokens import Keys, PublicKeys, TokenVerifier
@@ -40,6 +42,15 @@ def signed(payload: dict[str, Any] | None = None, key: Any = KEY, algorithm: str
 def unsigned(payload: dict[str, Any]) -> str:
     parts = ({"alg": "none", "typ": "at+jwt", "kid": "one"}, payload)
     return ".".join(base64.urlsafe_b64encode(orjson.dumps(part)).decode().rstrip("=") for part in parts) + "."
+
+
+def signed_with_the_public_key() -> str:
+    """HS256 with what everybody knows as its secret: the mistake of verifiers that let the token choose."""
+    parts = (orjson.dumps({"alg": "HS256", "typ": "at+jwt", "kid": "one"}), orjson.dumps(claims()))
+    text = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
+    secret = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    digest = hmac.new(secret, text, "sha256").digest()
+    return b".".join((text, base64.urlsafe_b64encode(digest).rstrip(b"="))).decode()
 
 
 class Source:
@@ -92,12 +103,15 @@ async def test_a_good_token_tells_who_it_is_for(verifier: TokenVerifier) -> None
         unsigned(claims()),
         signed(key=OTHER_KEY),
         signed(key="0" * 32, algorithm="HS256"),
+        signed_with_the_public_key(),
         signed(typ="JWT"),
         signed(typ="id+jwt"),
         signed(kid="two"),
         signed(crit=["exp"]),
         signed(jku="https://evil.example/keys"),
         signed(jwk={"kty": "OKP"}),
+        signed(x5u="https://evil.example/chain"),
+        signed(x5c=["MIIB"]),
         signed(claims(iss="https://evil.example")),
         signed(claims(aud="another")),
         signed(claims(exp=int(NOW) - 60)),
