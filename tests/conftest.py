@@ -20,6 +20,7 @@ import pytest
 
 from prog_infra.servers import Kafka
 from tests import kafka
+from tests.memory import put_files_into_memory
 from tests.order import longest_modules_first
 from tests.servers import TestServers
 
@@ -96,6 +97,7 @@ def environment(postgres: str, valkey_url: str) -> dict[str, str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    put_files_into_memory()
     config.option.loadscopereorder = False  # xdist would put modules of many tests first, however short these are
 
 

@@ -126,11 +126,12 @@ def _clean_environment() -> dict[str, str]:
 def _await(url: str, child: subprocess.Popen[bytes], until: Path | None = None) -> None:
     """Waits until `url` answers 200 and the file `until` is there."""
     deadline = time.monotonic() + START_SECONDS
-    while child.poll() is None and time.monotonic() < deadline:
-        try:
-            if (until is None or until.exists()) and httpx.get(url, timeout=5).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.1)
+    with httpx.Client(timeout=5) as client:
+        while child.poll() is None and time.monotonic() < deadline:
+            try:
+                if (until is None or until.exists()) and client.get(url).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.1)
     raise OperatorError("the platform to be measured did not start", remedy="see what it said")

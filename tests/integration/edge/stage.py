@@ -105,7 +105,7 @@ class Stage:
         await self.start_worker(*DOMAINS)
         self._exits.push_async_callback(self.stop_worker)
         await self._start_edge()
-        self.http = httpx.AsyncClient(base_url=self.settings.public_url, timeout=20)
+        self.http = httpx.AsyncClient(base_url=self.settings.public_url, timeout=20, verify=False)
         self._exits.push_async_callback(self.http.aclose)
         return self
 

@@ -80,7 +80,7 @@ def edge_process(stage: Stage) -> Iterator[tuple[psutil.Process, int]]:
 async def until_ready(port: int) -> None:
     async def ready() -> bool:
         try:
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(verify=False) as client:
                 return (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
         except httpx.TransportError:
             return False

@@ -57,7 +57,9 @@ async def operator(stage: Stage) -> Person:
 
 @pytest_asyncio.fixture
 async def browser(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=stage.settings.public_url, timeout=20, follow_redirects=True) as client:
+    async with httpx.AsyncClient(
+        base_url=stage.settings.public_url, timeout=20, verify=False, follow_redirects=True
+    ) as client:
         yield client
 
 

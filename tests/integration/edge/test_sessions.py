@@ -23,7 +23,7 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
 async def browser(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"User-Agent": FIREFOX}
     async with httpx.AsyncClient(
-        base_url=stage.settings.public_url, timeout=20, follow_redirects=True, headers=headers
+        base_url=stage.settings.public_url, timeout=20, follow_redirects=True, headers=headers, verify=False
     ) as client:
         yield client
 

@@ -42,7 +42,7 @@ async def test_it_comes_up_says_where_it_is_and_ctrl_c_leaves_nothing_behind(up:
     assert sign_in["email"] in told
     assert sign_in["password"] in told
     assert {title for title in PROCESSES if up.find(title)} == set(PROCESSES)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{up.port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{up.port}", verify=False) as client:
         assert (await client.get("/readyz")).json()["status"] == "ok"
         credentials = {"email": sign_in["email"], "password": sign_in["password"]}
         assert (await client.post("/v1/auth/login", json=credentials)).status_code == 200
@@ -82,7 +82,7 @@ async def test_every_killed_process_is_back_at_once_and_so_are_the_servers(up: U
         assert before is not None
         before.kill()
         await wait_until(partial(_replaced, partial(up.server, name), before), what=name)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{up.port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{up.port}", verify=False) as client:
         await wait_until(lambda: _is_ok(client), within_seconds=20, what="readiness after the servers came back")
 
 
