@@ -62,7 +62,7 @@ class Transaction:
 
     @property
     def actor(self) -> str | None:
-        """Who asked: a user's id, or the name of a process."""
+        """Who asked: a person, a key of theirs, or a process (`prog_contracts.actors`)."""
         return self.envelope.actor
 
     @property

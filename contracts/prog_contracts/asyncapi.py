@@ -140,7 +140,7 @@ _ENVELOPE: Final[dict[str, Any]] = {
         "causationid": _text("id of the message that caused this one", format="uuid"),
         "partitionkey": _text("messages with one key are handled in order"),
         "schemaversion": {"type": "integer", "minimum": 1, "default": 1, "description": "version of the body's schema"},
-        "actor": _text("who asked: a user's id or a process"),
+        "actor": _text("who asked: a user's id, `user_…/apikey_…` for a key of theirs, or a process"),
         "traceparent": _text("W3C Trace Context"),
         "replyto": _text("where the sender of a command waits for its answer"),
         "producer": _text("who sends a command; a name that the platform knows", pattern="^[a-z][a-z0-9-]{0,62}$"),

@@ -8,7 +8,8 @@ and proves nothing.
 from __future__ import annotations
 
 import re
-from typing import Final
+import zlib
+from typing import Final, Literal
 
 from prog_contracts.ids import decode_id
 
@@ -22,6 +23,48 @@ _REFRESH: Final = re.compile(rf"prog_refresh_{_SUFFIX}_{_SECRET}")
 _VERIFICATION: Final = re.compile(rf"prog_verify_{_SECRET}")
 _RESET: Final = re.compile(rf"prog_reset_{_SECRET}")
 _MAGIC: Final = re.compile(rf"prog_magic_{_SECRET}")
+_BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_CHECKSUM_LENGTH: Final = 6
+_API_KEY: Final = re.compile(rf"prog_(live|test)_{_SUFFIX}_([0-9A-Za-z]{{30}})([0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})")
+
+API_KEY_PREFIXES: Final = ("prog_live_", "prog_test_")
+API_KEY_ALPHABET: Final = _BASE62
+API_KEY_SECRET_LENGTH: Final = 30
+"""Characters of base62: 178 bits."""
+API_KEY_HINT_LENGTH: Final = 6
+"""So many of them are kept readable; 142 bits remain."""
+
+KeyMode = Literal["live", "test"]
+"""The kind of platform that a key belongs to: production, or any other."""
+
+
+def api_key(mode: KeyMode, tenant_id: str, secret: str) -> str:
+    """The text of an API key: mode, tenant, secret, and a checksum of all that, in the manner of GitHub's tokens.
+
+    With the checksum a scanner is sure of what it found, and a misspelt key is refused without a look-up. Raises
+    ValueError for a secret of another form.
+    """
+    text = f"prog_{mode}_{_suffix(tenant_id, 'tenant')}_{secret}"
+    made = text + _checksum(text)
+    if _API_KEY.fullmatch(made) is None:
+        raise ValueError("the secret of an API key is 30 characters of base62")
+    return made
+
+
+def tenant_of_api_key(token: str, mode: KeyMode) -> str | None:
+    """The tenant that an API key of this mode names; None for another text, another mode, or a wrong checksum."""
+    match = _API_KEY.fullmatch(token)
+    if match is None or match[1] != mode or _checksum(token[:-_CHECKSUM_LENGTH]) != match[4]:
+        return None
+    return f"tenant_{match[2]}"
+
+
+def hint_of_api_key(token: str) -> str:
+    """The characters of a key by which people tell it from others: the first of its secret."""
+    match = _API_KEY.fullmatch(token)
+    if match is None:
+        raise ValueError("this is no API key")
+    return match[3][:API_KEY_HINT_LENGTH]
 
 
 def verification_token(secret: str) -> str:
@@ -76,3 +119,10 @@ def session_of_refresh_token(token: str) -> str | None:
 def _suffix(object_id: str, prefix: str) -> str:
     decode_id(object_id, prefix)
     return object_id[len(prefix) + 1 :]
+
+
+def _checksum(text: str) -> str:
+    """CRC-32 of a text in base62, six characters."""
+    number = zlib.crc32(text.encode())
+    letters = [_BASE62[number // 62**place % 62] for place in range(_CHECKSUM_LENGTH - 1, -1, -1)]
+    return "".join(letters)

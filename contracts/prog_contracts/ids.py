@@ -68,6 +68,7 @@ def _pattern(prefix: str) -> StringConstraints:
 
 UserId = Annotated[str, _pattern("user")]
 SessionId = Annotated[str, _pattern("session")]
+ApiKeyId = Annotated[str, _pattern("apikey")]
 TenantId = Annotated[str, _pattern("tenant")]
 InvitationId = Annotated[str, _pattern("invitation")]
 CustomerId = Annotated[str, _pattern("customer")]

@@ -5,7 +5,7 @@ The edge refuses early, so that nobody waits for a command that is denied; the w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
@@ -48,6 +48,10 @@ PERMISSIONS: Final = MappingProxyType[TenantRole, frozenset[Action]](
     }
 )
 
+NOT_FOR_KEYS: Final[frozenset[Action]] = frozenset({"api_key.manage", "tenant.delete"})
+"""What no API key may do, whoever made it: a key that got out would make itself successors, or end the tenant."""
+SCOPES: Final[tuple[Action, ...]] = tuple(action for action in ACTIONS if action not in NOT_FOR_KEYS)
+"""What an API key may be made for."""
 
 BILLING_PREFIX: Final = "prognetwork.payments."
 BILLING_TYPES: Final = frozenset({BillingChanged.TYPE})
@@ -66,16 +70,33 @@ def concerns_billing(type_name: str, body: Mapping[str, Any] | None) -> bool:
     return type_name.startswith(_MAIL_PREFIX) and body is not None and body.get("template") in BILLING_TEMPLATES
 
 
-def allowed(role: TenantRole | None, action: Action) -> bool:
-    """Whether a member with this role may do `action`; somebody without a role may do nothing."""
-    return role is not None and action in PERMISSIONS[role]
+def rights(role: TenantRole | None, scopes: Collection[str] | None = None) -> frozenset[Action]:
+    """All that a member with this role may do; with the `scopes` of an API key, all that the key may do for them.
+
+    A key can what its scopes and its maker's present role both allow. Somebody without a role may do nothing.
+    """
+    of_role = frozenset[Action]() if role is None else PERMISSIONS[role]
+    return of_role if scopes is None else (of_role - NOT_FOR_KEYS).intersection(scopes)
 
 
-def may_grant(granter: TenantRole | None, granted: TenantRole) -> bool:
-    """Whether a member may give the role `granted` to another: only what the granter could do himself."""
-    return granter is not None and allowed(granter, "member.invite") and PERMISSIONS[granted] <= PERMISSIONS[granter]
+def allowed(role: TenantRole | None, action: Action, scopes: Collection[str] | None = None) -> bool:
+    """Whether a member with this role, or an API key of theirs with these scopes, may do `action`."""
+    return action in rights(role, scopes)
 
 
-def may_manage(manager: TenantRole | None, member: TenantRole) -> bool:
+def covers(role: TenantRole | None, other: TenantRole, scopes: Collection[str] | None = None) -> bool:
+    """Whether a member with this role, or a key of theirs, may do all that a member with the role `other` may.
+
+    No key covers a role that has a right which keys cannot have.
+    """
+    return PERMISSIONS[other] <= rights(role, scopes)
+
+
+def may_grant(granter: TenantRole | None, granted: TenantRole, scopes: Collection[str] | None = None) -> bool:
+    """Whether a member, or a key of theirs, may give the role `granted` to another: only what they could do too."""
+    return allowed(granter, "member.invite", scopes) and covers(granter, granted, scopes)
+
+
+def may_manage(manager: TenantRole | None, member: TenantRole, scopes: Collection[str] | None = None) -> bool:
     """Whether a member may change or remove another of the role `member`: only whoever can do no more than himself."""
-    return manager is not None and allowed(manager, "member.manage") and PERMISSIONS[member] <= PERMISSIONS[manager]
+    return allowed(manager, "member.manage", scopes) and covers(manager, member, scopes)

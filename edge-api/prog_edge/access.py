@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from prog_contracts.errors import Denied, NotFound
 from prog_contracts.ids import is_id
-from prog_contracts.permissions import Action, allowed
+from prog_contracts.permissions import SCOPES, Action, allowed
 from prog_contracts.tenants import TenantRole
 from prog_edge.callers import Caller
 from prog_edge.context import RequestContext, context_of
@@ -59,7 +59,18 @@ class Access:
 
     @property
     def actor(self) -> str:
-        return self.caller.user_id
+        return self.caller.actor
+
+    @property
+    def session_id(self) -> str:
+        """The session that the request belongs to. Raises Denied for an API key, which has none."""
+        if self.caller.session_id is None:
+            raise _not_for_keys()
+        return self.caller.session_id
+
+    def may(self, action: Action) -> bool:
+        """Whether the caller may do something else besides, by the role in the tenant."""
+        return allowed(self.role, action, self.caller.scopes)
 
     @property
     def tenant(self) -> str:
@@ -71,12 +82,16 @@ class Access:
     @property
     def sees_billing(self) -> bool:
         """Whether the caller may know how the tenant pays: by the role there, or as staff."""
-        return self.caller.platform_role is not None or allowed(self.role, "billing.read")
+        return self.caller.platform_role is not None or self.may("billing.read")
 
     async def still_granted(self) -> bool:
-        """Whether what was granted at the beginning of a long answer is so still: the session, and role or office."""
+        """Whether what was granted at the beginning of a long answer is so still: session or key, role or office."""
         caller = self.caller
-        if not await self.platform.still_signed_in(caller.user_id, caller.session_id, caller.platform_role):
+        if caller.key is not None:
+            granted = await self.platform.still_holds(caller.key)
+        else:
+            granted = await self.platform.still_signed_in(caller.user_id, self.session_id, caller.platform_role)
+        if not granted:
             return False
         if self.tenant_id is None or self.role is None:
             return True
@@ -113,13 +128,15 @@ class Public:
 
 
 class SignedIn:
-    """Any signed-in person, about themselves."""
+    """Any signed-in person, about themselves. No API key: it stands for a program of one tenant."""
 
     permission: str = "signed_in"
 
     async def __call__(self, request: Request) -> Access:
         platform, context, caller = await _caller(request)
         await _spend(request, platform, context, caller)
+        if caller.key is not None:
+            raise _not_for_keys()
         return Access(platform, context, caller)
 
 
@@ -141,16 +158,19 @@ class Staff:
 
 
 class Needs:
-    """A member of the tenant whose role allows the action, or staff."""
+    """A member of the tenant whose role allows the action, a key of theirs whose scopes do too, or staff."""
 
     def __init__(self, action: Action, tenant: Literal["header", "path"] = "header") -> None:
         self.permission: str = action
         self.action = action
         self.place = tenant
+        self.keys = action in SCOPES
 
     async def __call__(self, request: Request) -> Access:
         platform, context, caller = await _caller(request)
-        tenant_id = _named(request, self.place)
+        named = tenant_id = _named(request, self.place)
+        if caller.key is not None:
+            tenant_id = caller.key.tenant_id
         staff = _staff_may(caller, "platform.read" if self.action.endswith(".read") else "platform.manage")
         if tenant_id is None:
             tenant_id = None if staff else await _only_tenant(platform, caller)
@@ -158,10 +178,14 @@ class Needs:
         role = None if tenant_id is None else await platform.role(caller.user_id, tenant_id)
         plan = None if tenant_id is None or role is None else await platform.plans.get(tenant_id)
         await _spend(request, platform, context, caller, plan)
-        if not allowed(role, self.action) and not staff:
+        if caller.key is not None and not self.keys:
+            raise _not_for_keys()
+        if named not in (None, tenant_id):
+            raise NotFound("There is no such tenant.")
+        if not allowed(role, self.action, caller.scopes) and not staff:
             if role is None:
                 raise NotFound("There is no such tenant.")
-            raise Denied(f"The role {role} does not allow this ({self.action}).")
+            raise _refusal(caller, role, self.action)
         return Access(platform, context, caller, tenant_id, role)
 
 
@@ -183,8 +207,10 @@ async def _caller(request: Request) -> tuple[Platform, RequestContext, Caller]:
         raise
     if caller is None:
         await _spend(request, platform, context)
-        raise Denied("Sign in, and send the access token as: Authorization: Bearer TOKEN", code="unauthenticated")
-    context.actor = caller.user_id
+        raise Denied(
+            "Sign in, and send the access token or an API key as: Authorization: Bearer TOKEN", code="unauthenticated"
+        )
+    context.actor = caller.actor
     return platform, context, caller
 
 
@@ -196,8 +222,8 @@ async def _spend(
     plan: str | None = None,
 ) -> None:
     """Counts the request against the caller's quota, or that of the address. Raises TooMuch."""
-    user_id = None if caller is None else caller.user_id
-    await platform.rates.spend(request.method, request.scope["route"].path, context, user_id, plan)
+    client = None if caller is None else caller.client
+    await platform.rates.spend(request.method, request.scope["route"].path, context, client, plan)
 
 
 def _named(request: Request, place: Literal["header", "path"]) -> str | None:
@@ -220,6 +246,19 @@ async def _only_tenant(platform: Platform, caller: Caller) -> str:
             else "You belong to no tenant yet: create one with POST /v1/tenants.",
         )
     return next(iter(tenants))
+
+
+def _refusal(caller: Caller, role: TenantRole, action: Action) -> Denied:
+    """Why neither role nor key allows the action."""
+    if caller.scopes is None:
+        return Denied(f"The role {role} does not allow this ({action}).")
+    if action not in caller.scopes:
+        return Denied(f"This API key was not made for this ({action}).", code="insufficient_scope")
+    return Denied(f"The role {role} of whoever made this API key does not allow this ({action}).")
+
+
+def _not_for_keys() -> Denied:
+    return Denied("This is for signed-in people, and for no API key.", code="not_for_api_keys")
 
 
 def _staff_may(caller: Caller, action: PlatformAction) -> bool:

@@ -8,9 +8,11 @@ looked up again, so a new member never waits.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Final, Generic, TypeVar
+
+from prog_contracts.tenants import TenantRole
 
 FRESH_SECONDS: Final = 5.0
 MAX_REMEMBERED: Final = 10_000
@@ -52,3 +54,11 @@ class Remembered(Generic[Value]):
 
     def forget(self, key: str) -> None:
         self._values.pop(key, None)
+
+
+async def role_in(memberships: Remembered[Mapping[str, TenantRole]], user_id: str, tenant_id: str) -> TenantRole | None:
+    """A person's role in a tenant. One that is not remembered is looked up, so that nobody new has to wait."""
+    role = (await memberships.get(user_id) or {}).get(tenant_id)
+    if role is None:
+        role = (await memberships.get(user_id, anew=True) or {}).get(tenant_id)
+    return role

@@ -18,9 +18,11 @@ from prog_contracts.messages import Command
 from prog_contracts.tenants import TenantRole
 from prog_contracts.users import PlatformRole
 from prog_edge.callers import Callers
-from prog_edge.directory import Remembered
+from prog_edge.directory import Remembered, role_in
 from prog_edge.drain import Drain
 from prog_edge.idempotency import IdempotencyKeys
+from prog_edge.key_uses import KeyUses
+from prog_edge.keyring import HeldKey, KeyRing, mode_of
 from prog_edge.limits.admission import Admission, Limits
 from prog_edge.limits.attempts import Attempts
 from prog_edge.limits.backlog import BacklogWatch
@@ -64,6 +66,8 @@ class Platform:
     tokens: TokenVerifier
     sessions: BrowserSessions
     callers: Callers
+    keyring: KeyRing
+    key_uses: KeyUses
     idempotency: IdempotencyKeys
     operations: Operations
     tail: EventTail
@@ -88,6 +92,7 @@ class Platform:
         await client.__aenter__()
         platform = cls._assemble(settings, drain, sealer, database, reader, redis, transport, client)
         platform.backlog.start()
+        platform.key_uses.start()
         return platform
 
     @classmethod
@@ -117,6 +122,11 @@ class Platform:
             return await live_sessions.get(_session_key(claims.user_id, claims.session_id)) is not None
 
         sessions = BrowserSessions(sealer, tokens, is_live, asks, secure=secure)
+        people: Remembered[UserRow] = Remembered(lambda user_id: _person(database, user_id))
+        memberships: Remembered[Mapping[str, TenantRole]] = Remembered(lambda user_id: _memberships(database, user_id))
+        rates = RateLimits(redis, mode=settings.rate_limits, factor=factor)
+        keyring = KeyRing(database, mode_of(settings.env), people, memberships)
+        key_uses = KeyUses(commands)
         return cls(
             settings=settings,
             database=database,
@@ -126,18 +136,20 @@ class Platform:
             client=client,
             commands=commands,
             backlog=BacklogWatch(transport, admission),
-            rates=RateLimits(redis, mode=settings.rate_limits, factor=factor),
+            rates=rates,
             attempts=Attempts(redis, mode=settings.rate_limits, factor=factor),
             sealer=sealer,
             drain=drain,
             tokens=tokens,
             sessions=sessions,
-            callers=Callers(tokens, is_live, sessions, signing_key),
+            callers=Callers(tokens, is_live, sessions, signing_key, keyring, key_uses, rates),
+            keyring=keyring,
+            key_uses=key_uses,
             idempotency=IdempotencyKeys(database, sealer),
             operations=Operations(redis),
             tail=tail,
-            people=Remembered(lambda user_id: _person(database, user_id)),
-            memberships=Remembered(lambda user_id: _memberships(database, user_id)),
+            people=people,
+            memberships=memberships,
             plans=Remembered(lambda tenant_id: _plan(database, tenant_id)),
             live_sessions=live_sessions,
             signing_key=signing_key,
@@ -145,6 +157,7 @@ class Platform:
 
     async def close(self) -> None:
         await self.tail.close()
+        await self.key_uses.close()
         await self.backlog.close()
         await self.client.__aexit__(None, None, None)
         await self.transport.close()
@@ -153,16 +166,13 @@ class Platform:
         if self.reader is not self.database:
             await self.reader.close()
 
-    async def tenants_of(self, user_id: str, *, anew: bool = False) -> Mapping[str, TenantRole]:
+    async def tenants_of(self, user_id: str) -> Mapping[str, TenantRole]:
         """The person's tenants with the role in each."""
-        return await self.memberships.get(user_id, anew=anew) or {}
+        return await self.memberships.get(user_id) or {}
 
     async def role(self, user_id: str, tenant_id: str) -> TenantRole | None:
-        """The person's role in a tenant. One that is not remembered is looked up, so that nobody new has to wait."""
-        role = (await self.tenants_of(user_id)).get(tenant_id)
-        if role is None:
-            role = (await self.tenants_of(user_id, anew=True)).get(tenant_id)
-        return role
+        """The person's role in a tenant."""
+        return await role_in(self.memberships, user_id, tenant_id)
 
     async def person(self, user_id: str) -> UserRow:
         """Raises Unavailable when a signed-in person has no account: it is being deleted."""
@@ -178,6 +188,13 @@ class Platform:
                 return False
             return office is None or (await self.person(user_id)).platform_role == office
         except (OSError, Unavailable, *DATABASE_OUTAGES):
+            return False
+
+    async def still_holds(self, key: HeldKey) -> bool:
+        """Whether an API key is good still. No, when nobody knows."""
+        try:
+            return await self.keyring.still_good(key)
+        except (OSError, *DATABASE_OUTAGES):
             return False
 
 

@@ -37,7 +37,13 @@ MOVES_MONEY: Final = frozenset(
 """Routes that refuse a request without an Idempotency-Key."""
 
 UNDEFERRABLE: Final = frozenset(
-    {("POST", "/v1/auth/login"), ("POST", "/v1/auth/refresh"), ("POST", "/v1/auth/magic-link/consume")}
+    {
+        ("POST", "/v1/auth/login"),
+        ("POST", "/v1/auth/refresh"),
+        ("POST", "/v1/auth/magic-link/consume"),
+        ("POST", "/v1/api-keys"),
+        ("POST", "/v1/api-keys/{key_id}/roll"),
+    }
 )
 """Routes whose answer holds credentials, which no operation shows: they are answered in time, or not at all."""
 

@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from prog_edge.api import (
+    api_keys,
     auth,
     catalogue,
     customers,
@@ -41,6 +42,7 @@ ROUTERS: Final[list[APIRouter]] = [
         people,
         tenants,
         members,
+        api_keys,
         catalogue,
         customers,
         subscriptions,

@@ -24,6 +24,9 @@ Everything that the web clients do goes through this API.
 **Credentials.** Sign in at `POST /v1/auth/login` and send the access token as `Authorization: Bearer …`. Where you
 belong to more than one tenant, `Prog-Tenant: tenant_…` says which one is meant.
 
+Programs have an API key of their tenant (`POST /v1/api-keys`), which is sent in the same way. It works on every
+operation whose permission is among its scopes and within the role of whoever made it, and on no other.
+
 **Writes** are commands. The answer waits up to five seconds (`Prefer: wait=N`); a write that takes longer, or one sent
 with `Prefer: respond-async`, is answered with 202 and the address of its operation.
 
@@ -38,6 +41,13 @@ at work. Nothing was done; come back after `Retry-After` seconds.
 
 _SCHEMES: Final = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token."},
+    "api_key": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "prog_live_…",
+        "description": "A key of a tenant's program: `prog_live_…` in production, `prog_test_…` elsewhere. Its scopes"
+        " must hold the operation's permission.",
+    },
     "session": {
         "type": "apiKey",
         "in": "cookie",
@@ -49,6 +59,7 @@ _TAGS: Final = [
     {"name": "Sign-in", "description": "Accounts and sessions."},
     {"name": "People", "description": "The caller, and for the platform's staff everybody."},
     {"name": "Tenants", "description": "Customers of the platform, their members and their clock."},
+    {"name": "API keys", "description": "Credentials of a tenant's programs."},
     {"name": "Billing", "description": "Plans, cards, subscriptions, invoices and payments."},
     {"name": "Events", "description": "The log of everything that happened, as lists and live."},
     {"name": "Stories", "description": "What led to anything, and what came from it."},
@@ -149,7 +160,7 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     for status, response in operation["responses"].items():
         if response["description"] == "Successful Response":
             response["description"] = _SUCCESS.get(status, "Done")
-    operation["security"] = [] if permission == "public" else [{"bearer": []}, {"session": []}]
+    operation["security"] = _security(declared)
     operation["x-permission"] = permission
     operation["x-permission-text"] = _PERMISSION.get(permission) or f"Members whose role allows `{permission}`."
     parameters = operation.setdefault("parameters", [])
@@ -158,6 +169,14 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     if method in ("POST", "PATCH", "PUT", "DELETE"):
         _complete_write(operation, (method, route.path_format), parameters)
     _complete_problems(operation, permission)
+
+
+def _security(declared: Declaration | None) -> list[dict[str, list[str]]]:
+    """Which credentials an operation takes. With an API key, the scope that it must have."""
+    if declared is None or isinstance(declared, Public):
+        return []
+    people: list[dict[str, list[str]]] = [{"bearer": []}, {"session": []}]
+    return [*people, {"api_key": [declared.action]}] if isinstance(declared, Needs) and declared.keys else people
 
 
 def _complete_write(operation: dict[str, Any], identity: tuple[str, str], parameters: list[Any]) -> None:

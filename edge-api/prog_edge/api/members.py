@@ -13,6 +13,7 @@ from starlette.responses import Response
 from prog_contracts.credentials import TOKEN_MAX_LENGTH, tenant_of_invitation
 from prog_contracts.errors import Denied, NotFound
 from prog_contracts.ids import is_id, new_id
+from prog_contracts.permissions import covers
 from prog_contracts.tenants import (
     AcceptInvitation,
     ChangeMemberRole,
@@ -97,6 +98,7 @@ async def change_member_role(
         row = None if not is_user(user_id) else await queries.member(connection, tenant_id, user_id)
     if row is None:
         raise NotFound("This person is no member of the tenant.", code="member_not_found")
+    _require_covered(access, row.role, body.role)
     before = _member(row)
 
     def changed(result: Mapping[str, Any]) -> Member:
@@ -120,8 +122,11 @@ async def remove_member(
     The person gets in for 5 seconds more at most, and their live streams end within 15. Invitations that they have
     sent and that nobody has accepted are revoked.
     """
-    if not is_user(user_id):
+    async with access.newest_rows() as connection:
+        row = None if not is_user(user_id) else await queries.member(connection, tenant_id, user_id)
+    if row is None:
         raise NotFound("This person is no member of the tenant.", code="member_not_found")
+    _require_covered(access, row.role)
     return await _remove(request, access, tenant_id, user_id)
 
 
@@ -166,7 +171,11 @@ async def invite(
     request: Request,
     access: Annotated[Access, Depends(Needs("member.invite", "path"))],
 ) -> Response:
-    """Invite somebody by mail. An earlier open invitation to the same address is replaced."""
+    """Invite somebody by mail. An earlier open invitation to the same address is replaced.
+
+    An API key may invite for no role that has a right beyond its scopes.
+    """
+    _require_covered(access, body.role)
     command = InviteMember(invitation_id=new_id("invitation"), tenant_id=tenant_id, email=body.email, role=body.role)
     return await perform(request, access, Write(command, tenant_id, _invited, status=201))
 
@@ -184,6 +193,10 @@ async def resend_invitation(
 ) -> Response:
     """Mail a new link and let the invitation run anew, also after it has expired. The link before ends."""
     command = ResendInvitation(invitation_id=known_invitation(invitation_id), tenant_id=tenant_id)
+    if access.caller.key is not None:
+        async with access.newest_rows() as connection:
+            rows = await queries.open_invitations(connection, tenant_id, await tenant_now(connection, tenant_id))
+        _require_covered(access, *(row.role for row in rows if row.invitation_id == invitation_id))
     return await perform(request, access, Write(command, tenant_id, _invited))
 
 
@@ -230,6 +243,16 @@ async def acceptance(access: Access, token: str) -> AcceptInvitation:
         email=person.email,
         name=person.name,
     )
+
+
+def _require_covered(access: Access, *roles: TenantRole) -> None:
+    """Raises Denied for an API key that gives, or touches somebody of, a role with a right beyond its scopes.
+
+    What people may the domain decides, which knows roles and no scopes.
+    """
+    scopes = access.caller.scopes
+    if scopes is not None and not all(covers(access.role, role, scopes) for role in roles):
+        raise Denied("This role has rights beyond the scopes of this API key.", code="role_too_high")
 
 
 def is_user(user_id: str) -> bool:

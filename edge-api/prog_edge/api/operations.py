@@ -44,6 +44,8 @@ async def get_operation(
 ) -> OperationResource:
     """How a write stands. Who asked for it may look, members of its tenant, and the platform's staff.
 
+    An API key may look at what was asked with it.
+
     What somebody asked for who was not signed in is shown to whoever holds its id, which nobody can guess.
     """
     platform = visit.platform
@@ -60,25 +62,28 @@ async def get_operation(
 
 async def _find(platform: Platform, caller: Caller | None, message_id: UUID) -> Operation | None:
     """Looks where the caller may look. What Redis remembers is only the shorter way: PostgreSQL knows who asked."""
-    user_id = caller.user_id if caller else None
+    actor = caller.actor if caller else None
     asked = await platform.operations.find(message_id)
-    if asked is not None and asked.actor == user_id:
+    if asked is not None and asked.actor == actor:
         found = await _in_tenant(platform, asked.tenant_id, message_id)
         return found or Operation(message_id, "pending", tenant_id=asked.tenant_id)
     found = await _in_tenant(platform, PLATFORM_TENANT_ID, message_id)
-    if found is not None and found.causation_id is None and found.actor in (None, user_id):
+    if found is not None and found.causation_id is None and found.actor in (None, actor):
         return found
     if caller is None:
         return None
     if caller.platform_role is not None:
         return await _anywhere(platform, message_id)
+    if caller.key is not None:
+        found = await _in_tenant(platform, caller.key.tenant_id, message_id)
+        return found if found is not None and found.actor == actor and found.causation_id is None else None
     for tenant_id, role in (await platform.tenants_of(caller.user_id)).items():
         found = await _in_tenant(platform, tenant_id, message_id)
         if found is not None:
             hidden = not allowed(role, "billing.read") and concerns_billing(found.type or "", None)
-            return None if hidden and found.actor != user_id else found
+            return None if hidden and found.actor != actor else found
     found = await _anywhere(platform, message_id)
-    return found if found is not None and found.actor == user_id and found.causation_id is None else None
+    return found if found is not None and found.actor == actor and found.causation_id is None else None
 
 
 async def _anywhere(platform: Platform, message_id: UUID) -> Operation | None:

@@ -105,7 +105,7 @@ async def list_sessions(access: Annotated[Access, Depends(SignedIn())]) -> Listi
     user_id = access.caller.user_id
     async with access.platform.database.scope(user_id=user_id) as connection:
         rows = await queries.sessions_of(connection, user_id, datetime.now(UTC))
-    return Listing(data=[_session(row, access.caller.session_id) for row in rows], next_cursor=None)
+    return Listing(data=[_session(row, access.session_id) for row in rows], next_cursor=None)
 
 
 @router.delete("/me/sessions", status_code=204, responses=problems(401, 403))
@@ -156,8 +156,7 @@ async def get_user(
 
 
 def _revocation(access: Access, session_id: str | None) -> Write:
-    caller = access.caller
-    command = RevokeSessions(user_id=caller.user_id, by_session_id=caller.session_id, session_id=session_id)
+    command = RevokeSessions(user_id=access.caller.user_id, by_session_id=access.session_id, session_id=session_id)
     return Write(command, PLATFORM_TENANT_ID, lambda _: None)
 
 

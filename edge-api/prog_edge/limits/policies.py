@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-EndpointClass = Literal["auth", "writes", "reads", "streams"]
+EndpointClass = Literal["auth", "writes", "reads", "streams", "wrong_keys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,9 @@ POLICIES: Final[Mapping[EndpointClass, Policy]] = {
     "reads": Policy("reads", 6_000, 60, share_alone=1.0),
     "streams": Policy("streams", 60, 60, share_alone=1.0),
 }
+
+WRONG_KEYS: Final = Policy("wrong_keys", 30, 60, share_alone=0.25)
+"""How many API keys that are not good an address may show; further ones are answered with 429."""
 
 PLAN_FACTORS: Final[Mapping[str, float]] = {"free": 1.0, "starter": 2.0, "growth": 5.0, "scale": 10.0}
 """What members of a tenant on a plan may ask for, as a multiple, by the plan's name in lower case."""

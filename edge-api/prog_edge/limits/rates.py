@@ -1,8 +1,8 @@
 """Rate limits: each request of a client spends one of its quota, for its kind of endpoint.
 
-A client is the signed-in person; strangers, and whoever tries to sign in, are told apart by their address. Redis counts
-for all edges. While it is away each edge counts alone: reads and writes go on up to the whole quota, attempts to sign
-in up to a quarter, so an outage neither stops the platform nor makes guessing cheap.
+A client is the signed-in person, or one API key; strangers, and whoever tries to sign in, are told apart by their
+address. Redis counts for all edges. While it is away each edge counts alone: reads and writes go on up to the whole
+quota, attempts to sign in up to a quarter, so an outage neither stops the platform nor makes guessing cheap.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import prometheus_client as prometheus
 
 from prog_broker.redis.connection import OUTAGES, Client
 from prog_edge.context import RequestContext
-from prog_edge.limits.policies import POLICIES, Policy, class_of, plan_factor
+from prog_edge.limits.policies import POLICIES, WRONG_KEYS, Policy, class_of, plan_factor
 from prog_edge.limits.windows import LocalWindows, RedisWindows, Spent
 from prog_edge.problems import TooMuch
 from prog_kit.logging import get
@@ -33,6 +33,7 @@ LIMITED: Final = prometheus.Counter(
 ALONE: Final = prometheus.Counter(
     "prog_edge_rate_limits_alone_total", "Requests that this edge counted without Redis", ["endpoint_class"]
 )
+WRONG_KEYS_SHOWN: Final = prometheus.Counter("prog_edge_wrong_api_keys_total", "API keys that were shown and not good")
 
 Mode = Literal["on", "shadow", "off"]
 
@@ -59,21 +60,21 @@ class RateLimits:
         self._alone_until = 0.0
 
     async def spend(
-        self, method: str, route: str, context: RequestContext, user_id: str | None = None, plan: str | None = None
+        self, method: str, route: str, context: RequestContext, caller: str | None = None, plan: str | None = None
     ) -> None:
         """Counts a request, and notes in its context what the client has left.
 
-        `plan` is that of the tenant in which the person acts, where they are a member of it. Raises TooMuch with code
-        `rate_limited`.
+        `caller` is the person or the API key that asks, None for a stranger; `plan` that of the tenant in which a
+        member or a key of it acts. Raises TooMuch with code `rate_limited`.
         """
         kind = class_of(method, route)
         if kind is None or self._mode == "off":
             return
         policy = POLICIES[kind].scaled(self._factor)
-        if kind == "auth" or user_id is None:
+        if kind == "auth" or caller is None:
             client = client_of_address(context.client_address)
         else:
-            client = user_id
+            client = caller
             policy = policy.scaled(plan_factor(plan))
         policy, spent = await self._count(f"prog:limits:{kind}:{client}", policy)
         quota = Quota(policy, spent.remaining, max(1, math.ceil(spent.more_in_milliseconds / 1000)))
@@ -87,6 +88,27 @@ class RateLimits:
             LIMITED.labels(kind, "enforced").inc()
             detail = f"{policy.quota} requests in {policy.window_seconds} seconds are the limit here; wait a little."
             raise TooMuch(detail, code="rate_limited", retry_after_seconds=quota.more_in_seconds)
+
+    async def count_wrong_key(self, address: str | None) -> None:
+        """Counts an API key from this address that is not good. Raises TooMuch when there were many.
+
+        Good ones from there are not refused for it: a stranger behind the same address shuts nobody out.
+        """
+        WRONG_KEYS_SHOWN.inc()
+        if self._mode == "off":
+            return
+        client = client_of_address(address)
+        policy, spent = await self._count(f"prog:limits:wrong_keys:{client}", WRONG_KEYS.scaled(self._factor))
+        if spent.allowed:
+            return
+        if self._mode == "shadow":
+            LIMITED.labels(policy.name, "shadow").inc()
+            _log.info("would be refused for its wrong API keys", client=client)
+            return
+        LIMITED.labels(policy.name, "enforced").inc()
+        detail = "There were many wrong API keys from this address. Wait a little."
+        wait_seconds = max(1, math.ceil(spent.more_in_milliseconds / 1000))
+        raise TooMuch(detail, code="too_many_attempts", retry_after_seconds=wait_seconds)
 
     async def _count(self, key: str, policy: Policy) -> tuple[Policy, Spent]:
         if monotonic() >= self._alone_until:

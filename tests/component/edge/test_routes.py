@@ -42,6 +42,11 @@ POST   /v1/tenants/{tenant_id}/invitations            member.invite
 POST   /v1/tenants/{tenant_id}/invitations/{invitation_id}/resend member.invite
 DELETE /v1/tenants/{tenant_id}/invitations/{invitation_id} member.invite
 POST   /v1/invitations/accept                         signed_in
+GET    /v1/api-keys                                   api_key.manage
+GET    /v1/api-keys/{key_id}                          api_key.manage
+POST   /v1/api-keys                                   api_key.manage
+POST   /v1/api-keys/{key_id}/roll                     api_key.manage
+DELETE /v1/api-keys/{key_id}                          api_key.manage
 GET    /v1/prices                                     public
 GET    /v1/products                                   public
 GET    /v1/customers                                  billing.read

@@ -1,5 +1,5 @@
 """Any request at all: schemathesis makes requests of the API's own contract, such as it allows and such as it forbids,
-and everybody sends each of them: nobody in particular, an owner, a plain member, an operator.
+and everybody sends each of them: nobody in particular, an owner, a plain member, an operator, a program with a key.
 
 Whatever comes, the answer is none of the server's errors, is what the contract says, and holds nothing of a tenant that
 the caller does not belong to. Many requests carry what exists, of the caller's own tenant or of the other one, for what
@@ -31,8 +31,9 @@ from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.failures import FailureGroup
 
+from prog_contracts.permissions import SCOPES
 from prog_contracts.topics import TOPICS
-from prog_edge.access import Public, Staff
+from prog_edge.access import Needs, Public, Staff
 from prog_edge.api import ROUTERS
 from prog_edge.api.contract import api_routes, declaration_of
 from tests.integration.edge.stage import PASSPHRASE, Person, Stage
@@ -93,15 +94,20 @@ PLACES: Final[tuple[Place, ...]] = ("made up", "mine", "theirs")
 
 @dataclass
 class Caller:
-    """One of those who send everything. `secrets` may be in no answer to them; nobody in particular has no person."""
+    """One of those who send everything. `secrets` may be in no answer to them.
+
+    A program has an API key and is no person, nobody in particular has nothing.
+    """
 
     name: str
     secrets: frozenset[str]
     person: Person | None = None
+    key: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
-        return {} if self.person is None else {"Authorization": f"Bearer {self.person.tokens['access_token']}"}
+        credential = self.key if self.person is None else self.person.tokens["access_token"]
+        return {} if credential is None else {"Authorization": f"Bearer {credential}"}
 
 
 @dataclass
@@ -152,6 +158,7 @@ async def world(stage: Stage) -> AsyncIterator[World]:
         "group": replay["group"],
         "reset": True,
     }
+    key = await alpha.owner.post("/v1/api-keys", {"name": "A program", "scopes": SCOPES})
     dead = await a_dead_letter(stage, operator)
     load_all_checks()
     contract = schemathesis.openapi.from_dict(stage.app.openapi(), config=schemathesis.Config())
@@ -164,6 +171,7 @@ async def world(stage: Stage) -> AsyncIterator[World]:
             Caller("owner", frozenset(omega.marks), alpha.owner),
             Caller("member", frozenset(omega.marks), member),
             Caller("operator", frozenset(), operator),
+            Caller("program", frozenset(omega.marks), key=key["key"]),
         ],
         {
             "made up": {},
@@ -233,7 +241,7 @@ async def test_whatever_is_asked_the_answer_keeps_to_the_contract(world: World, 
     refuses_some = bool(exam.operation.body) or bool(exam.operation.query)
     assert len(allowed) >= (ALLOWED if any(exam.operation.iter_parameters()) or refuses_some else 1)
     assert len(forbidden) >= (FORBIDDEN if refuses_some else 0)
-    assert exam.answers.total() == 4 * len(allowed + forbidden)
+    assert exam.answers.total() == len(world.callers) * len(allowed + forbidden)
     if operation_id not in BEYOND_REACH:
         assert any(200 <= status < 300 for _, status in exam.answers), f"it never did what it is for: {exam.answers}"
 
@@ -272,7 +280,11 @@ class Exam:
     def _judge(self, response: schemathesis.Response, caller: Caller) -> None:
         """What no contract says: who gets what at all, and that it is nothing of somebody else's."""
         declared, status = self._declared, response.status_code
-        if caller.person is None and not isinstance(declared, Public | None):
+        if caller.name == "program" and not isinstance(declared, Public | None):
+            takes_keys = isinstance(declared, Needs) and declared.keys
+            assert takes_keys or status in (403, 404) or status in UNREADABLE, f"{status} with an API key"
+            assert status != 401, "the key is good"
+        if caller.name == "nobody" and not isinstance(declared, Public | None):
             assert status == 401 or status in UNREADABLE, f"{status} without a credential"
         if isinstance(declared, Staff) and caller.name != "operator":
             assert status >= 400, f"{status} for no staff"

@@ -73,6 +73,7 @@ async def business(stage: Stage, name: str) -> Business:
     )
     kept = {"type": f"com.{name}.thing_happened", "schema": {"type": "object", "title": f"{name} schema"}}
     schema = await owner.post("/v1/schemas", kept)
+    key = await owner.post("/v1/api-keys", {"name": f"{name} import", "scopes": ["event.read"]})
     found = Business(owner)
     found.ids = {
         "tenant_id": tenant_id,
@@ -89,6 +90,7 @@ async def business(stage: Stage, name: str) -> Business:
         "replay_id": "01932b4e-8f00-7c3a-9d2e-5a1b2c3d4e5f",
         "type_name": schema["type"],
         "version": schema["version"],
+        "key_id": key["id"],
     }
     found.marks = {
         owner.tokens["session_id"],
@@ -99,6 +101,7 @@ async def business(stage: Stage, name: str) -> Business:
         f"guest-{name}@",
         subscription["id"],
         f"{name} schema",
+        f"{name} import",
     }
     return found
 
@@ -210,6 +213,8 @@ async def test_staff_routes_are_closed_to_tenants(
         ("POST", "/v1/tenants/{tenant_id}/clock/advance", {"to": "2030-01-01T00:00:00Z"}),
         ("POST", "/v1/subscriptions/{subscription_id}/cancel", {}),
         ("POST", "/v1/invoices/{invoice_id}/pay", {}),
+        ("POST", "/v1/api-keys/{key_id}/roll", {}),
+        ("DELETE", "/v1/api-keys/{key_id}", None),
     ],
 )
 async def test_check_21_nobody_changes_a_thing_of_the_other(

@@ -14,13 +14,15 @@ import pytest_asyncio
 from prometheus_client import REGISTRY
 
 from prog_broker.redis.connection import connect
+from prog_contracts.credentials import api_key
+from prog_contracts.ids import new_id
 from prog_edge.context import RequestContext
-from prog_edge.limits.policies import POLICIES
+from prog_edge.limits.policies import POLICIES, WRONG_KEYS
 from prog_edge.limits.rates import RateLimits
 from prog_edge.limits.windows import RedisWindows
 from prog_edge.problems import TooMuch
 from prog_infra.servers import Valkey
-from tests.integration.edge.stage import Stage
+from tests.integration.edge.stage import Person, Stage
 from tests.servers import TestServers
 from tests.waiting import wait_until
 
@@ -99,6 +101,38 @@ async def test_check_24_an_answer_tells_what_is_left_and_a_refusal_when_there_is
     assert (await stage.http.get("/v1/prices")).status_code == 200, "another kind of endpoint has its own quota"
     for path in ("/healthz", "/readyz"):
         assert "ratelimit" not in (await stage.http.get(path)).headers
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def owner(stage: Stage) -> Person:
+    await stage.platform.redis.delete("prog:limits:auth:127.0.0.1")  # what other tests have spent
+    owner = await stage.person("owner@limits.example")
+    await stage.tenant_of(owner, "Limits Ltd")
+    return owner
+
+
+async def test_each_api_key_has_a_quota_of_its_own(stage: Stage, owner: Person) -> None:
+    keys = [(await owner.post("/v1/api-keys", {"name": name, "scopes": ["event.read"]}))["key"] for name in "ab"]
+    for key in keys:
+        left = []
+        for _ in range(2):
+            answer = await stage.http.get("/v1/events", headers={"Authorization": f"Bearer {key}"})
+            left.append(quota_of(answer)["r"])
+        assert left == [POLICIES["reads"].quota - 1, POLICIES["reads"].quota - 2]
+
+
+async def test_check_24_wrong_api_keys_are_counted_by_source_and_shut_nobody_out(stage: Stage, owner: Person) -> None:
+    made = await owner.post("/v1/api-keys", {"name": "good", "scopes": ["event.read"]})
+    answers = []
+    for number in range(WRONG_KEYS.quota + 3):
+        text = api_key("test", new_id("tenant"), f"{number:030}")
+        answers.append(await stage.http.get("/v1/events", headers={"Authorization": f"Bearer {text}"}))
+    answer = answers[-1]
+    assert [answer.status_code for answer in answers] == [401] * WRONG_KEYS.quota + [429] * 3
+    assert (answer.json()["code"], answer.headers["content-type"]) == ("too_many_attempts", "application/problem+json")
+    assert 0 < int(answer.headers["retry-after"]) <= WRONG_KEYS.window_seconds + 6
+    good = await stage.http.get("/v1/events", headers={"Authorization": f"Bearer {made['key']}"})
+    assert good.status_code == 200, "a good key from the same address gets in"
 
 
 async def test_a_bad_credential_buys_no_quota_of_its_own(stage: Stage) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prog_contracts.actors import is_process
 from prog_contracts.errors import Invalid
 from prog_contracts.ids import new_id
 from prog_contracts.permissions import PERMISSIONS, ROLES, may_grant
@@ -153,6 +154,6 @@ def test_only_a_subscription_that_is_paid_for_gives_its_plan() -> None:
 
 
 def test_a_person_is_no_process() -> None:
-    assert rules.is_process("prog-up")
-    assert not rules.is_process(new_id("user"))
-    assert not rules.is_process(None)
+    assert is_process("prog-up")
+    assert not is_process(new_id("user"))
+    assert not is_process(None)

@@ -7,12 +7,12 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
+from prog_contracts.actors import key_of
 from prog_contracts.errors import Invalid, ProgError
-from prog_contracts.ids import is_id
 from prog_contracts.payments import SubscriptionStatus
-from prog_contracts.permissions import allowed, may_grant, may_manage
+from prog_contracts.permissions import SCOPES, Action, allowed, may_grant, may_manage
 from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_contracts.users import PlatformRole
 from prog_workers.tenants import errors
@@ -27,6 +27,9 @@ CLOCK_LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
 Step = Literal["configuration", "limits", "activation"]
 STEPS: Final[tuple[Step, ...]] = ("configuration", "limits", "activation")
 """What provisioning a tenant takes, in this order. A step may be added anywhere: it is taken by those who lack it."""
+
+Scopes: TypeAlias = Collection[Action] | None
+"""What bounds somebody besides their role; None is nothing."""
 
 Limits = Mapping[str, int | None]
 FREE_LIMITS: Final[Limits] = {"members": 5, "events_per_month": 10_000, "mails_per_month": 500}
@@ -48,11 +51,6 @@ def slug(name: str, tenant_id: str, suffix_length: int = 6) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "-", plain)[:SLUG_MAX_LENGTH].strip("-")
     return f"{words or 'tenant'}-{tenant_id[-suffix_length:]}"
-
-
-def is_process(actor: str | None) -> bool:
-    """Whether a command was sent by a process of the platform rather than for a person or a key."""
-    return actor is not None and not is_id(actor)
 
 
 def effective_role(member: TenantRole | None, staff: PlatformRole | None) -> TenantRole | None:
@@ -81,13 +79,26 @@ class Seats:
     limit: int | None
 
 
+def scopes_of(actor: str | None) -> Scopes:
+    """Within which scopes somebody acts here; None is without bounds.
+
+    The edge knows which scopes an API key has, and refuses what is beyond them. Here a key is kept from what none may.
+    """
+    return None if key_of(actor) is None else SCOPES
+
+
 def invitation_refusal(
-    inviter: TenantRole | None, role: TenantRole, *, is_member: bool, seats: Seats
+    inviter: TenantRole | None,
+    role: TenantRole,
+    *,
+    is_member: bool,
+    seats: Seats,
+    scopes: Scopes = None,
 ) -> ProgError | None:
     """Why somebody with the role `inviter` may not invite for `role`, or None. `seats` leave this invitation out."""
-    if inviter is None or not may_grant(inviter, "viewer"):
+    if inviter is None or not may_grant(inviter, "viewer", scopes):
         return errors.not_permitted()
-    if not may_grant(inviter, role):
+    if not may_grant(inviter, role, scopes):
         return errors.role_too_high()
     if is_member:
         return errors.already_member()
@@ -105,32 +116,34 @@ def acceptance_refusal(invited: str, expires_at: datetime, accepting: str, now: 
     return None
 
 
-def revocation_refusal(revoker: TenantRole | None, role: TenantRole) -> ProgError | None:
+def revocation_refusal(revoker: TenantRole | None, role: TenantRole, scopes: Scopes = None) -> ProgError | None:
     """Why somebody with the role `revoker` may not take back an invitation for `role`, or None."""
-    if not allowed(revoker, "member.invite"):
+    if not allowed(revoker, "member.invite", scopes):
         return errors.not_permitted()
-    return None if may_grant(revoker, role) else errors.role_too_high()
+    return None if may_grant(revoker, role, scopes) else errors.role_too_high()
 
 
 def role_change_refusal(
-    manager: TenantRole | None, before: TenantRole, after: TenantRole, *, owners: int
+    manager: TenantRole | None, before: TenantRole, after: TenantRole, *, owners: int, scopes: Scopes = None
 ) -> ProgError | None:
     """Why somebody with the role `manager` may not give a member the role `after`, or None. Nobody is an exception
     for themselves: who lowers their own rights does so, and who is the only owner stays it."""
-    if not allowed(manager, "member.manage"):
+    if not allowed(manager, "member.manage", scopes):
         return errors.not_permitted()
-    if not may_manage(manager, before):
+    if not may_manage(manager, before, scopes):
         return errors.rights_too_high()
-    if not may_grant(manager, after):
+    if not may_grant(manager, after, scopes):
         return errors.role_too_high()
     return errors.last_owner() if before == "owner" and after != "owner" and owners <= 1 else None
 
 
-def removal_refusal(manager: TenantRole | None, member: TenantRole, *, leaving: bool, owners: int) -> ProgError | None:
+def removal_refusal(
+    manager: TenantRole | None, member: TenantRole, *, leaving: bool, owners: int, scopes: Scopes = None
+) -> ProgError | None:
     """Why a member may not be removed by somebody with the role `manager`, or may not leave, or None."""
-    if not leaving and not allowed(manager, "member.manage"):
+    if not leaving and not allowed(manager, "member.manage", scopes):
         return errors.not_permitted()
-    if not leaving and not may_manage(manager, member):
+    if not leaving and not may_manage(manager, member, scopes):
         return errors.rights_too_high()
     return errors.last_owner() if member == "owner" and owners <= 1 else None
 

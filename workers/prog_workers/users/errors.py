@@ -66,3 +66,23 @@ def not_permitted() -> Denied:
 def unreadable_secret(field: str) -> Invalid:
     """The sender and this process have no key in common, or the value was sealed for another purpose."""
     return Invalid.field(field, "unreadable_secret", "The sealed value cannot be opened.")
+
+
+def api_key_not_found() -> NotFound:
+    return NotFound("There is no such API key.", code="api_key_not_found")
+
+
+def api_key_exists() -> Conflict:
+    return Conflict("This API key is there already.", code="api_key_exists")
+
+
+def api_key_ended() -> Conflict:
+    return Conflict("This API key is not good any more. Make a new one.", code="api_key_ended")
+
+
+def api_key_rolled() -> Conflict:
+    return Conflict("This API key has a successor already: roll that one, or make a new key.", code="api_key_rolled")
+
+
+def too_many_api_keys(limit: int) -> Conflict:
+    return Conflict(f"A tenant has at most {limit} API keys at a time. Revoke one first.", code="too_many_api_keys")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+import asyncpg
+
 from prog_contracts.users import PlatformRole, SignInMethod
 from prog_kit.database import Connection
 from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
@@ -77,6 +79,38 @@ class PublicKey:
         }
 
 
+ApiKeyStatus = Literal["active", "expired", "revoked"]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyRow:
+    """A key of a tenant's program. `hint` are the first characters of its secret; times are by the wall clock."""
+
+    key_id: str
+    tenant_id: str
+    name: str
+    hint: str
+    scopes: frozenset[str]
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    last_used_address: str | None
+    revoked_at: datetime | None
+    revoked_by: str | None
+    replaces: str | None
+    replaced_by: str | None
+
+    def status(self, now: datetime) -> ApiKeyStatus:
+        if self.revoked_at is not None:
+            return "revoked"
+        return "active" if self.expires_at is None or now < self.expires_at else "expired"
+
+
+_API_KEYS: Final = (
+    "SELECT key_id, tenant_id, name, hint, scopes, created_by, created_at, expires_at, last_used_at,"
+    " last_used_address, revoked_at, revoked_by, replaces, replaced_by FROM users.api_keys"
+)
 _USERS: Final = (
     "SELECT user_id, email, name, status, platform_role, email_verified_at, verification_mail_sent_at, home_tenant_id,"
     " first_paid_at, created_at, updated_at FROM users.users"
@@ -128,6 +162,34 @@ async def sessions_of(connection: Connection, user_id: str, now: datetime) -> Se
     return [SessionRow(**dict(row)) for row in rows]
 
 
+async def api_key_of_digest(connection: Connection, tenant_id: str, digest: str) -> ApiKeyRow | None:
+    """The key of a tenant that has this SHA-256; whether it is good is to be seen."""
+    row = await connection.fetchrow(f"{_API_KEYS} WHERE tenant_id = $1 AND digest = $2", tenant_id, digest)
+    return None if row is None else _api_key(row)
+
+
+async def api_key(connection: Connection, tenant_id: str, key_id: str) -> ApiKeyRow | None:
+    """One key of a tenant."""
+    row = await connection.fetchrow(f"{_API_KEYS} WHERE tenant_id = $1 AND key_id = $2", tenant_id, key_id)
+    return None if row is None else _api_key(row)
+
+
+async def api_keys(
+    connection: Connection, tenant_id: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[ApiKeyRow]:
+    """The keys of a tenant, also those that are over, newest first. Raises Invalid for a cursor of another list."""
+    where = Where()
+    where.add("tenant_id = {}", tenant_id)
+    if cursor is not None:
+        where.add("(created_at, key_id) < ({}, {})", *decode_cursor(cursor, datetime, str))
+    size = bounded(limit)
+    query = f"{_API_KEYS} WHERE {where} ORDER BY created_at DESC, key_id DESC LIMIT {where.value(size + 1)}"
+    rows = [_api_key(row) for row in await connection.fetch(query, *where.values)]
+    if len(rows) <= size:
+        return Page(rows)
+    return Page(rows[:size], encode_cursor(rows[size - 1].created_at, rows[size - 1].key_id))
+
+
 async def list_users(
     connection: Connection,
     *,
@@ -166,6 +228,10 @@ async def list_users(
 async def count(connection: Connection) -> int:
     """How many accounts there are."""
     return int(await connection.fetchval("SELECT count(*) FROM users.users"))
+
+
+def _api_key(row: asyncpg.Record) -> ApiKeyRow:
+    return ApiKeyRow(**{**dict(row), "scopes": frozenset(row["scopes"])})
 
 
 def _literal(text: str) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from prog_contracts.errors import FieldError, Invalid
-from prog_contracts.ids import is_id
+from prog_contracts.errors import FieldError, Invalid, ProgError
 from prog_contracts.inputs import clean_name, normalize_email
+from prog_contracts.permissions import SCOPES
 from prog_contracts.users import PlatformRole
+from prog_workers.users import errors
 
 PASSWORD_MIN_LENGTH: Final = 8
 PASSWORD_MAX_LENGTH: Final = 1024
@@ -34,6 +35,12 @@ REFRESH_GRACE: Final = timedelta(seconds=10)
 """Two tabs may send one refresh token at once; both then get the same successor."""
 GRACE_GENERATIONS: Final = 3
 AUDIENCE: Final = "prognetwork"
+
+API_KEYS_MAX: Final = 100
+"""Keys of a tenant that are good at one time."""
+API_KEY_GRACE_MAX: Final = timedelta(days=7)
+API_KEY_USE_INTERVAL: Final = timedelta(minutes=1)
+"""The last use of a key is noted so often at the most."""
 
 AccountStatus = Literal["active", "disabled"]
 
@@ -87,11 +94,6 @@ def may_try(password: str) -> bool:
 def may_mail_again(last_mail_at: datetime | None, now: datetime) -> bool:
     """Whether another mail of the same kind may go to an address."""
     return last_mail_at is None or now - last_mail_at >= MAIL_INTERVAL
-
-
-def is_process(actor: str | None) -> bool:
-    """Whether a command was sent by a process of the platform rather than for a person or a key."""
-    return actor is not None and not is_id(actor)
 
 
 Failure = Literal["unknown_user", "wrong_password", "disabled", "unverified"]
@@ -177,6 +179,77 @@ def access_claims(
     if platform_role is not None:
         claims["platform_role"] = platform_role
     return claims
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key of a tenant's program, as far as decisions need it."""
+
+    key_id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    revoked_by: str | None
+    replaced_by: str | None
+
+    def is_good(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedApiKey:
+    """Name and scopes of a new key, in the form that is kept."""
+
+    name: str
+    scopes: tuple[str, ...]
+
+
+def checked_api_key(name: str, scopes: Sequence[str], expires_at: datetime | None, now: datetime) -> WantedApiKey:
+    """A new key in its kept form: scopes once each, in the table's order. Raises Invalid with all that is wrong."""
+    problems: list[FieldError] = []
+    clean = _collect(problems, lambda: clean_name(name))
+    unknown = sorted(set(scopes) - set(SCOPES))
+    if unknown:
+        message = f"No API key can be made for {', '.join(unknown)[:200]}."
+        problems.append(FieldError(field="scopes", code="unknown_scope", message=message))
+    elif not scopes:
+        problems.append(FieldError(field="scopes", code="required", message="Choose what the key is for."))
+    try:
+        check_expiry(expires_at, now)
+    except Invalid as error:
+        problems.extend(error.fields)
+    if problems:
+        raise Invalid(problems[0].message, fields=problems)
+    return WantedApiKey(clean, tuple(scope for scope in SCOPES if scope in scopes))
+
+
+def check_expiry(expires_at: datetime | None, now: datetime) -> None:
+    """Raises Invalid for an end that is over already."""
+    if expires_at is not None and expires_at <= now:
+        raise Invalid.field("expires_at", "in_the_past", "This time is over. Choose a later one, or none.")
+
+
+def roll_refusal(key: ApiKey, now: datetime) -> ProgError | None:
+    """Why a key gets no successor, or None. A key has one: two programs that roll at once do not end up with two."""
+    if not key.is_good(now):
+        return errors.api_key_ended()
+    return None if key.replaced_by is None else errors.api_key_rolled()
+
+
+def successors_expiry(key: ApiKey, now: datetime) -> datetime | None:
+    """When a successor ends for which no end was wished: it lives as long as the key was made to live."""
+    return None if key.expires_at is None else now + (key.expires_at - key.created_at)
+
+
+def expiry_after_roll(key: ApiKey, grace_seconds: int, now: datetime) -> datetime:
+    """When a key ends that has a successor: after the grace, and never later than before. Raises Invalid."""
+    if not 0 <= grace_seconds <= API_KEY_GRACE_MAX.total_seconds():
+        message = f"The grace is 0 to {int(API_KEY_GRACE_MAX.total_seconds())} seconds."
+        raise Invalid.field("grace_seconds", "out_of_range", message)
+    ends_at = now + timedelta(seconds=grace_seconds)
+    return ends_at if key.expires_at is None else min(ends_at, key.expires_at)
 
 
 def _collect(problems: list[FieldError], check: Callable[[], str]) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from prog_broker.domain import Domain
 from prog_broker.transaction import Transaction
+from prog_contracts.actors import is_process, key_of
 from prog_contracts.errors import ProgError
 from prog_contracts.permissions import Action, allowed
 from prog_contracts.tenants import TenantRole, TenantUpdated
@@ -27,8 +28,10 @@ def refuse(refusal: ProgError | None) -> None:
 
 
 def role_of(tx: Transaction, actor: store.Actor) -> TenantRole | None:
-    """The role in which the sender acts; the platform's own processes act as owners."""
-    return "owner" if rules.is_process(tx.actor) else rules.effective_role(actor.member_role, actor.staff_role)
+    """The role in which the sender acts; the platform's own processes act as owners. An office gives a key nothing."""
+    if is_process(tx.actor):
+        return "owner"
+    return rules.effective_role(actor.member_role, actor.staff_role if key_of(tx.actor) is None else None)
 
 
 async def require(tx: Transaction, action: Action) -> TenantRole:
@@ -37,7 +40,7 @@ async def require(tx: Transaction, action: Action) -> TenantRole:
     tenant = None if role is None else await store.tenant(tx)
     if role is None or tenant is None:
         raise errors.tenant_not_found()
-    if not allowed(role, action):
+    if not allowed(role, action, rules.scopes_of(tx.actor)):
         raise errors.not_permitted()
     if not rules.is_open(tenant.status):
         raise errors.tenant_closed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from prog_broker.transaction import Transaction
+from prog_contracts.actors import is_process
 from prog_contracts.credentials import invitation_token, tenant_of_invitation
 from prog_contracts.email import SendMail
 from prog_contracts.ids import new_id
@@ -34,7 +35,8 @@ async def invite_member(command: InviteMember, tx: Transaction) -> tuple[MemberI
     email = normalize_email(command.email)
     role = await require(tx, "member.invite")
     seats = await store.seats(tx, inviting=email)
-    refuse(rules.invitation_refusal(role, command.role, is_member=await store.is_member(tx, email), seats=seats))
+    member, scopes = await store.is_member(tx, email), rules.scopes_of(tx.actor)
+    refuse(rules.invitation_refusal(role, command.role, is_member=member, seats=seats, scopes=scopes))
     token = _new_token(tx)
     inviter_name = await _inviter_name(tx)
     expires_at = tx.now + rules.INVITATION_LIFETIME
@@ -69,8 +71,8 @@ async def resend_invitation(command: ResendInvitation, tx: Transaction) -> tuple
     if invitation is None:
         raise errors.invitation_unknown()
     seats = await store.seats(tx, inviting=invitation.email)
-    member = await store.is_member(tx, invitation.email)
-    refuse(rules.invitation_refusal(role, invitation.role, is_member=member, seats=seats))
+    member, scopes = await store.is_member(tx, invitation.email), rules.scopes_of(tx.actor)
+    refuse(rules.invitation_refusal(role, invitation.role, is_member=member, seats=seats, scopes=scopes))
     token = _new_token(tx)
     inviter_name = await _inviter_name(tx)
     expires_at = tx.now + rules.INVITATION_LIFETIME
@@ -99,7 +101,7 @@ async def revoke_invitation(command: RevokeInvitation, tx: Transaction) -> Invit
     invitation = await store.invitation(tx, command.invitation_id)
     if invitation is None:
         raise errors.invitation_unknown()
-    refuse(rules.revocation_refusal(role, invitation.role))
+    refuse(rules.revocation_refusal(role, invitation.role, rules.scopes_of(tx.actor)))
     await store.revoke(tx, invitation.invitation_id)
     return InvitationRevoked(
         invitation_id=invitation.invitation_id,
@@ -114,7 +116,7 @@ async def revoke_invitation(command: RevokeInvitation, tx: Transaction) -> Invit
 async def accept_invitation(command: AcceptInvitation, tx: Transaction) -> MemberJoined:
     """Spends the token of an invitation. `email` is the person's verified address, as the edge read it."""
     check_tenant(command.tenant_id, tx)
-    if tx.actor is not None and not rules.is_process(tx.actor) and tx.actor != command.user_id:
+    if tx.actor is not None and not is_process(tx.actor) and tx.actor != command.user_id:
         raise errors.not_permitted()
     token = _open_token(tx, command.sealed_token)
     invitation = await store.open_invitation(tx, tx.sealer.digests(token, _DIGEST))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from prog_broker.transaction import Transaction
+from prog_contracts.actors import is_process
 from prog_contracts.inputs import clean_name, normalize_email
 from prog_contracts.tenants import CreateTenant, ProvisionTenant, RenameTenant, TenantCreated, TenantUpdated
 from prog_workers.tenants import errors, rules, store
@@ -15,7 +16,7 @@ from prog_workers.tenants.handlers.domain import check_tenant, refuse, require, 
 async def create_tenant(command: CreateTenant, tx: Transaction) -> TenantCreated:
     """Makes the tenant and its owner; provisioning follows at once as a command of its own."""
     check_tenant(command.tenant_id, tx)
-    if tx.actor is not None and not rules.is_process(tx.actor) and tx.actor != command.owner_user_id:
+    if tx.actor is not None and not is_process(tx.actor) and tx.actor != command.owner_user_id:
         refuse(None if await store.is_operator(tx, tx.actor) else errors.not_permitted())
     name = clean_name(command.name, max_length=rules.TENANT_NAME_MAX_LENGTH)
     owner = command.model_copy(update={"owner_email": normalize_email(command.owner_email, "owner_email")})

@@ -26,7 +26,8 @@ async def change_member_role(command: ChangeMemberRole, tx: Transaction) -> Outc
     member = await store.member(tx, command.user_id)
     if member is None:
         raise errors.member_not_found()
-    refuse(rules.role_change_refusal(manager, member.role, command.role, owners=owners))
+    scopes = rules.scopes_of(tx.actor)
+    refuse(rules.role_change_refusal(manager, member.role, command.role, owners=owners, scopes=scopes))
     changed = MemberRoleChanged(
         tenant_id=tx.tenant_id,
         user_id=member.user_id,
@@ -51,7 +52,8 @@ async def remove_member(command: RemoveMember, tx: Transaction) -> Outcome:
     member = await store.member(tx, command.user_id)
     if member is None:
         raise errors.member_not_found()
-    refuse(rules.removal_refusal(manager, member.role, leaving=leaving, owners=owners))
+    scopes = rules.scopes_of(tx.actor)
+    refuse(rules.removal_refusal(manager, member.role, leaving=leaving, owners=owners, scopes=scopes))
     await store.delete_member(tx, member.user_id)
     removed = MemberRemoved(
         tenant_id=tx.tenant_id,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from prog_broker.transaction import Transaction
+from prog_contracts.actors import person_of
 from prog_contracts.tenants import TenantRole
 from prog_workers.tenants.rules import Seats
 
@@ -66,7 +67,7 @@ async def replace_invitation(
         email,
         role,
         token_digest,
-        tx.actor,
+        person_of(tx.actor) or tx.actor,
         inviter_name,
         tx.now,
         expires_at,
@@ -127,7 +128,7 @@ async def renew(
         tx.tenant_id,
         invitation_id,
         token_digest,
-        tx.actor,
+        person_of(tx.actor) or tx.actor,
         inviter_name,
         expires_at,
     )

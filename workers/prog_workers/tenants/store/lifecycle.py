@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from prog_broker.transaction import Transaction
+from prog_contracts.actors import person_of
 from prog_contracts.tenants import CreateTenant, TenantRole, TenantStatus
 from prog_contracts.users import PlatformRole
 from prog_workers.tenants.rules import Limits, Step
@@ -73,6 +74,7 @@ async def rename(tx: Transaction, name: str) -> None:
 
 
 async def actor(tx: Transaction) -> Actor:
+    """The person in whose name the command was sent: what they are here, and on the platform."""
     row = await tx.fetchrow(
         """
         SELECT m.role AS member_role, m.name AS member_name, s.role AS staff_role
@@ -81,7 +83,7 @@ async def actor(tx: Transaction) -> Actor:
         LEFT JOIN tenants.staff AS s ON s.user_id = who.user_id
         """,
         tx.tenant_id,
-        tx.actor,
+        person_of(tx.actor),
     )
     assert row is not None
     return Actor(**dict(row))

@@ -1,6 +1,10 @@
-"""Use cases of the users domain. They run under the platform's tenant: a person belongs to no single customer.
+"""Use cases of the users domain.
+
+They run under the platform's tenant, for a person belongs to no single customer; those about API keys under the tenant
+whose keys they are.
 
 - `accounts`   sign up, verify the address, the first administrator, the profile
+- `api_keys`   keys of a tenant's programs
 - `magic`      sign in by a link in a mail
 - `recovery`   a new password for somebody who forgot theirs
 - `revocation` a person ends sessions of theirs
@@ -11,7 +15,7 @@
 What hashes a password is a performer: it works between two transactions, so that none is held open meanwhile.
 """
 
-from prog_workers.users.handlers import accounts, magic, purging, reactions, recovery, revocation, sessions
+from prog_workers.users.handlers import accounts, api_keys, magic, purging, reactions, recovery, revocation, sessions
 from prog_workers.users.handlers.domain import users
 
-__all__ = ["accounts", "magic", "purging", "reactions", "recovery", "revocation", "sessions", "users"]
+__all__ = ["accounts", "api_keys", "magic", "purging", "reactions", "recovery", "revocation", "sessions", "users"]

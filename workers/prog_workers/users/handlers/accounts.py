@@ -8,6 +8,7 @@ from prog_broker.domain import Finish, Work
 from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
 from prog_contracts import credentials
+from prog_contracts.actors import is_process
 from prog_contracts.email import SendMail
 from prog_contracts.ids import new_id
 from prog_contracts.inputs import clean_name, normalize_email
@@ -65,7 +66,7 @@ async def register_user(command: RegisterUser, work: Work) -> Finish:
 async def ensure_administrator(command: EnsureAdministrator, work: Work) -> Finish:
     """Makes a platform operator whose address counts as verified; leaves an account with this address as it is."""
     async with work.transaction() as tx:
-        if not rules.is_process(tx.actor):
+        if not is_process(tx.actor):
             raise errors.not_permitted()
         password = open_sealed(tx, command.sealed_password, secrets.PASSWORD, "password")
     sign_up = rules.checked_sign_up(command.email, command.name, password)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from prog_broker.domain import Domain
 from prog_broker.transaction import Transaction
+from prog_contracts.actors import is_process
 from prog_kit import secrets
-from prog_workers.users import errors, rules, store
+from prog_workers.users import errors, store
 
 users = Domain("users")
 
@@ -20,7 +21,7 @@ def open_sealed(tx: Transaction, sealed: str, purpose: str, field: str) -> str:
 
 async def require_self(tx: Transaction, user_id: str) -> None:
     """Refuses an actor who is neither this person, nor an operator, nor a process of the platform."""
-    if tx.actor == user_id or rules.is_process(tx.actor):
+    if tx.actor == user_id or is_process(tx.actor):
         return
     if tx.actor is None or await store.platform_role(tx, tx.actor) != "operator":
         raise errors.not_permitted()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from prog_broker.transaction import Transaction
+from prog_contracts.api_keys import ApiKeyRevoked
 from prog_contracts.email import EmailSent
 from prog_contracts.payments import PaymentProcessed
 from prog_contracts.tenants import MemberJoined, MemberRemoved, TenantCreated, TenantDeleted
 from prog_workers.users import store
+from prog_workers.users.handlers.api_keys import end_api_keys
 from prog_workers.users.handlers.domain import users
 
 
@@ -29,13 +31,17 @@ async def adopt_joined_tenant(event: MemberJoined, tx: Transaction) -> None:
 
 
 @users.handles(MemberRemoved)
-async def forget_left_tenant(event: MemberRemoved, tx: Transaction) -> None:
+async def forget_left_tenant(event: MemberRemoved, tx: Transaction) -> list[ApiKeyRevoked]:
+    """Sign-in opens it no more for whoever left, and the keys that they made there are good no more."""
     await store.clear_home_tenant(tx, event.tenant_id, event.user_id)
+    return await end_api_keys(tx, "maker_left", event.user_id)
 
 
 @users.handles(TenantDeleted)
-async def forget_deleted_tenant(event: TenantDeleted, tx: Transaction) -> None:
+async def forget_deleted_tenant(event: TenantDeleted, tx: Transaction) -> list[ApiKeyRevoked]:
+    """Nobody's sign-in opens it any more, and its keys are good no more."""
     await store.clear_home_tenant(tx, event.tenant_id)
+    return await end_api_keys(tx, "tenant_deleted")
 
 
 @users.handles(PaymentProcessed)

@@ -13,6 +13,7 @@ from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
 from prog_contracts import credentials
 from prog_contracts.accounts import TokenSet
+from prog_contracts.actors import is_process
 from prog_contracts.errors import Invalid
 from prog_contracts.ids import new_id
 from prog_contracts.inputs import EMAIL_MAX_LENGTH, normalize_email
@@ -167,7 +168,7 @@ async def _token_reply(tx: Transaction, user: store.User, session_id: str, refre
 
 
 async def _may_end(tx: Transaction, command: EndSession, owner: str) -> bool:
-    if tx.actor == owner or rules.is_process(tx.actor):
+    if tx.actor == owner or is_process(tx.actor):
         return True
     if command.sealed_refresh_token is not None:
         token = open_sealed(tx, command.sealed_refresh_token, secrets.TOKEN, "refresh_token")

@@ -1,0 +1,41 @@
+"""Who asked: the text in a message's attribute `actor`, which every effect of the message inherits.
+
+- `user_…`            a person
+- `user_…/apikey_…`   a program, with a key that this person made
+- anything else       a process of the platform, such as `prog-scheduler`
+
+A key is no person: what only a person may do compares the actor with the person's id, and a key's is another text.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prog_contracts.ids import is_id
+
+_BY: Final = "/"
+
+
+def actor_of_key(user_id: str, key_id: str) -> str:
+    """The actor of a command that came with an API key; `user_id` is the person who made the key."""
+    return f"{user_id}{_BY}{key_id}"
+
+
+def person_of(actor: str | None) -> str | None:
+    """The person in whose name something was asked, by themselves or with a key of theirs; None for a process."""
+    if actor is None:
+        return None
+    person = actor.partition(_BY)[0]
+    return person if is_id(person) else None
+
+
+def key_of(actor: str | None) -> str | None:
+    """The API key with which something was asked, or None."""
+    if actor is None or person_of(actor) is None:
+        return None
+    return actor.partition(_BY)[2] or None
+
+
+def is_process(actor: str | None) -> bool:
+    """Whether a command was sent by a process of the platform rather than for a person."""
+    return actor is not None and person_of(actor) is None

@@ -1,0 +1,38 @@
+"""What an API key may do: never more than its maker at the time, and never what is beyond all keys."""
+
+from __future__ import annotations
+
+import pytest
+
+from prog_contracts.permissions import ACTIONS, NOT_FOR_KEYS, PERMISSIONS, ROLES, SCOPES, allowed, may_grant, rights
+from prog_contracts.tenants import TenantRole
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_key_may_what_its_scopes_and_its_makers_role_both_allow(role: TenantRole) -> None:
+    for scope in SCOPES:
+        for action in ACTIONS:
+            assert allowed(role, action, {scope}) is (action == scope and action in PERMISSIONS[role])
+    assert rights(role, SCOPES) == PERMISSIONS[role] - NOT_FOR_KEYS
+    assert rights(role, ()) == frozenset()
+    assert rights(role) == PERMISSIONS[role]
+
+
+def test_a_key_of_nobody_may_nothing() -> None:
+    assert rights(None, SCOPES) == frozenset()
+
+
+def test_no_key_makes_keys_or_ends_the_tenant() -> None:
+    assert not {"api_key.manage", "tenant.delete"} & set(SCOPES)
+    for action in NOT_FOR_KEYS:
+        assert allowed("owner", action)
+        assert not allowed("owner", action, ACTIONS), "not even where it stands among the scopes of a row"
+
+
+def test_check_22_a_key_gives_no_role_that_may_more_than_the_key() -> None:
+    assert not may_grant("owner", "viewer", {"member.invite"})
+    everything = [role for role in ROLES if may_grant("owner", role, SCOPES)]
+    assert everything == ["billing", "member", "viewer"], "owners and admins can what no key can"
+    reader = PERMISSIONS["viewer"] | {"member.invite"}
+    assert [role for role in ROLES if may_grant("owner", role, reader)] == ["viewer"]
+    assert not may_grant("member", "viewer", SCOPES), "its maker invites nobody"
