@@ -250,8 +250,9 @@ async def parked(rig: Rig, count: int) -> bool:
     return bool(await rig.scalar("SELECT count(*) FROM bus.retries") == count)
 
 
-async def test_who_waits_behind_nobody_is_run(rig: Rig) -> None:
+async def test_who_waits_behind_nobody_is_run(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a crash between the success of the first in a line and the call of the next."""
+    monkeypatch.setattr("prog_broker.retrying.ORPHANS_SECONDS", 1.0)  # they are looked for every ten seconds
     await rig.worker(retry_attempts=1000)
     tenant = new_id("tenant")
     rig.ledger.failing.add("first")
