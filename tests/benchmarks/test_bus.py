@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,15 +12,18 @@ from typer.testing import CliRunner
 
 from prog_infra import bench
 from prog_infra.bench import Options, Result, Row, bus
+from prog_infra.bench.bus import contest as contest_module
 from prog_infra.bench.bus import contests, message
+from prog_infra.bench.bus import stage as stages
 from prog_infra.bench.bus.contest import Comparison, Contest, Process, hold
 from prog_infra.bench.bus.sampling import Sampler
 from prog_infra.bench.bus.side import Counted, Tally
 from prog_infra.bench.bus.sides.consume import RAW_GROUP, RAW_STREAM
-from prog_infra.bench.bus.stage import Stage, stage
+from prog_infra.bench.bus.stage import Servers, Stage
 from prog_infra.commands.bench import app
 from prog_infra.errors import OperatorError
 from tests.benchmarks.test_bench import promised
+from tests.servers import run
 
 ROWS = {
     "publish": ["publish, pipelined 500"],
@@ -36,10 +39,25 @@ ROWS = {
 }
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[Servers]:
+    """Servers for all contests of this module, one after the other."""
+    with stages.servers() as running:
+        run(stages.furnish(running))
+        yield running
+
+
 @pytest.fixture
-async def servers() -> AsyncIterator[Stage]:
-    async with stage() as servers:
+async def servers(running: Servers) -> AsyncIterator[Stage]:
+    async with stages.connected(running) as servers:
+        await servers.tidy()
         yield servers
+
+
+@pytest.fixture
+def shared(running: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contests are held on the module's servers."""
+    monkeypatch.setattr(stages, "stage", lambda: stages.connected(running))
 
 
 def test_a_message_has_a_kilobyte_and_its_number() -> None:
@@ -138,6 +156,7 @@ def test_the_rows_are_those_that_are_promised_with_what_each_must_reach() -> Non
 
 def held(name: str, monkeypatch: pytest.MonkeyPatch) -> Result:
     """One contest in its tiniest form."""
+    monkeypatch.setattr(contest_module, "WARM_UP", 0)
     monkeypatch.setitem(bus.ROUNDS, "short", (1, 600))
     told = bus.run(Options(length="short", only=name))
     promised(json.dumps(told.json()), "bus", ROWS[name], with_peers=name in ("publish", "consume", "handled"))
@@ -145,23 +164,22 @@ def held(name: str, monkeypatch: pytest.MonkeyPatch) -> Result:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shared")
 @pytest.mark.parametrize("name", [name for name in ROWS if not name.startswith("kafka")])
-def test_a_contest_is_held_on_servers_of_its_own(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_contest_is_held(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     held(name, monkeypatch)
     assert f"{name}: ours" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("kafka_jars")
+@pytest.mark.usefixtures("shared", "kafka_jars")
 @pytest.mark.parametrize("name", ["kafka-publish", "kafka-consume"])
 def test_a_contest_is_held_on_a_kafka_of_its_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     held(name, monkeypatch)
 
 
 @pytest.mark.slow
-def test_a_profile_tells_where_the_time_of_ours_goes(
+def test_on_servers_of_its_own_a_profile_tells_where_the_time_of_ours_goes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(bus.ROUNDS, "short", (1, 2000))

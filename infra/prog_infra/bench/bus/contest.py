@@ -26,6 +26,8 @@ from prog_infra.servers.process import Launch
 
 PATIENCE_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 30.0
+WARM_UP: Final = 1
+"""Rounds before those that count."""
 UNIT: Final = "messages/s"
 
 Step = Callable[[Stage, int], Awaitable[None]]
@@ -169,7 +171,7 @@ class Figures:
 async def hold(
     stage: Stage, contest: Contest, rounds: int, messages: int, told: Callable[[str], None], *, profile: bool = False
 ) -> Figures:
-    """Holds a contest: one round to warm up, then `rounds` in turns. Raises OperatorError when one does not add up."""
+    """Holds a contest: a round to warm up, then `rounds` in turns. Raises OperatorError when one does not add up."""
     async with contest.setting(stage) as furnished:
         return await _hold(furnished, contest, rounds, messages, told, profile=profile)
 
@@ -184,10 +186,10 @@ async def _hold(
     try:
         for side in sides:
             await side.open(stage)
-        for number in range(rounds + 1):
+        for number in range(-WARM_UP, rounds):
             for side in sides:
                 tally = await side.round(stage, _share(messages, side))
-                if number:
+                if number >= 0:
                     tallies[side].append(tally)
         if profile:
             for side in sides:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -76,8 +78,9 @@ class Judge:
 
 @asynccontextmanager
 async def with_kafka(stage: Stage) -> AsyncIterator[Stage]:
-    """The stage with a Kafka on it. Raises OperatorError when the jars cannot be had."""
-    with Kafka(stage.folder / "kafka").running(stage.folder / "kafka.log") as server:
+    """The stage with an empty Kafka on it. Raises OperatorError when the jars cannot be had."""
+    folder = Path(tempfile.mkdtemp(prefix="kafka-", dir=stage.folder))
+    with Kafka(folder / "data").running(folder / "kafka.log") as server:
         names = {prefix: Names(server.bootstrap, prefix) for prefix in (OURS, RAW)}
         for each in names.values():
             await ensure(each, [message.TOPIC], replication=1)

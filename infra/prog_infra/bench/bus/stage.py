@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -108,24 +108,53 @@ class Stage:
         await self.database.execute("CHECKPOINT")
 
 
-@asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """What runs while the contests are held."""
+
+    folder: Path
+    redis_url: str
+    database_url: str
+
+
+@contextmanager
+def servers() -> Iterator[Servers]:
     """Servers of our own in a directory that goes away. Raises OperatorError when one does not start."""
     with tempfile.TemporaryDirectory(prefix="prog-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         os.chmod(name, 0o711)  # noqa: PTH101, S103 - root's servers run as another user, who has to pass
         postgres, valkey = Postgres(folder / "postgres"), Valkey(folder / "valkey", settings=_VALKEY)
         with postgres.running(folder / "postgres.log"), valkey.running(folder / "valkey.log"):
-            url = postgres.url(DATABASE)
-            await migrations.create_database(url)
-            await migrations.migrate(url)
-            database, redis = await asyncpg.connect(url), connect(valkey.url())
-            try:
-                await database.execute(SCHEMA)
-                yield Stage(folder, valkey.url(), url, redis, database)
-            finally:
-                await database.close()
-                await redis.aclose()
+            yield Servers(folder, valkey.url(), postgres.url(DATABASE))
+
+
+async def furnish(servers: Servers) -> None:
+    """Makes the database with all its tables."""
+    await migrations.create_database(servers.database_url)
+    await migrations.migrate(servers.database_url)
+    database = await asyncpg.connect(servers.database_url)
+    await database.execute(SCHEMA)
+    await database.close()
+
+
+@asynccontextmanager
+async def connected(servers: Servers) -> AsyncIterator[Stage]:
+    """The judge's connections to servers that are furnished."""
+    database, redis = await asyncpg.connect(servers.database_url), connect(servers.redis_url)
+    try:
+        yield Stage(servers.folder, servers.redis_url, servers.database_url, redis, database)
+    finally:
+        await database.close()
+        await redis.aclose()
+
+
+@asynccontextmanager
+async def stage() -> AsyncIterator[Stage]:
+    """A stage with servers of our own. Raises OperatorError when one does not start."""
+    with servers() as own:
+        await furnish(own)
+        async with connected(own) as stage:
+            yield stage
 
 
 def _text(value: bytes | str | None) -> str:
