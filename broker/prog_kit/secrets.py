@@ -105,6 +105,11 @@ def producer_keys(keys: tuple[str, ...], producer: str, generation: int = 0) -> 
     return [hmac.new(_derive(key, b"producer"), text, hashlib.sha256).hexdigest() for key in keys]
 
 
+def audit_seeds(keys: tuple[str, ...]) -> list[bytes]:
+    """32 bytes under each of PROG_SECRET_KEYS, the newest first: seeds of the keys that sign the audit trail."""
+    return [_derive(key, b"audit") for key in keys]
+
+
 def new_token(nbytes: int = 32) -> str:
     """A random URL-safe token of `nbytes` bytes of entropy (256 bits by default)."""
     return secrets.token_urlsafe(nbytes)

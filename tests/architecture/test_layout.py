@@ -20,7 +20,7 @@ OWN_NAMES = {
     "email": {"contexts", "delivery", "mailbox", "providers", "render", "templates"},
     "users": {"links", "passwords", "signing", "strength", "tokens"},
     "monitoring": {"lag", "sampling"},
-    "events": {"appending", "schemas"},
+    "events": {"appending", "audit", "schemas"},
 }
 """What a domain may have beside the names that all share."""
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 
 from prog_edge.api import (
     api_keys,
+    audit,
     auth,
     catalogue,
     customers,
@@ -51,6 +52,7 @@ ROUTERS: Final[list[APIRouter]] = [
         publishing,
         schemas,
         stories,
+        audit,
         mail,
         operations,
         dead_letters,

@@ -63,6 +63,7 @@ _TAGS: Final = [
     {"name": "Billing", "description": "Plans, cards, subscriptions, invoices and payments."},
     {"name": "Events", "description": "The log of everything that happened, as lists and live."},
     {"name": "Stories", "description": "What led to anything, and what came from it."},
+    {"name": "Audit", "description": "Who did what, with which outcome."},
     {"name": "Mail", "description": "Mails and what became of them."},
     {"name": "Operations", "description": "Writes on their way, dead letters, and how the platform is doing."},
     {"name": "Site", "description": "What the marketing site needs."},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -17,6 +15,7 @@ from starlette.responses import StreamingResponse
 from prog_contracts.errors import Invalid, NotFound
 from prog_edge.access import Access, Needs
 from prog_edge.api.shapes import MAX_LIMIT, Listing, Paging, Resource, problems
+from prog_edge.api.spreadsheets import CsvResponse
 from prog_edge.sse import EventStreamResponse, cloud_event, follow_batches, guarded, position_of, stream
 from prog_edge.tail import Interest
 from prog_workers.events import queries
@@ -89,9 +88,7 @@ async def list_events(
     """Events in the order of their recording, newest first."""
     page = await _page(filters, access, filters.limit, filters.cursor)
     if filters.format == "csv":
-        rows = _all(filters, access, page)
-        disposition = {"Content-Disposition": 'attachment; filename="events.csv"'}
-        return StreamingResponse(_csv(rows), media_type="text/csv; charset=utf-8", headers=disposition)
+        return CsvResponse("events.csv", (*_COLUMNS, "data"), _all(filters, access, page))
     return Listing(data=[resource(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
@@ -115,36 +112,23 @@ async def _page(filters: Filters, access: Access, limit: int, cursor: str | None
         )
 
 
-async def _all(filters: Filters, access: Access, page: Page[EventRow]) -> AsyncIterator[Sequence[EventRow]]:
-    yield page.rows
+async def _all(filters: Filters, access: Access, page: Page[EventRow]) -> AsyncIterator[Sequence[Sequence[object]]]:
+    yield [_line(row) for row in page.rows]
     while page.next_cursor is not None:
         page = await _page(filters, access, MAX_LIMIT, page.next_cursor)
-        yield page.rows
+        yield [_line(row) for row in page.rows]
 
 
 _COLUMNS: Final = (
     "position", "id", "source", "type", "subject", "time", "recordedat", "stream", "streamversion", "actor",
     "correlationid", "causationid", "schemaversion", "tenantid", "messageid",
 )  # fmt: skip
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-async def _csv(pages: AsyncIterator[Sequence[EventRow]]) -> AsyncIterator[str]:
-    """One line an event (RFC 4180), `data` as JSON. A cell that a spreadsheet would run gets an apostrophe."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow([*_COLUMNS, "data"])
-    async for rows in pages:
-        for row in rows:
-            event = cloud_event(row)
-            writer.writerow([_cell(event[name]) for name in _COLUMNS] + [_cell(orjson.dumps(event["data"]).decode())])
-        yield text.getvalue()
-        text.seek(0)
-        text.truncate()
-
-
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+def _line(row: EventRow) -> Sequence[object]:
+    """`data` is JSON."""
+    event = cloud_event(row)
+    return [*(event[name] for name in _COLUMNS), orjson.dumps(event["data"]).decode()]
 
 
 @router.get(

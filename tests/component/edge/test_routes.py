@@ -70,6 +70,7 @@ GET    /v1/schemas/{type_name}/{version}              event.read
 POST   /v1/schemas                                    config.update
 POST   /v1/schemas/check                              config.update
 GET    /v1/story/{any_id}                             event.read
+GET    /v1/audit                                      audit.read
 GET    /v1/messages                                   event.read
 GET    /v1/messages/{mail_id}                         event.read
 GET    /v1/mailbox                                    public

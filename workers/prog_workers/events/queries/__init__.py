@@ -8,10 +8,12 @@ What a caller sees follows from the connection: in `Database.scope(tenant_id=…
 - `messages`      commands that were handled, and the state of one operation
 - `story`         the causal tree of any object, message or correlation
 - `schemas`       JSON Schemas of tenants' own event types
+- `audit`         the audit trail
 - `dead_letters`  what was given up, one by one and grouped by cause
 """
 
 from prog_kit.pages import Page
+from prog_workers.events.queries.audit import AuditOutcome, AuditRow, audit_entries
 from prog_workers.events.queries.dead_letters import (
     DeadLetter,
     DeadLetterGroup,
@@ -28,6 +30,8 @@ from prog_workers.events.rules import Handling, Story, StoryNode
 
 __all__ = [
     "WILDCARD",
+    "AuditOutcome",
+    "AuditRow",
     "Cursor",
     "DeadLetter",
     "DeadLetterGroup",
@@ -40,6 +44,7 @@ __all__ = [
     "Story",
     "StoryNode",
     "Tail",
+    "audit_entries",
     "cursor_of",
     "dead_letter",
     "dead_letter_groups",

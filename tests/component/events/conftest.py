@@ -1,0 +1,16 @@
+"""The audit trail of a fresh database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.component.events.trail import Trail, tenants, trail_of
+from tests.component.harness import Harness
+
+
+@pytest.fixture
+async def trail(postgres: str) -> AsyncIterator[Trail]:
+    async with Harness(postgres, tenants) as platform, trail_of(platform) as trail:
+        yield trail

@@ -1,0 +1,105 @@
+"""The audit trail: entries, the last written first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import asyncpg
+
+from prog_kit.database import Connection
+from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+
+AuditOutcome = Literal["success", "failure", "denial"]
+
+_COLUMNS: Final = (
+    "e.position, e.tenant_id, e.sequence, e.at, e.until, e.action, e.outcome, e.code, e.permission, e.actor_kind,"
+    " e.actor, e.session_id, e.subject, e.message_id, e.correlation_id, e.causation_id, e.trace_id, e.request_id,"
+    " e.count, e.hash, o.client_address, o.user_agent"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """An entry, with where its request came from while that is kept.
+
+    `sequence` is its number in the tenant's chain. It stands for `count` alike, from `at` until `until`.
+    """
+
+    position: int
+    tenant_id: str
+    sequence: int
+    at: datetime
+    until: datetime | None
+    action: str
+    outcome: AuditOutcome
+    code: str | None
+    permission: str | None
+    actor_kind: str
+    actor: str | None
+    session_id: str | None
+    subject: str | None
+    message_id: UUID | None
+    correlation_id: UUID | None
+    causation_id: UUID | None
+    trace_id: str | None
+    request_id: str | None
+    count: int
+    hash: bytes
+    client_address: str | None
+    user_agent: str | None
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> AuditRow:
+        return cls(**dict(row))
+
+
+async def audit_entries(
+    connection: Connection,
+    *,
+    tenant_id: str | None = None,
+    actor: str | None = None,
+    action: str | None = None,
+    outcome: AuditOutcome | None = None,
+    subject: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[AuditRow]:
+    """Entries, the last written first. `since` and `until` bound the time at which it happened.
+
+    An `action` that ends in `.*` stands for all that begin so. Raises Invalid for a cursor of another list.
+    """
+    where = Where()
+    conditions: dict[str, Any] = {
+        "e.tenant_id = {}": tenant_id,
+        "e.actor = {}": actor,
+        "e.outcome = {}": outcome,
+        "e.subject = {}": subject,
+        "e.at >= {}": since,
+        "e.at < {}": until,
+    }
+    for condition, value in conditions.items():
+        if value is not None:
+            where.add(condition, value)
+    if action is not None and action.endswith(".*"):
+        where.add("starts_with(e.action, {})", action.removesuffix("*"))
+    elif action is not None:
+        where.add("e.action = {}", action)
+    if outcome is not None and outcome != "success":
+        where.add("e.outcome <> 'success'")  # in step with the index audit_entries_refused
+    if cursor is not None:
+        where.add("e.position < {}", *decode_cursor(cursor, int))
+    size = bounded(limit)
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM events.audit_entries AS e"
+        " LEFT JOIN events.audit_origins AS o USING (tenant_id, sequence)"
+        f" WHERE {where} ORDER BY e.position DESC LIMIT {where.value(size + 1)}",
+        *where.values,
+    )
+    found = [AuditRow.of(row) for row in rows]
+    more = len(found) > size
+    return Page(found[:size], encode_cursor(found[size - 1].position) if more else None)
