@@ -176,6 +176,7 @@ class Needs:
             tenant_id = None if staff else await _only_tenant(platform, caller)
         context.tenant_id = tenant_id
         role = None if tenant_id is None else await platform.role(caller.user_id, tenant_id)
+        context.is_member = role is not None
         plan = None if tenant_id is None or role is None else await platform.plans.get(tenant_id)
         await _spend(request, platform, context, caller, plan)
         if caller.key is not None and not self.keys:
@@ -184,6 +185,7 @@ class Needs:
             raise NotFound("There is no such tenant.")
         if not allowed(role, self.action, caller.scopes) and not staff:
             if role is None:
+                context.turn_away("not_found", tenant_id or "", is_member=False, permission=self.action)
                 raise NotFound("There is no such tenant.")
             raise _refusal(caller, role, self.action)
         return Access(platform, context, caller, tenant_id, role)
@@ -210,7 +212,7 @@ async def _caller(request: Request) -> tuple[Platform, RequestContext, Caller]:
         raise Denied(
             "Sign in, and send the access token or an API key as: Authorization: Bearer TOKEN", code="unauthenticated"
         )
-    context.actor = caller.actor
+    context.identify(caller.actor, caller.session_id, caller.platform_role)
     return platform, context, caller
 
 

@@ -18,6 +18,7 @@ from prog_edge.middleware.body_limit import BodyLimitMiddleware
 from prog_edge.middleware.client_address import ClientAddressMiddleware
 from prog_edge.middleware.content_type import ContentTypeMiddleware
 from prog_edge.middleware.crash import CrashMiddleware
+from prog_edge.middleware.denials import DenialsMiddleware
 from prog_edge.middleware.drain import DrainMiddleware
 from prog_edge.middleware.head import HeadMiddleware
 from prog_edge.middleware.metrics import MetricsMiddleware
@@ -63,6 +64,7 @@ def layers(settings: Settings, drain: Drain) -> list[Middleware]:
         Middleware(RequestContextMiddleware, public_url=settings.public_url.rstrip("/")),
         Middleware(ClientAddressMiddleware, trusted=settings.trusted_proxies),
         Middleware(AccessLogMiddleware),
+        Middleware(DenialsMiddleware),
         Middleware(MetricsMiddleware),
         Middleware(SecurityHeadersMiddleware, secure_transport=settings.public_url.startswith("https://")),
         Middleware(SessionCookieMiddleware),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from prog_contracts.actors import key_of
 from prog_kit.telemetry import trace_id
 
 if TYPE_CHECKING:
@@ -23,8 +27,20 @@ class RequestContext:
     traceparent: str
     public_url: str
     client_address: str | None = None
+    user_agent: str | None = None
     actor: str | None = None
+    actor_kind: str | None = None
+    """Of the audit trail: `person`, `operator` for the platform's staff, `api_key`; None while nobody is known."""
+    session_id: str | None = None
     tenant_id: str | None = None
+    is_member: bool = False
+    """The actor belongs to that tenant."""
+    permission: str | None = None
+    """What the actor was found not to have, where a page asked for it."""
+    denied: bool = False
+    """It was turned away, though the answer's status does not say so."""
+    answered_by_command: bool = False
+    """A command that was sent for it was refused."""
     code: str | None = None
     """The slug of the problem that was answered, for the log."""
     quota: Quota | None = None
@@ -32,9 +48,37 @@ class RequestContext:
     session_cookie: str | None = None
     """A `Set-Cookie` value to send along: the caller's session was refreshed on the way."""
 
+    def identify(self, actor: str, session_id: str | None, office: str | None) -> None:
+        """Who is asking. `office` is theirs on the platform's staff."""
+        self.actor, self.session_id = actor, session_id
+        self.actor_kind = "api_key" if key_of(actor) else "person" if office is None else "operator"
+
+    def turn_away(self, code: str, tenant_id: str, *, is_member: bool, permission: str | None = None) -> None:
+        """Notes for the audit trail that it was turned away from a tenant, whatever status the answer will have."""
+        self.denied, self.code, self.permission = True, code, permission
+        self.tenant_id, self.is_member = tenant_id, is_member
+
     @property
     def trace_id(self) -> str | None:
         return trace_id(self.traceparent)
+
+
+_current: ContextVar[RequestContext | None] = ContextVar("request", default=None)
+
+
+def current_context() -> RequestContext | None:
+    """The context of the request that is being served; None outside of one."""
+    return _current.get()
+
+
+@contextmanager
+def serving(context: RequestContext) -> Iterator[None]:
+    """Around the request that it is the context of."""
+    token = _current.set(context)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def put_context(scope: Scope, context: RequestContext) -> None:

@@ -17,6 +17,7 @@ from prog_contracts.ids import PLATFORM_TENANT_ID
 from prog_contracts.messages import Command
 from prog_contracts.tenants import TenantRole
 from prog_contracts.users import PlatformRole
+from prog_edge.audit.feed import AuditFeed
 from prog_edge.callers import Callers
 from prog_edge.directory import Remembered, role_in
 from prog_edge.drain import Drain
@@ -71,6 +72,7 @@ class Platform:
     idempotency: IdempotencyKeys
     operations: Operations
     tail: EventTail
+    audit: AuditFeed
     people: Remembered[UserRow]
     memberships: Remembered[Mapping[str, TenantRole]]
     plans: Remembered[str]
@@ -93,6 +95,7 @@ class Platform:
         platform = cls._assemble(settings, drain, sealer, database, reader, redis, transport, client)
         platform.backlog.start()
         platform.key_uses.start()
+        platform.audit.start()
         return platform
 
     @classmethod
@@ -108,7 +111,8 @@ class Platform:
         client: CommandClient,
     ) -> Self:
         admission = Admission(Limits(settings.backlog_limit, settings.tenant_in_flight_limit))
-        commands = Commands(client, admission)
+        audit = AuditFeed(database)
+        commands = Commands(client, admission, audit)
         factor = settings.effective_rate_limit_factor
         tokens = TokenVerifier(PublicKeys(lambda: _public_keys(database)), settings.public_url)
         tail = EventTail(database, drain, redis)
@@ -148,6 +152,7 @@ class Platform:
             idempotency=IdempotencyKeys(database, sealer),
             operations=Operations(redis),
             tail=tail,
+            audit=audit,
             people=people,
             memberships=memberships,
             plans=Remembered(lambda tenant_id: _plan(database, tenant_id)),
@@ -160,6 +165,7 @@ class Platform:
         await self.key_uses.close()
         await self.backlog.close()
         await self.client.__aexit__(None, None, None)
+        await self.audit.close()
         await self.transport.close()
         await self.redis.aclose()
         await self.database.close()

@@ -6,6 +6,7 @@ from prog_contracts.errors import Denied, NotFound
 from prog_contracts.ids import is_id
 from prog_contracts.permissions import Action, allowed
 from prog_contracts.tenants import TenantRole
+from prog_edge.context import current_context
 from prog_edge.platform import Platform
 from prog_edge.web.ports import Viewer
 
@@ -17,8 +18,13 @@ async def role_for(platform: Platform, viewer: Viewer, tenant_id: str, action: A
     role: TenantRole | None = await platform.role(viewer.user_id, tenant_id)
     if viewer.is_operator:
         role = "owner"
+    context = current_context()
     if role is None:
+        if context is not None:
+            context.turn_away("not_found", tenant_id, is_member=False, permission=action)
         raise NotFound("There is no such tenant.")
     if not allowed(role, action):
+        if context is not None:
+            context.turn_away("denied", tenant_id, is_member=True, permission=action)
         raise Denied(f"Your role ({role}) does not allow this.")
     return role

@@ -7,15 +7,19 @@ from uuid import UUID
 
 from prog_broker.client import DEFAULT_WAIT_SECONDS, CommandClient
 from prog_broker.replies import Answer
+from prog_contracts.ids import new_message_id
 from prog_contracts.messages import Command
+from prog_edge.audit.feed import AuditFeed
+from prog_edge.context import current_context
 from prog_edge.limits.admission import Admission, Place
 
 
 class Commands:
     """Sends what the gate lets through."""
 
-    def __init__(self, client: CommandClient, admission: Admission) -> None:
+    def __init__(self, client: CommandClient, admission: Admission, audit: AuditFeed) -> None:
         self._client = client
+        self._audit = audit
         self.admission = admission
 
     def admit(
@@ -39,8 +43,12 @@ class Commands:
 
         Raises TooMuch when there is none, and Unavailable when neither the broker nor the database takes it.
         """
+        context = current_context()
         with self.admit(command, tenant_id, actor) if place is None else nullcontext():
-            return await self._client.request(
+            message_id = message_id or new_message_id()
+            if context is not None:
+                self._audit.note(message_id, tenant_id, context)
+            answer = await self._client.request(
                 command,
                 tenant_id=tenant_id,
                 actor=actor,
@@ -48,3 +56,6 @@ class Commands:
                 traceparent=traceparent,
                 wait_seconds=wait_seconds,
             )
+        if context is not None and answer.error is not None:
+            context.answered_by_command = True
+        return answer

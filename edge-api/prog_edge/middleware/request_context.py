@@ -9,9 +9,11 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from prog_edge.context import RequestContext, put_context
+from prog_edge.context import RequestContext, put_context, serving
 from prog_kit.telemetry import child_traceparent
 
+MAX_USER_AGENT_LENGTH: Final = 300
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _USABLE: Final = re.compile(rb"^[A-Za-z0-9._:\-]{8,128}$")
 
 
@@ -24,8 +26,8 @@ class RequestContextMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id, traceparent = _read(scope)
-        context = RequestContext(request_id, child_traceparent(traceparent), self.public_url)
+        request_id, traceparent, user_agent = _read(scope)
+        context = RequestContext(request_id, child_traceparent(traceparent), self.public_url, user_agent=user_agent)
         put_context(scope, context)
         sent = [(b"x-request-id", request_id.encode()), (b"traceparent", context.traceparent.encode())]
 
@@ -36,16 +38,19 @@ class RequestContextMiddleware:
 
         tokens = structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=context.trace_id)
         try:
-            await self.app(scope, receive, send_with_ids)
+            with serving(context):
+                await self.app(scope, receive, send_with_ids)
         finally:
             structlog.contextvars.reset_contextvars(**tokens)
 
 
-def _read(scope: Scope) -> tuple[str, str | None]:
-    request_id = traceparent = None
+def _read(scope: Scope) -> tuple[str, str | None, str | None]:
+    request_id = traceparent = user_agent = None
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _USABLE.match(value):
             request_id = value.decode()
         elif name == b"traceparent":
             traceparent = value.decode("latin-1")
-    return request_id or f"req_{secrets.token_hex(12)}", traceparent
+        elif name == b"user-agent":
+            user_agent = _UNPRINTABLE.sub("", value.decode("latin-1"))[:MAX_USER_AGENT_LENGTH] or None
+    return request_id or f"req_{secrets.token_hex(12)}", traceparent, user_agent

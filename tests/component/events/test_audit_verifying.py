@@ -85,6 +85,7 @@ async def test_every_field_that_is_changed_is_found(written: Trail, column: str,
 async def test_a_changed_entry_with_a_hash_that_fits_breaks_the_link_behind_it(written: Trail) -> None:
     async with written.past_every_rule() as admin:
         row = await admin.fetchrow("SELECT * FROM events.audit_entries WHERE tenant_id = $1 AND sequence = 4", OURS)
+        assert row is not None
         forged = Entry(**{**{name: row[name] for name in _FIELDS}, "actor": "somebody"})
         await admin.execute(
             "UPDATE events.audit_entries SET actor = 'somebody', hash = $2 WHERE tenant_id = $1 AND sequence = 4",

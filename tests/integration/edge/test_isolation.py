@@ -66,6 +66,11 @@ async def business(stage: Stage, name: str) -> Business:
         return any(mail["template"] == "receipt" and mail["status"] == "sent" for mail in mails)
 
     await wait_until(billed, within_seconds=20, what="the receipt")
+
+    async def recorded() -> bool:
+        return bool((await owner.get("/v1/audit"))["data"])
+
+    await wait_until(recorded, within_seconds=20, what="an entry of the audit trail")
     await owner.post(f"/v1/tenants/{tenant_id}/clock", {"at": "2027-01-31T00:00:00Z"})
     events = (await owner.get("/v1/events"))["data"]
     accepted = await owner.request(

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import ProgError
+from prog_edge.context import context_of
 from prog_edge.problems import TooMuch, status_of
 from prog_edge.web.ui.rendering import render
 
@@ -35,6 +36,7 @@ class ErrorPage:
 
 def error_page(request: Request, error: ProgError, *, status: int | None = None) -> Response:
     """A page that says what is wrong and what to do. The request must have gone through `routing.enter`."""
+    context_of(request.scope).code = error.code
     code = status or status_of(error)
     title = _TITLES.get(code, _TITLES[500] if code >= 500 else _TITLES[400])
     page = ErrorPage(status=code, title=title, detail=error.message, can_retry=error.kind == "unavailable")

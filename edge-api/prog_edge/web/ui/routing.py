@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from prog_contracts.errors import NotFound, ProgError, Unavailable
+from prog_edge.context import context_of
 from prog_edge.web.ports import StillWorking
 from prog_edge.web.ui import csrf, notices, security
 from prog_edge.web.ui.errors import error_page
@@ -91,6 +92,9 @@ async def enter(request: Request, *, anonymous: bool = False) -> None:
     cookies = request.cookies
     cookie = None if anonymous else cookies.get(web.sessions.cookie_name)
     session = await web.sessions.open(cookie) if cookie else None
+    if session is not None:
+        viewer = session.viewer
+        context_of(request.scope).identify(viewer.user_id, viewer.session_id, viewer.platform_role)
     visitor = cookies.get(csrf.VISITOR_COOKIE)
     new_visitor = csrf.new_visitor() if session is None and not visitor and not anonymous else None
     binding = session.viewer.session_id if session else visitor or new_visitor or ""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from prog_contracts import actors
 from prog_contracts.events import PLATFORM_PREFIX, EventPublished
 from prog_contracts.ids import is_id
 from prog_contracts.users import EmailVerified, PasswordChanged, UserAuthenticated
@@ -34,7 +35,6 @@ PROVE_THEIR_SUBJECT: Final = frozenset({UserAuthenticated.TYPE, PasswordChanged.
 """Nobody is signed in when these happen, and yet it is known who acted: whoever they are about has just shown it."""
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_KINDS: Final[Mapping[str, ActorKind]] = {"user": "person", "api_key": "api_key", "key": "api_key"}
 
 
 def why_left_out(type_name: str) -> str | None:
@@ -64,10 +64,12 @@ def actor_of(actor: str | None, type_name: str, body: Mapping[str, Any]) -> str 
 
 
 def kind_of(actor: str | None) -> ActorKind:
-    """By the prefix of the actor's id; a name that is no id is a process of the platform."""
+    """A name that is neither a person's nor a key's is a process of the platform."""
     if actor is None:
         return "nobody"
-    return _KINDS.get(actor.rpartition("_")[0], "system") if is_id(actor) else "system"
+    if actors.key_of(actor) is not None:
+        return "api_key"
+    return "person" if _is_person(actor) else "system"
 
 
 def identity(value: object) -> str | None:
@@ -81,8 +83,13 @@ def slug(value: object) -> str | None:
 
 
 def person_of(actor: str | None, subject: str | None) -> str | None:
-    """Whose personal data a request's address is: the person's who acted; of nobody's, the one it was about."""
-    for each in (actor, subject):
-        if each is not None and each.startswith("user_"):
+    """Whose personal data a request's address is: the person's who acted, or made the key; of nobody's, the one it was
+    about."""
+    for each in (actors.person_of(actor), subject):
+        if each is not None and _is_person(each):
             return each
     return None
+
+
+def _is_person(identity: str) -> bool:
+    return identity.startswith("user_") and is_id(identity)
