@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import RunningPlatform, Visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow(20)]
 
 PASSWORD = "a sentence that nobody guesses"
 MAIL_WITHIN_SECONDS = 20.0

@@ -24,7 +24,7 @@ from tests.deploy.fleet import HOST, Fleet, of_chart, of_compose
 from tests.deploy.toolbox import CHART, COMPOSE, Toolbox, of_kind
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(20)
 
 EMAIL, PASSWORD = "operator@example.com", "correct horse battery staple"
 SERIES = re.compile(r'^prog_consumer_lag\{group="(\w+)",partition="(\d+)",topic="([\w.]+)"\} \d', re.M)

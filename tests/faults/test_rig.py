@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.slow(50), pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHIN_SECONDS = 480
