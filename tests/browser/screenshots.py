@@ -52,6 +52,7 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "admin-invoices": ("operator", "/admin/invoices"),
     "admin-messages": ("operator", "/admin/messages"),
     "admin-events": ("operator", "/admin/events"),
+    "admin-audit": ("operator", "/admin/audit"),
     "admin-consumers": ("operator", "/admin/consumers"),
     "admin-topics": ("operator", "/admin/topics"),
     "admin-topic": ("operator", "/admin/topics/prog.payments.events"),

@@ -27,6 +27,7 @@ from prog_edge.tail import Interest
 from prog_edge.web.ports import (
     AdminInvoiceRow,
     AdminOverview,
+    AuditRow,
     ConsumerRow,
     DeadLetterCause,
     DeadLetterRow,
@@ -100,6 +101,9 @@ class Admin:
 
     async def events(self, viewer: Viewer, query: ListQuery) -> Page[EventRow]:
         return await self._list(viewer, lists.events, query)
+
+    async def audit(self, viewer: Viewer, query: ListQuery) -> Page[AuditRow]:
+        return await self._list(viewer, lists.audit, query)
 
     async def dead_letters(self, viewer: Viewer, query: ListQuery) -> Page[DeadLetterRow]:
         return await self._list(viewer, lists.dead_letters, query)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from prog_contracts.ids import is_id
 from prog_edge.api.stories import readable
 from prog_edge.web.ports import (
     AdminInvoiceRow,
+    AuditRow,
     DeadLetterRow,
     EventRow,
     ListQuery,
@@ -174,6 +176,42 @@ async def events(connection: Connection, query: ListQuery) -> Page[EventRow]:
     )
     names = await tenant_queries.names_of(connection, [row.tenant_id for row in page.rows])
     return Page([event_row(row, names) for row in page.rows], page.next_cursor)
+
+
+async def audit(connection: Connection, query: ListQuery) -> Page[AuditRow]:
+    outcome: Any = query.filters.get("outcome") or None
+    wanted = query.search
+    # An id, or a key's `user_…/apikey_…`; anything else is the beginning of an action.
+    is_identity = is_id(wanted.partition("/")[0])
+    page = await log.audit_entries(
+        connection,
+        tenant_id=query.filters.get("tenant") or None,
+        outcome=outcome,
+        concerning=wanted if wanted and is_identity else None,
+        action=f"{wanted}*" if wanted and not is_identity else None,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    names = await tenant_queries.names_of(connection, [row.tenant_id for row in page.rows])
+    rows = [
+        AuditRow(
+            tenant_id=row.tenant_id,
+            sequence=row.sequence,
+            tenant_name=names.get(row.tenant_id),
+            at=row.at,
+            action=row.action,
+            outcome=row.outcome,
+            why=row.code,
+            permission=row.permission,
+            actor=row.actor or "a visitor",
+            subject=row.subject,
+            address=row.client_address,
+            count=row.count,
+            story_id=None if row.message_id is None else str(row.message_id),
+        )
+        for row in page.rows
+    ]
+    return Page(rows, page.next_cursor)
 
 
 async def dead_letters(connection: Connection, query: ListQuery) -> Page[DeadLetterRow]:

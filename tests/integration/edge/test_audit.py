@@ -205,3 +205,17 @@ async def test_the_passphrase_is_nowhere_in_it(operator: Person) -> None:
     assert answer.status_code == 200
     assert PASSPHRASE not in answer.text
     assert "@audit.example" not in answer.text
+
+
+async def test_the_console_finds_entries_by_person_and_by_action(operator: Person, owner: Person) -> None:
+    await found(operator)
+    async with browser_of(operator) as browser:
+        for search, shown in (
+            (owner.user_id, "users.user_authenticated"),
+            ("tenants.tenant_c", "tenants.tenant_created"),
+        ):
+            page = await browser.get("/admin/audit", params={"search": search, "outcome": "success"})
+            assert page.status_code == 200
+            assert shown in page.text
+        nothing = await browser.get("/admin/audit", params={"search": new_id("user")})
+        assert "Nothing matches" in nothing.text

@@ -11,6 +11,7 @@ from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
 from prog_edge.web.admin.story import story_tree
 from prog_edge.web.admin.views import (
     FILTERS,
+    AuditPage,
     ConsumersPage,
     DeadLettersPage,
     EventsPage,
@@ -96,6 +97,13 @@ async def events(request: Request, web: Services, viewer: Operator) -> Response:
         after = {"after": page.rows[0].position} if page.rows else {}
         stream = f"/admin/events/live?{urlencode({**query.filters, **after})}"
     return render(request, EventsPage(page=page, listing=listing("events", query, page.next_cursor), stream=stream))
+
+
+@router.get("/audit")
+async def audit(request: Request, web: Services, viewer: Operator) -> Response:
+    query = asked(request, "audit")
+    page = await web.admin.audit(viewer, query)
+    return render(request, AuditPage(page=page, listing=listing("audit", query, page.next_cursor)))
 
 
 @router.get("/consumers")

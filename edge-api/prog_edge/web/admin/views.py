@@ -11,6 +11,7 @@ from prog_edge.web.admin.story import StoryTree
 from prog_edge.web.ports import (
     AdminInvoiceRow,
     AdminOverview,
+    AuditRow,
     ConsumerRow,
     DeadLetterCause,
     DeadLetterRow,
@@ -52,6 +53,7 @@ FILTERS: Final[Mapping[str, Mapping[str, Options]]] = {
         "tenant": (),
     },
     "events": {"domain": _DOMAIN_OPTIONS, "type": (), "tenant": ()},
+    "audit": {"outcome": _options("success", "failure", "denial"), "tenant": ()},
     "dead-letters": {"domain": _DOMAIN_OPTIONS, "cause": ()},
 }
 """The filters of each list; one without options takes any text and comes from links alone."""
@@ -139,6 +141,13 @@ class EventsPage:
     page: Page[EventRow]
     listing: Listing
     stream: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    template: ClassVar[str] = "admin/audit.html"
+    page: Page[AuditRow]
+    listing: Listing
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,25 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditRow:
+    """An entry of the audit trail. `why` is the code of what went wrong; `story_id` opens what tells more."""
+
+    tenant_id: str
+    sequence: int
+    tenant_name: str | None
+    at: datetime
+    action: str
+    outcome: Literal["success", "failure", "denial"]
+    why: str | None
+    permission: str | None
+    actor: str
+    subject: str | None
+    address: str | None
+    count: int
+    story_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ConsumerRow:
     """One consumer group. Figures are of the last closed window; `series` covers the last 15 minutes."""
 
@@ -325,6 +344,10 @@ class AdminBackend(Protocol):
 
     async def events(self, viewer: Viewer, query: ListQuery) -> Page[EventRow]:
         """Filters: `domain`, `type`, `tenant`."""
+        ...
+
+    async def audit(self, viewer: Viewer, query: ListQuery) -> Page[AuditRow]:
+        """Filters: `outcome`, `tenant`. The search is an id, or the beginning of an action."""
         ...
 
     def follow_events(

@@ -17,6 +17,7 @@ from prog_contracts.topics import TOPICS, Topic
 from prog_edge.web.ports import (
     AdminInvoiceRow,
     AdminOverview,
+    AuditRow,
     ConsumerRow,
     DeadLetterCause,
     DeadLetterRow,
@@ -342,6 +343,30 @@ class SampleAdmin:
 
     async def events(self, viewer: Viewer, query: ListQuery) -> Page[EventRow]:
         return self._page(query, [sample_event(18_240 - step) for step in range(14)])
+
+    async def audit(self, viewer: Viewer, query: ListQuery) -> Page[AuditRow]:
+        whys = (None, "wrong_password", "denied")
+        return self._page(
+            query,
+            [
+                AuditRow(
+                    tenant_id=sample_id("tenant", n % 5),
+                    sequence=400 - n,
+                    tenant_name=None if n % 5 == 4 else _TENANTS[n % 5],
+                    at=NOW - timedelta(seconds=37 * n),
+                    action=("tenants.member_invited", "users.authentication_failed", "GET /v1/invoices")[n % 3],
+                    outcome=("success", "failure", "denial")[n % 3],
+                    why=whys[n % 3],
+                    permission="billing.read" if n % 3 == 2 else None,
+                    actor="a visitor" if n % 3 == 1 else sample_id("user", n % 4),
+                    subject=sample_id("invitation", n) if n % 3 == 0 else None,
+                    address="2001:db8:85a3::8a2e:370:7334" if n == 4 else f"203.0.113.{n}",
+                    count=1 if n % 3 != 2 else 1200 + n,
+                    story_id=None if n % 3 == 2 else message_id(n),
+                )
+                for n in range(12)
+            ],
+        )
 
     async def follow_events(
         self, viewer: Viewer, filters: Mapping[str, str], after: int | None

@@ -64,6 +64,7 @@ async def audit_entries(
     action: str | None = None,
     outcome: AuditOutcome | None = None,
     subject: str | None = None,
+    concerning: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int = 50,
@@ -71,7 +72,8 @@ async def audit_entries(
 ) -> Page[AuditRow]:
     """Entries, the last written first. `since` and `until` bound the time at which it happened.
 
-    An `action` that ends in `.*` stands for all that begin so. Raises Invalid for a cursor of another list.
+    An `action` that ends in `*` stands for all that begin so; `concerning` is who acted, or what it was about. Raises
+    Invalid for a cursor of another list.
     """
     where = Where()
     conditions: dict[str, Any] = {
@@ -85,7 +87,9 @@ async def audit_entries(
     for condition, value in conditions.items():
         if value is not None:
             where.add(condition, value)
-    if action is not None and action.endswith(".*"):
+    if concerning is not None:
+        where.add("(e.actor = {} OR e.subject = {})", concerning, concerning)
+    if action is not None and action.endswith("*"):
         where.add("starts_with(e.action, {})", action.removesuffix("*"))
     elif action is not None:
         where.add("e.action = {}", action)
