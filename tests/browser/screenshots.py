@@ -43,6 +43,8 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-home": ("member", "/account"),
     "account-tenant": ("member", "{tenant}"),
     "account-billing": ("member", "{tenant}/billing"),
+    "account-keys": ("member", "{tenant}/keys"),
+    "account-key": ("member", "{key}"),
     "account-member": ("member", "{member}"),
     "account-member-own": ("member", "{own}"),
     "admin-overview": ("operator", "/admin"),
@@ -150,6 +152,7 @@ def main() -> int:
         studio.look_for("tenant", "member", "/account", ".tenant-link")
         studio.look_for("own", "member", studio.found["tenant"], ".people a[aria-label='Manage your membership']")
         studio.look_for("member", "member", studio.found["tenant"], ".people li:nth-child(2) a")
+        studio.look_for("key", "member", f"{studio.found['tenant']}/keys", ".people a")
         studio.look_for("story", "operator", "/admin/subscriptions", ".row-link")
         studio.look_for("mail", "operator", "/dev/mailbox", ".mail-list li a")
         for width in options.widths:

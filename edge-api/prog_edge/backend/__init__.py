@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from prog_edge.backend.account import Account
 from prog_edge.backend.admin import Admin
+from prog_edge.backend.api_keys import ApiKeys
 from prog_edge.backend.mailbox import Mailbox
 from prog_edge.backend.sender import Sender
 from prog_edge.backend.sessions import PageSessions
@@ -28,6 +29,7 @@ def web_services(platform: Platform) -> WebServices:
         site=Site(platform, sender),
         account=Account(platform, sender),
         tenancy=Tenancy(platform, sender),
+        api_keys=ApiKeys(platform, sender),
         admin=Admin(platform),
         sessions=PageSessions(platform),
         signing_key=platform.signing_key,

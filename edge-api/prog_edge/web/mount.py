@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import ProgError
+from prog_edge.web.account.key_routes import router as key_router
 from prog_edge.web.account.people_routes import router as people_router
 from prog_edge.web.account.recovery_routes import router as recovery_router
 from prog_edge.web.account.routes import router as account_router
@@ -32,6 +33,7 @@ def mount_web(app: FastAPI) -> None:
         session_router,
         tenant_router,
         people_router,
+        key_router,
         admin_router,
         live_router,
         replay_router,

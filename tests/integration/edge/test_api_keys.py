@@ -21,7 +21,7 @@ from prog_edge.api import ROUTERS
 from prog_edge.api.contract import api_routes, declaration_of
 from prog_edge.directory import FRESH_SECONDS
 from tests.integration.edge.stage import Person, Stage
-from tests.integration.edge.test_roles import change, join
+from tests.integration.edge.test_roles import browser_of, change, join
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -528,3 +528,30 @@ async def test_a_test_clock_neither_ends_keys_nor_keeps_them(stage: Stage) -> No
     past = {"name": "x", "scopes": ["event.read"], "expires_at": "2026-01-01T00:00:00Z"}
     answer = await person.request("POST", "/v1/api-keys", json=past)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "in_the_past")
+
+
+async def test_the_pages_make_a_key_that_gets_in_and_revoke_it(stage: Stage, owner: Person) -> None:
+    path = f"/account/tenants/{owner.tenant_id}/keys"
+    async with browser_of(owner) as browser:
+        page = (await browser.get(path)).text
+        form = {
+            name: page.partition(f'name="{name}" value="')[2].partition('"')[0]
+            for name in ("csrf_token", "idempotency_key")
+        }
+        form |= {"name": "From the page", "lifetime": "30", "scope:event.read": "yes"}
+        made = await browser.post(path, data=form)
+        assert made.status_code == 200, made.text
+        text = made.text.partition('data-copy="prog_test_')[2].partition('"')[0]
+        again = await browser.post(path, data=form)
+        assert again.status_code == 422, "the same form makes no second key, and shows none"
+        assert text not in again.text
+        [row] = [
+            row
+            for row in (await owner.get("/v1/api-keys", params={"limit": 200}))["data"]
+            if row["name"] == "From the page"
+        ]
+        key = Key(stage, {**row, "key": f"prog_test_{text}"})
+        assert await key.is_let_in()
+        revoked = await browser.post(f"{path}/{key.id}/revoke", data={"csrf_token": form["csrf_token"]})
+        assert revoked.headers["location"] == path
+    await assert_kept_out(key)

@@ -9,7 +9,10 @@ from typing import ClassVar, Final
 from prog_contracts.permissions import allowed, may_grant, may_manage
 from prog_contracts.tenants import TenantRole
 from prog_edge.web.ports import (
+    ApiKeyCard,
+    ApiKeysView,
     BillingView,
+    MadeKey,
     MemberView,
     Plan,
     SessionCard,
@@ -194,6 +197,39 @@ def member_page(
         change=change or FormState(),
         removal=removal or FormState(),
     )
+
+
+LIFETIMES: Final = (("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year"), ("0", "Never"))
+"""How long a new API key lives, in days."""
+GRACES: Final = (("0", "At once"), ("1", "In an hour"), ("24", "In a day"), ("168", "In a week"))
+"""How long an API key that is rolled is good for yet, in hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeysPage:
+    template: ClassVar[str] = "account/keys.html"
+    view: ApiKeysView
+    form: FormState
+    lifetimes: Sequence[tuple[str, str]] = LIFETIMES
+    section: str = "keys"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyMadePage:
+    template: ClassVar[str] = "account/key_made.html"
+    view: ApiKeysView
+    made: MadeKey
+    section: str = "keys"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyPage:
+    template: ClassVar[str] = "account/key.html"
+    view: ApiKeysView
+    key: ApiKeyCard
+    form: FormState
+    graces: Sequence[tuple[str, str]] = GRACES
+    section: str = "keys"
 
 
 @dataclass(frozen=True, slots=True)

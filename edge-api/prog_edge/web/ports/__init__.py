@@ -47,6 +47,7 @@ from prog_edge.web.ports.admin import (
     TopicRow,
     UserRow,
 )
+from prog_edge.web.ports.api_keys import ApiKeyCard, ApiKeysBackend, ApiKeysView, MadeKey
 from prog_edge.web.ports.mailbox import MailboxBackend, MailRow, MailView
 from prog_edge.web.ports.services import WebServices
 from prog_edge.web.ports.shared import (
@@ -68,6 +69,9 @@ __all__ = [
     "AdminBackend",
     "AdminInvoiceRow",
     "AdminOverview",
+    "ApiKeyCard",
+    "ApiKeysBackend",
+    "ApiKeysView",
     "AuditRow",
     "BillingView",
     "Card",
@@ -81,6 +85,7 @@ __all__ = [
     "InvoicePdf",
     "InvoiceRow",
     "ListQuery",
+    "MadeKey",
     "MailRow",
     "MailView",
     "MailboxBackend",

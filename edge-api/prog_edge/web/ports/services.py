@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from prog_edge.web.ports.account import AccountBackend
 from prog_edge.web.ports.admin import AdminBackend
+from prog_edge.web.ports.api_keys import ApiKeysBackend
 from prog_edge.web.ports.mailbox import MailboxBackend
 from prog_edge.web.ports.shared import Sessions
 from prog_edge.web.ports.site import SiteBackend
@@ -23,6 +24,7 @@ class WebServices:
     site: SiteBackend
     account: AccountBackend
     tenancy: TenancyBackend
+    api_keys: ApiKeysBackend
     admin: AdminBackend
     sessions: Sessions
     signing_key: bytes

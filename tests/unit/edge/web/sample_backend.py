@@ -38,6 +38,7 @@ from prog_edge.web.ports import (
     WebServices,
 )
 from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
+from tests.unit.edge.web.sample_keys import SampleKeys
 
 NOW = datetime.now(UTC).replace(microsecond=412_000)
 TENANT = sample_id("tenant", 7)
@@ -400,6 +401,7 @@ def sample_services(
     *,
     account: SampleAccount | None = None,
     tenancy: SampleTenancy | None = None,
+    api_keys: SampleKeys | None = None,
     admin: SampleAdmin | None = None,
     mailbox: SampleMailbox | None = None,
 ) -> WebServices:
@@ -407,6 +409,7 @@ def sample_services(
         site=SampleSite(),
         account=account or SampleAccount(),
         tenancy=tenancy or SampleTenancy(),
+        api_keys=api_keys or SampleKeys(),
         admin=admin or SampleAdmin(),
         sessions=SampleSessions(),
         signing_key=b"k" * 32,
@@ -419,7 +422,10 @@ def sample_services_in(state: str) -> WebServices:
     """The platform in a state worth looking at: `full`, `empty` (a first run) or `past-due`."""
     if state == "empty":
         return sample_services(
-            account=SampleAccount(empty=True), admin=SampleAdmin(empty=True), mailbox=SampleMailbox(empty=True)
+            account=SampleAccount(empty=True),
+            api_keys=SampleKeys(empty=True),
+            admin=SampleAdmin(empty=True),
+            mailbox=SampleMailbox(empty=True),
         )
     if state == "past-due":
         late = SampleAccount(subscription=PAST_DUE, clock_at=NOW + timedelta(days=31))

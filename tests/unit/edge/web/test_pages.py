@@ -45,6 +45,7 @@ MEMBER = (
     "/account/sign-in/again",
     f"/account/tenants/{TENANT}",
     f"/account/tenants/{TENANT}/billing",
+    f"/account/tenants/{TENANT}/keys",
     "/account/invitations/accept?token=good",
     "/account/invitations/accept",
 )
@@ -195,6 +196,7 @@ def test_the_mailbox_is_absent_where_none_is_set(browse: Browse) -> None:
         services.site,
         services.account,
         services.tenancy,
+        services.api_keys,
         services.admin,
         services.sessions,
         b"k" * 32,
