@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from prog_infra import bench
-from prog_infra.bench import Options, Result, Row, command, kernels
+from prog_infra.bench import Options, Result, Row, command, edge, kernels
 from prog_infra.bench.client import Connection
+from prog_infra.bench.edge.driving import Load, drive
 from prog_infra.bench.figures import percentile, row_of_times
 from prog_infra.commands.bench import app
 from prog_infra.errors import OperatorError
@@ -82,6 +84,38 @@ def test_a_command_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.Monk
     told = command.run(Options(length="short"))
     promised(json.dumps(told.json()), "command", ["median", "p99"])
     assert [row.runs for row in told.rows] == [2, 2]
+
+
+@pytest.mark.slow
+def test_the_edge_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(edge.ROUNDS, "short", (2, 0.1))
+    told = edge.run(Options(length="short"))
+    paths = ["authenticated get", "command post", "jwt check", "login", "reader in a login storm"]
+    promised(json.dumps(told.json()), "edge", paths)
+    assert [row.runs for row in told.rows] == [2] * 5
+    ratios = {row.path: row.ratio for row in told.rows}
+    # Guards against what is badly wrong, on any machine: a token check or a sign-in that costs many times what it must.
+    assert ratios["jwt check"] > 0.2
+    assert ratios["login"] > 0.05
+
+
+async def test_clients_that_drive_tell_a_wrong_answer() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                status = b"200 OK" if b" /good " in await reader.readuntil(b"\r\n\r\n") else b"429 Too Many Requests"
+                writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    driven = await drive(Load(url, lambda client: client.get("/good"), 200), 3, 0.05)
+    assert len(driven.milliseconds) >= 3
+    assert 0 < driven.rate <= len(driven.milliseconds) / 0.05
+    with pytest.raises(OperatorError, match="429 instead of 200"):
+        await drive(Load(url, lambda client: client.get("/bad"), 200), 1, 0.05)
+    server.close()
+    await server.wait_closed()
 
 
 async def test_the_client_reads_answers_one_after_the_other_and_refuses_a_wrong_status() -> None:

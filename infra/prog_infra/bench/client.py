@@ -33,15 +33,23 @@ class Connection:
         self._writer.close()
         await self._writer.wait_closed()
 
-    def request(self, path: str, body: Mapping[str, Any], token: str | None = None) -> bytes:
+    def request(
+        self, path: str, body: Mapping[str, Any], token: str | None = None, tenant_id: str | None = None
+    ) -> bytes:
         """The bytes of a POST with a JSON body."""
         content = json.dumps(body).encode()
         authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+        authorization += f"Prog-Tenant: {tenant_id}\r\n" if tenant_id else ""
         head = (
             f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
             f"Accept: application/json\r\n{authorization}Content-Length: {len(content)}\r\n\r\n"
         )
         return head.encode() + content
+
+    def get(self, path: str, token: str | None = None) -> bytes:
+        """The bytes of a GET."""
+        authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+        return f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\nAccept: application/json\r\n{authorization}\r\n".encode()
 
     async def send(self, request: bytes) -> tuple[int, bytes]:
         """Sends a request and returns status and body."""

@@ -53,8 +53,8 @@ class Target:
 
 
 @contextmanager
-def target(options: Options) -> Iterator[Target]:
-    """The platform that the options name, else one of our own, which is gone afterwards.
+def target(options: Options, **settings: str) -> Iterator[Target]:
+    """The platform that the options name, else one of our own with these settings, which is gone afterwards.
 
     Raises OperatorError when it cannot be found or does not start.
     """
@@ -65,7 +65,7 @@ def target(options: Options) -> Iterator[Target]:
         data, port = Path(folder) / "data", free_port()
         Path(folder).chmod(0o711)  # root's servers run as another user, who has to pass
         command = ["prog_infra.cli", "up", "--with-parent", "--data", str(data), "--port", str(port)]
-        with running(command, _clean_environment()) as child:
+        with running(command, {**_clean_environment(), **settings}) as child:
             _await(f"http://127.0.0.1:{port}/readyz", child, until=data / "platform.json")
             yield _target(data, None)
 

@@ -16,7 +16,9 @@ app = typer.Typer()
 def bench(
     name: Annotated[
         str,
-        typer.Argument(help="bus: the message core. command: a command's way through all of it. kernels: histograms."),
+        typer.Argument(
+            help="bus: the message core. command: a way through it all. edge: the gateway. kernels: histograms."
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     short: Annotated[bool, typer.Option("--short", help="A minute or so.")] = False,
