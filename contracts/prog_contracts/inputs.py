@@ -43,16 +43,28 @@ def clean_name(text: str, field: str = "name", max_length: int = NAME_MAX_LENGTH
     """A name of a person or an organisation as it is shown: NFC, inner white space as single spaces.
 
     Raises Invalid for `field` when nothing is left, when it is too long, or when it holds characters that cannot be
-    seen: controls, and marks that change the direction of the text around them.
+    seen, by which two names would look alike or one like none: controls, marks that change the direction of the text
+    around them, spaces without width, letters that are blank. Two joiners are let be, which languages write with.
     """
     name = " ".join(unicodedata.normalize("NFC", text).split())
     if not name:
         raise Invalid.field(field, "required", "Enter a name.")
     if len(name) > max_length:
         raise Invalid.field(field, "too_long", f"A name has at most {max_length} characters.")
-    if any(unicodedata.category(letter) in ("Cc", "Cs") or letter in _DIRECTION_MARKS for letter in name):
+    if any(map(_is_unseen, name)) or not any(map(_is_seen, name)):
         raise Invalid.field(field, "invalid_characters", "The name holds characters that cannot be shown.")
     return name
 
 
-_DIRECTION_MARKS: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_JOINERS: Final = frozenset("\u200c\u200d")
+_BLANKS: Final = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f")
+"""Letters, a mark and a Braille cell that show nothing."""
+
+
+def _is_unseen(letter: str) -> bool:
+    return letter in _BLANKS or (unicodedata.category(letter) in ("Cc", "Cf", "Cs") and letter not in _JOINERS)
+
+
+def _is_seen(letter: str) -> bool:
+    """Whether a letter shows something by itself: a letter, a number, a sign or a symbol."""
+    return unicodedata.category(letter)[0] in "LNPS"

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, FieldError, Invalid, NotFound, ProgError, Unavailable
+from prog_edge import texts
 from prog_edge.context import context_of
 from prog_edge.problems import Refused, default_code, problem, problem_of, status_of
 from prog_kit import database
@@ -85,7 +86,9 @@ class _Refusals:
     async def on_http_exception(self, request: Request, error: HTTPException) -> Response:
         detail = _DETAILS.get(error.status_code) or str(error.detail)
         code = default_code(error.status_code)
-        if detail == _UNREADABLE:
+        if isinstance(error.__cause__, RecursionError):
+            detail, code = texts.TOO_DEEP, "malformed_json"
+        elif detail == _UNREADABLE:
             detail, code = "The body is not JSON: it is not valid UTF-8.", "malformed_json"
         return await self.on_refused(request, Refused(error.status_code, code, detail, headers=error.headers))
 

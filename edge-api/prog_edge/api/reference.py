@@ -40,6 +40,7 @@ _KNOWN_CODES: Final = (
     ("idempotency_key_in_use", 409, "The first request with this key is still running. Retry after a moment."),
     ("idempotency_key_reused", 422, "The key was used with another body."),
     ("content_too_large", 413, "A body may have 1 MiB at most."),
+    ("request_timeout", 408, "The body did not arrive in time: 30 seconds for all of it."),
     ("unsupported_media_type", 415, "The API takes application/json."),
     ("overloaded", 429, "So much waits that new writes are refused. Nothing was done; retry after Retry-After."),
     ("too_many_in_flight", 429, "The tenant has many requests at work. Wait for their answers, then go on."),

@@ -1,7 +1,10 @@
-"""Refuses bodies over the limit: at once by their declared length, or as soon as more bytes have come."""
+"""Refuses bodies over the limit: at once by their declared length, or as soon as more bytes have come; and bodies that
+do not arrive in time, so that nobody holds connections by sending a byte now and then.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import Final
 
@@ -11,50 +14,70 @@ from prog_edge.context import context_of
 from prog_edge.problems import problem
 
 MAX_BODY_BYTES: Final = 1024 * 1024
+BODY_SECONDS: Final = 30.0
+"""For the whole of a body, from when somebody first asks for it."""
 
 
-class _TooLarge(Exception):
+Refusal = tuple[int, str, str]
+"""Status, code and detail."""
+
+
+class _Refused(Exception):
     pass
 
 
 class BodyLimitMiddleware:
-    def __init__(self, app: ASGIApp, limit_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, app: ASGIApp, limit_bytes: int = MAX_BODY_BYTES, limit_seconds: float = BODY_SECONDS) -> None:
         self.app = app
         self.limit_bytes = limit_bytes
+        self.limit_seconds = limit_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        too_large = (413, "content_too_large", f"The body may have {self.limit_bytes} bytes at most.")
+        too_slow = (408, "request_timeout", f"The body did not arrive within {self.limit_seconds:g} seconds.")
         if _declared(scope) > self.limit_bytes:
-            await self._refuse(scope, receive, send)
+            await _refuse(too_large, scope, receive, send)
             return
         received = 0
-        refused = False
+        complete = False
+        deadline: float | None = None
+        refusal: Refusal | None = None
 
         async def receive_limited() -> Message:
-            nonlocal received, refused
-            message = await receive()
+            nonlocal received, complete, deadline, refusal
+            if complete:  # what comes now is that the client has gone, at any time
+                return await receive()
+            deadline = deadline or asyncio.get_running_loop().time() + self.limit_seconds
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                refusal = too_slow
+                raise _Refused from None
+            complete = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self.limit_bytes:
-                refused = True
-                raise _TooLarge
+                refusal = too_large
+                raise _Refused
             return message
 
         async def send_unless_refused(message: Message) -> None:
-            if not refused:
+            if refusal is None:
                 await send(message)
 
-        with suppress(_TooLarge):
+        with suppress(_Refused):
             await self.app(scope, receive_limited, send_unless_refused)
-        if refused:
-            await self._refuse(scope, receive, send)
+        if refusal is not None:
+            await _refuse(refusal, scope, receive, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        detail = f"The body may have {self.limit_bytes} bytes at most."
-        headers = {"Connection": "close"}
-        response = problem(context_of(scope), 413, "content_too_large", detail, headers=headers)
-        await response(scope, receive, send)
+
+async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+    status, code, detail = refusal
+    response = problem(context_of(scope), status, code, detail, headers={"Connection": "close"})
+    await response(scope, receive, send)
 
 
 def _declared(scope: Scope) -> int:

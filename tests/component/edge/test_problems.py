@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.types import Message
 
-from prog_edge.middleware.body_limit import MAX_BODY_BYTES
+from prog_edge.middleware.body_limit import MAX_BODY_BYTES, BodyLimitMiddleware
+from prog_edge.middleware.request_context import RequestContextMiddleware
+from prog_kit.settings import Settings
 
 MEMBERS = {"type", "title", "status", "detail", "code", "errors", "trace_id"}
 
@@ -150,3 +155,40 @@ async def test_a_surrogate_pair_is_a_character(http: httpx.AsyncClient) -> None:
         "/v1/orders", content=rb'{"name": "\ud83d\ude00!"}', headers={"Content-Type": "application/json"}
     )
     assert response.json() == {"name": "\U0001f600!"}
+
+
+@pytest.mark.parametrize("depth", [101, 5_000, 200_000])
+async def test_a_body_that_goes_too_deep_is_refused_as_a_whole(http: httpx.AsyncClient, depth: int) -> None:
+    content = b'{"name": ' + b"[" * depth + b"]" * depth + b"}"
+    response = await http.post("/v1/orders", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code in (400, 422), response.text
+    assert "in one another" in response.json()["detail"]
+
+
+async def test_a_body_that_is_not_too_deep_is_judged_by_its_fields(http: httpx.AsyncClient) -> None:
+    content = b'{"name": ' + b"[" * 99 + b"]" * 99 + b"}"
+    response = await http.post("/v1/orders", content=content, headers={"Content-Type": "application/json"})
+    assert problem(response, 422, "invalid")["errors"][0]["field"] == "name"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("path", ["/v1/orders", "/v1/echo"])
+async def test_a_body_that_dribbles_in_is_given_up_in_time(settings: Settings, app: FastAPI, path: str) -> None:
+    slow = BodyLimitMiddleware(app.build_middleware_stack(), limit_seconds=0.1)
+    told: list[Message] = []
+    pieces = iter([{"type": "http.request", "body": b'{"na', "more_body": True}])
+
+    async def receive() -> Message:
+        piece = next(pieces, None)
+        return piece if piece is not None else await asyncio.get_running_loop().create_future()
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"20")]
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    context = RequestContextMiddleware(slow, public_url=settings.public_url)
+    async with asyncio.timeout(30):
+        await context({**scope, "headers": headers, "client": ("127.0.0.1", 1)}, receive, send)
+    assert told[0]["status"] == 408
+    assert (b"connection", b"close") in told[0]["headers"]
+    assert b'"code":"request_timeout"' in told[1]["body"]

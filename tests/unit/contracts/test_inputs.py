@@ -31,6 +31,27 @@ def test_an_address_has_one_spelling(written: str, kept: str) -> None:
 @pytest.mark.parametrize(
     "written",
     [
+        "ADA@EXAMPLE.COM",
+        "ada@\uff45xample.com",  # a wide e
+        "ada@example\u3002com",  # an ideographic full stop
+        "ada@exam\u00adple.com",  # a hyphen that shows nothing
+        "ada@example.com\u200b",  # a space without width
+    ],
+)
+def test_addresses_that_mean_one_mailbox_are_one_account(written: str) -> None:
+    assert normalize_email(written) == "ada@example.com"
+
+
+def test_an_address_that_only_looks_like_another_is_kept_in_letters_that_show_it() -> None:
+    assert normalize_email("ada@ex\u0430mple.com") == "ada@xn--exmple-4nf.com"
+    for look_alike in ("\u0430da@example.com", "ad\u0251@example.com", "\uff41da@example.com", "ada\u200b@example.com"):
+        with pytest.raises(Invalid):
+            normalize_email(look_alike)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
         "", "ada", "@example.com", "ada@", "ada@example", "a b@example.com", "ada@exa mple.com", "ada@-example.com",
         "ada..b@example.com", ".ada@example.com", "ada@example..com", "ada@1.2.3.4", "a" * 65 + "@example.com",
         "a@" + "b" * 250 + ".com", "ada@example.com\nbcc: x@y.zz", "ada\x00@example.com", "<ada@example.com>",
@@ -65,14 +86,31 @@ def test_a_name_is_kept_as_it_is_seen_or_refused(written: str) -> None:
     assert clean_name(name) == name
 
 
-@pytest.mark.parametrize("written", ["", "   ", "x" * 101, "a\x00b", "\u202egnp.exe", "\u200f"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "", "   ", "x" * 101, "a\x00b", "\u202egnp.exe", "\u200f", "\u200b", "Ada\u200b", "Ada\ufeff", "Ad\u00ada",
+        "A\u2060da", "\u3164", "\u2800\u2800", "\u115f", "Ada\U000e0041", "\u200d", "\u0301", "A\u2066da\u2069",
+    ],
+)  # fmt: skip
 def test_what_cannot_be_shown_is_no_name(written: str) -> None:
     with pytest.raises(Invalid):
         clean_name(written)
 
 
 def test_names_of_the_whole_world_are_names() -> None:
-    for name in ("Ñuñez", "李小龍", "O'Brien-Smith 3rd", "👩‍💻 Ada", "Zoë"):
+    for name in (
+        "Ñuñez",
+        "李小龍",
+        "O'Brien-Smith 3rd",
+        "👩‍💻 Ada",
+        "Zoë",
+        "می\u200cخواهم",
+        "क्\u200dष",
+        "नमस्ते",
+        "42",
+        "✨",
+    ):
         assert clean_name(name) == name
 
 
