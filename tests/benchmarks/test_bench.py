@@ -86,7 +86,7 @@ def test_a_command_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.Monk
     assert [row.runs for row in told.rows] == [2, 2]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 def test_the_edge_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(edge.ROUNDS, "short", (2, 0.1))
     told = edge.run(Options(length="short"))
