@@ -17,6 +17,7 @@ import uvicorn
 import uvloop
 
 from prog_edge.drain import Drain
+from prog_edge.protocol import BoundedProtocol
 from prog_kit.logging import configure
 from prog_kit.settings import Settings
 
@@ -45,7 +46,7 @@ async def serve(settings: Settings, app: FastAPI, drain: Drain) -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

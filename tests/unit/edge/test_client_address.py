@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
-from prog_edge.middleware.client_address import client_address
+from prog_edge.context import RequestContext, context_of, put_context
+from prog_edge.middleware.client_address import ClientAddressMiddleware, client_address
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -27,3 +30,37 @@ TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 )
 def test_check_12_only_listed_proxies_are_believed(peer: str, forwarded: list[str], found: str) -> None:
     assert client_address(peer, forwarded, TRUSTED) == found
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "found"),
+    [
+        (
+            "203.0.113.7",
+            {"forwarded": "for=6.6.6.6", "x-real-ip": "6.6.6.6", "true-client-ip": "6.6.6.6"},
+            "203.0.113.7",
+        ),
+        ("10.0.0.1", {"forwarded": "for=6.6.6.6", "x-real-ip": "6.6.6.6", "cf-connecting-ip": "6.6.6.6"}, "10.0.0.1"),
+        ("10.0.0.1", {"x-forwarded-for": "6.6.6.6, 198.51.100.1"}, "198.51.100.1"),
+        ("10.0.0.1", {"x-forwarded-for": "198.51.100.1\u00ff"}, "10.0.0.1"),
+        ("10.0.0.1", {"x-forwarded-for": "198.51.100.1:443"}, "10.0.0.1"),
+        ("10.0.0.1", {"x-forwarded-for": ", ,"}, "10.0.0.1"),
+        ("10.0.0.1", {"x-forwarded-for": "127.0.0.1, 10.0.0.9, " + "10.0.0.2, " * 500}, "127.0.0.1"),
+    ],
+)
+async def test_check_12_no_other_header_says_whose_address_it_is(
+    peer: str, headers: dict[str, str], found: str
+) -> None:
+    seen: list[str | None] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(context_of(scope).client_address)
+
+    async def nothing(*_: object) -> Any:
+        raise AssertionError("nobody reads or answers here")
+
+    scope: Scope = {"type": "http", "client": (peer, 1), "headers": []}
+    scope["headers"] = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    put_context(scope, RequestContext("req_test", "", "https://prog.example"))
+    await ClientAddressMiddleware(app, trusted=["10.0.0.0/8"])(scope, nothing, nothing)
+    assert seen == [found]

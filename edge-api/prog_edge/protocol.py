@@ -1,0 +1,71 @@
+"""uvicorn's HTTP/1.1 with bounds on the head of a request, which it has none of: nobody fills the memory with header
+fields without end, or holds a connection with a head that never is complete.
+
+Bodies are bounded where a problem document can say so: `prog_edge.middleware.body_limit`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_FIELDS: Final = 200
+HEAD_SECONDS: Final = 30.0
+
+
+class HeadTooLarge(Exception):
+    """Told to the parser, which ends the connection with 400."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. Between requests uvicorn's own limit for idle ones holds."""
+
+    max_head_bytes = MAX_HEAD_BYTES
+    head_seconds = HEAD_SECONDS
+    _in_head = False
+    _head_bytes = 0
+    _field_bytes = 0
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self.head_seconds, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        began_before = self._in_head
+        super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        # A field that is not complete yet is with the parser, which tells nothing of it.
+        self._head_bytes += len(data) if began_before else 0
+        if self._head_bytes > self.max_head_bytes:
+            self.send_400_response("The head of the request is too large.")
+        elif self._timer is None:
+            self._timer = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes, self._field_bytes = True, 0, 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._field_bytes += len(name) + len(value)
+        if self._field_bytes > self.max_head_bytes or len(self.headers) > MAX_FIELDS:
+            raise HeadTooLarge
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

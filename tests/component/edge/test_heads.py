@@ -1,0 +1,88 @@
+"""Heads of requests that never end, by size or by time, over a real connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from prog_edge.protocol import MAX_FIELDS, BoundedProtocol
+from tests.integration.edge.stage import free_port
+from tests.waiting import wait_until
+
+PATIENCE_SECONDS = 60
+
+
+class Hurried(BoundedProtocol):
+    max_head_bytes = 4096
+    head_seconds = 0.2
+
+
+async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest_asyncio.fixture
+async def port() -> AsyncIterator[int]:
+    port = free_port()
+    config = uvicorn.Config(hello, port=port, http=Hurried, log_config=None, lifespan="off", ws="none")
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server._serve())
+    await wait_until(lambda: server.started, within_seconds=PATIENCE_SECONDS, what="the server")
+    yield port
+    server.should_exit = True
+    await task
+
+
+async def answer(port: int, *pieces: bytes, pause_seconds: float = 0.0) -> bytes:
+    """All that comes until the server closes, for what is sent."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(pause_seconds)
+            return await reader.read()
+        except ConnectionError:
+            return b""
+        finally:
+            writer.close()
+
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
+
+
+async def test_a_request_as_there_are_many_is_answered_and_the_connection_goes_on(port: int) -> None:
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n" + b"x" * 20_000
+    told = await answer(port, GET + b"\r\n", post, GET + b"Connection: close\r\n\r\n", pause_seconds=0.3)
+    assert told.count(b"200 OK") == 3
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        GET + b"X-Long: " + b"a" * 5000 + b"\r\n\r\n",
+        GET + b"".join(b"X-%d: 1\r\n" % number for number in range(MAX_FIELDS + 1)) + b"\r\n",
+        b"GET /" + b"a" * 5000,
+    ],
+)
+async def test_a_head_that_is_too_large_ends_the_connection(port: int, head: bytes) -> None:
+    middle = len(head) // 2
+    told = await answer(port, head[:100], head[100:middle], head[middle:], b"a" * 5000)
+    assert b"200 OK" not in told
+    assert told == b"" or told.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("pieces", [[], [b"GE"], [GET], [GET + b"\r\n", GET]])
+async def test_a_head_that_does_not_come_to_an_end_is_given_up(port: int, pieces: list[bytes]) -> None:
+    """Without the bound this would wait until the test's own patience is at its end."""
+    told = await answer(port, *pieces, pause_seconds=0.05)
+    assert told.count(b"200 OK") == len(pieces) // 2
