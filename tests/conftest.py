@@ -17,12 +17,17 @@ import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from prog_infra.servers import Kafka
 from tests import kafka
 from tests.memory import put_files_into_memory
 from tests.order import longest_modules_first
 from tests.servers import TestServers
+
+# How long an example takes says how busy the machine is, and nothing of what it shows.
+settings.register_profile("prognetwork", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("prognetwork")
 
 
 @pytest.fixture(scope="session")
