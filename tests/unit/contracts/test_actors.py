@@ -20,6 +20,7 @@ PERSON, KEY = new_id("user"), new_id("apikey")
         ("prog publish", None, None, True),
         ("/somewhere", None, None, True),
     ],
+    ids=["nobody", "person", "key", "scheduler", "command line", "path"],  # two processes make two ids
 )
 def test_every_actor_is_one_of_three(actor: str | None, person: str | None, key: str | None, process: bool) -> None:
     assert (person_of(actor), key_of(actor), is_process(actor)) == (person, key, process)

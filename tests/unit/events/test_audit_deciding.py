@@ -62,6 +62,7 @@ def test_a_new_event_of_a_recorded_domain_is_recorded_without_a_line_here() -> N
         (None, "nobody"), (new_id("user"), "person"), (actor_of_key(new_id("user"), new_id("apikey")), "api_key"),
         ("prog-scheduler", "system"), (new_id("robot"), "system"), ("", "system"),
     ],
+    ids=["nobody", "person", "key", "scheduler", "unknown kind", "empty"],  # two processes make two ids
 )  # fmt: skip
 def test_an_actor_s_kind_follows_from_its_id(actor: str | None, kind: str) -> None:
     assert deciding.kind_of(actor) == kind
