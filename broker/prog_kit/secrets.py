@@ -8,13 +8,14 @@ A rotation, with a restart of every process after each step:
 
 1. `OLD,NEW`: every process can open what the new key seals, before any seals with it.
 2. `NEW,OLD`: the new key seals and digests from now on. A worker of the users domain seals the signing keys of access
-   tokens anew when it starts; refresh tokens move to the new key when they are used.
+   tokens anew when it starts, and the secrets of authenticator apps in the nightly purge; refresh tokens move to the
+   new key when they are used.
 3. `NEW`, after 14 days or more: by then every session that still lives has been refreshed and every link and invitation
    has been used or has expired, so that nobody notices.
 
 An old key that is dropped earlier, because somebody else knows it, takes with it the sessions, links and invitations
-made or last refreshed under it; what it sealed and is still under way (mails that wait, answers that are kept) opens no
-more. People sign in again.
+made or last refreshed under it, and authenticator apps that no purge has sealed anew (recovery codes stay good); what
+it sealed and is still under way (mails that wait, answers that are kept) opens no more. People sign in again.
 """
 
 from __future__ import annotations
@@ -34,11 +35,17 @@ TOKEN: Final = "token"
 MAIL: Final = "mail"
 REPLY: Final = "reply"
 SESSION: Final = "session"
+CODE: Final = "code"
+TOTP: Final = "totp"
+SECOND_STEP: Final = "second_step"
 """Purposes: of `sealed_password` fields, of tokens that people present, of `SendMail.sealed_data`, of sealed replies on
-their way and at rest, and of the browser's session cookie."""
+their way and at rest, of the browser's session cookie, of codes that people present as their second factor, of the
+secrets that authenticator apps share with the platform, and of the cookie of a sign-in that waits for such a code."""
 
 _NONCE_BYTES: Final = 12
 _KEY_ID_BYTES: Final = 4
+_MARK_LENGTH: Final = 5
+"""Letters of base64 that follow from the key id alone."""
 
 
 class SealError(Exception):
@@ -78,6 +85,11 @@ class Sealer:
             return base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))[:_KEY_ID_BYTES] == self._newest
         except ValueError:
             return False
+
+    @property
+    def mark(self) -> str:
+        """How all that the newest key seals begins, so that a query finds what other keys sealed."""
+        return base64.urlsafe_b64encode(self._newest).decode()[:_MARK_LENGTH]
 
     def reseal(self, sealed: str, purpose: str) -> str:
         """The same secret under the newest key. Raises SealError when it does not open."""

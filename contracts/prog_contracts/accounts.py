@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 from prog_contracts.ids import SessionId, UserId
-from prog_contracts.users import PlatformRole
+from prog_contracts.users import PlatformRole, SecondFactor
 
 
 class TokenSet(BaseModel):
@@ -19,3 +22,35 @@ class TokenSet(BaseModel):
     session_id: SessionId
     user_id: UserId
     platform_role: PlatformRole | None = None
+
+
+class SecondFactorNeeded(BaseModel):
+    """The first factor was right, and the account has a second one. It travels sealed and is never logged or stored.
+
+    `mfa_token` is good for `CompleteSignIn` alone, for `expires_in` seconds.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    mfa_required: Literal[True] = True
+    mfa_token: str
+    methods: tuple[SecondFactor, ...]
+    expires_in: int
+
+
+class TotpEnrolment(BaseModel):
+    """An authenticator's secret, for its owner to scan or type in until `expires_at`. It travels sealed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    secret: str
+    otpauth_uri: str
+    expires_at: datetime
+
+
+class RecoveryCodes(BaseModel):
+    """Recovery codes in clear, told once; none where those from before stay. They travel sealed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    recovery_codes: tuple[str, ...]

@@ -1,8 +1,8 @@
 """The form of tokens that people and programs present: what kind each is, and whom to ask about it.
 
 Every token starts with `prog_` and its kind, so that a scanner finds a leaked one and none passes for another. Where a
-command needs to know the tenant or the session before the secret is checked, the token names it; that part is no secret
-and proves nothing.
+command needs to know the tenant, the person or the session before the secret is checked, the token names it; that part
+is no secret and proves nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _REFRESH: Final = re.compile(rf"prog_refresh_{_SUFFIX}_{_SECRET}")
 _VERIFICATION: Final = re.compile(rf"prog_verify_{_SECRET}")
 _RESET: Final = re.compile(rf"prog_reset_{_SECRET}")
 _MAGIC: Final = re.compile(rf"prog_magic_{_SECRET}")
+_PENDING_SIGN_IN: Final = re.compile(rf"prog_mfa_{_SUFFIX}_{_SECRET}")
 _BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CHECKSUM_LENGTH: Final = 6
 _API_KEY: Final = re.compile(rf"prog_(live|test)_{_SUFFIX}_([0-9A-Za-z]{{30}})([0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})")
@@ -92,6 +93,17 @@ def magic_link_token(secret: str) -> str:
 
 def is_magic_link_token(token: str) -> bool:
     return _MAGIC.fullmatch(token) is not None
+
+
+def pending_sign_in_token(user_id: str, secret: str) -> str:
+    """The token of a sign-in that waits for the second factor."""
+    return f"prog_mfa_{_suffix(user_id, 'user')}_{secret}"
+
+
+def user_of_pending_sign_in(token: str) -> str | None:
+    """The person whose sign-in a token names, or None when it has another form."""
+    match = _PENDING_SIGN_IN.fullmatch(token)
+    return None if match is None else f"user_{match[1]}"
 
 
 def invitation_token(tenant_id: str, secret: str) -> str:

@@ -15,6 +15,7 @@ Template = Literal[
     "reset_password",
     "magic_link",
     "password_changed",
+    "second_factor_changed",
     "welcome",
     "invitation",
     "tenant_ready",

@@ -14,6 +14,8 @@ from prog_contracts.messages import Command, Event, command, event
 
 PlatformRole = Literal["operator", "support"]
 SignInMethod = Literal["password", "magic_link"]
+SecondFactor = Literal["totp", "recovery_code"]
+"""What proves a person beyond their sign-in method: a code of an authenticator app, or one kept for losing that."""
 
 
 @command("prognetwork.users.register_user", key="email", subject="user_id")
@@ -90,7 +92,7 @@ class RequestMagicLink(Command):
 
 @command("prognetwork.users.consume_magic_link")
 class ConsumeMagicLink(SpendToken):
-    """Spend the token of such a link and open a session. The reply, sealed, is a `TokenSet`."""
+    """Spend the token of such a link and open a session. The reply is as that of `Authenticate`."""
 
     client_address: str | None = None
     user_agent: str | None = None
@@ -98,7 +100,10 @@ class ConsumeMagicLink(SpendToken):
 
 @command("prognetwork.users.authenticate", key="email")
 class Authenticate(Command):
-    """Check a password and open a session. The reply, sealed, is a `TokenSet`."""
+    """Check a password and open a session.
+
+    The reply, sealed, is a `TokenSet`, or a `SecondFactorNeeded` where the person has a second factor.
+    """
 
     email: str
     sealed_password: str
@@ -135,6 +140,20 @@ class RevokeSessions(Command):
     session_id: SessionId | None = None
 
 
+@command("prognetwork.users.change_password", key="user_id")
+class ChangePassword(Command):
+    """A signed-in person sets another password. Only the person may, who knows the old one or has signed in just now.
+
+    All sessions end but `by_session_id`, and so do links and sign-ins that are under way.
+    """
+
+    user_id: UserId
+    by_session_id: SessionId
+    sealed_password: str
+    sealed_current_password: str | None = None
+    client_address: str | None = None
+
+
 @command("prognetwork.users.update_profile", key="user_id")
 class UpdateProfile(Command):
     user_id: UserId
@@ -143,7 +162,10 @@ class UpdateProfile(Command):
 
 @command("prognetwork.users.purge_credentials")
 class PurgeCredentials(Command):
-    """Delete sessions that ended, and links that expired, more than 30 days ago. The scheduler sends it every night."""
+    """Delete what ended or expired more than 30 days ago, and seal what is kept anew where an older key sealed it.
+
+    The scheduler sends it every night.
+    """
 
 
 @event("prognetwork.users.user_created", key="user_id")
@@ -186,6 +208,7 @@ class UserAuthenticated(Event):
     session_id: SessionId
     method: SignInMethod = "password"
     client_address: str | None = None
+    second_factor: SecondFactor | None = None
 
 
 @event("prognetwork.users.authentication_failed", key="email_digest")
@@ -234,7 +257,7 @@ class PasswordChanged(Event):
     email: str
     name: str
     changed_at: datetime
-    how: Literal["reset"]
+    how: Literal["reset", "change"]
     sessions_ended: int
     client_address: str | None = None
 

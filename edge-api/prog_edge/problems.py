@@ -25,6 +25,8 @@ _STATUS_OF_CODE: Final = {
     "unauthenticated": 401,
     "invalid_credentials": 401,
     "session_ended": 401,
+    "invalid_code": 401,
+    "sign_in_over": 401,
     # Not now, because of how much is asked for.
     "overloaded": 429,
     "too_many_in_flight": 429,

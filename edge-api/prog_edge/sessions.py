@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import orjson
 
-from prog_contracts.accounts import TokenSet
+from prog_contracts.accounts import SecondFactorNeeded, TokenSet
+from prog_contracts.credentials import user_of_pending_sign_in
 from prog_contracts.errors import Denied, Unavailable
 from prog_contracts.messages import Command
-from prog_contracts.users import Authenticate, ConsumeMagicLink, EndSession, RefreshSession
+from prog_contracts.second_factors import CompleteSignIn, StepUp
+from prog_contracts.users import Authenticate, ConsumeMagicLink, EndSession, RefreshSession, SecondFactor
 from prog_edge.tokens import Claims, TokenVerifier
-from prog_kit.secrets import PASSWORD, SESSION, TOKEN, Sealer, SealError
+from prog_kit.secrets import CODE, PASSWORD, SECOND_STEP, SESSION, TOKEN, Sealer, SealError
 
 MAX_AGE_SECONDS: Final = 30 * 24 * 3600
 """How long a browser keeps the cookie; the session inside may end sooner."""
@@ -54,6 +56,14 @@ class Opened:
     renewed: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A sign-in that waits for the second factor: the value of a cookie that keeps it for `expires_in` seconds."""
+
+    value: str
+    expires_in: int
+
+
 class BrowserSessions:
     """Seals, opens, renews and ends sessions."""
 
@@ -69,6 +79,10 @@ class BrowserSessions:
     def cookie_name(self) -> str:
         """With the `__Host-` prefix over HTTPS: then no subdomain can set it."""
         return "__Host-prog_session" if self._secure else "prog_session"
+
+    @property
+    def second_step_cookie_name(self) -> str:
+        return "__Host-prog_second_step" if self._secure else "prog_second_step"
 
     def set_cookie(self, value: str) -> str:
         """The `Set-Cookie` header for a value."""
@@ -89,8 +103,11 @@ class BrowserSessions:
             return await self._renewed_once(cookie, held)
         return Opened(claims) if await self._is_live(claims) else None
 
-    async def sign_in(self, email: str, password: str, address: str | None, user_agent: str | None) -> str:
-        """A new session's cookie value. Raises Denied, with code `unverified` before the address is verified."""
+    async def sign_in(self, email: str, password: str, address: str | None, user_agent: str | None) -> str | Waiting:
+        """A new session's cookie value, or the sign-in that waits for a second factor.
+
+        Raises Denied, with code `unverified` before the address is verified.
+        """
         result = await self._ask(
             Authenticate(
                 email=email,
@@ -100,13 +117,66 @@ class BrowserSessions:
             ),
             actor=None,
         )
-        return self._seal(TokenSet.model_validate(result))
+        return self._entered(result)
 
-    async def sign_in_by_link(self, token: str, address: str | None, user_agent: str | None) -> str:
-        """A new session's cookie value, for the token of a mailed link. Raises Invalid when it is not good."""
+    async def sign_in_by_link(self, token: str, address: str | None, user_agent: str | None) -> str | Waiting:
+        """As `sign_in`, for the token of a mailed link. Raises Invalid when it is not good."""
         sealed = self._sealer.seal(token, TOKEN)
         command = ConsumeMagicLink(sealed_token=sealed, client_address=address, user_agent=user_agent)
+        return self._entered(await self._ask(command, actor=None))
+
+    def waiting(self, cookie: str) -> SecondFactorNeeded | None:
+        """The sign-in that a cookie keeps; None when it keeps none."""
+        if len(cookie) > MAX_COOKIE_BYTES:
+            return None
+        try:
+            return SecondFactorNeeded.model_validate_json(self._sealer.open(cookie, SECOND_STEP))
+        except (SealError, ValueError):
+            return None
+
+    def person_waiting(self, cookie: str) -> str:
+        """Whose sign-in it is. Raises Denied with code `sign_in_over` when the cookie keeps none."""
+        needed = self.waiting(cookie)
+        user_id = None if needed is None else user_of_pending_sign_in(needed.mfa_token)
+        if user_id is None:
+            raise Denied("This sign-in took too long. Begin again.", code="sign_in_over")
+        return user_id
+
+    async def complete(
+        self, cookie: str, method: SecondFactor, code: str, address: str | None, user_agent: str | None
+    ) -> str:
+        """A new session's cookie value, for a sign-in that waits and a code of the second factor. Raises Denied."""
+        user_id, needed = self.person_waiting(cookie), self.waiting(cookie)
+        assert needed is not None
+        command = CompleteSignIn(
+            user_id=user_id,
+            sealed_token=self._sealer.seal(needed.mfa_token, TOKEN),
+            method=method,
+            sealed_code=self._sealer.seal(code, CODE),
+            client_address=address,
+            user_agent=user_agent,
+        )
         return self._seal(TokenSet.model_validate(await self._ask(command, actor=None)))
+
+    async def step_up(
+        self,
+        user_id: str,
+        session_id: str,
+        method: Literal["password"] | SecondFactor,
+        proof: str,
+        address: str | None,
+        user_agent: str | None,
+    ) -> str:
+        """The cookie value of a session opened just now, which takes the place of this one. Raises Denied."""
+        command = StepUp(
+            user_id=user_id,
+            by_session_id=session_id,
+            method=method,
+            sealed_proof=self._sealer.seal(proof, PASSWORD if method == "password" else CODE),
+            client_address=address,
+            user_agent=user_agent,
+        )
+        return self._seal(TokenSet.model_validate(await self._ask(command, actor=user_id)))
 
     async def sign_out(self, cookie: str) -> None:
         """Ends the session; a cookie that does not open has none to end."""
@@ -141,6 +211,12 @@ class BrowserSessions:
             return None
         tokens = TokenSet.model_validate(result)
         return Opened(await self._tokens.verify(tokens.access_token), self._seal(tokens))
+
+    def _entered(self, result: dict[str, Any]) -> str | Waiting:
+        if not result.get("mfa_required"):
+            return self._seal(TokenSet.model_validate(result))
+        needed = SecondFactorNeeded.model_validate(result)
+        return Waiting(self._sealer.seal(needed.model_dump_json(), SECOND_STEP), needed.expires_in)
 
     def _seal(self, tokens: TokenSet) -> str:
         text = orjson.dumps([tokens.access_token, tokens.refresh_token]).decode()

@@ -39,8 +39,13 @@ MOVES_MONEY: Final = frozenset(
 UNDEFERRABLE: Final = frozenset(
     {
         ("POST", "/v1/auth/login"),
+        ("POST", "/v1/auth/mfa"),
+        ("POST", "/v1/auth/step-up"),
         ("POST", "/v1/auth/refresh"),
         ("POST", "/v1/auth/magic-link/consume"),
+        ("POST", "/v1/me/mfa/totp"),
+        ("POST", "/v1/me/mfa/totp/confirm"),
+        ("POST", "/v1/me/mfa/recovery-codes"),
         ("POST", "/v1/api-keys"),
         ("POST", "/v1/api-keys/{key_id}/roll"),
     }

@@ -40,6 +40,7 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-invitation": ("member", "/account/invitations/accept?token=good"),
     "account-sessions": ("member", "/account/sessions"),
     "account-again": ("member", "/account/sign-in/again?next=/account/sessions"),
+    "account-security": ("member", "/account/security"),
     "account-home": ("member", "/account"),
     "account-tenant": ("member", "{tenant}"),
     "account-billing": ("member", "{tenant}/billing"),

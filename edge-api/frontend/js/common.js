@@ -75,6 +75,7 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     copy(copyButton);
   }
+  if (event.target.closest("[data-print]")) print();
   event.target.closest("[data-dismiss]")?.closest("[data-notice]").remove();
   closeMenus(event.target.closest("details[data-menu]"));
 });
@@ -85,6 +86,8 @@ document.addEventListener("keydown", (event) => {
   open?.querySelector("summary").focus();
 });
 addEventListener("pageshow", release);
+
+document.querySelectorAll("[data-needs-script]").forEach((part) => (part.hidden = false));
 
 document.querySelectorAll("[data-notice]").forEach(expire);
 (document.querySelector("[data-first-problem]") ?? document.querySelector("[aria-invalid=true]"))?.focus();

@@ -14,7 +14,7 @@ from prog_contracts.errors import NotFound
 from prog_contracts.ids import PLATFORM_TENANT_ID, is_id
 from prog_contracts.inputs import NAME_MAX_LENGTH
 from prog_contracts.tenants import TenantRole
-from prog_contracts.users import PlatformRole, RevokeSessions, UpdateProfile
+from prog_contracts.users import PlatformRole, RevokeSessions, SecondFactor, SignInMethod, UpdateProfile
 from prog_edge.access import Access, SignedIn, Staff
 from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
 from prog_edge.devices import device_name
@@ -57,7 +57,9 @@ class Session(Resource):
 
     id: str = Field(examples=["session_01jd7z4c8nf3ktv9q2m6x0r5we"])
     current: bool = Field(description="Whether it is the caller's own.")
-    method: str = Field(examples=["password"])
+    method: SignInMethod
+    second_factor: SecondFactor | None = Field(description="What was proven beyond the method, if anything.")
+    amr: list[str] = Field(description="The same in the words of RFC 8176.", examples=[["pwd", "otp", "mfa"]])
     device: str = Field(examples=["Firefox on Windows"])
     user_agent: str | None
     client_address: str | None = Field(examples=["192.0.2.7"])
@@ -165,6 +167,8 @@ def _session(row: SessionRow, current: str) -> Session:
         id=row.session_id,
         current=row.session_id == current,
         method=row.method,
+        second_factor=row.second_factor,
+        amr=row.amr,
         device=device_name(row.user_agent),
         user_agent=row.user_agent,
         client_address=row.client_address,

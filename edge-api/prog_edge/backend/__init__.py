@@ -8,6 +8,7 @@ from prog_edge.backend.account import Account
 from prog_edge.backend.admin import Admin
 from prog_edge.backend.api_keys import ApiKeys
 from prog_edge.backend.mailbox import Mailbox
+from prog_edge.backend.security import Security
 from prog_edge.backend.sender import Sender
 from prog_edge.backend.sessions import PageSessions
 from prog_edge.backend.site import Site
@@ -32,6 +33,7 @@ def web_services(platform: Platform) -> WebServices:
         api_keys=ApiKeys(platform, sender),
         admin=Admin(platform),
         sessions=PageSessions(platform),
+        security=Security(platform, sender),
         signing_key=platform.signing_key,
         public_url=settings.public_url,
         mailbox=None if settings.env == "production" else Mailbox(platform),

@@ -102,6 +102,7 @@ class Account:
                 id=row.session_id,
                 device=device_name(row.user_agent),
                 method=row.method,
+                second_factor=row.second_factor,
                 client_address=row.client_address,
                 created_at=row.created_at,
                 last_used_at=row.refreshed_at,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 from prog_contracts.credentials import is_magic_link_token
 from prog_contracts.errors import Denied, Invalid
-from prog_edge.limits.attempts import claim_of_address
+from prog_contracts.users import SecondFactor
+from prog_edge.limits.attempts import claim_of_address, claim_of_person
 from prog_edge.platform import Platform
-from prog_edge.sessions import MAX_AGE_SECONDS
-from prog_edge.web.ports import Client, OpenSession, SessionCookie, Viewer
+from prog_edge.sessions import MAX_AGE_SECONDS, Waiting
+from prog_edge.web.ports import Client, OpenSession, SecondStep, SessionCookie, Viewer
 
 
 class PageSessions:
@@ -20,6 +24,10 @@ class PageSessions:
     @property
     def cookie_name(self) -> str:
         return self._sessions.cookie_name
+
+    @property
+    def second_step_cookie_name(self) -> str:
+        return self._sessions.second_step_cookie_name
 
     async def open(self, cookie: str) -> OpenSession | None:
         """Raises Unavailable when the session needs renewing and nobody answers."""
@@ -34,23 +42,53 @@ class PageSessions:
         renewed = None if opened.renewed is None else SessionCookie(opened.renewed, MAX_AGE_SECONDS)
         return OpenSession(viewer, renewed)
 
-    async def sign_in(self, email: str, password: str, client: Client) -> SessionCookie:
+    async def sign_in(self, email: str, password: str, client: Client) -> SessionCookie | SecondStep:
         claim = claim_of_address(self._platform.sealer, email)
         try:
             async with self._platform.attempts.attempt(claim, client.address) as attempt:
-                value = await self._sessions.sign_in(email, password, client.address, client.user_agent)
+                found = await self._sessions.sign_in(email, password, client.address, client.user_agent)
                 attempt.outcome = "right"
         except Denied as error:
             if error.code == "email_unverified":
                 raise Denied(error.message, code="unverified") from error
             raise
-        return SessionCookie(value, MAX_AGE_SECONDS)
+        return _entered(found)
 
-    async def sign_in_by_link(self, token: str, client: Client) -> SessionCookie:
+    async def sign_in_by_link(self, token: str, client: Client) -> SessionCookie | SecondStep:
         if not is_magic_link_token(token):
             raise Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
-        value = await self._sessions.sign_in_by_link(token, client.address, client.user_agent)
+        return _entered(await self._sessions.sign_in_by_link(token, client.address, client.user_agent))
+
+    def second_step(self, cookie: str) -> Sequence[SecondFactor] | None:
+        needed = self._sessions.waiting(cookie)
+        return None if needed is None else needed.methods
+
+    async def complete(self, cookie: str, method: SecondFactor, code: str, client: Client) -> SessionCookie:
+        user_id = self._sessions.person_waiting(cookie)
+        claim = claim_of_person(self._platform.sealer, user_id)
+        async with self._platform.attempts.attempt(claim, client.address) as attempt:
+            value = await self._sessions.complete(cookie, method, code, client.address, client.user_agent)
+            attempt.outcome = "right"
+        return SessionCookie(value, MAX_AGE_SECONDS)
+
+    async def step_up(
+        self, viewer: Viewer, method: Literal["password"] | SecondFactor, proof: str, client: Client
+    ) -> SessionCookie:
+        sealer = self._platform.sealer
+        by_password = method == "password"
+        claim = claim_of_address(sealer, viewer.email) if by_password else claim_of_person(sealer, viewer.user_id)
+        async with self._platform.attempts.attempt(claim, client.address) as attempt:
+            value = await self._sessions.step_up(
+                viewer.user_id, viewer.session_id, method, proof, client.address, client.user_agent
+            )
+            attempt.outcome = "right"
         return SessionCookie(value, MAX_AGE_SECONDS)
 
     async def sign_out(self, cookie: str) -> None:
         await self._sessions.sign_out(cookie)
+
+
+def _entered(found: str | Waiting) -> SessionCookie | SecondStep:
+    if isinstance(found, Waiting):
+        return SecondStep(SessionCookie(found.value, found.expires_in))
+    return SessionCookie(found, MAX_AGE_SECONDS)

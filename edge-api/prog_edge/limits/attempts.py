@@ -32,7 +32,8 @@ from prog_kit.secrets import Sealer
 KEPT_SECONDS: Final = 3600
 """After so long without an attempt, all is forgotten."""
 MAX_CLAIMS: Final = 20_000
-WRONG: Final = "invalid_credentials"
+WRONG: Final = frozenset({"invalid_credentials", "invalid_code"})
+"""Codes of denials that say that what was presented is wrong."""
 
 REFUSED: Final = prometheus.Counter(
     "prog_edge_attempts_refused_total", "Attempts to sign in that came before their time", ["mode"]
@@ -97,6 +98,11 @@ class Attempt:
     outcome: Literal["unknown", "wrong", "right"] = "unknown"
 
 
+def outcome_of(status: int, code: str | None) -> Literal["unknown", "wrong", "right"]:
+    """How an attempt went, by the answer: its status, and the code of the problem that it tells."""
+    return "right" if status < 300 else "wrong" if code in WRONG else "unknown"
+
+
 class Attempts:
     """Delays attempts, in Redis for all edges; while it is away, in each edge by the same rules."""
 
@@ -130,7 +136,7 @@ class Attempts:
         try:
             yield made
         except Denied as error:
-            made.outcome = "wrong" if error.code == WRONG else "unknown"
+            made.outcome = "wrong" if error.code in WRONG else "unknown"
             raise
         finally:
             if made.outcome != "wrong":
@@ -173,6 +179,11 @@ def claim_of_address(sealer: Sealer, email: str) -> str:
     except Invalid:
         form = email.strip().lower()
     return sealer.digest(form, "attempts")
+
+
+def claim_of_person(sealer: Sealer, user_id: str) -> str:
+    """The claim of whoever presents codes of this person's second factor."""
+    return sealer.digest(user_id, "attempts_second_factor")
 
 
 class LocalAttempts:

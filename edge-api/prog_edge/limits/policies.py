@@ -47,8 +47,14 @@ PAID_FACTOR: Final = 2.0
 """For a paid plan that is not listed."""
 
 _EXEMPT: Final = ("/healthz", "/readyz", "/metrics")
-_AUTH: Final = ("/v1/auth/", "/v1/me/mfa", "/account/sign-in", "/account/sign-up", "/account/verify")
-_AUTH_PAGES: Final = ("/account/check-your-mail", "/account/forgot", "/account/reset", "/account/magic-link")
+_AUTH: Final = ("/v1/auth/", "/v1/me/mfa", "/v1/me/password", "/account/sign-in", "/account/sign-up", "/account/verify")
+_AUTH_PAGES: Final = (
+    "/account/check-your-mail",
+    "/account/forgot",
+    "/account/reset",
+    "/account/magic-link",
+    "/account/security",
+)
 _BY_TOKEN: Final = ("/v1/auth/refresh", "/v1/auth/logout")
 """Not strict: they take a token that nobody guesses, and a session lives on them."""
 _STREAMS: Final = ("/v1/events/stream", "/v1/logs/tail")

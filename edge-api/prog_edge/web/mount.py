@@ -11,6 +11,8 @@ from prog_edge.web.account.key_routes import router as key_router
 from prog_edge.web.account.people_routes import router as people_router
 from prog_edge.web.account.recovery_routes import router as recovery_router
 from prog_edge.web.account.routes import router as account_router
+from prog_edge.web.account.second_step_routes import router as second_step_router
+from prog_edge.web.account.security_routes import router as security_router
 from prog_edge.web.account.session_routes import router as session_router
 from prog_edge.web.account.tenant_routes import router as tenant_router
 from prog_edge.web.admin.live_routes import router as live_router
@@ -29,6 +31,8 @@ def mount_web(app: FastAPI) -> None:
     for router in (
         site_router,
         account_router,
+        second_step_router,
+        security_router,
         recovery_router,
         session_router,
         tenant_router,

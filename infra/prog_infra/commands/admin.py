@@ -35,6 +35,25 @@ def create_user(
     typer.echo(json.dumps({"ok": True, "email": email}) if as_json else f"{email} is an operator of the platform.")
 
 
+@app.command("reset-mfa")
+def reset_mfa(
+    email: Annotated[str, typer.Argument(help="The address that the person signs in with.")],
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Take the second factor of somebody away who has lost app and recovery codes: an operator too, when none is left.
+
+    Their sessions end, and a mail tells them. Needs the settings of the running platform, and the users worker.
+    """
+    from prog_infra import local
+    from prog_infra.local.administrator import reset_second_factor
+
+    reset_second_factor(email, reason, settings=local.settings())
+    typer.echo(
+        json.dumps({"ok": True, "email": email}) if as_json else f"{email} signs in without a second factor now."
+    )
+
+
 def _password(file: Path | None) -> str:
     if file is None:
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))

@@ -25,6 +25,15 @@ DELETE /v1/me/sessions                                signed_in
 DELETE /v1/me/sessions/{session_id}                   signed_in
 GET    /v1/users                                      platform.read
 GET    /v1/users/{user_id}                            platform.read
+POST   /v1/auth/mfa                                   public
+POST   /v1/auth/step-up                               signed_in
+GET    /v1/me/mfa                                     signed_in
+POST   /v1/me/mfa/totp                                signed_in
+POST   /v1/me/mfa/totp/confirm                        signed_in
+DELETE /v1/me/mfa/totp                                signed_in
+POST   /v1/me/mfa/recovery-codes                      signed_in
+POST   /v1/me/password                                signed_in
+POST   /v1/users/{user_id}/mfa/reset                  platform.manage
 POST   /v1/tenants                                    signed_in
 GET    /v1/tenants                                    signed_in
 GET    /v1/tenants/{tenant_id}                        tenant.read

@@ -71,6 +71,11 @@ BEYOND_REACH: Final = {
     "verify_email": "takes a secret that is mailed",
     "reset_password": "takes a secret that is mailed",
     "consume_magic_link": "takes a secret that is mailed",
+    "complete_sign_in": "takes a code of an app that nobody has",
+    "confirm_totp": "takes a code of an app that nobody has",
+    "remove_totp": "nobody has confirmed an app",
+    "make_recovery_codes": "nobody has confirmed an app",
+    "reset_second_factor": "nobody has confirmed an app",
     "accept_invitation": "takes a secret that is mailed",
     "edit_dead_letter": "the one dead letter cannot be read",
     "publish_events": "what is made up breaks a rule of CloudEvents or of the tenant's schema",
@@ -128,6 +133,9 @@ class World:
         """Requests before may have signed people out, spent a session, left the tenant: it is what they asked for."""
         for caller in self.callers:
             person = caller.person
+            if person is not None:
+                # Within seconds the edge would find out by itself: a session that was ended, or replaced by a step-up.
+                self.stage.platform.live_sessions.forget(f"{person.user_id} {person.tokens['session_id']}")
             if person is not None and (await person.request("GET", "/v1/me")).status_code != 200:
                 person.tokens = (await self.stage.sign_in(person.email)).tokens
         owner, member = self.callers[1].person, self.callers[2].person

@@ -1,4 +1,4 @@
-"""Checks 4 to 6: failed sign-ins make the next one wait, alike whoever is meant, and shut nobody out for good."""
+"""Checks 4 to 6: wrong passwords and codes make the next one wait, alike whoever is meant, and shut nobody out."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyotp
 import pytest
 import pytest_asyncio
 
 from prog_broker.redis.connection import connect
-from prog_edge.limits.attempts import FROM_EVERYWHERE, FROM_ONE_SOURCE, Attempts, LocalAttempts
+from prog_edge.limits.attempts import FROM_EVERYWHERE, FROM_ONE_SOURCE, Attempts, LocalAttempts, claim_of_person
 from prog_edge.problems import TooMuch
 from prog_infra.servers import Valkey
 from tests.integration.edge.stage import PASSPHRASE, Stage
@@ -135,6 +136,28 @@ async def test_check_05_the_page_counts_with_the_api_and_a_reset_stays_open(stag
     assert (await stage.http.post("/v1/auth/password/forgot", json={"email": KNOWN})).status_code == 204
 
 
+async def test_check_05_wrong_codes_of_the_second_factor_make_the_next_one_wait(stage: Stage) -> None:
+    """The claim is the person, so that to begin the sign-in anew is no way around, nor the other kind of code."""
+    await forget_quotas(stage)
+    ada = await stage.person("codes@attempts.example")
+    codes = pyotp.TOTP((await ada.post("/v1/me/mfa/totp"))["secret"])
+    kept = (await ada.post("/v1/me/mfa/totp/confirm", {"code": codes.now()}))["recovery_codes"]
+    told: list[tuple[int, str]] = []
+    while not told or told[-1][0] != 429:
+        await forget_quotas(stage)
+        told.append(await try_code(stage, ada.email, "totp" if len(told) % 2 else "recovery_code", "wrong"))
+    assert told[:-1] == [(401, "invalid_code")] * (len(told) - 1)
+    assert len(told) > FREE
+    assert told[-1] == (429, "too_many_attempts")
+    redis, claim = stage.platform.redis, claim_of_person(stage.platform.sealer, ada.user_id)
+    for key in [key async for key in redis.scan_iter(f"prog:attempts:{claim}:*")]:
+        await redis.hset(key, "until", (int(time.time()) + 120) * 1000)  # as after many more
+    assert await try_code(stage, ada.email, "totp", codes.at(int(time.time()) + 30)) == (429, "too_many_attempts")
+    assert await try_code(stage, ada.email, "recovery_code", kept[0]) == (429, "too_many_attempts")
+    step_up = await ada.request("POST", "/v1/auth/step-up", json={"method": "recovery_code", "code": kept[0]})
+    assert step_up.status_code == 429
+
+
 async def refused_at_last(stage: Stage, email: str) -> list[tuple[int, str, str]]:
     """The distinct answers to wrong passwords, up to the first that comes before its time."""
     told: list[tuple[int, str, str]] = []
@@ -145,6 +168,14 @@ async def refused_at_last(stage: Stage, email: str) -> list[tuple[int, str, str]
             told.append(heard)
         assert answer.status_code in (401, 429)
     return told
+
+
+async def try_code(stage: Stage, email: str, method: str, code: str) -> tuple[int, str]:
+    """A sign-in of its own, as far as the second step."""
+    pending = (await sign_in(stage, email, PASSPHRASE)).json()
+    body = {"mfa_token": pending["mfa_token"], "method": method, "code": code}
+    answer = await stage.http.post("/v1/auth/mfa", json=body)
+    return answer.status_code, str(answer.json().get("code"))
 
 
 async def forget_quotas(stage: Stage) -> None:

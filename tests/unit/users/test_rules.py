@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prog_contracts.errors import Invalid
-from prog_contracts.users import PlatformRole
+from prog_contracts.users import PlatformRole, SecondFactor, SignInMethod
 from prog_workers.users import rules
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
@@ -120,11 +120,59 @@ def test_a_session_is_never_extended_beyond_its_end(days: int) -> None:
 def test_claims_name_the_role_only_where_there_is_one() -> None:
     def claims(role: PlatformRole | None) -> dict[str, object]:
         return rules.access_claims(
-            issuer="https://prog.example", user_id="u", session_id="s", token_id="t", platform_role=role, now=NOW
+            issuer="https://prog.example",
+            user_id="u",
+            session_id="s",
+            token_id="t",
+            platform_role=role,
+            proven=rules.Authentication(NOW, "password"),
+            now=NOW,
         )
 
     assert "platform_role" not in claims(None)
     assert claims("support")["platform_role"] == "support"
+
+
+@pytest.mark.parametrize(
+    ("method", "second_factor", "amr"),
+    [
+        ("password", None, ["pwd"]),
+        ("magic_link", None, ["email"]),
+        ("password", "totp", ["pwd", "otp", "mfa"]),
+        ("password", "recovery_code", ["pwd", "otp", "mfa"]),
+        ("magic_link", "totp", ["email", "otp", "mfa"]),
+    ],
+)
+def test_how_a_person_was_authenticated_is_told_in_the_words_of_rfc_8176(
+    method: SignInMethod, second_factor: SecondFactor | None, amr: list[str]
+) -> None:
+    assert rules.amr(method, second_factor) == amr
+
+
+@pytest.mark.parametrize("has_second_factor", [False, True])
+@pytest.mark.parametrize("second_factor", [None, "totp", "recovery_code"])
+def test_a_session_is_fresh_for_ten_minutes_and_with_all_that_its_person_has(
+    has_second_factor: bool, second_factor: SecondFactor | None
+) -> None:
+    proven = rules.Authentication(NOW, "password", second_factor)
+    complete = second_factor is not None or not has_second_factor
+    for seconds, recent in ((0, True), (599, True), (600, False)):
+        fresh = rules.is_fresh(proven, NOW + timedelta(seconds=seconds), has_second_factor=has_second_factor)
+        assert fresh is (complete and recent)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wrong_codes", "good"), [(0, 0, True), (299, 4, True), (300, 0, False), (0, 5, False), (0, 9, False)]
+)
+def test_a_sign_in_waits_for_a_while_and_for_some_wrong_codes(seconds: int, wrong_codes: int, good: bool) -> None:
+    expires_at = NOW + rules.PENDING_SIGN_IN_LIFETIME
+    assert rules.pending_sign_in_is_good(expires_at, wrong_codes, NOW + timedelta(seconds=seconds)) is good
+
+
+def test_a_reason_is_one_line_and_says_something() -> None:
+    assert rules.checked_reason("  lost\nthe phone ") == "lost the phone"
+    assert rules.checked_reason(" \n") is None
+    assert rules.checked_reason("x" * 501) is None
 
 
 @given(st.integers(0, 1000))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -80,6 +80,17 @@ class MagicLink(MailContext):
 
 class PasswordChanged(MailContext):
     changed_at: datetime
+
+    def link(self, place: Place) -> str:
+        return place.url("/account/forgot-password")
+
+
+class SecondFactorChanged(MailContext):
+    """`change` is what became of it; `codes_left` is told when a recovery code was used."""
+
+    change: Literal["enrolled", "replaced", "removed", "removed_by_operator", "codes_made", "code_used"]
+    changed_at: datetime
+    codes_left: int = 0
 
     def link(self, place: Place) -> str:
         return place.url("/account/forgot-password")
@@ -164,6 +175,7 @@ CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "reset_password": ResetPassword,
     "magic_link": MagicLink,
     "password_changed": PasswordChanged,
+    "second_factor_changed": SecondFactorChanged,
     "welcome": Welcome,
     "invitation": Invitation,
     "tenant_ready": TenantReady,

@@ -31,6 +31,7 @@ from prog_contracts.payments import (
     SubscriptionCanceled,
     SubscriptionUpdated,
 )
+from prog_contracts.second_factors import RecoveryCodeUsed, SecondFactorChanged
 from prog_contracts.tenants import TenantUpdated
 from prog_contracts.users import EmailVerified, PasswordChanged
 from prog_kit.secrets import MAIL, SealError
@@ -108,6 +109,19 @@ async def welcome(event: EmailVerified, tx: Transaction) -> Outcome:
 async def password_changed(event: PasswordChanged, tx: Transaction) -> Outcome:
     """Tells the holder of the mailbox, who may not be the one who changed it."""
     return await _write(tx, "password_changed", event.email, event.name, {"changed_at": event.changed_at})
+
+
+@email.handles(SecondFactorChanged)
+async def second_factor_changed(event: SecondFactorChanged, tx: Transaction) -> Outcome:
+    """As for a password. Why an operator took it away is not told: that is for the records."""
+    data = {"change": event.change, "changed_at": event.changed_at}
+    return await _write(tx, "second_factor_changed", event.email, event.name, data)
+
+
+@email.handles(RecoveryCodeUsed)
+async def recovery_code_used(event: RecoveryCodeUsed, tx: Transaction) -> Outcome:
+    data = {"change": "code_used", "changed_at": event.used_at, "codes_left": event.codes_left}
+    return await _write(tx, "second_factor_changed", event.email, event.name, data)
 
 
 @email.handles(TenantUpdated)

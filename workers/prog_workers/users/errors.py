@@ -56,7 +56,49 @@ def session_not_found() -> NotFound:
 
 
 def sign_in_again() -> Denied:
+    """The session was not opened just now, or without the second factor that the person has."""
     return Denied("Sign in again first: this needs a sign-in of the last ten minutes.", code="fresh_sign_in_required")
+
+
+def wrong_password(field: str) -> Denied:
+    """For somebody who is signed in, so that there is nothing to hide but the password."""
+    message = "This is not your password."
+    return Denied(message, code="invalid_credentials", fields=[FieldError(field=field, code="wrong", message=message)])
+
+
+def wrong_code() -> Denied:
+    message = "This code is not good. Wait for the app's next one, and see that the clock of the device is right."
+    return Denied(message, code="invalid_code", fields=[FieldError(field="code", code="invalid_code", message=message)])
+
+
+def used_code() -> Denied:
+    message = "This code was used before. Wait for the app's next one."
+    return Denied(message, code="invalid_code", fields=[FieldError(field="code", code="code_used", message=message)])
+
+
+def wrong_recovery_code() -> Denied:
+    message = "This is none of your recovery codes, or it was used before."
+    return Denied(message, code="invalid_code", fields=[FieldError(field="code", code="invalid_code", message=message)])
+
+
+def sign_in_over() -> Denied:
+    return Denied("This sign-in took too long, or too many codes were wrong. Begin again.", code="sign_in_over")
+
+
+def second_factor_required() -> Denied:
+    return Denied("Your password alone is not enough here: prove it with your second factor.", code="mfa_required")
+
+
+def no_second_factor() -> NotFound:
+    return NotFound("There is no second factor.", code="no_second_factor")
+
+
+def no_enrolment() -> NotFound:
+    return NotFound("There is no authenticator to confirm, or it took too long. Begin again.", code="no_enrolment")
+
+
+def reason_needed() -> Invalid:
+    return Invalid.field("reason", "required", "Say why, in 500 characters at most: it is recorded.")
 
 
 def not_permitted() -> Denied:

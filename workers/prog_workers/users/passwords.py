@@ -1,4 +1,4 @@
-"""New passwords are judged here, and all are hashed: argon2id in a few threads of its own.
+"""New passwords are judged here, and all are hashed, recovery codes too: argon2id in a few threads of its own.
 
 Hashing is meant to be slow and to take memory, so it has a bounded number of threads: a storm of sign-ins waits in line
 here and neither starves the event loop nor multiplies the memory. Judging is done in the same threads.
@@ -19,13 +19,21 @@ from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
+from argon2.low_level import Type, hash_secret_raw
 
 from prog_workers.users import errors, rules
 from prog_workers.users.strength import BreachedPasswords, ServiceAway, is_guessable
 
 CONCURRENCY: Final = 2
 
-_hasher: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, hash_len=32, salt_len=16)
+_TIME_COST: Final = 2
+_MEMORY_KIB: Final = 19 * 1024
+_HASH_BYTES: Final = 32
+_CODE_TIME_COST: Final = 1
+_CODE_MEMORY_KIB: Final = 4 * 1024
+"""Codes are 60 random bits, which no password has: a tenth of its cost is enough, and somebody waits for all ten."""
+
+_hasher: Final = PasswordHasher(_TIME_COST, _MEMORY_KIB, parallelism=1, hash_len=_HASH_BYTES, salt_len=16)
 """OWASP Password Storage Cheat Sheet: argon2id with m = 19 MiB, t = 2, p = 1 at the least."""
 
 _threads: Final = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="argon2")
@@ -72,6 +80,11 @@ async def verify(stored_hash: str | None, password: str) -> Verdict:
     return await asyncio.get_running_loop().run_in_executor(_threads, _verify, stored_hash, _prepared(password))
 
 
+async def hash_code(code: str, salt: str) -> str:
+    """The argon2id hash, in hex, of a code in its kept form, under the salt (hex) of its set."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, _hash_code, code, salt)
+
+
 async def warm_up() -> None:
     """Makes the hash that passwords of unknown people are compared with, so that the first of them takes no longer."""
     await asyncio.get_running_loop().run_in_executor(_threads, _nobodys_hash)
@@ -87,6 +100,19 @@ def _verify(stored_hash: str | None, password: str) -> Verdict:
     return Verdict(
         right=True, stronger_hash=_hasher.hash(password) if _hasher.check_needs_rehash(stored_hash) else None
     )
+
+
+def _hash_code(code: str, salt: str) -> str:
+    raw = hash_secret_raw(
+        code.encode(),
+        bytes.fromhex(salt),
+        time_cost=_CODE_TIME_COST,
+        memory_cost=_CODE_MEMORY_KIB,
+        parallelism=1,
+        hash_len=_HASH_BYTES,
+        type=Type.ID,
+    )
+    return raw.hex()
 
 
 @cache

@@ -13,9 +13,10 @@ from typing import Any, Final, Literal
 
 import asyncpg
 
-from prog_contracts.users import PlatformRole, SignInMethod
+from prog_contracts.users import PlatformRole, SecondFactor, SignInMethod
 from prog_kit.database import Connection
 from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_workers.users.rules import amr
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class SessionRow:
     session_id: str
     user_id: str
     method: SignInMethod
+    second_factor: SecondFactor | None
     client_address: str | None
     user_agent: str | None
     created_at: datetime
@@ -53,8 +55,22 @@ class SessionRow:
     ended_at: datetime | None
     end_reason: str | None
 
+    @property
+    def amr(self) -> list[str]:
+        """How its person was authenticated (RFC 8176)."""
+        return amr(self.method, self.second_factor)
+
     def is_live(self, now: datetime) -> bool:
         return self.ended_at is None and now < min(self.idle_until, self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class SecondFactorRow:
+    """A person's authenticator app, and how many recovery codes are good still."""
+
+    enrolled_at: datetime
+    codes_left: int
+    codes_made_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +132,8 @@ _USERS: Final = (
     " first_paid_at, created_at, updated_at FROM users.users"
 )
 _SESSIONS: Final = (
-    "SELECT session_id, user_id, method, client_address, user_agent, created_at, refreshed_at, idle_until, expires_at,"
-    " ended_at, end_reason FROM users.sessions"
+    "SELECT session_id, user_id, method, second_factor, client_address, user_agent, created_at, refreshed_at,"
+    " idle_until, expires_at, ended_at, end_reason FROM users.sessions"
 )
 
 
@@ -188,6 +204,20 @@ async def api_keys(
     if len(rows) <= size:
         return Page(rows)
     return Page(rows[:size], encode_cursor(rows[size - 1].created_at, rows[size - 1].key_id))
+
+
+async def second_factor(connection: Connection, user_id: str) -> SecondFactorRow | None:
+    """What the viewer has as a second factor; None when that is nothing."""
+    row = await connection.fetchrow(
+        """
+        SELECT t.enrolled_at, count(c.made_at) FILTER (WHERE c.spent_at IS NULL) AS codes_left,
+               max(c.made_at) AS codes_made_at
+        FROM users.totp_factors AS t LEFT JOIN users.recovery_codes AS c USING (user_id)
+        WHERE t.user_id = $1 GROUP BY t.user_id, t.enrolled_at
+        """,
+        user_id,
+    )
+    return None if row is None else SecondFactorRow(**dict(row))
 
 
 async def list_users(

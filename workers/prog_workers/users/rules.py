@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from prog_contracts.errors import FieldError, Invalid, ProgError
 from prog_contracts.inputs import clean_name, normalize_email
 from prog_contracts.permissions import SCOPES
-from prog_contracts.users import PlatformRole
+from prog_contracts.users import PlatformRole, SecondFactor, SignInMethod
 from prog_workers.users import errors
 
 PASSWORD_MIN_LENGTH: Final = 8
@@ -31,6 +31,12 @@ CREDENTIALS_KEPT: Final = timedelta(days=30)
 """What has ended stays this long: a link opened again is explained, and a person or an operator sees past sessions."""
 STEP_UP_LIFETIME: Final = timedelta(minutes=10)
 """For so long after a sign-in its session may do what asks for a person who is there now: see `is_fresh`."""
+PENDING_SIGN_IN_LIFETIME: Final = timedelta(minutes=5)
+"""For so long a first factor waits for the second one."""
+MAX_WRONG_CODES: Final = 5
+"""So many wrong codes end a sign-in that waits, whatever is counted elsewhere."""
+ENROLMENT_LIFETIME: Final = timedelta(minutes=15)
+REASON_MAX_LENGTH: Final = 500
 REFRESH_GRACE: Final = timedelta(seconds=10)
 """Two tabs may send one refresh token at once; both then get the same successor."""
 GRACE_GENERATIONS: Final = 3
@@ -122,9 +128,42 @@ def session_times(now: datetime, expires_at: datetime | None = None) -> SessionT
     return SessionTimes(idle_until=min(now + SESSION_IDLE_LIFETIME, end), expires_at=end)
 
 
-def is_fresh(opened_at: datetime, now: datetime) -> bool:
-    """Whether a session was opened just now. Another sign-in opens another session, and so gives a fresh one."""
-    return now - opened_at < STEP_UP_LIFETIME
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """How and when the person of a session proved who they are: that opened it, and nothing has been proven since."""
+
+    at: datetime
+    method: SignInMethod
+    second_factor: SecondFactor | None = None
+
+
+def is_fresh(proven: Authentication, now: datetime, *, has_second_factor: bool) -> bool:
+    """Whether a session was opened just now, with the second factor of whoever has one.
+
+    Another proof opens another session, and so gives a fresh one.
+    """
+    complete = proven.second_factor is not None or not has_second_factor
+    return complete and now - proven.at < STEP_UP_LIFETIME
+
+
+def pending_sign_in_is_good(expires_at: datetime, wrong_codes: int, now: datetime) -> bool:
+    """Whether a sign-in still waits for its second factor; asked again in the transaction that opens the session."""
+    return now < expires_at and wrong_codes < MAX_WRONG_CODES
+
+
+def amr(method: SignInMethod, second_factor: SecondFactor | None) -> list[str]:
+    """How a person was authenticated, in the words of RFC 8176.
+
+    `otp` stands for a recovery code too, which is a password for one time. A link by mail has no word there: `email`.
+    """
+    first = "pwd" if method == "password" else "email"
+    return [first] if second_factor is None else [first, "otp", "mfa"]
+
+
+def checked_reason(reason: str) -> str | None:
+    """Why an operator acts, as it is recorded; None for nothing or too much."""
+    text = " ".join(reason.split())
+    return text if 0 < len(text) <= REASON_MAX_LENGTH else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +202,16 @@ def refresh_decision(token: PresentedToken, now: datetime) -> RefreshDecision:
 
 
 def access_claims(
-    *, issuer: str, user_id: str, session_id: str, token_id: str, platform_role: PlatformRole | None, now: datetime
+    *,
+    issuer: str,
+    user_id: str,
+    session_id: str,
+    token_id: str,
+    platform_role: PlatformRole | None,
+    proven: Authentication,
+    now: datetime,
 ) -> dict[str, Any]:
-    """The claims of an access token (RFC 9068)."""
+    """The claims of an access token (RFC 9068); `amr` and `auth_time` are those of its session."""
     issued_at = int(now.timestamp())
     claims: dict[str, Any] = {
         "iss": issuer,
@@ -175,6 +221,8 @@ def access_claims(
         "jti": token_id,
         "iat": issued_at,
         "exp": issued_at + int(ACCESS_LIFETIME.total_seconds()),
+        "auth_time": int(proven.at.timestamp()),
+        "amr": amr(proven.method, proven.second_factor),
     }
     if platform_role is not None:
         claims["platform_role"] = platform_role

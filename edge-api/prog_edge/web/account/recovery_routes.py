@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid
+from prog_edge.web.account.second_step_routes import entered
 from prog_edge.web.account.views import (
     ForgotPasswordPage,
     OpenSignInLinkPage,
@@ -19,7 +20,6 @@ from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
 from prog_edge.web.ui.sessions import SIGN_IN, Services, client_of
-from prog_edge.web.ui.state import web_state
 
 router = page_router("/account")
 
@@ -86,8 +86,7 @@ async def opened_sign_in_link(request: Request, token: str = "") -> Response:
 async def sign_in_by_link(request: Request, web: Services) -> Response:
     values = await sent_form(request)
     try:
-        session = await web.sessions.sign_in_by_link(values.get("token", ""), client_of(request))
+        found = await web.sessions.sign_in_by_link(values.get("token", ""), client_of(request))
     except (Invalid, Denied) as error:
         return render(request, OpenSignInLinkPage(token="", form=refused({}, error)), status=422)
-    web_state(request).session = session
-    return see("/account")
+    return entered(request, found, "/account")

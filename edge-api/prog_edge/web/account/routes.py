@@ -1,4 +1,5 @@
-"""The account's routes: getting in. See also `recovery_routes`, `session_routes` and `tenant_routes`."""
+"""The account's routes: getting in. What is about links by mail, the second step, sessions, security and tenants is in
+modules of its own here."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
+from prog_edge.web.account.second_step_routes import entered
 from prog_edge.web.account.views import (
     AcceptInvitationPage,
     CheckYourMailPage,
@@ -92,14 +94,13 @@ async def sign_in(request: Request, web: Services) -> Response:
     values = await sent_form(request)
     address = own_path(values.get("next"), "/account")
     try:
-        session = await web.sessions.sign_in(values.get("email", ""), values.get("password", ""), client_of(request))
+        found = await web.sessions.sign_in(values.get("email", ""), values.get("password", ""), client_of(request))
     except (Invalid, Denied) as error:
         page = SignInPage(
             form=refused(values, error), next_address=address, unverified=getattr(error, "code", "") == "unverified"
         )
         return render(request, page, status=422)
-    web_state(request).session = session
-    return see(address)
+    return entered(request, found, address)
 
 
 @router.post("/sign-out")

@@ -9,7 +9,9 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Denied, Invalid, NotFound
+from prog_edge.web.account.second_step_routes import chosen_factor
 from prog_edge.web.account.views import SessionsPage, SignInAgainPage
+from prog_edge.web.ports import Viewer, WebServices
 from prog_edge.web.ui.forms import FormState, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
@@ -51,9 +53,9 @@ async def end_sessions(request: Request, web: Services, viewer: SignedIn) -> Res
 
 
 @router.get("/sign-in/again")
-async def sign_in_again_form(request: Request, viewer: SignedIn) -> Response:
+async def sign_in_again_form(request: Request, web: Services, viewer: SignedIn) -> Response:
     address = own_path(request.query_params.get("next"), "/account")
-    return render(request, SignInAgainPage(form=FormState(), next_address=address))
+    return render(request, await _again(web, viewer, FormState(), address, request.query_params.get("use")))
 
 
 @router.post("/sign-in/again")
@@ -62,13 +64,22 @@ async def sign_in_again(request: Request, web: Services, viewer: SignedIn) -> Re
     values = await sent_form(request)
     address = own_path(values.get("next"), "/account")
     try:
-        session = await web.sessions.sign_in(viewer.email, values.get("password", ""), client_of(request))
+        if values.get("method") is None:
+            session = await web.sessions.step_up(viewer, "password", values.get("password", ""), client_of(request))
+        else:
+            method = chosen_factor(values.get("method"))
+            session = await web.sessions.step_up(viewer, method, values.get("code", ""), client_of(request))
     except (Invalid, Denied) as error:
-        page = SignInAgainPage(form=refused(values, error), next_address=address)
+        page = await _again(web, viewer, refused(values, error), address, values.get("method"))
         return render(request, page, status=422)
     web_state(request).session = session
-    before = request.cookies.get(web.sessions.cookie_name)
-    if before:
-        await web.sessions.sign_out(before)
     notify(request, "success", "Thank you. For ten minutes you can change what needs a fresh sign-in.")
     return see(address)
+
+
+async def _again(web: WebServices, viewer: Viewer, form: FormState, address: str, asked: str | None) -> SignInAgainPage:
+    """With the second factor where there is one, else with the password."""
+    factor = await web.security.second_factor(viewer)
+    if factor is None:
+        return SignInAgainPage(form, address, method="password")
+    return SignInAgainPage(form, address, chosen_factor(asked), has_recovery_codes=factor.codes_left > 0)

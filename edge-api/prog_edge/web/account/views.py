@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from prog_contracts.permissions import allowed, may_grant, may_manage
 from prog_contracts.tenants import TenantRole
+from prog_contracts.users import SecondFactor
 from prog_edge.web.ports import (
     ApiKeyCard,
     ApiKeysView,
     BillingView,
+    EnrolmentView,
     MadeKey,
     MemberView,
     Plan,
+    SecondFactorView,
     SessionCard,
     TenantCard,
     TenantView,
@@ -128,11 +131,48 @@ class SessionsPage:
 
 @dataclass(frozen=True, slots=True)
 class SignInAgainPage:
-    """For somebody who is signed in, and is about to do what needs a fresh sign-in."""
+    """For somebody who is signed in, and is about to do what needs a fresh sign-in. `method` is what is asked for."""
 
     template: ClassVar[str] = "account/sign_in_again.html"
     form: FormState
     next_address: str
+    method: Literal["password"] | SecondFactor = "password"
+    has_recovery_codes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SecondStepPage:
+    template: ClassVar[str] = "account/second_step.html"
+    form: FormState
+    next_address: str
+    method: SecondFactor
+    has_recovery_codes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityPage:
+    """`form` begins what changes the second factor, `password` changes that."""
+
+    template: ClassVar[str] = "account/security.html"
+    factor: SecondFactorView | None
+    form: FormState
+    password: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticatorPage:
+    template: ClassVar[str] = "account/authenticator.html"
+    enrolment: EnrolmentView
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryCodesPage:
+    """`first` says that they come with a new app."""
+
+    template: ClassVar[str] = "account/recovery_codes.html"
+    codes: Sequence[str]
+    first: bool
 
 
 @dataclass(frozen=True, slots=True)

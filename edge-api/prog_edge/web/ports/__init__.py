@@ -49,6 +49,7 @@ from prog_edge.web.ports.admin import (
 )
 from prog_edge.web.ports.api_keys import ApiKeyCard, ApiKeysBackend, ApiKeysView, MadeKey
 from prog_edge.web.ports.mailbox import MailboxBackend, MailRow, MailView
+from prog_edge.web.ports.security import EnrolmentView, SecondFactorView, SecurityBackend
 from prog_edge.web.ports.services import WebServices
 from prog_edge.web.ports.shared import (
     Client,
@@ -56,6 +57,7 @@ from prog_edge.web.ports.shared import (
     OpenSession,
     Page,
     Plan,
+    SecondStep,
     SessionCookie,
     Sessions,
     StillWorking,
@@ -80,6 +82,7 @@ __all__ = [
     "DeadLetterCause",
     "DeadLetterRow",
     "Dunning",
+    "EnrolmentView",
     "EventRow",
     "InvitationRow",
     "InvoicePdf",
@@ -97,6 +100,9 @@ __all__ = [
     "Plan",
     "ReplayRow",
     "SearchHit",
+    "SecondFactorView",
+    "SecondStep",
+    "SecurityBackend",
     "Series",
     "ServiceHealth",
     "SessionCard",

@@ -10,7 +10,7 @@ from typing import Protocol
 from prog_contracts.money import Money
 from prog_contracts.payments import FailureReason, Interval, InvoiceStatus, SubscriptionStatus
 from prog_contracts.tenants import TenantRole, TenantStatus
-from prog_contracts.users import SignInMethod
+from prog_contracts.users import SecondFactor, SignInMethod
 from prog_edge.web.ports.shared import Client, Plan, Viewer
 
 
@@ -43,6 +43,7 @@ class SessionCard:
     id: str
     device: str
     method: SignInMethod
+    second_factor: SecondFactor | None
     client_address: str | None
     created_at: datetime
     last_used_at: datetime

@@ -11,6 +11,7 @@ from prog_edge.web.ports.account import AccountBackend
 from prog_edge.web.ports.admin import AdminBackend
 from prog_edge.web.ports.api_keys import ApiKeysBackend
 from prog_edge.web.ports.mailbox import MailboxBackend
+from prog_edge.web.ports.security import SecurityBackend
 from prog_edge.web.ports.shared import Sessions
 from prog_edge.web.ports.site import SiteBackend
 from prog_edge.web.ports.tenancy import TenancyBackend
@@ -27,6 +28,7 @@ class WebServices:
     api_keys: ApiKeysBackend
     admin: AdminBackend
     sessions: Sessions
+    security: SecurityBackend
     signing_key: bytes
     public_url: str
     mailbox: MailboxBackend | None = None

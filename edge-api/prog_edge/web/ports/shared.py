@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from prog_contracts.money import Money
 from prog_contracts.payments import Interval
-from prog_contracts.users import PlatformRole
+from prog_contracts.users import PlatformRole, SecondFactor
 
 Row = TypeVar("Row")
 
@@ -56,6 +56,13 @@ class SessionCookie:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondStep:
+    """A sign-in that waits for the second factor: the cookie that keeps it meanwhile."""
+
+    cookie: SessionCookie
+
+
+@dataclass(frozen=True, slots=True)
 class OpenSession:
     """`renewed` is set when the tokens inside were refreshed and the browser must keep a new value."""
 
@@ -69,16 +76,33 @@ class Sessions(Protocol):
     @property
     def cookie_name(self) -> str: ...
 
+    @property
+    def second_step_cookie_name(self) -> str: ...
+
     async def open(self, cookie: str) -> OpenSession | None:
         """The session in a cookie; None when it is forged, over or revoked. Never raises for a bad cookie."""
         ...
 
-    async def sign_in(self, email: str, password: str, client: Client) -> SessionCookie:
+    async def sign_in(self, email: str, password: str, client: Client) -> SessionCookie | SecondStep:
         """Raises `Denied` with code `unverified` before the address is verified, `Denied` otherwise."""
         ...
 
-    async def sign_in_by_link(self, token: str, client: Client) -> SessionCookie:
+    async def sign_in_by_link(self, token: str, client: Client) -> SessionCookie | SecondStep:
         """Raises `Invalid` on `token` when the link is not good any more."""
+        ...
+
+    def second_step(self, cookie: str) -> Sequence[SecondFactor] | None:
+        """What a sign-in that waits may be completed with; None for a cookie that keeps none."""
+        ...
+
+    async def complete(self, cookie: str, method: SecondFactor, code: str, client: Client) -> SessionCookie:
+        """Raises `Denied` with code `invalid_code` on `code`, or `sign_in_over` when it does not wait any more."""
+        ...
+
+    async def step_up(
+        self, viewer: Viewer, method: Literal["password"] | SecondFactor, proof: str, client: Client
+    ) -> SessionCookie:
+        """A session opened just now in place of the viewer's own. Raises `Denied` when the proof is wrong."""
         ...
 
     async def sign_out(self, cookie: str) -> None: ...

@@ -125,6 +125,11 @@ def leave(request: Request, response: Response) -> Response:
         keep(web.sessions.cookie_name, state.session.value, state.session.max_age_seconds)
     elif state.ends_session:
         response.delete_cookie(web.sessions.cookie_name, path="/", secure=secure, httponly=True, samesite="lax")
+    if state.second_step is not None:
+        keep(web.sessions.second_step_cookie_name, state.second_step.value, state.second_step.max_age_seconds)
+    elif state.ends_second_step:
+        name = web.sessions.second_step_cookie_name
+        response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="lax")
     if state.new_visitor and state.renders:
         keep(csrf.VISITOR_COOKIE, state.new_visitor, _YEAR_SECONDS)
     if state.carried and not state.renders:

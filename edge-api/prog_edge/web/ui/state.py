@@ -29,6 +29,9 @@ class WebState:
     session: SessionCookie | None = None
     """Set to keep a new session in the browser."""
     ends_session: bool = False
+    second_step: SessionCookie | None = None
+    """Set to keep a sign-in that waits for its second factor."""
+    ends_second_step: bool = False
     renders: bool = False
     """A page was rendered, so that the notices it showed are spent."""
 

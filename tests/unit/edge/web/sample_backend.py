@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound, ProgError
 from prog_contracts.money import Money
 from prog_contracts.tenants import TenantRole
+from prog_contracts.users import SecondFactor
 from prog_edge.web.ports import (
     BillingView,
     Card,
@@ -29,6 +30,7 @@ from prog_edge.web.ports import (
     OpenSession,
     Page,
     Plan,
+    SecondStep,
     SessionCard,
     SessionCookie,
     SubscriptionView,
@@ -39,6 +41,7 @@ from prog_edge.web.ports import (
 )
 from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
 from tests.unit.edge.web.sample_keys import SampleKeys
+from tests.unit.edge.web.sample_security import CODES, FACTOR, SampleSecurity
 
 NOW = datetime.now(UTC).replace(microsecond=412_000)
 TENANT = sample_id("tenant", 7)
@@ -104,17 +107,39 @@ class SampleSessions:
         viewer = self.viewers.get(cookie)
         return OpenSession(viewer) if viewer else None
 
-    async def sign_in(self, email: str, password: str, client: Client) -> SessionCookie:
+    second_step_cookie_name: str = "prog_second_step"
+
+    async def sign_in(self, email: str, password: str, client: Client) -> SessionCookie | SecondStep:
         self.clients.append(client)
         if email == "new@example.com":
             raise Denied("Verify your address first: open the link in our mail.", code="unverified")
         if password != "correct horse battery":
             raise Denied("Address and password do not go together.", code="wrong_credentials")
+        if email.startswith("careful"):
+            return SecondStep(SessionCookie("waiting", 300))
         return SessionCookie("operator" if email.startswith("admin") else "ada", 3600)
 
-    async def sign_in_by_link(self, token: str, client: Client) -> SessionCookie:
+    async def sign_in_by_link(self, token: str, client: Client) -> SessionCookie | SecondStep:
         if token != "good":
             raise Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
+        return SessionCookie("ada", 3600)
+
+    def second_step(self, cookie: str) -> Sequence[SecondFactor] | None:
+        return ("totp", "recovery_code") if cookie == "waiting" else None
+
+    async def complete(self, cookie: str, method: SecondFactor, code: str, client: Client) -> SessionCookie:
+        if code == "000000":
+            raise Denied("This sign-in took too long. Begin again.", code="sign_in_over")
+        if code != {"totp": "123456", "recovery_code": CODES[0]}[method]:
+            raise Denied.field("code", "invalid_code", "This code is not good.")
+        return SessionCookie("ada", 3600)
+
+    async def step_up(
+        self, viewer: Viewer, method: Literal["password"] | SecondFactor, proof: str, client: Client
+    ) -> SessionCookie:
+        if proof not in ("123456", "correct horse battery"):
+            name = "password" if method == "password" else "code"
+            raise Denied.field(name, "wrong", "This is not good.")
         return SessionCookie("ada", 3600)
 
     async def sign_out(self, cookie: str) -> None:
@@ -214,10 +239,11 @@ class SampleAccount:
     async def sessions(self, viewer: Viewer) -> Sequence[SessionCard]:
         return (
             SessionCard(
-                viewer.session_id, "Firefox on Linux", "password", "192.0.2.7", NOW, NOW - timedelta(minutes=2), True
+                viewer.session_id, "Firefox on Linux", "password", "totp", "192.0.2.7", NOW,
+                NOW - timedelta(minutes=2), True,
             ),
             SessionCard(
-                sample_id("session", 9), "Safari on iPhone", "magic_link", "2001:db8:85a3::8a2e:370:7334",
+                sample_id("session", 9), "Safari on iPhone", "magic_link", None, "2001:db8:85a3::8a2e:370:7334",
                 NOW - timedelta(days=12), NOW - timedelta(hours=3), False,
             ),
         )[: 1 if self.empty else 2]  # fmt: skip
@@ -404,6 +430,7 @@ def sample_services(
     api_keys: SampleKeys | None = None,
     admin: SampleAdmin | None = None,
     mailbox: SampleMailbox | None = None,
+    security: SampleSecurity | None = None,
 ) -> WebServices:
     return WebServices(
         site=SampleSite(),
@@ -412,6 +439,7 @@ def sample_services(
         api_keys=api_keys or SampleKeys(),
         admin=admin or SampleAdmin(),
         sessions=SampleSessions(),
+        security=security or SampleSecurity(FACTOR),
         signing_key=b"k" * 32,
         public_url="http://127.0.0.1:8000",
         mailbox=mailbox or SampleMailbox(),
@@ -426,6 +454,7 @@ def sample_services_in(state: str) -> WebServices:
             api_keys=SampleKeys(empty=True),
             admin=SampleAdmin(empty=True),
             mailbox=SampleMailbox(empty=True),
+            security=SampleSecurity(),
         )
     if state == "past-due":
         late = SampleAccount(subscription=PAST_DUE, clock_at=NOW + timedelta(days=31))

@@ -3,19 +3,47 @@
 They run under the platform's tenant, for a person belongs to no single customer; those about API keys under the tenant
 whose keys they are.
 
-- `accounts`   sign up, verify the address, the first administrator, the profile
-- `api_keys`   keys of a tenant's programs
-- `magic`      sign in by a link in a mail
-- `recovery`   a new password for somebody who forgot theirs
-- `revocation` a person ends sessions of theirs
-- `sessions`   sign in, refresh, sign out
-- `purging`    clear away what is past its time
-- `reactions`  what other domains' events mean here
+- `accounts`    sign up, verify the address, the first administrator, the profile
+- `api_keys`    keys of a tenant's programs
+- `change`      a person sets another password
+- `factors`     a person's authenticator app and recovery codes
+- `magic`       sign in by a link in a mail
+- `recovery`    a new password for somebody who forgot theirs
+- `revocation`  a person ends sessions of theirs
+- `second_step` prove the second factor, at sign-in and before what is dangerous
+- `sessions`    sign in, refresh, sign out
+- `purging`     clear away what is past its time
+- `reactions`   what other domains' events mean here
 
 What hashes a password is a performer: it works between two transactions, so that none is held open meanwhile.
 """
 
-from prog_workers.users.handlers import accounts, api_keys, magic, purging, reactions, recovery, revocation, sessions
+from prog_workers.users.handlers import (
+    accounts,
+    api_keys,
+    change,
+    factors,
+    magic,
+    purging,
+    reactions,
+    recovery,
+    revocation,
+    second_step,
+    sessions,
+)
 from prog_workers.users.handlers.domain import users
 
-__all__ = ["accounts", "api_keys", "magic", "purging", "reactions", "recovery", "revocation", "sessions", "users"]
+__all__ = [
+    "accounts",
+    "api_keys",
+    "change",
+    "factors",
+    "magic",
+    "purging",
+    "reactions",
+    "recovery",
+    "revocation",
+    "second_step",
+    "sessions",
+    "users",
+]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from prog_broker.domain import Domain
+from prog_broker.outcome import Reply
 from prog_broker.transaction import Transaction
 from prog_contracts.actors import is_process
+from prog_contracts.messages import Command
+from prog_contracts.second_factors import StepUpDenied
 from prog_kit import secrets
-from prog_workers.users import errors, store
+from prog_workers.users import errors, rules, store
 
 users = Domain("users")
 
@@ -25,3 +28,17 @@ async def require_self(tx: Transaction, user_id: str) -> None:
         return
     if tx.actor is None or await store.platform_role(tx, tx.actor) != "operator":
         raise errors.not_permitted()
+
+
+async def step_up_missing(tx: Transaction, person: str, session_id: str, command: type[Command]) -> Reply | None:
+    """The refusal of a command that only a fresh session may send; None for a fresh one.
+
+    Whoever calls has locked the account of `person`, whose session it must be. Raises NotFound when it is not, or over.
+    """
+    proven = await store.live_session(tx, session_id, person)
+    if proven is None:
+        raise errors.session_not_found()
+    if rules.is_fresh(proven, tx.now, has_second_factor=await store.has_second_factor(tx, person)):
+        return None
+    denied = StepUpDenied(user_id=person, by_session_id=session_id, command=command.TYPE)
+    return Reply(None, denied, error=errors.sign_in_again())

@@ -1,7 +1,7 @@
 """Sign in by a link in a mail.
 
 The mailbox stands for the password here, and for nothing more: what an account asks for beyond its password, it asks
-for after this too, because `sessions.open_session` is the one way to a session.
+for after this too, because `sessions.let_in` is the way in for every first factor.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from prog_contracts.users import ConsumeMagicLink, RequestMagicLink
 from prog_kit import secrets
 from prog_workers.users import links, store
 from prog_workers.users.handlers.domain import open_sealed, users
-from prog_workers.users.handlers.sessions import open_session
+from prog_workers.users.handlers.sessions import let_in
 
 
 @users.handles(RequestMagicLink)
@@ -23,11 +23,11 @@ async def request_magic_link(command: RequestMagicLink, tx: Transaction) -> Repl
 
 @users.handles(ConsumeMagicLink)
 async def consume_magic_link(command: ConsumeMagicLink, tx: Transaction) -> Reply:
-    """Opens a session for whoever comes with a good link, and takes the account's other such links back."""
+    """Lets in whoever comes with a good link, and takes the account's other such links back."""
     token = open_sealed(tx, command.sealed_token, secrets.TOKEN, "token")
     holder = await links.holder(tx, links.MAGIC, token)
     user = None if holder is None else await store.user_by_id(tx, holder.user_id)
     if user is None or user.email_verified_at is None or not await links.spend(tx, links.MAGIC, token, user):
         return links.refusal(tx, links.MAGIC, token, command.client_address)
     await links.take_back(tx, user.user_id, links.MAGIC)
-    return await open_session(tx, user, "magic_link", command)
+    return await let_in(tx, user, "magic_link", command)

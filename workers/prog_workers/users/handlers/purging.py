@@ -1,4 +1,4 @@
-"""Clearing away credentials that are past their time."""
+"""Clearing away credentials that are past their time, and sealing those that stay under the newest secret key."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import Final
 from prog_broker.transaction import Transaction
 from prog_contracts.actors import is_process
 from prog_contracts.users import PurgeCredentials
+from prog_kit import logging, secrets
+from prog_kit.secrets import SealError
 from prog_workers.users import errors, rules, store
 from prog_workers.users.handlers.domain import users
 
 BATCH: Final = 2000
+
+log = logging.get("prog_workers.users.purging")
 
 
 @users.handles(PurgeCredentials)
@@ -19,9 +23,25 @@ async def purge_credentials(command: PurgeCredentials, tx: Transaction) -> None:
     if not is_process(tx.actor):
         raise errors.not_permitted()
     before = tx.now - rules.CREDENTIALS_KEPT
-    deleted = (
+    done = (
         await store.purge_sessions(tx, before, BATCH),
         await store.purge_link_tokens(tx, before, BATCH),
+        await store.purge_pending_sign_ins(tx, before, BATCH),
+        await store.purge_enrolments(tx, BATCH),
+        await _seal_anew(tx),
     )
-    if BATCH in deleted:
+    if BATCH in done:
         tx.send(command)
+
+
+async def _seal_anew(tx: Transaction) -> int:
+    """Seals secrets of authenticator apps under the newest key, as long as the older ones still open them."""
+    done = 0
+    for user_id, sealed in await store.totp_sealed_otherwise(tx, tx.sealer.mark, BATCH):
+        try:
+            await store.reseal_totp(tx, user_id, tx.sealer.reseal(sealed, secrets.TOTP))
+        except SealError:
+            log.warning("an authenticator's secret does not open, its person needs a recovery code", user_id=user_id)
+        else:
+            done += 1
+    return done

@@ -55,6 +55,7 @@ async def reset_password(command: ResetPassword, work: Work) -> Finish:
         if await store.mark_verified(tx, user.user_id, None) is not None:
             messages.append(_verified(user, tx))
         await links.take_back(tx, user.user_id)
+        await store.drop_pending_sign_ins(tx, user.user_id)
         return Reply({"user_id": user.user_id}, *messages)
 
     return record

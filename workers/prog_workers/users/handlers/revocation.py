@@ -17,10 +17,11 @@ async def revoke_sessions(command: RevokeSessions, tx: Transaction) -> Outcome:
         raise errors.not_permitted()
     # The account first, as whoever sets a password does: two who end each other's sessions then take turns.
     await store.user_by_id(tx, user_id)
-    opened_at = await store.live_since(tx, used, user_id)
-    if opened_at is None:
+    proven = await store.live_session(tx, used, user_id)
+    if proven is None:
         raise errors.session_not_found()
-    if command.session_id != used and not rules.is_fresh(opened_at, tx.now):
+    fresh = rules.is_fresh(proven, tx.now, has_second_factor=await store.has_second_factor(tx, user_id))
+    if command.session_id != used and not fresh:
         denied = RevocationDenied(user_id=user_id, by_session_id=used)
         return Reply(None, denied, error=errors.sign_in_again())
     if command.session_id is None:

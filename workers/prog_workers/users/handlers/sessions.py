@@ -12,18 +12,20 @@ from prog_broker.domain import Finish, Work
 from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
 from prog_contracts import credentials
-from prog_contracts.accounts import TokenSet
+from prog_contracts.accounts import SecondFactorNeeded, TokenSet
 from prog_contracts.actors import is_process
 from prog_contracts.errors import Invalid
 from prog_contracts.ids import new_id
 from prog_contracts.inputs import EMAIL_MAX_LENGTH, normalize_email
 from prog_contracts.messages import Event
+from prog_contracts.second_factors import CompleteSignIn, SecondFactorAsked, StepUp
 from prog_contracts.users import (
     Authenticate,
     AuthenticationFailed,
     ConsumeMagicLink,
     EndSession,
     RefreshSession,
+    SecondFactor,
     SessionEnded,
     SignInMethod,
     UserAuthenticated,
@@ -34,6 +36,7 @@ from prog_workers.users.handlers.domain import open_sealed, users
 from prog_workers.users.signing import AccessTokens
 
 USER_AGENT_MAX_LENGTH: Final = 400
+PENDING_DIGEST: Final = "pending_sign_in"
 
 access_tokens = AccessTokens()
 
@@ -46,7 +49,7 @@ _END_REASONS: Final[dict[rules.RefreshDecision, Literal["revoked", "refresh_reus
 
 @users.performs(Authenticate)
 async def authenticate(command: Authenticate, work: Work) -> Finish:
-    """Checks a password and opens a session. A failure is recorded too, and takes as long whomever it is about."""
+    """Checks a password and lets its person in. A failure is recorded too, and takes as long whomever it is about."""
     email = _lookup_form(command.email)
     async with work.transaction() as tx:
         password = open_sealed(tx, command.sealed_password, secrets.PASSWORD, "password")
@@ -74,7 +77,7 @@ async def authenticate(command: Authenticate, work: Work) -> Finish:
             return Reply(None, failed, error=refusal)
         if verdict.stronger_hash is not None:
             await store.replace_password_hash(tx, user.user_id, verdict.stronger_hash, changed=False)
-        return await open_session(tx, user, "password", command)
+        return await let_in(tx, user, "password", command)
 
     return record
 
@@ -86,7 +89,7 @@ async def refresh_session(command: RefreshSession, tx: Transaction) -> Reply:
     found = await _presented(tx, command.session_id, token)
     if found is None:
         raise errors.refresh_refused()
-    presented, user = found
+    presented, user = found.token, found.user
     decision = rules.refresh_decision(presented, tx.now)
     if decision == "rotate":
         successor = _successors(tx, command.session_id, token)[0]
@@ -98,11 +101,11 @@ async def refresh_session(command: RefreshSession, tx: Transaction) -> Reply:
             successor=_digests(tx, successor)[0],
             idle_until=times.idle_until,
         )
-        return await _token_reply(tx, user, command.session_id, successor)
+        return await _token_reply(tx, user, command.session_id, successor, found.proven)
     if decision == "repeat":
         for _ in range(presented.current_generation - presented.generation):
             token = await _stored_successor(tx, command.session_id, token)
-        return await _token_reply(tx, user, command.session_id, token)
+        return await _token_reply(tx, user, command.session_id, token, found.proven)
     if decision == "ended":
         raise errors.refresh_refused()
     reason = _END_REASONS[decision]
@@ -123,18 +126,51 @@ async def end_session(command: EndSession, tx: Transaction) -> Outcome:
     return Reply(ended)
 
 
-async def open_session(
+async def let_in(
     tx: Transaction, user: store.User, method: SignInMethod, command: Authenticate | ConsumeMagicLink
 ) -> Reply:
-    """The one way to a session: its credentials, for whoever has shown all that the account asks for."""
+    """What the first factor comes to: a session, or a token that waits for the second factor where there is one."""
+    if not await store.has_second_factor(tx, user.user_id):
+        return await open_session(tx, user, method, command)
+    token = credentials.pending_sign_in_token(user.user_id, secrets.new_token())
+    await store.insert_pending_sign_in(
+        tx,
+        tx.sealer.digest(token, PENDING_DIGEST),
+        user_id=user.user_id,
+        method=method,
+        expires_at=tx.now + rules.PENDING_SIGN_IN_LIFETIME,
+    )
+    methods: tuple[SecondFactor, ...] = ("totp",)
+    if await store.codes_left(tx, user.user_id):
+        methods += ("recovery_code",)
+    needed = SecondFactorNeeded(
+        mfa_token=token, methods=methods, expires_in=int(rules.PENDING_SIGN_IN_LIFETIME.total_seconds())
+    )
+    asked = SecondFactorAsked(user_id=user.user_id, method=method, client_address=command.client_address)
+    return Reply(needed, asked, sealed=True)
+
+
+async def open_session(
+    tx: Transaction,
+    user: store.User,
+    method: SignInMethod,
+    command: Authenticate | ConsumeMagicLink | CompleteSignIn | StepUp,
+    *events: Event,
+    second_factor: SecondFactor | None = None,
+) -> Reply:
+    """The one way to a session: its credentials, for whoever has shown all that the account asks for.
+
+    `events` tell of what was spent for it.
+    """
     session_id = new_id("session")
     token = credentials.refresh_token(session_id, secrets.new_token())
+    proven = rules.Authentication(tx.now, method, second_factor)
     await store.insert_session(
         tx,
         store.NewSession(
             session_id=session_id,
             user_id=user.user_id,
-            method=method,
+            proven=proven,
             refresh_digest=_digests(tx, token)[0],
             times=rules.session_times(tx.now),
             client_address=command.client_address,
@@ -142,18 +178,30 @@ async def open_session(
         ),
     )
     authenticated = UserAuthenticated(
-        user_id=user.user_id, session_id=session_id, method=method, client_address=command.client_address
+        user_id=user.user_id,
+        session_id=session_id,
+        method=method,
+        client_address=command.client_address,
+        second_factor=second_factor,
     )
-    return await _token_reply(tx, user, session_id, token, authenticated)
+    return await _token_reply(tx, user, session_id, token, proven, authenticated, *events)
 
 
-async def _token_reply(tx: Transaction, user: store.User, session_id: str, refresh_token: str, *events: Event) -> Reply:
+async def _token_reply(
+    tx: Transaction,
+    user: store.User,
+    session_id: str,
+    refresh_token: str,
+    proven: rules.Authentication,
+    *events: Event,
+) -> Reply:
     claims = rules.access_claims(
         issuer=access_tokens.issuer,
         user_id=user.user_id,
         session_id=session_id,
         token_id=secrets.new_token(16),
         platform_role=user.platform_role,
+        proven=proven,
         now=tx.now,
     )
     tokens = TokenSet(
@@ -177,7 +225,7 @@ async def _may_end(tx: Transaction, command: EndSession, owner: str) -> bool:
     return tx.actor is not None and await store.platform_role(tx, tx.actor) == "operator"
 
 
-async def _presented(tx: Transaction, session_id: str, token: str) -> tuple[rules.PresentedToken, store.User] | None:
+async def _presented(tx: Transaction, session_id: str, token: str) -> store.Presented | None:
     if credentials.session_of_refresh_token(token) != session_id:
         return None
     return await store.presented_token(tx, session_id, _digests(tx, token))

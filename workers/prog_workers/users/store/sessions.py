@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from prog_broker.transaction import Transaction
-from prog_contracts.users import SignInMethod
-from prog_workers.users.rules import PresentedToken, SessionTimes
+from prog_workers.users.rules import Authentication, PresentedToken, SessionTimes
 from prog_workers.users.store.accounts import User, row_count
 
 
@@ -15,7 +14,7 @@ from prog_workers.users.store.accounts import User, row_count
 class NewSession:
     session_id: str
     user_id: str
-    method: SignInMethod
+    proven: Authentication
     refresh_digest: str
     times: SessionTimes
     client_address: str | None
@@ -27,9 +26,9 @@ async def insert_session(tx: Transaction, session: NewSession) -> None:
     await tx.execute(
         """
         WITH opened AS (
-            INSERT INTO users.sessions (session_id, user_id, method, client_address, user_agent, created_at,
-                                        refreshed_at, idle_until, expires_at)
-            VALUES ($1, $2, $9, $3, $4, $5, $5, $6, $7)
+            INSERT INTO users.sessions (session_id, user_id, method, client_address, user_agent, second_factor,
+                                        created_at, refreshed_at, idle_until, expires_at)
+            VALUES ($1, $2, $9, $3, $4, $10, $5, $5, $6, $7)
         )
         INSERT INTO users.refresh_tokens (digest, session_id, generation, issued_at) VALUES ($8, $1, 0, $5)
         """,
@@ -37,21 +36,31 @@ async def insert_session(tx: Transaction, session: NewSession) -> None:
         session.user_id,
         session.client_address,
         session.user_agent,
-        tx.now,
+        session.proven.at,
         session.times.idle_until,
         session.times.expires_at,
         session.refresh_digest,
-        session.method,
+        session.proven.method,
+        session.proven.second_factor,
     )
 
 
-async def presented_token(tx: Transaction, session_id: str, digests: list[str]) -> tuple[PresentedToken, User] | None:
-    """A refresh token of a session with the session's state, locked until the transaction ends."""
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A refresh token that was found, with its session's state and person."""
+
+    token: PresentedToken
+    proven: Authentication
+    user: User
+
+
+async def presented_token(tx: Transaction, session_id: str, digests: list[str]) -> Presented | None:
+    """A refresh token of a session, locked with the session until the transaction ends."""
     row = await tx.fetchrow(
         """
         SELECT r.generation, r.replaced_at, s.generation AS current_generation, s.idle_until, s.expires_at,
-               s.ended_at IS NOT NULL AS ended, u.user_id, u.email, u.name, u.status, u.platform_role,
-               u.email_verified_at, u.wanted_tenant_name
+               s.ended_at IS NOT NULL AS ended, s.created_at AS at, s.method, s.second_factor,
+               u.user_id, u.email, u.name, u.status, u.platform_role, u.email_verified_at, u.wanted_tenant_name
         FROM users.refresh_tokens AS r JOIN users.sessions AS s USING (session_id) JOIN users.users AS u USING (user_id)
         WHERE r.digest = ANY ($2::text[]) AND r.session_id = $1
         FOR UPDATE OF s, r
@@ -64,7 +73,8 @@ async def presented_token(tx: Transaction, session_id: str, digests: list[str]) 
     fields = dict(row)
     token_fields = ("generation", "replaced_at", "current_generation", "idle_until", "expires_at", "ended")
     token = PresentedToken(**{name: fields.pop(name) for name in token_fields}, status=fields["status"])
-    return token, User(**fields)
+    proven = Authentication(**{name: fields.pop(name) for name in ("at", "method", "second_factor")})
+    return Presented(token, proven, User(**fields))
 
 
 async def rotate(tx: Transaction, session_id: str, *, used: list[str], successor: str, idle_until: datetime) -> None:
@@ -94,16 +104,16 @@ async def session_owner(tx: Transaction, session_id: str) -> str | None:
     return owner
 
 
-async def live_since(tx: Transaction, session_id: str, user_id: str) -> datetime | None:
-    """When a session of this person that still goes on was opened; locked until the transaction ends."""
-    at: datetime | None = await tx.fetchval(
-        "SELECT created_at FROM users.sessions WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL"
-        " AND least(idle_until, expires_at) > $3 FOR UPDATE",
+async def live_session(tx: Transaction, session_id: str, user_id: str) -> Authentication | None:
+    """What opened a session of this person that still goes on; locked until the transaction ends."""
+    row = await tx.fetchrow(
+        "SELECT created_at AS at, method, second_factor FROM users.sessions WHERE session_id = $1 AND user_id = $2"
+        " AND ended_at IS NULL AND least(idle_until, expires_at) > $3 FOR UPDATE",
         session_id,
         user_id,
         tx.now,
     )
-    return at
+    return None if row is None else Authentication(**dict(row))
 
 
 async def holds_refresh_token(tx: Transaction, session_id: str, digests: list[str]) -> bool:
