@@ -11,7 +11,7 @@ acknowledges; the runtime does that once for every handler (`prog_broker.process
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
@@ -80,6 +80,14 @@ class Registration:
         object.__setattr__(self, "validate", self.model.__pydantic_validator__.validate_json)
 
 
+@dataclass(frozen=True, slots=True)
+class TenantRows:
+    """A domain's tables with rows of tenants: `deleted` with a tenant, in this order, or `kept`, with the reason."""
+
+    deleted: tuple[str, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+
+
 class Domain:
     """The handlers of one domain, which is one consumer group and one database role.
 
@@ -98,6 +106,11 @@ class Domain:
         self.replay_only: dict[str, Registration] = {}
         self.reset: Reset | None = None
         self.started: list[Callable[[Any], Awaitable[None]]] = []
+        self.tenant_rows = TenantRows()
+
+    def owns(self, *, deleted: Sequence[str], kept: Mapping[str, str]) -> None:
+        """Says what becomes of the domain's rows of a tenant that is deleted (`prog_broker.purging`)."""
+        self.tenant_rows = TenantRows(tuple(deleted), dict(kept))
 
     def handles(
         self, model: type[M], *, replay: ReplayMode = "no"

@@ -19,6 +19,11 @@ Template = Literal[
     "welcome",
     "invitation",
     "tenant_ready",
+    "tenant_suspended",
+    "tenant_resumed",
+    "tenant_deletion_requested",
+    "tenant_restored",
+    "tenant_deleted",
     "receipt",
     "payment_failed",
     "payment_recovered",
@@ -52,6 +57,11 @@ class SettleMail(Command):
 
     mail_id: MailId
     outcome: Literal["sent", "not_sent"]
+
+
+@command("prognetwork.email.purge_mails")
+class PurgeMails(Command):
+    """Delete the next mails of a tenant that was deleted."""
 
 
 @command("prognetwork.email.capture_lead", key="email", subject="lead_id")

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
 from prog_contracts.email import Template
-from prog_contracts.tenants import BillingChanged, TenantRole
+from prog_contracts.errors import Conflict
+from prog_contracts.tenants import BillingChanged, TenantRole, TenantStatus
 
 Action = Literal[
     "tenant.read",
@@ -53,6 +54,30 @@ NOT_FOR_KEYS: Final[frozenset[Action]] = frozenset({"api_key.manage", "tenant.de
 SCOPES: Final[tuple[Action, ...]] = tuple(action for action in ACTIONS if action not in NOT_FOR_KEYS)
 """What an API key may be made for."""
 
+_READS: Final[frozenset[Action]] = frozenset(action for action in ACTIONS if action.endswith(".read"))
+
+POSSIBLE: Final = MappingProxyType[TenantStatus, frozenset[Action]](
+    {
+        "provisioning": _OWNER,
+        "active": _OWNER,
+        "suspended": _READS | {"billing.manage", "tenant.delete", "clock.move"},
+        "deleting": _READS | {"tenant.delete", "clock.move"},
+        "deleted": _READS,
+    }
+)
+"""What can be done in a tenant of each status, whoever asks, operators of the platform among them. A suspended tenant
+can be read, paid for and deleted; one that is being deleted can be read and, by the right to delete, restored. In both
+time goes on."""
+
+_CLOSED: Final = MappingProxyType[TenantStatus, str](
+    {
+        "suspended": "The tenant is suspended: it can be read and paid for, and nothing else, until it is resumed.",
+        "deleting": "The tenant is being deleted: it can be read, and nothing else, unless an owner restores it.",
+        "deleted": "The tenant was deleted.",
+    }
+)
+
+
 BILLING_PREFIX: Final = "prognetwork.payments."
 BILLING_TYPES: Final = frozenset({BillingChanged.TYPE})
 """Messages of other domains that tell how a tenant pays."""
@@ -82,6 +107,16 @@ def rights(role: TenantRole | None, scopes: Collection[str] | None = None) -> fr
 def allowed(role: TenantRole | None, action: Action, scopes: Collection[str] | None = None) -> bool:
     """Whether a member with this role, or an API key of theirs with these scopes, may do `action`."""
     return action in rights(role, scopes)
+
+
+def possible(status: TenantStatus, action: Action) -> bool:
+    """Whether a tenant of this status lets anybody do `action`."""
+    return action in POSSIBLE[status]
+
+
+def closed(status: TenantStatus) -> Conflict:
+    """What whoever asks for more than is possible in a tenant of this status is told."""
+    return Conflict(_CLOSED[status], code="tenant_closed")
 
 
 def covers(role: TenantRole | None, other: TenantRole, scopes: Collection[str] | None = None) -> bool:

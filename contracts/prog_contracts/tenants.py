@@ -34,6 +34,40 @@ class RenameTenant(Command):
     name: str
 
 
+@command("prognetwork.tenants.suspend_tenant", key="tenant_id")
+class SuspendTenant(Command):
+    """Operators alone. The tenant can be read and paid for; nothing else changes. The owners are told the reason."""
+
+    tenant_id: TenantId
+    reason: str
+
+
+@command("prognetwork.tenants.resume_tenant", key="tenant_id")
+class ResumeTenant(Command):
+    tenant_id: TenantId
+
+
+@command("prognetwork.tenants.delete_tenant", key="tenant_id")
+class DeleteTenant(Command):
+    """Begin the grace period; `PurgeTenant` comes at its end."""
+
+    tenant_id: TenantId
+
+
+@command("prognetwork.tenants.restore_tenant", key="tenant_id")
+class RestoreTenant(Command):
+    """Take a deletion back while its grace period lasts."""
+
+    tenant_id: TenantId
+
+
+@command("prognetwork.tenants.purge_tenant", key="tenant_id")
+class PurgeTenant(Command):
+    """A timer: the grace period is over. Does nothing before that, or for a tenant that is not to be deleted."""
+
+    tenant_id: TenantId
+
+
 @command("prognetwork.tenants.invite_member", key="tenant_id")
 class InviteMember(Command):
     """The actor is the inviter; the role may not exceed the inviter's own."""
@@ -134,8 +168,42 @@ class TenantUpdated(Event):
     owner_name: str | None = None
 
 
+@event("prognetwork.tenants.tenant_suspended", key="tenant_id")
+class TenantSuspended(Event):
+    tenant_id: TenantId
+    name: str
+    reason: str
+
+
+@event("prognetwork.tenants.tenant_resumed", key="tenant_id")
+class TenantResumed(Event):
+    tenant_id: TenantId
+    name: str
+
+
+@event("prognetwork.tenants.tenant_deletion_requested", key="tenant_id")
+class TenantDeletionRequested(Event):
+    """The tenant can be read until `purge_at`, on its own clock, and restored."""
+
+    tenant_id: TenantId
+    name: str
+    purge_at: datetime
+
+
+@event("prognetwork.tenants.tenant_restored", key="tenant_id")
+class TenantRestored(Event):
+    """Its deletion was taken back: it is `status` again, as before."""
+
+    tenant_id: TenantId
+    name: str
+    status: TenantStatus
+
+
 @event("prognetwork.tenants.tenant_deleted", key="tenant_id")
 class TenantDeleted(Event):
+    """The tenant is gone for good, and nobody gets in any more. Every domain deletes what it has of it, but for what
+    the law has it keep."""
+
     tenant_id: TenantId
 
 

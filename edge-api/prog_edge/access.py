@@ -143,16 +143,17 @@ class SignedIn:
 class Staff:
     """The platform's own people, across all tenants or in one that they name."""
 
-    def __init__(self, permission: PlatformAction) -> None:
+    def __init__(self, permission: PlatformAction, tenant: Literal["header", "path"] = "header") -> None:
         self.permission: str = permission
         self.action = permission
+        self.place = tenant
 
     async def __call__(self, request: Request) -> Access:
         platform, context, caller = await _caller(request)
         await _spend(request, platform, context, caller)
         if not _staff_may(caller, self.action):
             raise Denied("This is for the platform's operators.")
-        tenant_id = _named(request, "header")
+        tenant_id = _named(request, self.place)
         context.tenant_id = tenant_id
         return Access(platform, context, caller, tenant_id)
 
@@ -177,8 +178,8 @@ class Needs:
         context.tenant_id = tenant_id
         role = None if tenant_id is None else await platform.role(caller.user_id, tenant_id)
         context.is_member = role is not None
-        plan = None if tenant_id is None or role is None else await platform.plans.get(tenant_id)
-        await _spend(request, platform, context, caller, plan)
+        standing = None if tenant_id is None or role is None else await platform.standings.get(tenant_id)
+        await _spend(request, platform, context, caller, None if standing is None else standing.plan)
         if caller.key is not None and not self.keys:
             raise _not_for_keys()
         if named not in (None, tenant_id):
@@ -188,6 +189,8 @@ class Needs:
                 context.turn_away("not_found", tenant_id or "", is_member=False, permission=self.action)
                 raise NotFound("There is no such tenant.")
             raise _refusal(caller, role, self.action)
+        if tenant_id is not None:
+            await platform.require_open(tenant_id, self.action)
         return Access(platform, context, caller, tenant_id, role)
 
 

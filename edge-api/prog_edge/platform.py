@@ -15,7 +15,8 @@ from prog_broker.transport import open_transport
 from prog_contracts.errors import Unavailable, from_body
 from prog_contracts.ids import PLATFORM_TENANT_ID
 from prog_contracts.messages import Command
-from prog_contracts.tenants import TenantRole
+from prog_contracts.permissions import Action, closed, possible
+from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_contracts.users import PlatformRole
 from prog_edge.audit.feed import AuditFeed
 from prog_edge.callers import Callers
@@ -48,6 +49,14 @@ _ROLE: Final = "prog_edge"
 FREE_PLAN: Final = "free"
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a tenant stands: what it pays for, and its status, which says what is possible in it."""
+
+    plan: str
+    status: TenantStatus
+
+
 @dataclass(slots=True)
 class Platform:
     """Everything that outlives a request. `reader` is the replica where there is one, else the primary."""
@@ -75,7 +84,7 @@ class Platform:
     audit: AuditFeed
     people: Remembered[UserRow]
     memberships: Remembered[Mapping[str, TenantRole]]
-    plans: Remembered[str]
+    standings: Remembered[Standing]
     live_sessions: Remembered[bool]
     signing_key: bytes
     heartbeat_seconds: float = HEARTBEAT_SECONDS
@@ -155,7 +164,7 @@ class Platform:
             audit=audit,
             people=people,
             memberships=memberships,
-            plans=Remembered(lambda tenant_id: _plan(database, tenant_id)),
+            standings=Remembered(lambda tenant_id: _standing(database, tenant_id)),
             live_sessions=live_sessions,
             signing_key=signing_key,
         )
@@ -179,6 +188,12 @@ class Platform:
     async def role(self, user_id: str, tenant_id: str) -> TenantRole | None:
         """The person's role in a tenant."""
         return await role_in(self.memberships, user_id, tenant_id)
+
+    async def require_open(self, tenant_id: str, action: Action) -> None:
+        """Raises Conflict when the tenant's status does not let anybody do this: it is suspended, or being deleted."""
+        standing = await self.standings.get(tenant_id)
+        if standing is not None and not possible(standing.status, action):
+            raise closed(standing.status)
 
     async def person(self, user_id: str) -> UserRow:
         """Raises Unavailable when a signed-in person has no account: it is being deleted."""
@@ -249,11 +264,10 @@ async def _memberships(database: Database, user_id: str) -> Mapping[str, TenantR
         return {row.tenant_id: row.role for row in await tenants.tenants_of(connection, user_id)}
 
 
-async def _plan(database: Database, tenant_id: str) -> str | None:
-    """What the tenant pays for; None is the free plan."""
+async def _standing(database: Database, tenant_id: str) -> Standing | None:
     async with database.scope(tenant_id=tenant_id) as connection:
         row = await tenants.tenant(connection, tenant_id)
-    return None if row is None else row.plan or FREE_PLAN
+    return None if row is None else Standing(row.plan or FREE_PLAN, row.status)
 
 
 async def _until_up(connect_database: Callable[[], Awaitable[Database]]) -> Database:

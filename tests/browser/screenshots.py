@@ -46,11 +46,13 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-billing": ("member", "{tenant}/billing"),
     "account-keys": ("member", "{tenant}/keys"),
     "account-key": ("member", "{key}"),
+    "account-delete": ("member", "{tenant}/delete"),
     "account-member": ("member", "{member}"),
     "account-member-own": ("member", "{own}"),
     "admin-overview": ("operator", "/admin"),
     "admin-users": ("operator", "/admin/users"),
     "admin-tenants": ("operator", "/admin/tenants"),
+    "admin-tenant": ("operator", "{customer}"),
     "admin-subscriptions": ("operator", "/admin/subscriptions"),
     "admin-invoices": ("operator", "/admin/invoices"),
     "admin-messages": ("operator", "/admin/messages"),
@@ -154,6 +156,7 @@ def main() -> int:
         studio.look_for("own", "member", studio.found["tenant"], ".people a[aria-label='Manage your membership']")
         studio.look_for("member", "member", studio.found["tenant"], ".people li:nth-child(2) a")
         studio.look_for("key", "member", f"{studio.found['tenant']}/keys", ".people a")
+        studio.look_for("customer", "operator", "/admin/tenants", ".row-link")
         studio.look_for("story", "operator", "/admin/subscriptions", ".row-link")
         studio.look_for("mail", "operator", "/dev/mailbox", ".mail-list li a")
         for width in options.widths:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.browser
 ADDRESSES = {
     "tenant": f"/account/tenants/{TENANT}",
     "member": f"/account/tenants/{TENANT}/members/{GRACE}",
+    "customer": f"/admin/tenants/{TENANT}",
     "own": f"/account/tenants/{TENANT}/members/{ADA.user_id}",
     "story": f"/admin/story/{sample_id('subscription', 1)}",
     "mail": "/dev/mailbox/mail_1",

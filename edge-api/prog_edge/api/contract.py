@@ -165,7 +165,7 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     operation["x-permission"] = permission
     operation["x-permission-text"] = _PERMISSION.get(permission) or f"Members whose role allows `{permission}`."
     parameters = operation.setdefault("parameters", [])
-    if isinstance(declared, Staff) or (isinstance(declared, Needs) and declared.place == "header"):
+    if isinstance(declared, Staff | Needs) and declared.place == "header":
         parameters.append(_TENANT)
     if method in ("POST", "PATCH", "PUT", "DELETE"):
         _complete_write(operation, (method, route.path_format), parameters)

@@ -1,4 +1,4 @@
-"""Tenants: making, listing, reading and renaming them, what they may use, and their test clock."""
+"""Tenants: made, listed, read, renamed, suspended and deleted; what they may use, and their test clock."""
 
 from __future__ import annotations
 
@@ -12,10 +12,23 @@ from starlette.responses import Response
 
 from prog_contracts.errors import Denied, NotFound
 from prog_contracts.ids import new_id
-from prog_contracts.tenants import AdvanceClock, CreateTenant, RenameTenant, SetClock, TenantRole, TenantStatus
-from prog_edge.access import Access, Needs, SignedIn
+from prog_contracts.messages import Command
+from prog_contracts.tenants import (
+    AdvanceClock,
+    CreateTenant,
+    DeleteTenant,
+    RenameTenant,
+    RestoreTenant,
+    ResumeTenant,
+    SetClock,
+    SuspendTenant,
+    TenantRole,
+    TenantStatus,
+)
+from prog_edge.access import Access, Needs, SignedIn, Staff
 from prog_edge.api.operations import OperationResource
 from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
+from prog_edge.stepping_up import require_fresh_sign_in
 from prog_edge.writes import Write, perform
 from prog_kit.pages import decode_cursor, encode_cursor
 from prog_workers.tenants import queries
@@ -43,7 +56,13 @@ class Tenant(Resource):
     members: int
     role: TenantRole | None = None
     clock: Clock | None = None
+    suspension_reason: str | None = Field(None, description="Why the platform's operators have suspended it.")
+    purge_at: datetime | None = Field(None, description="Until when a tenant that is `deleting` can be restored.")
     created_at: datetime
+
+
+class Suspension(Body):
+    reason: str = Field(min_length=1, max_length=500, description="The owners are told.", examples=["Unpaid invoices"])
 
 
 class NewTenant(Body):
@@ -138,16 +157,72 @@ async def change_tenant(
     access: Annotated[Access, Depends(Needs("tenant.update", "path"))],
 ) -> Response:
     """Rename a tenant."""
-    async with access.rows() as connection:
-        row = await queries.tenant(connection, tenant_id)
+    return await _changed(request, access, RenameTenant(tenant_id=tenant_id, name=body.name), "name", "status")
+
+
+@router.post("/{tenant_id}/suspend", response_model=Tenant, responses=problems(401, 403, 404, 409, 422))
+async def suspend_tenant(
+    tenant_id: str,
+    body: Suspension,
+    request: Request,
+    access: Annotated[Access, Depends(Staff("platform.manage", "path"))],
+) -> Response:
+    """Suspend a tenant: it can be read, paid for and deleted, and nothing else, until it is resumed.
+
+    Every edge knows within 5 seconds. The owners are told the reason by mail.
+    """
+    return await _changed(request, access, SuspendTenant(tenant_id=tenant_id, reason=body.reason), status="suspended")
+
+
+@router.post("/{tenant_id}/resume", response_model=Tenant, responses=problems(401, 403, 404, 409))
+async def resume_tenant(
+    tenant_id: str, request: Request, access: Annotated[Access, Depends(Staff("platform.manage", "path"))]
+) -> Response:
+    """End a suspension."""
+    return await _changed(request, access, ResumeTenant(tenant_id=tenant_id), status="active")
+
+
+@router.delete("/{tenant_id}", response_model=Tenant, responses=problems(401, 403, 404, 409))
+async def delete_tenant(
+    tenant_id: str, request: Request, access: Annotated[Access, Depends(Needs("tenant.delete", "path"))]
+) -> Response:
+    """Delete a tenant, in 30 days on its own clock. Needs a sign-in of the last ten minutes.
+
+    Until `purge_at` it can be read, and restored; its subscription is not renewed. Then everything in it goes but for
+    what the law has the platform keep, such as issued invoices. The owners are told of each step by mail.
+    """
+    await require_fresh_sign_in(access.platform, access.caller.user_id, access.caller.session_id)
+    return await _changed(request, access, DeleteTenant(tenant_id=tenant_id), "purge_at", status="deleting")
+
+
+@router.post("/{tenant_id}/restore", response_model=Tenant, responses=problems(401, 403, 404, 409))
+async def restore_tenant(
+    tenant_id: str, request: Request, access: Annotated[Access, Depends(Needs("tenant.delete", "path"))]
+) -> Response:
+    """Take a deletion back while its grace period lasts: the tenant is what it was before."""
+    return await _changed(request, access, RestoreTenant(tenant_id=tenant_id), "status")
+
+
+async def _changed(request: Request, access: Access, command: Command, *told: str, **changed: Any) -> Response:
+    """Sends the command and answers with the tenant as it is then: with what the result tells, and what is known."""
+    async with access.newest_rows() as connection:
+        row = await queries.tenant(connection, access.tenant)
     if row is None:
-        raise NotFound("There is no such tenant.")
+        raise NotFound("There is no such tenant.", code="tenant_not_found")
     before = _of_row(row, access.role)
 
-    def renamed(result: Mapping[str, Any]) -> Tenant:
-        return before.model_copy(update={"name": result["name"], "status": result["status"]})
+    def present(result: Mapping[str, Any]) -> Tenant:
+        now = {name: result[name] for name in told} | changed
+        if "status" in now:
+            now.setdefault("purge_at", None)
+            now["suspension_reason"] = result.get(
+                "reason", None if now["status"] == "active" else row.suspension_reason
+            )
+        return Tenant.model_validate({**before.model_dump(), **now})
 
-    return await perform(request, access, Write(RenameTenant(tenant_id=tenant_id, name=body.name), tenant_id, renamed))
+    response = await perform(request, access, Write(command, access.tenant, present))
+    access.platform.standings.forget(access.tenant)
+    return response
 
 
 @router.get("/{tenant_id}/limits", responses=problems(401, 404))
@@ -224,6 +299,8 @@ def _of_row(row: queries.TenantRow, role: TenantRole | None) -> Tenant:
         members=row.member_count,
         role=role,
         clock=clock,
+        suspension_reason=row.suspension_reason,
+        purge_at=row.purge_at,
         created_at=row.created_at,
     )
 

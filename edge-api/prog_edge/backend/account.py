@@ -158,6 +158,7 @@ class Account:
             now = await billing.tenant_now(connection, tenant_id)
             members = await tenants.members(connection, tenant_id)
             invitations = await tenants.open_invitations(connection, tenant_id, now)
+            limits = await tenants.limits(connection, tenant_id)
             current = await billing.current_subscription(connection) if allowed(role, "billing.read") else None
         return TenantView(
             id=row.tenant_id,
@@ -173,6 +174,9 @@ class Account:
             ],
             subscription=current,
             clock_at=row.clock_at,
+            suspension_reason=row.suspension_reason,
+            purge_at=row.purge_at,
+            seats=limits.get("members"),
         )
 
     async def invite_member(

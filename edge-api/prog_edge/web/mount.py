@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import ProgError
+from prog_edge.web.account.ending_routes import router as ending_router
 from prog_edge.web.account.key_routes import router as key_router
 from prog_edge.web.account.people_routes import router as people_router
 from prog_edge.web.account.recovery_routes import router as recovery_router
@@ -18,6 +19,7 @@ from prog_edge.web.account.tenant_routes import router as tenant_router
 from prog_edge.web.admin.live_routes import router as live_router
 from prog_edge.web.admin.replay_routes import router as replay_router
 from prog_edge.web.admin.routes import router as admin_router
+from prog_edge.web.admin.tenant_routes import router as admin_tenant_router
 from prog_edge.web.mailbox.routes import router as mailbox_router
 from prog_edge.web.site.routes import router as site_router
 from prog_edge.web.ui.assets import BUILT, URL_PREFIX, BuiltFiles
@@ -38,7 +40,9 @@ def mount_web(app: FastAPI) -> None:
         tenant_router,
         people_router,
         key_router,
+        ending_router,
         admin_router,
+        admin_tenant_router,
         live_router,
         replay_router,
         mailbox_router,

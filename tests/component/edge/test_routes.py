@@ -38,6 +38,10 @@ POST   /v1/tenants                                    signed_in
 GET    /v1/tenants                                    signed_in
 GET    /v1/tenants/{tenant_id}                        tenant.read
 PATCH  /v1/tenants/{tenant_id}                        tenant.update
+POST   /v1/tenants/{tenant_id}/suspend                platform.manage
+POST   /v1/tenants/{tenant_id}/resume                 platform.manage
+DELETE /v1/tenants/{tenant_id}                        tenant.delete
+POST   /v1/tenants/{tenant_id}/restore                tenant.delete
 GET    /v1/tenants/{tenant_id}/limits                 tenant.read
 POST   /v1/tenants/{tenant_id}/clock                  clock.move
 POST   /v1/tenants/{tenant_id}/clock/advance          clock.move

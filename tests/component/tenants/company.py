@@ -12,11 +12,15 @@ from prog_contracts.tenants import (
     AdvanceClock,
     ChangeMemberRole,
     CreateTenant,
+    DeleteTenant,
     InviteMember,
     RemoveMember,
     ResendInvitation,
+    RestoreTenant,
+    ResumeTenant,
     RevokeInvitation,
     SetClock,
+    SuspendTenant,
     TenantRole,
 )
 from prog_contracts.users import PlatformRole, UserCreated
@@ -101,6 +105,27 @@ class Company:
 
     async def revoke(self, invitation_id: str, actor: str | None = None) -> Answer:
         return await self.send(RevokeInvitation(invitation_id=invitation_id, tenant_id=self.tenant_id), actor)
+
+    async def suspend(self, operator: str, reason: str = "Unpaid invoices") -> Answer:
+        return await self.send(SuspendTenant(tenant_id=self.tenant_id, reason=reason), operator)
+
+    async def resume(self, operator: str) -> Answer:
+        return await self.send(ResumeTenant(tenant_id=self.tenant_id), operator)
+
+    async def delete(self, actor: str | None = None) -> Answer:
+        return await self.send(DeleteTenant(tenant_id=self.tenant_id), actor)
+
+    async def restore(self, actor: str | None = None) -> Answer:
+        return await self.send(RestoreTenant(tenant_id=self.tenant_id), actor)
+
+    async def status(self) -> str:
+        rows = await self.platform.fetch("SELECT status FROM tenants.tenants WHERE tenant_id = $1", self.tenant_id)
+        return str(rows[0]["status"])
+
+    async def mailed(self) -> list[tuple[str, str]]:
+        """Template and address of the mails about the tenant's own state."""
+        mails = await self.platform.events(SendMail)
+        return [(mail.template, mail.to) for mail in mails if mail.template.startswith("tenant_")]
 
     async def roles(self) -> dict[str, str]:
         """The members' roles by user id, as they stand in the database."""

@@ -143,7 +143,10 @@ async def test_nobody_accepts_for_another(platform: Harness, acme: Company) -> N
 async def test_a_suspended_tenant_takes_in_nobody(platform: Harness, acme: Company) -> None:
     await acme.invite("joe@example.com")
     token = await acme.mailed_token()
-    await platform.fetch("UPDATE tenants.tenants SET status = 'suspended' WHERE tenant_id = $1", acme.tenant_id)
+    await platform.fetch(
+        "UPDATE tenants.tenants SET status = 'suspended', suspension_reason = 'unpaid' WHERE tenant_id = $1",
+        acme.tenant_id,
+    )
     assert code(await acme.accept(token, "joe@example.com")) == "tenant_closed"
     assert code(await acme.invite("jane@example.com")) == "tenant_closed"
 

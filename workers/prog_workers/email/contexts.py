@@ -130,6 +130,36 @@ class TenantReady(MailContext):
         return place.url(f"/account/tenants/{quote(self.tenant_id)}")
 
 
+class TenantMail(MailContext):
+    """To an owner, about what became of the tenant."""
+
+    tenant_name: str
+
+    @field_validator("tenant_name")
+    @classmethod
+    def _fits_a_subject(cls, name: str) -> str:
+        return one_line(name, 60)
+
+    def link(self, place: Place) -> str:
+        return place.url(f"/account/tenants/{quote(place.tenant_id)}")
+
+
+class TenantSuspended(TenantMail):
+    reason: str
+
+    def link(self, place: Place) -> str:
+        return place.billing()
+
+
+class TenantDeletionRequested(TenantMail):
+    purge_at: datetime
+
+
+class TenantDeleted(TenantMail):
+    def link(self, place: Place) -> str:
+        return place.url("/account")
+
+
 class BillingContext(MailContext):
     plan: str
 
@@ -179,6 +209,11 @@ CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "welcome": Welcome,
     "invitation": Invitation,
     "tenant_ready": TenantReady,
+    "tenant_suspended": TenantSuspended,
+    "tenant_resumed": TenantMail,
+    "tenant_deletion_requested": TenantDeletionRequested,
+    "tenant_restored": TenantMail,
+    "tenant_deleted": TenantDeleted,
     "receipt": Receipt,
     "payment_failed": PaymentFailed,
     "payment_recovered": PaymentRecovered,

@@ -11,12 +11,14 @@ from typing import Any
 
 from prog_broker.domain import Domain, Finish, Work
 from prog_broker.outcome import Outcome
+from prog_broker.purging import purge_rows
 from prog_broker.transaction import Transaction
 from prog_contracts.email import (
     CaptureLead,
     DeliverMail,
     EmailSent,
     LeadCaptured,
+    PurgeMails,
     SendMail,
     SettleMail,
     Template,
@@ -32,7 +34,7 @@ from prog_contracts.payments import (
     SubscriptionUpdated,
 )
 from prog_contracts.second_factors import RecoveryCodeUsed, SecondFactorChanged
-from prog_contracts.tenants import TenantUpdated
+from prog_contracts.tenants import TenantDeleted, TenantUpdated
 from prog_contracts.users import EmailVerified, PasswordChanged
 from prog_kit.secrets import MAIL, SealError
 from prog_workers.email import rules, store
@@ -41,6 +43,11 @@ from prog_workers.email.delivery import Delivery, failure, record_sent
 from prog_workers.email.render import subject_line
 
 email = Domain("email")
+
+email.owns(
+    deleted=("email.mail_events", "email.mails", "email.suppressions", "email.customers", "email.leads"),
+    kept={"email.deleted_tenants": "that nothing is to be written for the tenant any more"},
+)
 
 _deliveries: list[Delivery] = []
 
@@ -133,6 +140,20 @@ async def tenant_ready(event: TenantUpdated, tx: Transaction) -> Outcome:
     return await _write(tx, "tenant_ready", event.owner_email, event.owner_name, data)
 
 
+@email.handles(TenantDeleted)
+async def purge_tenant(event: TenantDeleted, tx: Transaction) -> PurgeMails | None:
+    """Writes nothing for the tenant any more, and deletes what it had, a batch at a time."""
+    await store.note_deletion(tx)
+    return PurgeMails() if await purge_rows(tx, email.tenant_rows.deleted) else None
+
+
+@email.handles(PurgeMails)
+async def purge_mails(command: PurgeMails, tx: Transaction) -> PurgeMails | None:
+    if not await store.is_deleted(tx):
+        raise Conflict("The tenant was not deleted.", code="tenant_not_deleted")
+    return command if await purge_rows(tx, email.tenant_rows.deleted) else None
+
+
 @email.handles(CustomerCreated)
 async def remember_customer(event: CustomerCreated, tx: Transaction) -> None:
     """Keeps the address for the billing mails whose events do not carry it."""
@@ -179,6 +200,8 @@ async def _write_customer(
 ) -> list[Message]:
     customer = await store.customer(tx, customer_id)
     if customer is None:
+        if await store.is_deleted(tx):
+            return []
         raise NotFound(f"no address is known of the customer {customer_id}")
     return await _write(tx, template, customer.address, customer.name, data)
 
@@ -193,6 +216,8 @@ async def _write(
 
 async def _queue(tx: Transaction, command: SendMail) -> list[Message]:
     """Checks and stores the mail, and has it delivered unless its address is suppressed."""
+    if await store.is_deleted(tx):
+        return []
     recipient = normalize_email(command.to, field="to")
     name = rules.greeting_name(command.to_name)
     data = command.model_dump(mode="json")["data"]

@@ -288,3 +288,20 @@ async def find_letter_or_fence(connection: Connection, message_id: str, attempt:
             attempt,
         )
     return letter_id
+
+
+# -- deleted tenants ---------------------------------------------------------------------------------------------------
+
+
+async def note_deletion(tx: Transaction) -> None:
+    """From now on nothing is written for the tenant."""
+    await tx.execute(
+        "INSERT INTO email.deleted_tenants (tenant_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        tx.tenant_id,
+        tx.now,
+    )
+
+
+async def is_deleted(tx: Transaction) -> bool:
+    query = "SELECT EXISTS (SELECT FROM email.deleted_tenants WHERE tenant_id = $1)"
+    return bool(await tx.fetchval(query, tx.tenant_id))

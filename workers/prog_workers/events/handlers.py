@@ -9,6 +9,7 @@ import orjson
 
 from prog_broker.domain import Domain
 from prog_broker.outcome import Reply
+from prog_broker.purging import purge_rows
 from prog_broker.replaying import Scope
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import Envelope
@@ -21,11 +22,25 @@ from prog_contracts.events import (
     RegisterSchema,
     SchemaRegistered,
 )
+from prog_contracts.tenants import TenantDeleted
 from prog_kit.database import Connection
 from prog_workers.events import rules, schemas, store
 from prog_workers.events.appending import append
 
 events = Domain("events", linger_seconds=0.05)
+events.owns(
+    deleted=("bus.streams", "bus.event_types", "bus.event_schemas"),
+    kept={
+        "bus.published_events": "which events were stored, until purge_published_events",
+        "events.subjects": "the index of the event log, which goes with the log",
+        "bus.audit_intake": "what the recorder has yet to move into the audit trail",
+        "events.audit_entries": "the audit trail, which loses nothing that anybody did",
+        "events.audit_heads": "the end of the trail, by which it is verified",
+        "events.audit_checkpoints": "the trail's signatures",
+        "events.audit_origins": "where acts came from, as long as the trail keeps it",
+        "events.audit_notes": "what the recorder knows of acts under way",
+    },
+)
 
 
 @events.observes_everything(replay="repeat")
@@ -39,6 +54,14 @@ async def index_messages(envelopes: list[Envelope], tx: Transaction) -> None:
             for object_id in rules.objects_named(envelope.subject, envelope.data)
         ],
     )
+
+
+@events.handles(TenantDeleted, replay="repeat")
+async def purge_tenant(event: TenantDeleted, tx: Transaction) -> None:
+    """Deletes the tenant's schemas and streams. Its events stay as long as the log does, and this one is found, too."""
+    await index_messages([tx.envelope], tx)
+    while not tx.replaying and await purge_rows(tx, events.tenant_rows.deleted):
+        pass
 
 
 @events.handles(PublishEvent)

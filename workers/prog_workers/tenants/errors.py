@@ -22,8 +22,12 @@ def tenant_exists() -> Conflict:
     return Conflict("A tenant with this id exists.", code="tenant_exists")
 
 
-def tenant_closed() -> Conflict:
-    return Conflict("The tenant is suspended or deleted.", code="tenant_closed")
+def platform_tenant() -> Denied:
+    return Denied("The platform's own tenant is neither suspended nor deleted.", code="platform_tenant")
+
+
+def wrong_status(done: str, status: str) -> Conflict:
+    return Conflict(f"A tenant that is {status} cannot be {done}.", code="wrong_status")
 
 
 def role_too_high() -> Denied:

@@ -21,7 +21,7 @@ from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
 @dataclass(frozen=True, slots=True)
 class TenantRow:
     """A tenant. `clock_at` is where its test clock stands, None on the wall clock; `clock_advancing_to` is set while
-    that is being moved."""
+    that is being moved. `purge_at` is when the grace period of its deletion ends, on its own clock."""
 
     tenant_id: str
     name: str
@@ -35,6 +35,8 @@ class TenantRow:
     first_paid_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    suspension_reason: str | None
+    purge_at: datetime | None
     clock_at: datetime | None
     clock_advancing_to: datetime | None
 
@@ -92,7 +94,8 @@ class ConfigRow:
 
 _TENANTS: Final = """
 SELECT t.tenant_id, t.name, t.slug, t.status, t.plan, t.owner_user_id, t.owner_email, t.owner_name, t.member_count,
-       t.first_paid_at, t.created_at, t.updated_at, c.stands_at AS clock_at, c.advancing_to AS clock_advancing_to
+       t.first_paid_at, t.created_at, t.updated_at, t.suspension_reason, t.purge_at,
+       c.stands_at AS clock_at, c.advancing_to AS clock_advancing_to
 FROM tenants.tenants AS t LEFT JOIN bus.tenant_clocks AS c USING (tenant_id)
 """
 

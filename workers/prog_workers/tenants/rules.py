@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from prog_contracts.actors import key_of
 from prog_contracts.errors import Invalid, ProgError
+from prog_contracts.ids import PLATFORM_TENANT_ID
 from prog_contracts.payments import SubscriptionStatus
 from prog_contracts.permissions import SCOPES, Action, allowed, may_grant, may_manage
 from prog_contracts.tenants import TenantRole, TenantStatus
@@ -18,6 +19,10 @@ from prog_contracts.users import PlatformRole
 from prog_workers.tenants import errors
 
 INVITATION_LIFETIME: Final = timedelta(days=7)
+DELETION_GRACE: Final = timedelta(days=30)
+"""How long a tenant that is to be deleted can be restored, on its own clock."""
+REASON_MAX_LENGTH: Final = 500
+DELETED_NAME: Final = "Deleted tenant"
 TENANT_NAME_MAX_LENGTH: Final = 80
 SLUG_MAX_LENGTH: Final = 40
 ADVANCE_MAX: Final = timedelta(days=3660)
@@ -65,9 +70,30 @@ def remaining(done: Collection[str]) -> list[Step]:
     return [step for step in STEPS if step not in done]
 
 
-def is_open(status: TenantStatus) -> bool:
-    """Whether a tenant takes changes."""
-    return status in ("provisioning", "active")
+def suspension_refusal(tenant_id: str, status: TenantStatus) -> ProgError | None:
+    if tenant_id == PLATFORM_TENANT_ID:
+        return errors.platform_tenant()
+    return None if status == "active" else errors.wrong_status("suspended", status)
+
+
+def resumption_refusal(status: TenantStatus) -> ProgError | None:
+    return None if status == "suspended" else errors.wrong_status("resumed", status)
+
+
+def deletion_refusal(tenant_id: str, status: TenantStatus) -> ProgError | None:
+    """A tenant that is still being provisioned is not deleted under the hands of those who make it."""
+    if tenant_id == PLATFORM_TENANT_ID:
+        return errors.platform_tenant()
+    return None if status in ("active", "suspended") else errors.wrong_status("deleted", status)
+
+
+def restoration_refusal(status: TenantStatus) -> ProgError | None:
+    return None if status == "deleting" else errors.wrong_status("restored", status)
+
+
+def is_to_be_purged(status: TenantStatus, purge_at: datetime | None, now: datetime) -> bool | None:
+    """Whether the grace period is over; None for a tenant that is not to be deleted, or not any more."""
+    return None if status != "deleting" or purge_at is None else now >= purge_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import asyncpg
 from prog_contracts.users import PlatformRole, SecondFactor, SignInMethod
 from prog_kit.database import Connection
 from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_workers.users import rules
 from prog_workers.users.rules import amr
 
 
@@ -165,6 +166,17 @@ async def session_is_live(connection: Connection, session_id: str, now: datetime
     """Whether the session of an access token still goes on."""
     found = await session(connection, session_id)
     return found is not None and found.is_live(now)
+
+
+async def is_fresh_sign_in(connection: Connection, session_id: str, now: datetime) -> bool:
+    """Whether the session goes on and began with a sign-in a moment ago, as what is dangerous asks for."""
+    found = await session(connection, session_id)
+    if found is None or not found.is_live(now):
+        return False
+    query = "SELECT EXISTS (SELECT FROM users.totp_factors WHERE user_id = $1)"
+    has_second_factor = bool(await connection.fetchval(query, found.user_id))
+    proven = rules.Authentication(found.created_at, found.method, found.second_factor)
+    return rules.is_fresh(proven, now, has_second_factor=has_second_factor)
 
 
 async def sessions_of(connection: Connection, user_id: str, now: datetime) -> Sequence[SessionRow]:

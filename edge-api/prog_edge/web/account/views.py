@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal
 
-from prog_contracts.permissions import allowed, may_grant, may_manage
+from prog_contracts.permissions import allowed, may_grant, may_manage, possible
 from prog_contracts.tenants import TenantRole
 from prog_contracts.users import SecondFactor
 from prog_edge.web.ports import (
@@ -195,21 +195,34 @@ class TenantPage:
     """The ids of members about whom the viewer can do something: manage them, or leave."""
     renewals: Mapping[str, FormState] = field(default_factory=dict)
     """A form for each invitation that the viewer may send again or take back, by its id."""
+    may_delete: bool = False
+    restore: FormState = field(default_factory=FormState)
 
 
 def tenant_page(tenant: TenantView, viewer: Viewer, invite: FormState) -> TenantPage:
+    """What the tenant's status does not let anybody do has no button."""
+    manages = tenant.role in MANAGES_PEOPLE and possible(tenant.status, "member.manage")
     return TenantPage(
         tenant=tenant,
         invite=invite,
-        manages_people=tenant.role in MANAGES_PEOPLE,
+        manages_people=manages,
         sees_billing=allowed(tenant.role, "billing.read"),
         manageable=frozenset(
             member.user_id
             for member in tenant.members
-            if member.user_id == viewer.user_id or may_manage(tenant.role, member.role)
+            if member.user_id == viewer.user_id or (manages and may_manage(tenant.role, member.role))
         ),
-        renewals={item.id: FormState() for item in tenant.invitations if may_grant(tenant.role, item.role)},
+        renewals={item.id: FormState() for item in tenant.invitations if manages and may_grant(tenant.role, item.role)},
+        may_delete=allowed(tenant.role, "tenant.delete"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTenantPage:
+    template: ClassVar[str] = "account/delete_tenant.html"
+    tenant: TenantView
+    form: FormState
+    section: str = "overview"
 
 
 @dataclass(frozen=True, slots=True)

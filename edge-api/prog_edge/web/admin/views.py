@@ -23,6 +23,7 @@ from prog_edge.web.ports import (
     SearchHit,
     ShardRow,
     SubscriptionRow,
+    TenantFacts,
     TenantRow,
     TopicRow,
     UserRow,
@@ -206,3 +207,10 @@ class FindPart:
 
     template: ClassVar[str] = "admin/hits.html"
     hits: Sequence[SearchHit]
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFactsPage:
+    template: ClassVar[str] = "admin/tenant.html"
+    tenant: TenantFacts
+    form: FormState

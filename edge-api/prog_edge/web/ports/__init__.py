@@ -64,7 +64,7 @@ from prog_edge.web.ports.shared import (
     Viewer,
 )
 from prog_edge.web.ports.site import SiteBackend
-from prog_edge.web.ports.tenancy import MemberView, TenancyBackend
+from prog_edge.web.ports.tenancy import MemberView, TenancyBackend, TenantFacts
 
 __all__ = [
     "AccountBackend",
@@ -117,6 +117,7 @@ __all__ = [
     "SubscriptionView",
     "TenancyBackend",
     "TenantCard",
+    "TenantFacts",
     "TenantRow",
     "TenantView",
     "TopicReader",

@@ -88,7 +88,9 @@ class SubscriptionView:
 
 @dataclass(frozen=True, slots=True)
 class TenantView:
-    """A tenant's overview. `clock_at` is set when it runs on a test clock and says where that stands."""
+    """A tenant's overview. `clock_at` is set when it runs on a test clock and says where that stands, `purge_at` when
+    it is being deleted: until then it can be restored. `seats` are those of the plan, None without limit; members and
+    open invitations take them."""
 
     id: str
     name: str
@@ -100,6 +102,17 @@ class TenantView:
     invitations: Sequence[InvitationRow]
     subscription: SubscriptionView | None
     clock_at: datetime | None = None
+    suspension_reason: str | None = None
+    purge_at: datetime | None = None
+    seats: int | None = None
+
+    @property
+    def seats_taken(self) -> int:
+        return len(self.members) + sum(not invitation.expired for invitation in self.invitations)
+
+    @property
+    def is_full(self) -> bool:
+        return self.seats is not None and self.seats_taken >= self.seats
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
-"""What the pages about a tenant's people need."""
+"""What the pages about a tenant's people and its end need."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from prog_contracts.tenants import TenantRole
+from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_edge.web.ports.account import MemberRow
 from prog_edge.web.ports.shared import Viewer
 
@@ -19,6 +21,22 @@ class MemberView:
     viewer_role: TenantRole
     member: MemberRow
     only_owner: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFacts:
+    """A tenant as the platform's operators see it."""
+
+    id: str
+    name: str
+    slug: str
+    status: TenantStatus
+    plan: str | None
+    created_at: datetime
+    members: Sequence[MemberRow]
+    clock_at: datetime | None = None
+    suspension_reason: str | None = None
+    purge_at: datetime | None = None
 
 
 class TenancyBackend(Protocol):
@@ -44,4 +62,22 @@ class TenancyBackend(Protocol):
         self, viewer: Viewer, tenant_id: str, invitation_id: str, *, idempotency_key: str
     ) -> str:
         """The address that it had gone to."""
+        ...
+
+    async def delete_tenant(self, viewer: Viewer, tenant_id: str, *, idempotency_key: str) -> datetime:
+        """Until when it can be restored. Raises Denied with code `fresh_sign_in_required`."""
+        ...
+
+    async def restore_tenant(self, viewer: Viewer, tenant_id: str, *, idempotency_key: str) -> None: ...
+
+    async def facts(self, viewer: Viewer, tenant_id: str) -> TenantFacts:
+        """For the platform's operators alone."""
+        ...
+
+    async def suspend_tenant(self, viewer: Viewer, tenant_id: str, *, reason: str, idempotency_key: str) -> None:
+        """For the platform's operators alone."""
+        ...
+
+    async def resume_tenant(self, viewer: Viewer, tenant_id: str, *, idempotency_key: str) -> None:
+        """For the platform's operators alone."""
         ...

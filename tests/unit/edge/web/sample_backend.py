@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound, ProgError
 from prog_contracts.money import Money
-from prog_contracts.tenants import TenantRole
+from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_contracts.users import SecondFactor
 from prog_edge.web.ports import (
     BillingView,
@@ -35,6 +35,7 @@ from prog_edge.web.ports import (
     SessionCookie,
     SubscriptionView,
     TenantCard,
+    TenantFacts,
     TenantView,
     Viewer,
     WebServices,
@@ -207,6 +208,7 @@ class SampleAccount:
     clock_at: datetime | None = None
     status: Any = "active"
     role: TenantRole = "owner"
+    seats: int | None = 20
 
     async def register(
         self, *, email: str, password: str, name: str, tenant_name: str | None, idempotency_key: str
@@ -288,6 +290,9 @@ class SampleAccount:
             ),
             subscription=None if self.empty else self.subscription,
             clock_at=self.clock_at,
+            suspension_reason="Three invoices are unpaid." if self.status == "suspended" else None,
+            purge_at=NOW + timedelta(days=30) if self.status == "deleting" else None,
+            seats=self.seats,
         )
 
     async def invite_member(
@@ -338,6 +343,7 @@ class SampleTenancy:
     only_owner: bool = True
     role: TenantRole = "owner"
     refusal: ProgError | None = None
+    status: TenantStatus = "active"
     done: list[tuple[str, str]] = field(default_factory=list)
 
     async def member(self, viewer: Viewer, tenant_id: str, user_id: str) -> MemberView:
@@ -370,6 +376,37 @@ class SampleTenancy:
     ) -> str:
         self.done.append(("revoke", invitation_id))
         return "mary@example.com"
+
+    async def delete_tenant(self, viewer: Viewer, tenant_id: str, *, idempotency_key: str) -> datetime:
+        if self.refusal is not None:
+            raise self.refusal
+        self.done.append(("delete", tenant_id))
+        return NOW + timedelta(days=30)
+
+    async def restore_tenant(self, viewer: Viewer, tenant_id: str, *, idempotency_key: str) -> None:
+        self.done.append(("restore", tenant_id))
+
+    async def facts(self, viewer: Viewer, tenant_id: str) -> TenantFacts:
+        suspended = self.status == "suspended"
+        return TenantFacts(
+            id=tenant_id,
+            name="Analytical Engines",
+            slug="analytical-engines",
+            status=self.status,
+            plan="Team",
+            created_at=NOW - timedelta(days=40),
+            members=_MEMBERS,
+            suspension_reason="Three invoices are unpaid." if suspended else None,
+            purge_at=NOW + timedelta(days=30) if self.status == "deleting" else None,
+        )
+
+    async def suspend_tenant(self, viewer: Viewer, tenant_id: str, *, reason: str, idempotency_key: str) -> None:
+        if not reason:
+            raise Invalid.field("reason", "required", "Say why, in 500 characters at most.")
+        self.done.append((f"suspend {reason}", tenant_id))
+
+    async def resume_tenant(self, viewer: Viewer, tenant_id: str, *, idempotency_key: str) -> None:
+        self.done.append(("resume", tenant_id))
 
 
 _LINK = "http://127.0.0.1:8000/account/verify?token=good"

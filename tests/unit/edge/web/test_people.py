@@ -102,3 +102,13 @@ def test_buttons_are_there_for_those_who_may(
     assert bool({action for action in actions(page) if "/invitations" in action}) is manages_others
     opened = actions(client.get(f"{PATH}/members/{ADA.user_id}").text)
     assert bool({action for action in opened if action.startswith(PATH)}) is manages_owner
+
+
+@pytest.mark.parametrize(("seats", "told", "full"), [(4, "4 of 4 seats", True), (20, "4 of 20 seats", False)])
+def test_the_plan_s_seats_are_shown_and_when_they_are_taken(browse: Browse, seats: int, told: str, full: bool) -> None:
+    """Three members and one open invitation; the one that has expired takes no seat."""
+    page = browse("ada", sample_services(account=SampleAccount(seats=seats))).get(PATH).text
+    assert told in page
+    assert ("All seats of the plan are taken" in page) is full
+    free = browse("ada", sample_services(account=SampleAccount(seats=None))).get(PATH).text
+    assert "seats" not in free

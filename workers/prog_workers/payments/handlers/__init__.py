@@ -2,7 +2,7 @@
 
 | message | use case |
 |---|---|
-| TenantCreated, TenantUpdated, TenantDeleted | `customers` |
+| TenantCreated, TenantUpdated, TenantDeletionRequested, TenantDeleted | `customers` |
 | CreateSubscription | `create_subscription` |
 | RenewSubscription | `renew_subscription` |
 | CancelSubscription, ExpireSubscription, EndDunning | `end_subscription` |

@@ -6,6 +6,26 @@ from prog_broker.domain import Domain
 from prog_workers.payments.gateway.port import Gateway
 
 payments = Domain("payments")
+payments.owns(
+    deleted=(
+        "payments.payment_methods",
+        "payments.subscriptions",
+        "payments.invoice_counters",
+        "payments.customers",
+    ),
+    kept={
+        "payments.invoices": "issued invoices, which the law has the platform keep; then the customer and the"
+        " subscriptions that they name stay too, and the cards without what the gateway charges them by",
+        "payments.invoice_lines": "parts of issued invoices",
+        "payments.payments": "how issued invoices were paid",
+        "payments.products": "the platform's catalogue; no other tenant has one",
+        "payments.prices": "the platform's catalogue; no other tenant has one",
+        "payments.dunning_policies": "the platform's catalogue; no other tenant has one",
+        "payments.ledger_accounts": "the books",
+        "payments.ledger_transactions": "the books",
+        "payments.ledger_entries": "the books",
+    },
+)
 
 _gateway: Gateway | None = None
 

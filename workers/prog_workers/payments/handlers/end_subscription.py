@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import cast
 
 from prog_broker.outcome import Outcome, Reply
@@ -12,7 +11,7 @@ from prog_contracts.payments import CancelSubscription, EndDunning, ExpireSubscr
 from prog_workers.payments import errors, store
 from prog_workers.payments.handlers import messages
 from prog_workers.payments.handlers.domain import payments
-from prog_workers.payments.handlers.ending import end
+from prog_workers.payments.handlers.ending import cancel_at_period_end, end
 from prog_workers.payments.handlers.messages import CancelReason
 
 
@@ -29,12 +28,10 @@ async def cancel_subscription(command: CancelSubscription, tx: Transaction) -> O
     if subscription.status == "canceled":
         reason = cast(CancelReason, await store.subscriptions.cancel_reason(tx, subscription.id))
         return Reply(messages.subscription_canceled(subscription, reason))
-    if command.at_period_end and subscription.status in ("active", "trialing"):
-        if subscription.cancel_at_period_end:
-            return Reply(messages.subscription_updated(subscription, "cancel_scheduled"))
-        await store.subscriptions.schedule_cancellation(tx, subscription.id)
-        return [messages.subscription_updated(replace(subscription, cancel_at_period_end=True), "cancel_scheduled")]
-    return await end(tx, subscription, "requested")
+    if not command.at_period_end:
+        return await end(tx, subscription, "requested")
+    told = await cancel_at_period_end(tx, subscription)
+    return told or Reply(messages.subscription_updated(subscription, "cancel_scheduled"))
 
 
 @payments.handles(ExpireSubscription)

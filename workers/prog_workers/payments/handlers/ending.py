@@ -33,6 +33,17 @@ async def end(tx: Transaction, subscription: Subscription, reason: CancelReason)
     return told
 
 
+async def cancel_at_period_end(tx: Transaction, subscription: Subscription) -> list[Event]:
+    """Lets the subscription end with the period that was paid; one that is not paid for (incomplete, past due) ends
+    now, for there is no paid period to keep. One that ends already stays as it is."""
+    if subscription.status not in ("active", "trialing"):
+        return await end(tx, subscription, "requested")
+    if subscription.cancel_at_period_end:
+        return []
+    await store.subscriptions.schedule_cancellation(tx, subscription.id)
+    return [messages.subscription_updated(replace(subscription, cancel_at_period_end=True), "cancel_scheduled")]
+
+
 async def write_off(tx: Transaction, invoice: Invoice) -> Invoice:
     """Gives up an open invoice."""
     await store.invoices.close(tx, invoice.id, "uncollectible")

@@ -86,3 +86,12 @@ async def default_card(tx: Transaction, customer_id: str) -> Card | None:
 
 def as_card(row: asyncpg.Record) -> Card:
     return Card(**row)
+
+
+async def forget_cards(tx: Transaction) -> None:
+    """Keeps nothing of the tenant's cards that a gateway could be asked to charge."""
+    await tx.execute(
+        "UPDATE payments.payment_methods SET gateway_reference = '', is_default = false WHERE tenant_id = $1",
+        tx.tenant_id,
+    )
+    await tx.execute("UPDATE payments.customers SET gateway_reference = NULL WHERE tenant_id = $1", tx.tenant_id)

@@ -157,3 +157,9 @@ async def retry_after_days(tx: Transaction) -> list[int]:
 
 def _as_invoice(row: asyncpg.Record) -> Invoice:
     return Invoice(**row)
+
+
+async def was_billed(tx: Transaction) -> bool:
+    """Whether an invoice was ever issued to the tenant."""
+    query = "SELECT EXISTS (SELECT FROM payments.invoices WHERE tenant_id = $1)"
+    return bool(await tx.fetchval(query, tx.tenant_id))

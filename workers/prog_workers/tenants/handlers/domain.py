@@ -7,8 +7,10 @@ from typing import Final
 from prog_broker.domain import Domain
 from prog_broker.transaction import Transaction
 from prog_contracts.actors import is_process, key_of
+from prog_contracts.email import SendMail, Template
 from prog_contracts.errors import ProgError
-from prog_contracts.permissions import Action, allowed
+from prog_contracts.ids import new_id
+from prog_contracts.permissions import Action, allowed, closed, possible
 from prog_contracts.tenants import TenantRole, TenantUpdated
 from prog_workers.tenants import errors, rules, store
 
@@ -42,9 +44,36 @@ async def require(tx: Transaction, action: Action) -> TenantRole:
         raise errors.tenant_not_found()
     if not allowed(role, action, rules.scopes_of(tx.actor)):
         raise errors.not_permitted()
-    if not rules.is_open(tenant.status):
-        raise errors.tenant_closed()
+    if not possible(tenant.status, action):
+        raise closed(tenant.status)
     return role
+
+
+async def require_operator(tx: Transaction) -> None:
+    """Refuses everybody but the platform's operators and processes, and keys of operators; to a stranger the tenant
+    does not exist."""
+    if is_process(tx.actor):
+        return
+    actor = await store.actor(tx)
+    if actor.staff_role is None and actor.member_role is None:
+        raise errors.tenant_not_found()
+    if actor.staff_role != "operator" or key_of(tx.actor) is not None:
+        raise errors.not_permitted()
+
+
+async def locked(tx: Transaction) -> store.Tenant:
+    """The tenant, locked until the transaction ends. Raises NotFound."""
+    tenant = await store.lock_tenant(tx)
+    if tenant is None:
+        raise errors.tenant_not_found()
+    return tenant
+
+
+async def tell_owners(tx: Transaction, template: Template, tenant_id: str | None = None, **data: object) -> None:
+    """Mails every owner, under the tenant itself or under `tenant_id`."""
+    for owner in await store.owners(tx):
+        mail = SendMail(mail_id=new_id("mail"), template=template, to=owner.email, to_name=owner.name, data=data)
+        tx.send(mail, tenant_id=tenant_id)
 
 
 async def updated(tx: Transaction, *changed: str) -> TenantUpdated:

@@ -10,6 +10,7 @@ from prog_contracts.credentials import invitation_token, tenant_of_invitation
 from prog_contracts.email import SendMail
 from prog_contracts.ids import new_id
 from prog_contracts.inputs import normalize_email
+from prog_contracts.permissions import closed, possible
 from prog_contracts.tenants import (
     AcceptInvitation,
     InvitationResent,
@@ -125,8 +126,10 @@ async def accept_invitation(command: AcceptInvitation, tx: Transaction) -> Membe
     email = normalize_email(command.email)
     refuse(rules.acceptance_refusal(invitation.email, invitation.expires_at, email, tx.now))
     tenant = await store.tenant(tx)
-    if tenant is None or not rules.is_open(tenant.status):
-        raise errors.tenant_closed()
+    if tenant is None:
+        raise errors.invitation_unknown()
+    if not possible(tenant.status, "member.invite"):
+        raise closed(tenant.status)
     joined = MemberJoined(
         tenant_id=command.tenant_id,
         user_id=command.user_id,

@@ -20,6 +20,7 @@ class Tenant:
     plan: str | None
     owner_email: str | None
     owner_name: str | None
+    purge_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Actor:
     staff_role: PlatformRole | None
 
 
-_TENANT = "name, slug, status, plan, owner_email, owner_name"
+_TENANT = "name, slug, status, plan, owner_email, owner_name, purge_at"
 
 
 async def insert_tenant(tx: Transaction, command: CreateTenant, name: str, slug: str) -> bool:
@@ -64,6 +65,12 @@ async def insert_tenant(tx: Transaction, command: CreateTenant, name: str, slug:
 
 async def tenant(tx: Transaction) -> Tenant | None:
     row = await tx.fetchrow(f"SELECT {_TENANT} FROM tenants.tenants WHERE tenant_id = $1", tx.tenant_id)
+    return None if row is None else Tenant(**dict(row))
+
+
+async def lock_tenant(tx: Transaction) -> Tenant | None:
+    """The tenant, locked until the transaction ends."""
+    row = await tx.fetchrow(f"SELECT {_TENANT} FROM tenants.tenants WHERE tenant_id = $1 FOR UPDATE", tx.tenant_id)
     return None if row is None else Tenant(**dict(row))
 
 
@@ -167,4 +174,64 @@ async def set_paid(tx: Transaction, paid_at: datetime) -> None:
         "UPDATE tenants.tenants SET first_paid_at = $2 WHERE tenant_id = $1 AND first_paid_at IS NULL",
         tx.tenant_id,
         paid_at,
+    )
+
+
+# -- the end -----------------------------------------------------------------------------------------------------------
+
+
+async def suspend(tx: Transaction, reason: str) -> None:
+    await tx.execute(
+        "UPDATE tenants.tenants SET status = 'suspended', suspension_reason = $2, suspended_at = $3, updated_at = $3"
+        " WHERE tenant_id = $1",
+        tx.tenant_id,
+        reason,
+        tx.now,
+    )
+
+
+async def resume(tx: Transaction) -> None:
+    await tx.execute(
+        "UPDATE tenants.tenants SET status = 'active', suspension_reason = NULL, suspended_at = NULL, updated_at = $2"
+        " WHERE tenant_id = $1",
+        tx.tenant_id,
+        tx.now,
+    )
+
+
+async def begin_deletion(tx: Transaction, purge_at: datetime) -> None:
+    await tx.execute(
+        "UPDATE tenants.tenants SET status = 'deleting', status_before = status, purge_at = $2, updated_at = $3"
+        " WHERE tenant_id = $1",
+        tx.tenant_id,
+        purge_at,
+        tx.now,
+    )
+
+
+async def restore(tx: Transaction) -> TenantStatus:
+    """Gives the tenant the status back that it had; tells which."""
+    status: TenantStatus = await tx.fetchval(
+        "UPDATE tenants.tenants SET status = status_before, status_before = NULL, purge_at = NULL, updated_at = $2"
+        " WHERE tenant_id = $1 RETURNING status",
+        tx.tenant_id,
+        tx.now,
+    )
+    return status
+
+
+async def bury(tx: Transaction, name: str, slug: str) -> None:
+    """Leaves of the tenant's own row what names nobody."""
+    await tx.execute(
+        """
+        UPDATE tenants.tenants
+        SET status = 'deleted', name = $2, slug = $3, plan = NULL, owner_user_id = NULL, owner_email = NULL,
+            owner_name = NULL, member_count = 0, suspension_reason = NULL, suspended_at = NULL, status_before = NULL,
+            purge_at = NULL, deleted_at = $4, updated_at = $4
+        WHERE tenant_id = $1
+        """,
+        tx.tenant_id,
+        name,
+        slug,
+        tx.now,
     )

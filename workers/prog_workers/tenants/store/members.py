@@ -69,6 +69,15 @@ async def lock_owners(tx: Transaction) -> int:
     return len(rows)
 
 
+async def owners(tx: Transaction) -> list[Member]:
+    rows = await tx.fetch(
+        "SELECT user_id, email, name, role FROM tenants.members WHERE tenant_id = $1 AND role = 'owner'"
+        " ORDER BY joined_at, user_id",
+        tx.tenant_id,
+    )
+    return [Member(**dict(row)) for row in rows]
+
+
 async def set_role(tx: Transaction, user_id: str, role: TenantRole) -> None:
     await tx.execute(
         "UPDATE tenants.members SET role = $3 WHERE tenant_id = $1 AND user_id = $2", tx.tenant_id, user_id, role
