@@ -6,9 +6,8 @@ Checks read, they change nothing, and they see the database through the same rol
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from prog_broker.ports import Transport
 from prog_broker.redis.connection import OUTAGES, Client, connect
@@ -16,6 +15,7 @@ from prog_broker.transport import open_transport
 from prog_contracts.topics import DOMAINS, TOPICS
 from prog_infra import migrations
 from prog_infra.errors import OperatorError
+from prog_infra.findings import Finding
 from prog_kit.database import DOMAIN_ROLES, ROLES, Connection, Database
 from prog_kit.settings import Settings, SettingsError
 from prog_workers.monitoring.rules import readers
@@ -23,8 +23,6 @@ from prog_workers.monitoring.rules import readers
 OLDEST_POSTGRES = 170000
 MANY_WAITING = 10_000
 OLD_SECONDS = 60.0
-
-Verdict = Literal["ok", "warning", "failed"]
 
 _TABLES = """
 SELECT n.nspname || '.' || c.relname AS name, c.relrowsecurity AND c.relforcerowsecurity AS forced,
@@ -44,16 +42,6 @@ _MEMBERS = "SELECT DISTINCT consumer_group FROM bus.members WHERE seen_until > c
 _DEAD_LETTERS = "SELECT consumer_group, count(*) AS letters FROM bus.dead_letters WHERE state = 'open' GROUP BY 1"
 _SUBSCRIPTIONS = "SELECT consumer_group, array_agg(type) AS types FROM bus.subscriptions GROUP BY 1"
 _RETRIES = "SELECT count(*) FROM bus.retries"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check saw. A finding that is not ok says what to do about it."""
-
-    check: str
-    verdict: Verdict
-    detail: str
-    remedy: str = ""
 
 
 async def examine(environment: Mapping[str, str]) -> list[Finding]:

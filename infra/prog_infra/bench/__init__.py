@@ -19,7 +19,7 @@ from prog_infra.errors import OperatorError
 
 __all__ = ["NAMES", "Length", "Options", "Peer", "Result", "Row", "find", "machine"]
 
-NAMES = ("bus", "command", "edge", "kernels")
+NAMES = ("bus", "command", "edge", "isolation", "kernels")
 
 Length = Literal["short", "normal", "long"]
 

@@ -17,7 +17,8 @@ def bench(
     name: Annotated[
         str,
         typer.Argument(
-            help="bus: the message core. command: a way through it all. edge: the gateway. kernels: histograms."
+            help="bus: the message core. command: a way through it all. edge: the gateway. isolation: row-level"
+            " security. kernels: histograms."
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

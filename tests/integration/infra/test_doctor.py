@@ -10,7 +10,8 @@ import redis
 from prog_broker.transport import open_transport
 from prog_contracts.topics import TOPICS
 from prog_infra import cli
-from prog_infra.doctor import Finding, examine
+from prog_infra.doctor import examine
+from prog_infra.findings import Finding
 from prog_infra.servers import Kafka, free_port
 from prog_kit.settings import Settings
 from tests import kafka
