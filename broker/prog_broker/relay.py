@@ -2,9 +2,9 @@
 
 It reads rows whose transaction is below the oldest running one (`pg_snapshot_xmin`), so a transaction that commits late
 with a lower position is never skipped, publishes them in pipelined batches and moves its cursor. One relay is active a
-lane, by advisory lock; a second one waits to take over. A marker beside the streams holds the last published position:
-when it is behind the cursor, the broker has lost data and the gap is published again. The inbox makes it once. A batch
-goes out only while the marker is the one that was seen, so nothing new comes before what a broker has just lost.
+lane, by advisory lock; a second one waits to take over. A note beside the streams says what was published last: when
+it is behind the database's, the broker has lost data and the gap is published again. The inbox makes it once. A batch
+goes out only while the note is the one that was seen, so nothing new comes before what a broker has just lost.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import asyncio
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import asyncpg
 
 import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
+from prog_broker import sql
 from prog_broker.logged import envelope_of
 from prog_broker.ports import Outages, Transport
+from prog_broker.progress import NOWHERE, Cursor, Note
 from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
 from prog_broker.redis.streams import WAKE_CHANNEL
 from prog_broker.transport import open_transport
@@ -50,9 +52,6 @@ TURN_SECONDS: Final = 0.5
 """How often those that stand by try to get it."""
 PUBLISHED_CHANNEL: Final = "prog.relay.published"
 RETENTION_HOURS: Final = max(topic.retention_hours for topic in TOPICS.values() if topic.kind == "events")
-Cursor: TypeAlias = tuple[str, int]
-"""Transaction id (as text, for it is 64 bits without a sign) and position of the last row that was published."""
-NOWHERE: Final[Cursor] = ("0", 0)
 
 PENDING: Final = """
 SELECT position, txid::text AS txid, message_id, topic, source_domain, source, type, schema_version, tenant_id,
@@ -61,15 +60,6 @@ FROM bus.event_log AS e
 WHERE e.txid < pg_snapshot_xmin(pg_current_snapshot()) AND (e.txid, e.position) > ($1::text::xid8, $2::bigint)
 ORDER BY e.txid, e.position
 LIMIT $3
-"""
-
-COMMANDS: Final = """
-SELECT position, topic, attributes, data FROM bus.command_outbox WHERE published_at IS NULL ORDER BY position LIMIT $1
-"""
-
-COMMANDS_AGAIN: Final = """
-UPDATE bus.command_outbox SET published_at = NULL
-WHERE published_at > clock_timestamp() - make_interval(hours => $1)
 """
 
 REFILL_FROM: Final = """
@@ -111,6 +101,7 @@ class Relay:
         self._transport = transport
         self._client = client
         self._cursor = NOWHERE
+        self._commands = 0
         self._marker: str | None = None
         self._placed = False
 
@@ -130,7 +121,7 @@ class Relay:
                 # The next rows are read, and the cursor is moved, while a batch is on its way to the broker.
                 ahead = asyncio.create_task(self._pending(cursor)) if len(rows) == BATCH else None
                 try:
-                    done = await self._publish([_outgoing(row) for row in rows], _note(cursor))
+                    done = await self._publish([_outgoing(row) for row in rows], Note(cursor, self._commands))
                     if done:
                         published += len(rows)
                         self._cursor = cursor
@@ -159,38 +150,50 @@ class Relay:
         return row["pending"], row["oldest"]
 
     async def _publish_commands(self) -> int:
-        rows = await self._database.pool.fetch(COMMANDS, BATCH)
+        rows = await self._database.pool.fetch(sql.COMMANDS_PENDING, BATCH)
         if not rows:
             return 0
         outgoing = [command for row in rows if (command := _stored_command(row)) is not None]
-        if outgoing and not await self._publish(outgoing, self._marker or _note(NOWHERE)):
-            return 0
+        if outgoing:
+            if not await self._publish(outgoing, Note(self._held().cursor, self._commands + 1)):
+                return 0
+            self._commands += 1
         await self._database.pool.execute(
-            "UPDATE bus.command_outbox SET published_at = clock_timestamp() WHERE position = ANY ($1::bigint[])",
-            [row["position"] for row in rows],
+            sql.COMMANDS_PUBLISHED, LANE, [row["position"] for row in rows], self._commands
         )
         return len(rows)
 
-    async def _publish(self, outgoing: list[tuple[Topic, Envelope]], note: str) -> bool:
+    async def _publish(self, outgoing: list[tuple[Topic, Envelope]], note: Note) -> bool:
         """Publishes behind all that was published before, and notes how far that is.
 
         False when the broker has lost data since the last look: what is new must not stand before what is missing, so
         nothing goes out, and the cursor is where that begins.
         """
-        if not await self._transport.publish_after(self._marker, outgoing, note):
+        if not await self._transport.publish_after(self._marker, outgoing, str(note)):
             await self._look()
             return False
-        self._marker = note
+        self._marker = str(note)
         return True
+
+    def _held(self) -> Note:
+        return Note() if self._marker is None else Note.parse(self._marker)
 
     async def _look(self) -> None:
         """Reads the broker's note, and goes back to where its memory ends when it has lost something."""
         self._marker = await self._transport.marker()
-        self._cursor = await self._checked(self._cursor, self._marker)
+        held = self._held()
+        if self._marker is None or held.commands < self._commands or not held.reaches(self._cursor):
+            await self._database.pool.execute(sql.COMMANDS_AGAIN, RETENTION_HOURS)
+            if held.commands < self._commands:
+                log.warning("the broker has lost commands, publishing them again")
+                await self._database.pool.execute(sql.COMMANDS_PUBLISHED, LANE, [], held.commands)
+        self._commands = held.commands
+        self._cursor = await self._checked(self._cursor, held)
 
     async def _place(self) -> None:
         if not self._placed:
-            self._cursor, self._placed = await self._stored_cursor(), True
+            await self._read_place()
+            self._placed = True
 
     async def _pending(self, cursor: Cursor) -> list[asyncpg.Record]:
         rows: list[asyncpg.Record] = await self._database.pool.fetch(PENDING, *cursor, BATCH)
@@ -209,41 +212,29 @@ class Relay:
             *cursor,
         )
         with suppress(*OUTAGES):
-            await self._client.publish(PUBLISHED_CHANNEL, _note(cursor))
+            await self._client.publish(PUBLISHED_CHANNEL, ":".join(map(str, cursor)))
 
-    async def _stored_cursor(self) -> Cursor:
+    async def _read_place(self) -> None:
         row = await self._database.pool.fetchrow(
-            "SELECT txid::text AS txid, position FROM bus.relay_cursors WHERE lane = $1", LANE
+            "SELECT txid::text AS txid, position, commands FROM bus.relay_cursors WHERE lane = $1", LANE
         )
         assert row is not None
-        return row["txid"], row["position"]
+        self._cursor, self._commands = (row["txid"], row["position"]), row["commands"]
 
-    async def _checked(self, cursor: Cursor, marker: str | None) -> Cursor:
+    async def _checked(self, cursor: Cursor, held: Note) -> Cursor:
         """The cursor, or where the broker's own memory ends when that is further back: it has lost what came after."""
-        if cursor == NOWHERE:
-            if marker is None:  # commands alone may have been published
-                await self._database.pool.execute(COMMANDS_AGAIN, RETENTION_HOURS)
+        if held.reaches(cursor):
             return cursor
-        if marker is not None:
-            txid, _, position = marker.partition(":")
-            held = (txid, int(position))
-            if (int(held[0]), held[1]) >= (int(cursor[0]), cursor[1]):
-                return cursor
+        if self._marker is not None:
             log.warning("the broker has lost its newest data, publishing it again")
-            await self._database.pool.execute(COMMANDS_AGAIN, RETENTION_HOURS)
-            return held
+            return held.cursor
         log.warning("the broker has lost its data, publishing again what it should hold", hours=RETENTION_HOURS)
         await self._transport.ensure(TOPICS.values())
-        await self._database.pool.execute(COMMANDS_AGAIN, RETENTION_HOURS)
         for further in REFILL_LOOKS_BACK_HOURS:
             start = await self._database.pool.fetchrow(REFILL_FROM, RETENTION_HOURS, RETENTION_HOURS + further)
             if start is not None:
                 return start["txid"], start["position"]
         return NOWHERE
-
-
-def _note(cursor: Cursor) -> str:
-    return f"{cursor[0]}:{cursor[1]}"
 
 
 def _stored_command(row: Any) -> tuple[Topic, Envelope] | None:

@@ -248,3 +248,19 @@ STORE_COMMAND: Final = """
 INSERT INTO bus.command_outbox (message_id, tenant_id, topic, partition_key, attributes, data)
 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (message_id) DO NOTHING
 """
+
+COMMANDS_PENDING: Final = """
+SELECT position, topic, attributes, data FROM bus.command_outbox WHERE published_at IS NULL ORDER BY position LIMIT $1
+"""
+
+COMMANDS_AGAIN: Final = """
+UPDATE bus.command_outbox SET published_at = NULL
+WHERE published_at > clock_timestamp() - make_interval(hours => $1)
+"""
+
+COMMANDS_PUBLISHED: Final = """
+WITH published AS (
+    UPDATE bus.command_outbox SET published_at = clock_timestamp() WHERE position = ANY ($2::bigint[])
+)
+UPDATE bus.relay_cursors SET commands = $3 WHERE lane = $1
+"""

@@ -15,7 +15,7 @@ from prog_contracts.envelope import wrap
 from prog_contracts.errors import Unavailable
 from prog_contracts.ids import new_id
 from prog_contracts.tenants import TenantUpdated
-from prog_contracts.topics import topic_of
+from prog_contracts.topics import TOPICS, topic_of
 from prog_kit.tasks import cancelled
 from prog_kit.telemetry import OUTBOX_OLDEST_SECONDS, OUTBOX_PENDING
 from tests.integration.broker.conftest import Rig, eventually
@@ -191,6 +191,28 @@ async def test_promised_commands_are_published_again_too(rig: Rig) -> None:
     await relay_patiently(rig)
     await rig.worker()
     await eventually(lambda: rig.ledger.handled == ["promised"])
+
+
+async def test_a_broker_that_lost_commands_alone_gets_them_again_before_what_is_new(rig: Rig) -> None:
+    """As after a power cut while nothing but stored commands went out: the note that is left is older, too."""
+    await append(rig.admin, "event")
+    await rig.relay.run_once()
+    tenant = new_id("tenant")
+    before = await rig.transport.marker()
+    assert before is not None
+    assert (await rig.rename("first", tenant, wait_seconds=0)).status == "pending"
+    assert await rig.relay.run_once() == 1
+    if rig.transport.kind == "redis":
+        topic = TOPICS["prog.tenants.commands"]
+        for partition in range(topic.partitions):
+            await rig.redis.xtrim(topic.stream(partition), maxlen=0, approximate=False)
+    await rig.transport.publish_after(await rig.transport.marker(), [], before)
+    assert (await rig.rename("second", tenant, wait_seconds=0)).status == "pending"
+    restarted = Relay(rig.relay._database, rig.transport, rig.redis)
+    assert await restarted.run_once() == 2
+    assert await restarted.run_once() == 0, "once is enough"
+    await rig.worker()
+    await eventually(lambda: rig.ledger.handled == ["first", "second"])
 
 
 async def test_more_bytes_than_a_batch_of_the_broker_holds_go_out_in_order(rig: Rig) -> None:
