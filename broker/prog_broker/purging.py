@@ -39,16 +39,20 @@ async def purge_rows(tx: Transaction, tables: Sequence[str], *, batch: int = BAT
     """
     await tx.execute("DELETE FROM bus.timers WHERE tenant_id = $1 AND domain = $2", tx.tenant_id, tx.domain)
     await tx.execute("SELECT set_config('prog.purged_tenant', $1, true)", tx.tenant_id)
-    try:
-        for table in tables:
-            status = await tx.execute(
-                f"DELETE FROM {table} WHERE tenant_id = $1 AND ctid = ANY (ARRAY("
-                f"SELECT ctid FROM {table} WHERE tenant_id = $1 LIMIT $2))",
-                tx.tenant_id,
-                batch,
-            )
-            if int(status.removeprefix("DELETE ")) >= batch:
-                return True
-        return False
-    finally:
-        await tx.execute("SELECT set_config('prog.purged_tenant', '', true)")
+    more = await _delete(tx, tables, batch)
+    # Where that raises, the setting ends with the transaction, which takes no statement any more.
+    await tx.execute("SELECT set_config('prog.purged_tenant', '', true)")
+    return more
+
+
+async def _delete(tx: Transaction, tables: Sequence[str], batch: int) -> bool:
+    for table in tables:
+        status = await tx.execute(
+            f"DELETE FROM {table} WHERE tenant_id = $1 AND ctid = ANY (ARRAY("
+            f"SELECT ctid FROM {table} WHERE tenant_id = $1 LIMIT $2))",
+            tx.tenant_id,
+            batch,
+        )
+        if int(status.removeprefix("DELETE ")) >= batch:
+            return True
+    return False
