@@ -12,8 +12,8 @@ from prog_broker import purging
 from prog_contracts.email import DeliverMail, PurgeMails, SendMail
 from prog_contracts.events import NewEvent, PublishEvents, RegisterSchema
 from prog_contracts.ids import new_id
-from prog_contracts.payments import CreateSubscription, SubscriptionUpdated
-from prog_contracts.tenants import CreateTenant, DeleteTenant, TenantDeleted
+from prog_contracts.payments import CreateSubscription, SubscriptionCreated, SubscriptionUpdated
+from prog_contracts.tenants import CreateTenant, DeleteTenant, ProvisionTenant, TenantDeleted
 from prog_kit.database import Database
 from prog_workers.email.handlers import email
 from prog_workers.events.handlers import events
@@ -173,6 +173,22 @@ async def test_nothing_is_written_for_a_tenant_that_was_deleted(platform: Harnes
     await platform.settle()
     assert not await platform.fetch("SELECT FROM email.mails WHERE tenant_id = $1", company.tenant_id)
     assert not await dead_letters(platform)
+
+
+async def test_what_comes_too_late_makes_no_rows_of_a_deleted_tenant(platform: Harness) -> None:
+    company = await busy(platform, "late")
+    await subscribed(platform, company)
+    [created] = await platform.events(SubscriptionCreated, tenant_id=company.tenant_id)
+    await delete(platform, company)
+    late = created.model_copy(update={"status": "active"})
+    await platform.publish(late, tenant_id=company.tenant_id, to="tenants")
+    again = ProvisionTenant(tenant_id=company.tenant_id)
+    assert (await platform.request(again, tenant_id=company.tenant_id, actor="test")).status == "succeeded"
+    await platform.settle()
+    left = await rows_of(platform, company.tenant_id)
+    assert {name for name in left if not name.startswith("payments")} <= kept(), "its books are another test's"
+    [tenant] = await platform.fetch("SELECT plan FROM tenants.tenants WHERE tenant_id = $1", company.tenant_id)
+    assert tenant["plan"] is None
 
 
 async def test_mails_of_a_living_tenant_are_purged_by_nobody(platform: Harness) -> None:

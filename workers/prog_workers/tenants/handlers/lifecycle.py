@@ -40,10 +40,13 @@ async def create_tenant(command: CreateTenant, tx: Transaction) -> TenantCreated
 
 @tenants.handles(ProvisionTenant)
 async def provision_tenant(command: ProvisionTenant, tx: Transaction) -> TenantUpdated | None:
-    """Takes the steps that are not done yet. The last one opens the tenant."""
+    """Takes the steps that are not done yet. The last one opens the tenant; one that was deleted takes none."""
     check_tenant(command.tenant_id, tx)
-    if await store.tenant(tx) is None:
+    tenant = await store.tenant(tx)
+    if tenant is None:
         raise errors.tenant_not_found()
+    if tenant.status == "deleted":
+        return None
     opened = False
     for step in rules.remaining(await store.steps_done(tx)):
         opened = await _STEPS[step](tx) or opened

@@ -156,11 +156,11 @@ async def activate(tx: Transaction) -> bool:
 
 
 async def set_plan(tx: Transaction, plan: str | None) -> bool:
-    """Writes the plan; False when the tenant had it already."""
+    """Writes the plan; False when the tenant had it already, or was deleted."""
     return (
         await tx.fetchval(
             "UPDATE tenants.tenants SET plan = $2, updated_at = $3"
-            " WHERE tenant_id = $1 AND plan IS DISTINCT FROM $2 RETURNING true",
+            " WHERE tenant_id = $1 AND plan IS DISTINCT FROM $2 AND status <> 'deleted' RETURNING true",
             tx.tenant_id,
             plan,
             tx.now,
