@@ -67,6 +67,7 @@ class AuditFeed:
         self._denials = Denials()
         self._notes: list[Note] = []
         self._task: asyncio.Task[None] | None = None
+        self._leaving = asyncio.Event()
         self._failing = False
 
     def deny(self, denial: Denial, context: RequestContext) -> None:
@@ -94,12 +95,17 @@ class AuditFeed:
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Tells all that is left."""
-        if self._task is not None:
-            await cancelled([self._task])
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LEAVE_SECONDS):
-                await self.flush(everything=True)
+        """Tells all that is left. A write under way is waited for: of one that is cut off nobody knows what it did."""
+        self._leaving.set()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    if self._task is not None:
+                        await self._task
+                    await self.flush(everything=True)
+        finally:
+            if self._task is not None:
+                await cancelled([self._task])
 
     async def flush(self, *, everything: bool = False) -> None:
         """Writes what is to be told now. What the database does not take is kept for the next time."""
@@ -120,8 +126,10 @@ class AuditFeed:
             self._failing = False
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(PERIOD_SECONDS)
+        while not self._leaving.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PERIOD_SECONDS):
+                    await self._leaving.wait()
             await self.flush()
 
 
