@@ -209,6 +209,19 @@ async def test_a_chain_that_was_made_anew_is_found_by_the_checkpoint(written: Tr
     assert ("anchor_differs", COUNT) in kinds(await written.ours(anchors))
 
 
+async def test_a_chain_that_was_made_anew_without_its_checkpoints_is_found_by_an_anchor_alone(written: Trail) -> None:
+    """What the database alone cannot prove: the recorder signs the head that it finds."""
+    anchors = {OURS: Head(OURS, COUNT, (await written.ours()).hash)}
+    async with written.past_every_rule() as admin:
+        await rewrite(admin, 3, actor="somebody")
+        await admin.execute("DELETE FROM events.audit_checkpoints WHERE tenant_id = $1", OURS)
+        await admin.execute("UPDATE events.audit_heads SET signed_sequence = 0 WHERE tenant_id = $1", OURS)
+    await written.recorder.tidy()
+    chain = await written.ours()
+    assert (chain.intact, chain.signed_sequence) == (True, COUNT)
+    assert ("anchor_differs", COUNT) in kinds(await written.ours(anchors))
+
+
 async def test_a_head_that_is_gone_or_changed_is_found(written: Trail) -> None:
     async with written.past_every_rule() as admin:
         await admin.execute("UPDATE events.audit_heads SET hash = '\\x00' WHERE tenant_id = $1", OURS)
