@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 DEFAULT_WAIT_SECONDS: Final = 5.0
@@ -22,6 +22,12 @@ class Preferences:
     respond_async: bool = False
     applied: str | None = None
     deferrable: bool = True
+
+    def undeferred(self) -> Preferences:
+        """What is left of the wishes where the route waits for its answer: a longer wait, and no shorter one."""
+        if not self.respond_async and self.wait_seconds >= DEFAULT_WAIT_SECONDS:
+            return replace(self, deferrable=False)
+        return Preferences(deferrable=False)
 
 
 _NONE: Final = Preferences()

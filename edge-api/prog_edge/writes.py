@@ -46,11 +46,13 @@ UNDEFERRABLE: Final = frozenset(
         ("POST", "/v1/me/mfa/totp"),
         ("POST", "/v1/me/mfa/totp/confirm"),
         ("POST", "/v1/me/mfa/recovery-codes"),
+        ("POST", "/v1/me/password"),
         ("POST", "/v1/api-keys"),
         ("POST", "/v1/api-keys/{key_id}/roll"),
     }
 )
-"""Routes whose answer holds credentials, which no operation shows: they are answered in time, or not at all."""
+"""Routes whose answer holds credentials, which no operation shows, or tells whether what was presented is right, which
+is counted by the answer: they are answered in time, or not at all, however little a client wants to wait."""
 
 UNAWAITED: Final = frozenset(
     {("POST", "/v1/auth/email/resend"), ("POST", "/v1/auth/password/forgot"), ("POST", "/v1/auth/magic-link")}
@@ -86,7 +88,7 @@ async def perform(request: Request, by: Access | Visit, write: Write) -> Respons
     identity = (request.method, request.scope["route"].path)
     preferences = read_preferences(request.headers.get("prefer"))
     if identity in UNDEFERRABLE:
-        preferences = replace(preferences, respond_async=False, deferrable=False)
+        preferences = preferences.undeferred()
     if identity in UNAWAITED:
         preferences, write = Preferences(respond_async=True), replace(write, unawaited=True)
     key = read_key(request.headers, required=identity in MOVES_MONEY) if request.method == "POST" else None

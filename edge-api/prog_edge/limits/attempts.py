@@ -32,6 +32,8 @@ from prog_kit.secrets import Sealer
 KEPT_SECONDS: Final = 3600
 """After so long without an attempt, all is forgotten."""
 MAX_CLAIMS: Final = 20_000
+ACCEPTED: Final = 202
+"""The status of an answer that is still to come."""
 WRONG: Final = frozenset({"invalid_credentials", "invalid_code"})
 """Codes of denials that say that what was presented is wrong."""
 
@@ -100,6 +102,8 @@ class Attempt:
 
 def outcome_of(status: int, code: str | None) -> Literal["unknown", "wrong", "right"]:
     """How an attempt went, by the answer: its status, and the code of the problem that it tells."""
+    if status == ACCEPTED:
+        return "unknown"
     return "right" if status < 300 else "wrong" if code in WRONG else "unknown"
 
 

@@ -7,11 +7,12 @@ import jwt
 import pytest
 
 from prog_contracts.accounts import SecondFactorNeeded, TokenSet
+from prog_contracts.credentials import pending_sign_in_token
 from prog_contracts.ids import new_id
 from prog_contracts.second_factors import RecoveryCodeUsed, SecondFactorAsked, SecondFactorFailed
 from prog_contracts.users import UserAuthenticated, VerifyEmail
 from prog_kit import secrets
-from prog_workers.users import rules
+from prog_workers.users import passwords, rules
 from tests.component.harness import Harness
 from tests.component.users.people import Person, administrator, code
 
@@ -188,6 +189,27 @@ async def test_check_14_the_token_of_a_sign_in_that_waits_is_good_for_nothing_el
     link = (await ada.mailed_tokens())[-1]
     forged = pending.model_copy(update={"mfa_token": link})
     assert code(await ada.complete(forged, ada.app_code(1), user_id=ada.user_id)) == "sign_in_over"
+
+
+async def test_check_04_without_a_sign_in_no_time_tells_who_has_recovery_codes(
+    monkeypatch: pytest.MonkeyPatch, ada: Person, codes: tuple[str, ...]
+) -> None:
+    hashed = []
+
+    async def hash_code(form: str, salt: str) -> str:
+        hashed.append(form)
+        return await real(form, salt)
+
+    real = passwords.hash_code
+    monkeypatch.setattr(passwords, "hash_code", hash_code)
+    pending = await ada.pending()
+    forged = pending.model_copy(update={"mfa_token": pending_sign_in_token(ada.user_id, secrets.new_token())})
+    assert code(await ada.complete(forged, codes[0], "recovery_code")) == "sign_in_over"
+    assert hashed == []
+    assert (await ada.complete(pending, codes[0], "recovery_code")).status == "succeeded"
+    assert len(hashed) == 1
+    assert code(await ada.complete(pending, codes[1], "recovery_code")) == "sign_in_over"
+    assert len(hashed) == 1, "nor is a sign-in that was completed"
 
 
 async def test_tokens_tell_how_and_when_their_person_was_authenticated(

@@ -15,7 +15,14 @@ import pytest
 import pytest_asyncio
 
 from prog_broker.redis.connection import connect
-from prog_edge.limits.attempts import FROM_EVERYWHERE, FROM_ONE_SOURCE, Attempts, LocalAttempts, claim_of_person
+from prog_edge.limits.attempts import (
+    FROM_EVERYWHERE,
+    FROM_ONE_SOURCE,
+    Attempts,
+    LocalAttempts,
+    claim_of_person,
+    outcome_of,
+)
 from prog_edge.problems import TooMuch
 from prog_infra.servers import Valkey
 from tests.integration.edge.stage import PASSPHRASE, Stage
@@ -158,6 +165,35 @@ async def test_check_05_wrong_codes_of_the_second_factor_make_the_next_one_wait(
     assert step_up.status_code == 429
 
 
+@pytest.mark.parametrize("wish", ["respond-async", "wait=0"])
+async def test_check_05_a_client_that_does_not_wait_guesses_no_faster(stage: Stage, wish: str) -> None:
+    """What is counted by its answer is answered: none is put off, to be fetched where nobody counts."""
+    await forget_quotas(stage)
+    ada = await stage.person(f"{wish.replace('=', '')}@attempts.example")
+    routes: dict[str, dict[str, str]] = {
+        "/v1/auth/login": {"email": ada.email, "password": "wrong"},
+        "/v1/auth/step-up": {"password": "wrong"},
+        "/v1/me/password": {"password": "another good sentence", "current_password": "wrong"},
+    }
+    told: list[tuple[int, str]] = []
+    while not told or told[-1][0] != 429:
+        await forget_quotas(stage)
+        path, body = list(routes.items())[len(told) % len(routes)]
+        answer = await ada.request("POST", path, json=body, headers={"Prefer": wish})
+        told.append((answer.status_code, str(answer.json().get("code"))))
+        assert len(told) < 40, "nothing is counted"
+    assert told[:-1] == [(401, "invalid_credentials")] * (len(told) - 1)
+    assert len(told) > FREE
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "outcome"),
+    [(200, None, "right"), (204, None, "right"), (202, None, "unknown"), (401, "invalid_code", "wrong")],
+)
+async def test_an_answer_that_is_still_to_come_is_not_right(status: int, code: str | None, outcome: str) -> None:
+    assert outcome_of(status, code) == outcome
+
+
 async def refused_at_last(stage: Stage, email: str) -> list[tuple[int, str, str]]:
     """The distinct answers to wrong passwords, up to the first that comes before its time."""
     told: list[tuple[int, str, str]] = []
@@ -181,7 +217,8 @@ async def try_code(stage: Stage, email: str, method: str, code: str) -> tuple[in
 async def forget_quotas(stage: Stage) -> None:
     """The attempts of these tests all come from one address, which has its own quota."""
     redis = stage.platform.redis
-    await redis.delete(*[key async for key in redis.scan_iter("prog:limits:*")])
+    async for key in redis.scan_iter("prog:limits:*"):
+        await redis.delete(key)
 
 
 async def sign_in(stage: Stage, email: str, password: str) -> httpx.Response:

@@ -29,3 +29,22 @@ def test_what_is_honoured_is_told_and_the_rest_is_ignored(
     assert preferences.wait_seconds == wait_seconds
     assert preferences.respond_async is respond_async
     assert preferences.applied == applied
+
+
+@pytest.mark.parametrize(
+    ("header", "wait_seconds", "applied"),
+    [
+        (None, DEFAULT_WAIT_SECONDS, None),
+        ("wait=10", 10.0, "wait=10"),
+        ("wait=0", DEFAULT_WAIT_SECONDS, None),
+        ("respond-async", DEFAULT_WAIT_SECONDS, None),
+        ("respond-async, wait=7", DEFAULT_WAIT_SECONDS, None),
+    ],
+)
+def test_where_an_answer_is_not_put_off_a_longer_wait_alone_is_honoured(
+    header: str | None, wait_seconds: float, applied: str | None
+) -> None:
+    preferences = read_preferences(header).undeferred()
+    assert (preferences.wait_seconds, preferences.applied) == (wait_seconds, applied)
+    assert not preferences.respond_async
+    assert not preferences.deferrable

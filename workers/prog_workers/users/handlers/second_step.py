@@ -54,7 +54,8 @@ async def complete_sign_in(command: CompleteSignIn, work: Work) -> Finish:
     """Opens the session for a good code. A failure is recorded too, and counts against the sign-in that waits."""
     async with work.transaction() as tx:
         token = open_sealed(tx, command.sealed_token, secrets.TOKEN, "mfa_token")
-    proof = await _presented(work, command.user_id, command.method, command.sealed_code)
+        waits = await store.sign_in_waits(tx, tx.sealer.digests(token, PENDING_DIGEST), command.user_id)
+    proof = await _presented(work, command.user_id, command.method, command.sealed_code, hashed=waits)
 
     async def record(tx: Transaction) -> Outcome:
         user = await store.user_by_id(tx, command.user_id)
@@ -140,11 +141,14 @@ async def _password_refusal(tx: Transaction, user: store.User, shown: PasswordSh
     return errors.wrong_password("password")
 
 
-async def _presented(work: Work, user_id: str, method: SecondFactor, sealed_code: str) -> Proof:
-    """The code, opened; that of a recovery code hashed too, outside of any transaction."""
+async def _presented(work: Work, user_id: str, method: SecondFactor, sealed_code: str, *, hashed: bool = True) -> Proof:
+    """The code, opened; that of a recovery code `hashed` too, outside of any transaction.
+
+    Not for whoever comes without a sign-in that waits: the time that it takes tells whether there are recovery codes.
+    """
     async with work.transaction() as tx:
         code = open_sealed(tx, sealed_code, secrets.CODE, "code")
-        salt = await store.recovery_salt(tx, user_id) if method == "recovery_code" else None
+        salt = await store.recovery_salt(tx, user_id) if hashed and method == "recovery_code" else None
     form = recovery_codes.kept_form(code)
     if salt is None or form is None:
         return Proof(method, code)

@@ -205,6 +205,15 @@ async def pending_sign_in(tx: Transaction, digests: list[str], user_id: str) -> 
     return None if row is None else PendingSignIn(**dict(row))
 
 
+async def sign_in_waits(tx: Transaction, digests: list[str], user_id: str) -> bool:
+    """Whether this person began such a sign-in, which was not completed yet; nothing is locked."""
+    query = (
+        "SELECT EXISTS (SELECT FROM users.pending_sign_ins"
+        " WHERE digest = ANY ($1::text[]) AND user_id = $2 AND spent_at IS NULL)"
+    )
+    return bool(await tx.fetchval(query, digests, user_id))
+
+
 async def count_wrong_code(tx: Transaction, digests: list[str]) -> None:
     await tx.execute(
         "UPDATE users.pending_sign_ins SET wrong_codes = wrong_codes + 1 WHERE digest = ANY ($1::text[])", digests
