@@ -159,12 +159,18 @@ class Staff:
 
 
 class Needs:
-    """A member of the tenant whose role allows the action, a key of theirs whose scopes do too, or staff."""
+    """A member of the tenant whose role allows the action, a key of theirs whose scopes do too, or staff.
 
-    def __init__(self, action: Action, tenant: Literal["header", "path"] = "header") -> None:
+    With `any_status` a suspended tenant, or one that is being deleted, lets them as well: for what only takes away.
+    """
+
+    def __init__(
+        self, action: Action, tenant: Literal["header", "path"] = "header", *, any_status: bool = False
+    ) -> None:
         self.permission: str = action
         self.action = action
         self.place = tenant
+        self.any_status = any_status
         self.keys = action in SCOPES
 
     async def __call__(self, request: Request) -> Access:
@@ -189,7 +195,7 @@ class Needs:
                 context.turn_away("not_found", tenant_id or "", is_member=False, permission=self.action)
                 raise NotFound("There is no such tenant.")
             raise _refusal(caller, role, self.action)
-        if tenant_id is not None:
+        if tenant_id is not None and not self.any_status:
             await platform.require_open(tenant_id, self.action)
         return Access(platform, context, caller, tenant_id, role)
 

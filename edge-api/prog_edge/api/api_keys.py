@@ -29,6 +29,8 @@ GRACE_SECONDS: Final = 24 * 3600
 GRACE_MAX_SECONDS: Final = 7 * 24 * 3600
 
 Manages = Annotated[Access, Depends(Needs("api_key.manage"))]
+Revokes = Annotated[Access, Depends(Needs("api_key.manage", any_status=True))]
+"""A key that got out is found and ended in a tenant that is suspended or being deleted, too."""
 KeyId = Annotated[str, Path(max_length=100)]
 Scope = Annotated[str, Field(max_length=50, json_schema_extra={"enum": list(SCOPES)})]
 _KEY_ID: Final = "apikey_01jd7z4c8nf3ktv9q2m6x0r5we"
@@ -80,7 +82,7 @@ class Roll(Body):
 
 
 @router.get("", responses=problems(401, 403))
-async def list_api_keys(paging: Annotated[Paging, Query()], access: Manages) -> Listing[ApiKey]:
+async def list_api_keys(paging: Annotated[Paging, Query()], access: Revokes) -> Listing[ApiKey]:
     """The tenant's keys, also those that are over, newest first."""
     async with access.platform.database.scope(tenant_id=access.tenant) as connection:
         page = await queries.api_keys(connection, access.tenant, limit=paging.limit, cursor=paging.cursor)
@@ -88,7 +90,7 @@ async def list_api_keys(paging: Annotated[Paging, Query()], access: Manages) -> 
 
 
 @router.get("/{key_id}", responses=problems(401, 403, 404))
-async def get_api_key(key_id: KeyId, access: Manages) -> ApiKey:
+async def get_api_key(key_id: KeyId, access: Revokes) -> ApiKey:
     """One key."""
     return _of_row(await _found(access, key_id))
 
@@ -133,7 +135,7 @@ async def roll_api_key(key_id: KeyId, body: Roll, request: Request, access: Mana
 
 
 @router.delete("/{key_id}", status_code=204, responses=problems(401, 403, 404))
-async def revoke_api_key(key_id: KeyId, request: Request, access: Manages) -> Response:
+async def revoke_api_key(key_id: KeyId, request: Request, access: Revokes) -> Response:
     """End a key for good. It gets in nowhere after 5 seconds; a stream that it holds open ends within 15."""
     row = await _found(access, key_id)
     command = RevokeApiKey(key_id=row.key_id, tenant_id=access.tenant)

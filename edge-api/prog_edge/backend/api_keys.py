@@ -31,7 +31,7 @@ class ApiKeys:
         self._sender = sender
 
     async def keys(self, viewer: Viewer, tenant_id: str) -> ApiKeysView:
-        await role_for(self._platform, viewer, tenant_id, "api_key.manage")
+        await role_for(self._platform, viewer, tenant_id, "api_key.manage", any_status=True)
         async with self._platform.database.scope(tenant_id=tenant_id) as connection:
             tenant = await tenants.tenant(connection, tenant_id)
             page = await queries.api_keys(connection, tenant_id, limit=SHOWN)
@@ -93,13 +93,13 @@ class ApiKeys:
         return _made(result, made)
 
     async def revoke(self, viewer: Viewer, tenant_id: str, key_id: str, *, idempotency_key: str) -> str:
-        row = await self._found(viewer, tenant_id, key_id)
+        row = await self._found(viewer, tenant_id, key_id, any_status=True)
         command = RevokeApiKey(key_id=row.key_id, tenant_id=tenant_id)
         await self._sender.ask(command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key)
         return row.name
 
-    async def _found(self, viewer: Viewer, tenant_id: str, key_id: str) -> ApiKeyRow:
-        await role_for(self._platform, viewer, tenant_id, "api_key.manage")
+    async def _found(self, viewer: Viewer, tenant_id: str, key_id: str, *, any_status: bool = False) -> ApiKeyRow:
+        await role_for(self._platform, viewer, tenant_id, "api_key.manage", any_status=any_status)
         row = None
         if is_id(key_id):
             async with self._platform.database.scope(tenant_id=tenant_id) as connection:

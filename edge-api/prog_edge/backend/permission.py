@@ -11,9 +11,11 @@ from prog_edge.platform import Platform
 from prog_edge.web.ports import Viewer
 
 
-async def role_for(platform: Platform, viewer: Viewer, tenant_id: str, action: Action) -> TenantRole:
+async def role_for(
+    platform: Platform, viewer: Viewer, tenant_id: str, action: Action, *, any_status: bool = False
+) -> TenantRole:
     """The viewer's role. Raises NotFound for a stranger, Denied for a role that does not allow the action, and Conflict
-    in a tenant whose status does not."""
+    in a tenant whose status does not, unless `any_status` will do."""
     if not (is_id(tenant_id) and tenant_id.startswith("tenant_")):
         raise NotFound("There is no such tenant.")
     role: TenantRole | None = await platform.role(viewer.user_id, tenant_id)
@@ -28,5 +30,6 @@ async def role_for(platform: Platform, viewer: Viewer, tenant_id: str, action: A
         if context is not None:
             context.turn_away("denied", tenant_id, is_member=True, permission=action)
         raise Denied(f"Your role ({role}) does not allow this.")
-    await platform.require_open(tenant_id, action)
+    if not any_status:
+        await platform.require_open(tenant_id, action)
     return role
