@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from prog_contracts.api_keys import CreateApiKey, RevokeApiKey, RollApiKey
 from prog_contracts.errors import NotFound
@@ -16,11 +16,14 @@ from prog_edge.backend.sender import Sender
 from prog_edge.keyring import NewKey, new_key
 from prog_edge.platform import Platform
 from prog_edge.web.ports import ApiKeyCard, ApiKeysView, MadeKey, Viewer
+from prog_kit.database import Connection
+from prog_kit.pages import MAX_LIMIT
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries
 from prog_workers.users.queries import ApiKeyRow
 
-SHOWN: int = 200
+NEWEST: Final = 200
+"""So many keys are shown, those that are over among them. What is good is shown however old it is."""
 
 
 class ApiKeys:
@@ -34,7 +37,7 @@ class ApiKeys:
         await role_for(self._platform, viewer, tenant_id, "api_key.manage", any_status=True)
         async with self._platform.database.scope(tenant_id=tenant_id) as connection:
             tenant = await tenants.tenant(connection, tenant_id)
-            page = await queries.api_keys(connection, tenant_id, limit=SHOWN)
+            rows = await _shown(connection, tenant_id)
             names = {row.user_id: row.name for row in await tenants.members(connection, tenant_id)}
         if tenant is None:
             raise NotFound("There is no such tenant.")
@@ -42,7 +45,7 @@ class ApiKeys:
         return ApiKeysView(
             tenant_id=tenant_id,
             tenant_name=tenant.name,
-            keys=[_card(row, names) for row in page.rows],
+            keys=[_card(row, names) for row in rows],
             scopes=[scope for scope in SCOPES if scope in own],
         )
 
@@ -107,6 +110,14 @@ class ApiKeys:
         if row is None:
             raise NotFound("There is no such API key.", code="api_key_not_found")
         return row
+
+
+async def _shown(connection: Connection, tenant_id: str) -> list[ApiKeyRow]:
+    """Newest first. No key that gets in is hidden behind newer ones: there it could not be revoked."""
+    newest = await queries.api_keys(connection, tenant_id, limit=NEWEST)
+    good = await queries.api_keys(connection, tenant_id, good_at=datetime.now(UTC), limit=MAX_LIMIT)
+    known = {row.key_id for row in newest.rows}
+    return [*newest.rows, *(row for row in good.rows if row.key_id not in known)]
 
 
 def _made(result: Mapping[str, Any], made: NewKey) -> MadeKey:

@@ -335,13 +335,18 @@ async def test_pages_of_keys_are_complete(platform: Harness, keys: Keys) -> None
     made = []
     for number in range(5):
         platform.clock.at += timedelta(seconds=1)
-        made.append(await keys.made(str(number)))
+        ends = platform.clock.at + timedelta(hours=1) if number % 4 == 0 else None
+        made.append(await keys.made(str(number), expires_at=ends))
+    assert (await keys.revoke(made[2])).status == "succeeded"
+    platform.clock.at += timedelta(hours=1)
     edge = await Database.connect(platform.url, "prog_edge", max_size=1)
     try:
         async with edge.scope(tenant_id=TENANT) as connection:
             first = await queries.api_keys(connection, TENANT, limit=3)
             rest = await queries.api_keys(connection, TENANT, limit=3, cursor=first.next_cursor)
+            good = await queries.api_keys(connection, TENANT, good_at=keys.now)
     finally:
         await edge.close()
+    assert [row.key_id for row in good.rows] == [made[3], made[1]], "neither what was revoked nor what ran out"
     assert [row.key_id for row in (*first.rows, *rest.rows)] == made[::-1]
     assert (len(first.rows), rest.next_cursor) == (3, None)

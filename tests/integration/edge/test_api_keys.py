@@ -555,3 +555,27 @@ async def test_the_pages_make_a_key_that_gets_in_and_revoke_it(stage: Stage, own
         revoked = await browser.post(f"{path}/{key.id}/revoke", data={"csrf_token": form["csrf_token"]})
         assert revoked.headers["location"] == path
     await assert_kept_out(key)
+
+
+async def test_a_key_that_is_good_is_seen_and_revoked_on_its_page_behind_any_number_of_newer_ones(stage: Stage) -> None:
+    person = await stage.person("many@keys.example")
+    await stage.tenant_of(person, "Many Keys Ltd")
+    old = await key_of(person, name="Old and good")
+    await change(
+        stage,
+        "INSERT INTO users.api_keys (key_id, tenant_id, name, digest, hint, scopes, created_by, created_at, revoked_at)"
+        " SELECT 'apikey_' || n, $1, 'Over', encode(sha256(n::text::bytea), 'hex'), 'q7Rk0b', '{event.read}', $2,"
+        " now() + n * interval '1 second', now() FROM generate_series(1, 300) AS n",
+        person.tenant_id,
+        person.user_id,
+    )
+    path = f"/account/tenants/{person.tenant_id}/keys"
+    async with browser_of(person) as browser:
+        shown = (await browser.get(path)).text
+        assert shown.count("Old and good") >= 1
+        page = await browser.get(f"{path}/{old.id}")
+        assert page.status_code == 200
+        token = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
+        revoked = await browser.post(f"{path}/{old.id}/revoke", data={"csrf_token": token})
+        assert revoked.status_code == 303
+    await assert_kept_out(old)

@@ -203,11 +203,21 @@ async def api_key(connection: Connection, tenant_id: str, key_id: str) -> ApiKey
 
 
 async def api_keys(
-    connection: Connection, tenant_id: str, *, limit: int = 50, cursor: str | None = None
+    connection: Connection,
+    tenant_id: str,
+    *,
+    good_at: datetime | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
 ) -> Page[ApiKeyRow]:
-    """The keys of a tenant, also those that are over, newest first. Raises Invalid for a cursor of another list."""
+    """The keys of a tenant, newest first: also those that are over, or only those that are good at an instant.
+
+    Raises Invalid for a cursor of another list.
+    """
     where = Where()
     where.add("tenant_id = {}", tenant_id)
+    if good_at is not None:
+        where.add("revoked_at IS NULL AND (expires_at IS NULL OR expires_at > {})", good_at)
     if cursor is not None:
         where.add("(created_at, key_id) < ({}, {})", *decode_cursor(cursor, datetime, str))
     size = bounded(limit)

@@ -29,7 +29,10 @@ class ApiKeyCard:
 
 @dataclass(frozen=True, slots=True)
 class ApiKeysView:
-    """The keys of a tenant, newest first. `scopes` are those that the viewer may give a new one; staff none."""
+    """The keys of a tenant, newest first; all that are good are among them.
+
+    `scopes` are those that the viewer may give a new one; staff none.
+    """
 
     tenant_id: str
     tenant_name: str
