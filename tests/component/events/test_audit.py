@@ -300,6 +300,34 @@ def _by(command: Any, actor: str) -> Any:
     return replace(command, actor=actor)
 
 
+async def test_heads_are_signed_while_there_is_more_to_record_too(
+    trail: Trail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await trail.rename("first")
+    await trail.record()
+    signed = asyncio.Event()
+    usual = trail.recorder.tidy
+
+    async def always_more() -> bool:
+        await asyncio.sleep(0)
+        return True
+
+    async def tidy() -> None:
+        await usual()
+        signed.set()
+
+    monkeypatch.setattr(trail.recorder, "record", always_more)
+    monkeypatch.setattr(trail.recorder, "tidy", tidy)
+    running = asyncio.create_task(trail.recorder.run())
+    try:
+        async with asyncio.timeout(20):
+            await signed.wait()
+    finally:
+        running.cancel()
+        await asyncio.wait([running], timeout=60)
+    assert (await trail.ours()).signed_sequence == 1
+
+
 async def test_notes_are_kept_for_a_day(trail: Trail) -> None:
     await trail.admin.execute(NOTE, new_message_id(), OURS, None, None, None, "192.0.2.1", None)
     await trail.admin.execute(NOTE, new_message_id(), OURS, None, None, None, "192.0.2.2", None)

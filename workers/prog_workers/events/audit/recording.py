@@ -58,9 +58,9 @@ class Recorder:
     async def run(self) -> None:
         failing = False
         while True:
+            more = False
             try:
-                while await self.record():
-                    pass
+                more = await self.record()
                 if time.monotonic() - self._tidied_at >= TIDY_SECONDS:
                     self._tidied_at = time.monotonic()
                     await self.tidy()
@@ -70,7 +70,8 @@ class Recorder:
                     log.warning("the audit trail waits for the database", error=repr(error))
                 failing = True
                 await asyncio.sleep(PATIENCE_SECONDS)
-            await asyncio.sleep(IDLE_SECONDS)
+            if not more:
+                await asyncio.sleep(IDLE_SECONDS)
 
     async def record(self) -> bool:
         """Appends the next batch; whether there may be more just now.
