@@ -11,6 +11,7 @@ from tests.browser.conftest import Visit
 from tests.browser.screenshots import PAGES
 from tests.unit.edge.web.sample_backend import ADA, GRACE, TENANT
 from tests.unit.edge.web.sample_console import sample_id
+from tests.unit.edge.web.sample_keys import KEY
 
 pytestmark = pytest.mark.browser
 
@@ -19,6 +20,7 @@ ADDRESSES = {
     "member": f"/account/tenants/{TENANT}/members/{GRACE}",
     "customer": f"/admin/tenants/{TENANT}",
     "own": f"/account/tenants/{TENANT}/members/{ADA.user_id}",
+    "key": f"/account/tenants/{TENANT}/keys/{KEY}",
     "story": f"/admin/story/{sample_id('subscription', 1)}",
     "mail": "/dev/mailbox/mail_1",
 }
