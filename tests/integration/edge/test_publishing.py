@@ -83,20 +83,32 @@ async def test_one_event_is_stored_and_found_under_both_of_its_ids(ada: Person, 
     assert (found["position"], found["streamversion"]) == (place["position"], 1)
 
 
-async def test_readme_s_command_publishes_an_event_once(ada: Person) -> None:
+def commands_of_readme() -> list[list[str]]:
+    """Each `curl` command of README, as a shell takes it apart."""
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    [command] = [text for text in re.findall(r"```sh\n(.*?)```", readme, re.S) if "/v1/events" in text]
-    curl, address, *options = shlex.split(command.replace("\\\n", " "))
-    given = list(zip(options[::2], options[1::2], strict=True))
-    headers = dict(text.split(": ", 1) for name, text in given if name == "-H")
-    [body] = [text for name, text in given if name == "-d"]
-    assert (curl, address.partition("8000")[2]) == ("curl", "/v1/events")
-    headers["Authorization"] = headers["Authorization"].replace("$TOKEN", ada.tokens["access_token"])
-    for again in (False, True):
-        answer = await ada.stage.http.post("/v1/events", headers=headers, content=body)
-        assert answer.status_code == 201, answer.text
-        [place] = answer.json()["data"]
-        assert (place["type"], place["duplicate"]) == ("com.acme.order.placed", again)
+    shells = "".join(re.findall(r"```sh\n(.*?)```", readme, re.S)).replace("\\\n", " ")
+    return [shlex.split(line) for line in shells.splitlines() if line.startswith("curl ")]
+
+
+async def test_readme_s_commands_publish_an_event_once_and_make_a_key_that_does(ada: Person) -> None:
+    secrets = {"$TOKEN": ada.tokens["access_token"]}
+    asked = []
+    for _, address, *options in commands_of_readme():
+        given = list(zip(options[::2], options[1::2], strict=True))
+        headers = dict(text.split(": ", 1) for name, text in given if name == "-H")
+        [body] = [text for name, text in given if name == "-d"]
+        credential = headers["Authorization"].removeprefix("Bearer ")
+        headers["Authorization"] = f"Bearer {secrets[credential]}"
+        asked.append(f"{address.partition('8000')[2]} {credential}")
+        for again in (False, True):
+            answer = await ada.stage.http.post(address.partition("8000")[2], headers=headers, content=body)
+            assert answer.status_code == 201, answer.text
+            if address.endswith("/v1/api-keys"):
+                secrets["$API_KEY"] = answer.json()["key"]
+                break
+            [place] = answer.json()["data"]
+            assert (place["type"], place["duplicate"]) == ("com.acme.order.placed", again)
+    assert asked == ["/v1/events $TOKEN", "/v1/api-keys $TOKEN", "/v1/events $API_KEY"]
 
 
 async def test_a_batch_is_stored_in_its_order(ada: Person) -> None:
