@@ -19,11 +19,11 @@ PROMISED = {
     "prog_http_requests_total", "prog_http_request_seconds", "prog_http_in_flight", "prog_jobs_total",
     "prog_job_last_success_seconds", "prog_breaker_open", "prog_edge_backlog", "prog_edge_commands_in_flight",
     "prog_edge_commands_refused_total", "prog_edge_rate_limited_total", "prog_edge_rate_limits_alone_total",
-    "prog_edge_attempts_refused_total",
+    "prog_edge_attempts_refused_total", "prog_edge_wrong_api_keys_total",
 }  # fmt: skip
 DEFINED_IN = (
     "prog_kit.telemetry", "prog_edge.middleware.metrics", "prog_edge.limits.admission", "prog_edge.limits.rates",
-    "prog_edge.limits.attempts",    "prog_scheduler.metrics",
+    "prog_edge.limits.attempts", "prog_scheduler.metrics",
 )  # fmt: skip
 
 
