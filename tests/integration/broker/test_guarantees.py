@@ -20,6 +20,7 @@ from prog_contracts.ids import new_id, new_message_id
 from prog_contracts.tenants import RenameTenant
 from prog_contracts.topics import TOPICS, topic_of
 from prog_kit.settings import Settings
+from prog_kit.tasks import cancelled
 from tests.integration.broker.conftest import Rig, domains, eventually
 
 COMMANDS = TOPICS["prog.tenants.commands"]
@@ -355,9 +356,7 @@ async def test_a_worker_that_is_gone_leaves_nothing_unhandled(rig: Rig) -> None:
     transport: Any = dying.transport
     readers: list[Any] = list(transport.broker.subscribers)
     cut = [*dying._tasks, *(task for reader in readers for task in reader.tasks)]
-    for task in cut:
-        task.cancel()
-    await asyncio.gather(*cut, return_exceptions=True)
+    await cancelled(cut)
     for serving in dying.serving:
         serving.resources.database.pool.terminate()
     rig.workers.remove(dying)

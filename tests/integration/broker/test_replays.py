@@ -25,6 +25,7 @@ from prog_contracts.ids import new_id, new_message_id
 from prog_contracts.tenants import RenameTenant, TenantUpdated
 from prog_kit.database import Connection, Database
 from prog_kit.secrets import Sealer
+from prog_kit.tasks import cancelled
 from tests.integration.broker.conftest import Rig, eventually
 from tests.integration.broker.replays import TABLE, chained, chaining, expected, renaming, write_history
 
@@ -229,8 +230,7 @@ async def relaying(rig: Rig) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await cancelled([task])
 
 
 async def seeded(rig: Rig, group: Database, partition: int) -> asyncio.Task[str]:

@@ -19,6 +19,7 @@ from prog_contracts.topics import TOPICS
 from prog_infra.servers import Valkey
 from prog_kit.database import Database
 from prog_kit.settings import Settings
+from prog_kit.tasks import cancelled
 from prog_kit.telemetry import new_traceparent, trace_id
 from tests.integration.broker.conftest import Ledger, Rig, domains, eventually, running
 
@@ -29,9 +30,7 @@ async def cut(rig: Rig, worker: Worker) -> None:
     """As kill -9: nothing is finished, nothing given back."""
     transport: Any = worker.transport
     tasks = [*worker._tasks, *(task for reader in transport.broker.subscribers for task in reader.tasks)]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await cancelled(tasks)
     for serving in worker.serving:
         serving.resources.database.pool.terminate()
     await transport.broker.config.disconnect()
