@@ -26,6 +26,7 @@ from prog_kit.clock import FixedClock
 from prog_kit.database import Database
 from prog_kit.secrets import Sealer
 from prog_kit.settings import Settings
+from prog_kit.tasks import cancelled
 from prog_workers.monitoring import queries, rules, sampling
 from prog_workers.monitoring.sampling import Sampler
 
@@ -312,10 +313,8 @@ async def test_one_worker_samples_and_another_takes_over(
     assert await rounds.get() == "first"
     second = asyncio.create_task(Named("second").run())
     assert {await rounds.get() for _ in range(10)} == {"first"}
-    first.cancel()
-    await asyncio.gather(first, return_exceptions=True)
+    await cancelled([first])
     async with asyncio.timeout(10):
         while await rounds.get() != "second":
             pass
-    second.cancel()
-    await asyncio.gather(second, return_exceptions=True)
+    await cancelled([second])

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +14,7 @@ from prog_contracts.ids import new_id
 from prog_contracts.payments import PayInvoice, RenewSubscription
 from prog_contracts.tenants import AdvanceClock, CreateTenant, SetClock
 from prog_kit.database import Database
+from prog_kit.tasks import cancelled
 from prog_scheduler import clocks
 from prog_workers.tenants.handlers import tenants
 from tests.component.harness import Harness
@@ -100,9 +101,7 @@ class Subscribers:
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await cancelled([task])
 
 
 async def nobody() -> None:
