@@ -7,6 +7,7 @@ import csv
 import io
 import re
 import shlex
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -97,6 +98,7 @@ async def test_readme_s_commands_publish_an_event_once_and_make_a_key_that_does(
         given = list(zip(options[::2], options[1::2], strict=True))
         headers = dict(text.split(": ", 1) for name, text in given if name == "-H")
         [body] = [text for name, text in given if name == "-d"]
+        body = re.sub(r'(?<="expires_at": ")[^"]+', (datetime.now(UTC) + timedelta(days=30)).isoformat(), body)
         credential = headers["Authorization"].removeprefix("Bearer ")
         headers["Authorization"] = f"Bearer {secrets[credential]}"
         asked.append(f"{address.partition('8000')[2]} {credential}")
