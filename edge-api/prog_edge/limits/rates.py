@@ -18,6 +18,7 @@ import prometheus_client as prometheus
 
 from prog_broker.redis.connection import OUTAGES, Client
 from prog_edge.context import RequestContext
+from prog_edge.limits.ahead import UnitsAhead
 from prog_edge.limits.policies import POLICIES, WRONG_KEYS, Policy, class_of, plan_factor
 from prog_edge.limits.windows import LocalWindows, RedisWindows, Spent
 from prog_edge.problems import TooMuch
@@ -56,6 +57,7 @@ class RateLimits:
         self._mode = mode
         self._factor = factor
         self._together = RedisWindows(client)
+        self._ahead = UnitsAhead()
         self._alone = LocalWindows()
         self._alone_until = 0.0
 
@@ -76,7 +78,7 @@ class RateLimits:
         else:
             client = caller
             policy = policy.scaled(plan_factor(plan))
-        policy, spent = await self._count(f"prog:limits:{kind}:{client}", policy)
+        policy, spent = await self._count(f"prog:limits:{kind}:{client}", policy, ahead=client == caller)
         quota = Quota(policy, spent.remaining, max(1, math.ceil(spent.more_in_milliseconds / 1000)))
         if self._mode == "shadow":
             if not spent.allowed:
@@ -110,17 +112,38 @@ class RateLimits:
         wait_seconds = max(1, math.ceil(spent.more_in_milliseconds / 1000))
         raise TooMuch(detail, code="too_many_attempts", retry_after_seconds=wait_seconds)
 
-    async def _count(self, key: str, policy: Policy) -> tuple[Policy, Spent]:
+    async def _count(self, key: str, policy: Policy, *, ahead: bool = False) -> tuple[Policy, Spent]:
+        if ahead and (spent := self._ahead.take(key, policy)) is not None:
+            return policy, spent
         if monotonic() >= self._alone_until:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
-                    return policy, await self._together.spend(key, policy.quota, policy.window_seconds)
+                    return policy, await (self._count_with_more if ahead else self._count_one)(key, policy)
             except (TimeoutError, *OUTAGES) as error:
                 self._alone_until = monotonic() + ALONE_SECONDS
                 _log.warning("rates are counted by this process alone", error=repr(error))
         ALONE.labels(policy.name).inc()
         alone = policy.alone()
         return alone, self._alone.spend(key, alone.quota, alone.window_seconds)
+
+    async def _count_one(self, key: str, policy: Policy) -> Spent:
+        spent, _ = await self._together.spend(key, policy.quota, policy.window_seconds)
+        return spent
+
+    async def _count_with_more(self, key: str, policy: Policy) -> Spent:
+        asking = self._ahead.ask(key, policy)
+        if asking is None:
+            return await self._count_one(key, policy)
+        batch = None
+        try:
+            spent, batch = await self._together.spend(
+                key, policy.quota, policy.window_seconds, ahead=asking.units, unused=asking.unused
+            )
+        finally:
+            if batch is None:
+                self._ahead.drop(key)
+        self._ahead.keep(key, policy, asking, spent, batch)
+        return Spent(spent.allowed, spent.remaining + batch.units, spent.more_in_milliseconds)
 
 
 def client_of_address(address: str | None) -> str:

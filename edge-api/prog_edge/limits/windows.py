@@ -24,8 +24,12 @@ _SPEND: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local quota, slice, slices = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local ahead, unused = tonumber(ARGV[4]), tonumber(ARGV[6])
 local current = math.floor(now / slice)
 local oldest = current - slices
+if unused > 0 and redis.call('HEXISTS', KEYS[1], ARGV[5]) == 1 then
+    redis.call('HINCRBY', KEYS[1], ARGV[5], -unused)
+end
 local counts, total = {}, 0
 local entries = redis.call('HGETALL', KEYS[1])
 for i = 1, #entries, 2 do
@@ -43,18 +47,37 @@ if total < quota then
     total = total + 1
     counts[current] = (counts[current] or 0) + 1
     redis.call('HINCRBY', KEYS[1], string.format('%.0f', current), 1)
-    redis.call('PEXPIRE', KEYS[1], slice * (slices + 1))
+    redis.call('PEXPIRE', KEYS[1], slice * (slices + 2))
+end
+if allowed == 0 or (total + ahead) * 2 > quota then
+    ahead = 0
+end
+if ahead > 0 then
+    total = total + ahead
+    counts[current + 1] = (counts[current + 1] or 0) + ahead
+    redis.call('HINCRBY', KEYS[1], string.format('%.0f', current + 1), ahead)
 end
 local freed, last = 0, current
-for number = oldest, current do
+for number = oldest, current + 1 do
     freed = freed + (counts[number] or 0)
     if freed > 0 and total - freed < quota then
         last = number
         break
     end
 end
-return {allowed, math.max(quota - total, 0), (last + slices + 1) * slice - now}
+return {allowed, math.max(quota - total, 0), (last + slices + 1) * slice - now, ahead, current + 1}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Units of a quota that are counted in one slice, for requests that have not come yet."""
+
+    units: int
+    slice_number: int
+
+
+NO_UNITS: Final = Batch(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +89,30 @@ class Spent:
     more_in_milliseconds: int
 
 
+def slice_of(window_seconds: int) -> int:
+    """The length of one of the window's slices, in milliseconds."""
+    return window_seconds * 1000 // SLICES
+
+
 class RedisWindows:
     """Counts for all edges, by the clock of Redis."""
 
     def __init__(self, client: Client) -> None:
         self._script: Any = client.register_script(_SPEND)
 
-    async def spend(self, key: str, quota: int, window_seconds: int) -> Spent:
-        """Raises one of the broker's outages."""
-        slice_milliseconds = window_seconds * 1000 // SLICES
-        allowed, remaining, more_in = await self._script(keys=[key], args=[quota, slice_milliseconds, SLICES])
-        return Spent(bool(allowed), int(remaining), int(more_in))
+    async def spend(
+        self, key: str, quota: int, window_seconds: int, *, ahead: int = 0, unused: Batch = NO_UNITS
+    ) -> tuple[Spent, Batch]:
+        """Counts a request, and with it `ahead` further ones while all of them leave half of the quota; what was
+        counted ahead before and went `unused` is given back first.
+
+        Units counted ahead may be used for one slice from when they were asked for: they are counted in the slice after
+        the current one, and so for a whole window after their use. Raises one of the broker's outages.
+        """
+        slice_milliseconds = slice_of(window_seconds)
+        numbers = [quota, slice_milliseconds, SLICES, ahead, unused.slice_number, unused.units]
+        allowed, remaining, more_in, units, slice_number = await self._script(keys=[key], args=numbers)
+        return Spent(bool(allowed), int(remaining), int(more_in)), Batch(int(units), int(slice_number))
 
 
 class LocalWindows:
@@ -88,7 +124,7 @@ class LocalWindows:
 
     def spend(self, key: str, quota: int, window_seconds: int) -> Spent:
         now = int(self._clock() * 1000)
-        length = window_seconds * 1000 // SLICES
+        length = slice_of(window_seconds)
         current = now // length
         oldest = current - SLICES
         counts = {number: count for number, count in self._counts.pop(key, {}).items() if number >= oldest}

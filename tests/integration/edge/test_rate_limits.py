@@ -13,13 +13,13 @@ import pytest
 import pytest_asyncio
 from prometheus_client import REGISTRY
 
-from prog_broker.redis.connection import connect
+from prog_broker.redis.connection import Client, connect
 from prog_contracts.credentials import api_key
 from prog_contracts.ids import new_id
 from prog_edge.context import RequestContext
 from prog_edge.limits.policies import POLICIES, WRONG_KEYS
 from prog_edge.limits.rates import RateLimits
-from prog_edge.limits.windows import RedisWindows
+from prog_edge.limits.windows import SLICES, Batch, RedisWindows
 from prog_edge.problems import TooMuch
 from prog_infra.servers import Valkey
 from tests.integration.edge.stage import Person, Stage
@@ -66,7 +66,7 @@ async def test_check_24_a_boundary_gives_no_second_quota(valkey_url: str) -> Non
     deadline = loop.time() + 3 * window_seconds
     while loop.time() < deadline:
         before = loop.time()
-        spent = await windows.spend("boundary", quota, window_seconds)
+        spent, _ = await windows.spend("boundary", quota, window_seconds)
         if spent.allowed:
             spans.append((before, loop.time()))
         assert 0 < spent.more_in_milliseconds <= 1100 * window_seconds
@@ -74,6 +74,85 @@ async def test_check_24_a_boundary_gives_no_second_quota(valkey_url: str) -> Non
         assert last[1] - first[0] > window_seconds, "six within one window"
     assert len(spans) >= 2 * quota, "and what had gone came back"
     await client.aclose()
+
+
+async def test_check_24_units_counted_ahead_are_of_the_same_quota(valkey_url: str) -> None:
+    """Three edges hold units for one client; together they let in the quota, and not one more."""
+    clients = [connect(valkey_url) for _ in range(3)]
+    edges = [RateLimits(client, mode="on", factor=0.5) for client in clients]
+    quota = POLICIES["writes"].scaled(0.5).quota
+    let_in = 0
+    for number in range(quota + 50):
+        let_in += await is_let_in(edges[number % 3], "POST", "/v1/tenants", user_id="user_ada")
+    assert let_in == quota
+    for client in clients:
+        await client.aclose()
+
+
+async def test_a_client_in_a_loop_waits_for_redis_once_in_a_while(valkey_url: str) -> None:
+    client = connect(valkey_url)
+    limits = RateLimits(client, mode="on", factor=1.0)
+    left = []
+    before = await commands_of(client)
+    for _ in range(100):
+        context = visit()
+        await limits.spend(*READ, context, "user_grace")
+        assert context.quota is not None
+        left.append(context.quota.remaining)
+    assert left == [POLICIES["reads"].quota - number for number in range(1, 101)], "told as if each were counted alone"
+    assert await commands_of(client) - before < 20
+    await client.aclose()
+
+
+async def test_check_24_what_was_counted_ahead_and_not_used_is_given_back(valkey_url: str) -> None:
+    client = connect(valkey_url)
+    windows = RedisWindows(client)
+    first, batch = await windows.spend("given-back", 100, 60, ahead=20)
+    assert (first.remaining, batch.units) == (79, 20)
+    second, none = await windows.spend("given-back", 100, 60, unused=Batch(15, batch.slice_number))
+    assert (second.remaining, none.units) == (93, 0)
+    third, refused = await windows.spend("given-back", 100, 60, ahead=43)
+    assert (third.remaining, refused.units) == (92, 0), "not beyond half the quota"
+    fourth, _ = await windows.spend("given-back", 100, 60, unused=Batch(5, batch.slice_number - 20))
+    assert fourth.remaining == 91, "what the window has forgotten is not given back"
+    await client.aclose()
+
+
+async def test_check_24_units_used_a_slice_later_still_count_for_a_whole_window(valkey_url: str) -> None:
+    """As the boundary's test, with units that are used as late as they may be, begun in every part of a slice."""
+    client = connect(valkey_url)
+    windows = RedisWindows(client)
+    loop = asyncio.get_running_loop()
+    quota, ahead, window_seconds = 12, 5, 1
+
+    async def uses_of(name: str) -> list[tuple[float, float]]:
+        """Everything that was let in, by when it was at the earliest and at the latest."""
+        begun_at = loop.time()
+        _, batch = await windows.spend(name, quota, window_seconds, ahead=ahead)
+        assert batch.units == ahead
+        used_at = begun_at + window_seconds / SLICES
+        uses = [(begun_at, loop.time())] + [(used_at, used_at)] * ahead
+        while loop.time() < begun_at + 2.5 * window_seconds:
+            before = loop.time()
+            spent, _ = await windows.spend(name, quota, window_seconds)
+            uses += [(before, loop.time())] * spent.allowed
+        return sorted(uses)
+
+    async def begun_later(number: int) -> list[tuple[float, float]]:
+        await asyncio.sleep(number * window_seconds / SLICES / 5)
+        return await uses_of(f"late{number}")
+
+    for uses in await asyncio.gather(*map(begun_later, range(5))):
+        assert len(uses) > quota, "and what had gone came back"
+        for first, last in zip(uses, uses[quota:], strict=False):
+            assert last[1] - first[0] > window_seconds, "more than the quota within one window"
+    await client.aclose()
+
+
+async def commands_of(client: Client) -> int:
+    """How many scripts Redis has run."""
+    commands: Any = await client.info("commandstats")
+    return sum(int(commands.get(f"cmdstat_{name}", {}).get("calls", 0)) for name in ("evalsha", "eval"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
