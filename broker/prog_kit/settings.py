@@ -19,6 +19,8 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticUndefined
 
+from prog_kit.identity_providers import IdentityProvider, parsed
+
 _TEMPLATE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PREFIX: Final = "PROG_"
 _TOOLS: Final = ("PROG_TEST_", "PROG_FAULTS_", "PROG_BENCH_", "PROG_CHROMIUM")
@@ -90,6 +92,11 @@ class Settings(BaseModel):
     breached_passwords_outage: Literal["accept", "refuse"] = Field(
         "accept", description="what becomes of a new password while that service does not answer"
     )
+    identity_providers: tuple[IdentityProvider, ...] = Field(
+        (),
+        description="whom people may sign in with besides: a JSON list of objects with kind (google, microsoft, github"
+        " or oidc), client_id and client_secret or client_secret_file; for oidc also name, title and issuer",
+    )
     producers_file: str | None = Field(
         None,
         description="who else may publish commands: the file that `prog producers` keeps, read when it changes",
@@ -160,6 +167,11 @@ class Settings(BaseModel):
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("identity_providers", mode="before")
+    @classmethod
+    def _providers(cls, value: Any) -> Any:
+        return parsed(value) if isinstance(value, str) else value
+
     @field_validator("secret_keys")
     @classmethod
     def _strong(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
@@ -220,6 +232,8 @@ class Settings(BaseModel):
             problems.append(
                 "PROG_SENDGRID_API_KEY or PROG_SMTP_URL is missing: the local mailbox is refused in production"
             )
+        if any(provider.is_plain_http for provider in self.identity_providers):
+            problems.append("PROG_IDENTITY_PROVIDERS must have https:// addresses in production")
         if not self.public_url.startswith("https://"):
             problems.append("PROG_PUBLIC_URL must start with https:// in production")
         if problems:
