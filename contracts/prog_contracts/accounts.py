@@ -38,6 +38,15 @@ class SecondFactorNeeded(BaseModel):
     expires_in: int
 
 
+class AccountToProve(BaseModel):
+    """The address that an identity came with has an account. Whoever proves that it is theirs may link the two."""
+
+    model_config = ConfigDict(frozen=True)
+
+    proof_required: Literal[True] = True
+    email: str
+
+
 class TotpEnrolment(BaseModel):
     """An authenticator's secret, for its owner to scan or type in until `expires_at`. It travels sealed."""
 

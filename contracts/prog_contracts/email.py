@@ -16,6 +16,7 @@ Template = Literal[
     "magic_link",
     "password_changed",
     "second_factor_changed",
+    "identity_changed",
     "welcome",
     "invitation",
     "tenant_ready",

@@ -68,6 +68,7 @@ def _pattern(prefix: str) -> StringConstraints:
 
 UserId = Annotated[str, _pattern("user")]
 SessionId = Annotated[str, _pattern("session")]
+IdentityId = Annotated[str, _pattern("identity")]
 ApiKeyId = Annotated[str, _pattern("apikey")]
 TenantId = Annotated[str, _pattern("tenant")]
 InvitationId = Annotated[str, _pattern("invitation")]

@@ -13,7 +13,8 @@ from prog_contracts.ids import SessionId, UserId
 from prog_contracts.messages import Command, Event, command, event
 
 PlatformRole = Literal["operator", "support"]
-SignInMethod = Literal["password", "magic_link"]
+SignInMethod = Literal["password", "magic_link", "social"]
+"""`social` is any identity provider of the settings: Google, GitHub, another OpenID issuer."""
 SecondFactor = Literal["totp", "recovery_code"]
 """What proves a person beyond their sign-in method: a code of an authenticator app, or one kept for losing that."""
 

@@ -22,6 +22,8 @@ from prog_edge.audit.feed import AuditFeed
 from prog_edge.callers import Callers
 from prog_edge.directory import Remembered, role_in
 from prog_edge.drain import Drain
+from prog_edge.federation import Federation
+from prog_edge.federation.outbound import Outbound
 from prog_edge.idempotency import IdempotencyKeys
 from prog_edge.key_uses import KeyUses
 from prog_edge.keyring import HeldKey, KeyRing, mode_of
@@ -86,6 +88,7 @@ class Platform:
     memberships: Remembered[Mapping[str, TenantRole]]
     standings: Remembered[Standing]
     live_sessions: Remembered[bool]
+    federation: Federation
     signing_key: bytes
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     """How often a live stream shows that it is there, and looks whether its reader may still read."""
@@ -166,6 +169,9 @@ class Platform:
             memberships=memberships,
             standings=Remembered(lambda tenant_id: _standing(database, tenant_id)),
             live_sessions=live_sessions,
+            federation=Federation(
+                settings.identity_providers, sealer, settings.public_url, Outbound(private=True, plain=True)
+            ),
             signing_key=signing_key,
         )
 
@@ -175,6 +181,7 @@ class Platform:
         await self.backlog.close()
         await self.client.__aexit__(None, None, None)
         await self.audit.close()
+        await self.federation.close()
         await self.transport.close()
         await self.redis.aclose()
         await self.database.close()

@@ -14,14 +14,15 @@ from typing import Any, Final, Literal, Protocol
 
 import orjson
 
-from prog_contracts.accounts import SecondFactorNeeded, TokenSet
+from prog_contracts.accounts import AccountToProve, SecondFactorNeeded, TokenSet
 from prog_contracts.credentials import user_of_pending_sign_in
 from prog_contracts.errors import Denied, Unavailable
+from prog_contracts.identities import ProvenIdentity, SignInAndLink, SignInWithIdentity, StepUpWithIdentity
 from prog_contracts.messages import Command
 from prog_contracts.second_factors import CompleteSignIn, StepUp
 from prog_contracts.users import Authenticate, ConsumeMagicLink, EndSession, RefreshSession, SecondFactor
 from prog_edge.tokens import Claims, TokenVerifier
-from prog_kit.secrets import CODE, PASSWORD, SECOND_STEP, SESSION, TOKEN, Sealer, SealError
+from prog_kit.secrets import CODE, IDENTITY, PASSWORD, SECOND_STEP, SESSION, TOKEN, Sealer, SealError
 
 MAX_AGE_SECONDS: Final = 30 * 24 * 3600
 """How long a browser keeps the cookie; the session inside may end sooner."""
@@ -124,6 +125,48 @@ class BrowserSessions:
         sealed = self._sealer.seal(token, TOKEN)
         command = ConsumeMagicLink(sealed_token=sealed, client_address=address, user_agent=user_agent)
         return self._entered(await self._ask(command, actor=None))
+
+    async def sign_in_with_identity(
+        self, identity: ProvenIdentity, address: str | None, user_agent: str | None
+    ) -> str | Waiting | AccountToProve:
+        """As `sign_in`, or the account whose person has to prove it first. Raises Denied."""
+        command = SignInWithIdentity(
+            identity_digest=identity.digest,
+            sealed_identity=self._sealed(identity),
+            client_address=address,
+            user_agent=user_agent,
+        )
+        result = await self._ask(command, actor=None)
+        return AccountToProve.model_validate(result) if result.get("proof_required") else self._entered(result)
+
+    async def sign_in_and_link(
+        self, email: str, password: str, identity: ProvenIdentity, address: str | None, user_agent: str | None
+    ) -> str | Waiting:
+        """As `sign_in`; the identity is linked to the account. Raises Denied."""
+        command = SignInAndLink(
+            email=email,
+            sealed_password=self._sealer.seal(password, PASSWORD),
+            sealed_identity=self._sealed(identity),
+            client_address=address,
+            user_agent=user_agent,
+        )
+        return self._entered(await self._ask(command, actor=None))
+
+    async def step_up_with_identity(
+        self, user_id: str, session_id: str, identity: ProvenIdentity, address: str | None, user_agent: str | None
+    ) -> str:
+        """As `step_up`, with an identity of the person's. Raises Denied."""
+        command = StepUpWithIdentity(
+            user_id=user_id,
+            by_session_id=session_id,
+            sealed_identity=self._sealed(identity),
+            client_address=address,
+            user_agent=user_agent,
+        )
+        return self._seal(TokenSet.model_validate(await self._ask(command, actor=user_id)))
+
+    def _sealed(self, identity: ProvenIdentity) -> str:
+        return self._sealer.seal(identity.model_dump_json(), IDENTITY)
 
     def waiting(self, cookie: str) -> SecondFactorNeeded | None:
         """The sign-in that a cookie keeps; None when it keeps none."""

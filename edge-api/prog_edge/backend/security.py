@@ -77,11 +77,13 @@ class Security:
         self, viewer: Viewer, *, current_password: str, password: str, client: Client, idempotency_key: str
     ) -> None:
         sealer = self._platform.sealer
+        async with self._platform.database.scope(user_id=viewer.user_id) as connection:
+            has_one = await queries.has_password(connection, viewer.user_id)
         command = ChangePassword(
             user_id=viewer.user_id,
             by_session_id=viewer.session_id,
             sealed_password=sealer.seal(password, PASSWORD),
-            sealed_current_password=sealer.seal(current_password, PASSWORD),
+            sealed_current_password=sealer.seal(current_password, PASSWORD) if has_one else None,
             client_address=client.address,
         )
         claim = claim_of_address(sealer, viewer.email)

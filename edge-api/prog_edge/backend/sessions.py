@@ -52,12 +52,12 @@ class PageSessions:
             if error.code == "email_unverified":
                 raise Denied(error.message, code="unverified") from error
             raise
-        return _entered(found)
+        return entered(found)
 
     async def sign_in_by_link(self, token: str, client: Client) -> SessionCookie | SecondStep:
         if not is_magic_link_token(token):
             raise Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
-        return _entered(await self._sessions.sign_in_by_link(token, client.address, client.user_agent))
+        return entered(await self._sessions.sign_in_by_link(token, client.address, client.user_agent))
 
     def second_step(self, cookie: str) -> Sequence[SecondFactor] | None:
         needed = self._sessions.waiting(cookie)
@@ -88,7 +88,8 @@ class PageSessions:
         await self._sessions.sign_out(cookie)
 
 
-def _entered(found: str | Waiting) -> SessionCookie | SecondStep:
+def entered(found: str | Waiting) -> SessionCookie | SecondStep:
+    """What the browser is to keep after a first factor."""
     if isinstance(found, Waiting):
         return SecondStep(SessionCookie(found.value, found.expires_in))
     return SessionCookie(found, MAX_AGE_SECONDS)

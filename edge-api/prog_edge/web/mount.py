@@ -8,6 +8,8 @@ from starlette.responses import Response
 
 from prog_contracts.errors import ProgError
 from prog_edge.web.account.ending_routes import router as ending_router
+from prog_edge.web.account.identity_routes import oauth_router
+from prog_edge.web.account.identity_routes import router as identity_router
 from prog_edge.web.account.key_routes import router as key_router
 from prog_edge.web.account.people_routes import router as people_router
 from prog_edge.web.account.recovery_routes import router as recovery_router
@@ -37,6 +39,8 @@ def mount_web(app: FastAPI) -> None:
         security_router,
         recovery_router,
         session_router,
+        identity_router,
+        oauth_router,
         tenant_router,
         people_router,
         key_router,

@@ -34,6 +34,9 @@ DELETE /v1/me/mfa/totp                                signed_in
 POST   /v1/me/mfa/recovery-codes                      signed_in
 POST   /v1/me/password                                signed_in
 POST   /v1/users/{user_id}/mfa/reset                  platform.manage
+GET    /v1/auth/oauth                                 public
+GET    /v1/me/identities                              signed_in
+DELETE /v1/me/identities/{identity_id}                signed_in
 POST   /v1/tenants                                    signed_in
 GET    /v1/tenants                                    signed_in
 GET    /v1/tenants/{tenant_id}                        tenant.read

@@ -77,6 +77,7 @@ BEYOND_REACH: Final = {
     "make_recovery_codes": "nobody has confirmed an app",
     "reset_second_factor": "nobody has confirmed an app",
     "accept_invitation": "takes a secret that is mailed",
+    "unlink_identity": "nobody has linked an identity",
     "edit_dead_letter": "the one dead letter cannot be read",
     "publish_events": "what is made up breaks a rule of CloudEvents or of the tenant's schema",
     "create_subscription": "each tenant has its one subscription",

@@ -26,7 +26,7 @@ DATA: dict[str, Any] = {
     "amount_due": {"amount": 1234500, "currency": "USD"}, "period_start": AT, "period_end": AT, "paid_at": AT,
     "card_brand": "visa", "card_last4": "4242", "reason": "insufficient_funds", "failed_at": AT,
     "next_attempt_at": "2027-02-17T00:00:00Z", "current_period_end": AT, "ended_at": AT, "changed_at": AT,
-    "change": "enrolled",
+    "change": "enrolled", "linked": True, "provider": "Google",
     "purge_at": AT,
 }  # fmt: skip
 SECRETS = {"token": "prog_verify_abc"}

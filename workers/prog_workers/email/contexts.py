@@ -96,6 +96,22 @@ class SecondFactorChanged(MailContext):
         return place.url("/account/forgot-password")
 
 
+class IdentityChanged(MailContext):
+    """An identity was linked to the account, or unlinked. `provider` is the name that people know, such as Google."""
+
+    linked: bool
+    provider: str
+    changed_at: datetime
+
+    @field_validator("provider")
+    @classmethod
+    def _fits_a_subject(cls, name: str) -> str:
+        return one_line(name, 40)
+
+    def link(self, place: Place) -> str:
+        return place.url("/account/security")
+
+
 class Welcome(MailContext):
     tenant_name: str | None = None
 
@@ -206,6 +222,7 @@ CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "magic_link": MagicLink,
     "password_changed": PasswordChanged,
     "second_factor_changed": SecondFactorChanged,
+    "identity_changed": IdentityChanged,
     "welcome": Welcome,
     "invitation": Invitation,
     "tenant_ready": TenantReady,

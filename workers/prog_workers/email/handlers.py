@@ -24,6 +24,7 @@ from prog_contracts.email import (
     Template,
 )
 from prog_contracts.errors import Conflict, Invalid, NotFound
+from prog_contracts.identities import IdentityLinked, IdentityUnlinked
 from prog_contracts.inputs import clean_name, normalize_email
 from prog_contracts.messages import Message
 from prog_contracts.payments import (
@@ -129,6 +130,21 @@ async def second_factor_changed(event: SecondFactorChanged, tx: Transaction) -> 
 async def recovery_code_used(event: RecoveryCodeUsed, tx: Transaction) -> Outcome:
     data = {"change": "code_used", "changed_at": event.used_at, "codes_left": event.codes_left}
     return await _write(tx, "second_factor_changed", event.email, event.name, data)
+
+
+@email.handles(IdentityLinked)
+async def identity_linked(event: IdentityLinked, tx: Transaction) -> Outcome:
+    """Another way into the account. Whose account was made for it is welcomed instead."""
+    if event.with_account:
+        return None
+    data = {"linked": True, "provider": event.title, "changed_at": event.linked_at}
+    return await _write(tx, "identity_changed", event.email, event.name, data)
+
+
+@email.handles(IdentityUnlinked)
+async def identity_unlinked(event: IdentityUnlinked, tx: Transaction) -> Outcome:
+    data = {"linked": False, "provider": event.title, "changed_at": event.unlinked_at}
+    return await _write(tx, "identity_changed", event.email, event.name, data)
 
 
 @email.handles(TenantUpdated)

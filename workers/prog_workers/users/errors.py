@@ -97,6 +97,41 @@ def no_enrolment() -> NotFound:
     return NotFound("There is no authenticator to confirm, or it took too long. Begin again.", code="no_enrolment")
 
 
+def identity_too_old() -> Denied:
+    return Denied("This sign-in took too long. Begin again.", code="sign_in_over")
+
+
+def identity_opens_nothing() -> Denied:
+    return Denied("You cannot be signed in with this account.", code="identity_refused")
+
+
+def no_verified_address(title: str) -> Denied:
+    message = f"{title} has verified no e-mail address of yours. Verify one there, or sign up with an address here."
+    return Denied(message, code="identity_without_address")
+
+
+def identity_taken(title: str) -> Denied:
+    return Denied(f"This {title} account is linked to an account here already.", code="identity_taken")
+
+
+def address_differs(title: str, email: str) -> Denied:
+    message = f"{title} has not verified {email} as yours, which is the address of your account here."
+    return Denied(message, code="identity_of_other_address")
+
+
+def not_your_identity(title: str) -> Denied:
+    return Denied(f"This {title} account is not linked to yours.", code="identity_not_linked")
+
+
+def identity_not_found() -> NotFound:
+    return NotFound("There is no such linked account.", code="identity_not_found")
+
+
+def last_way_in() -> Conflict:
+    message = "This is your only way in. Set a password, or link another account, before you unlink it."
+    return Conflict(message, code="last_way_in")
+
+
 def reason_needed() -> Invalid:
     return Invalid.field("reason", "required", "Say why, in 500 characters at most: it is recorded.")
 

@@ -75,6 +75,19 @@ class SecondFactorRow:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityRow:
+    """An identity that another provider vouches for. `email` is what the provider last told."""
+
+    identity_id: str
+    provider: str
+    title: str
+    issuer: str
+    email: str | None
+    linked_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class PublicKey:
     """The public half of a key that signs access tokens."""
 
@@ -240,6 +253,22 @@ async def second_factor(connection: Connection, user_id: str) -> SecondFactorRow
         user_id,
     )
     return None if row is None else SecondFactorRow(**dict(row))
+
+
+async def identities(connection: Connection, user_id: str) -> Sequence[IdentityRow]:
+    """The identities that are linked to the viewer's account, the first one first."""
+    rows = await connection.fetch(
+        "SELECT identity_id, provider, title, issuer, email, linked_at, last_used_at FROM users.identities"
+        " WHERE user_id = $1 ORDER BY linked_at, identity_id LIMIT 100",
+        user_id,
+    )
+    return [IdentityRow(**dict(row)) for row in rows]
+
+
+async def has_password(connection: Connection, user_id: str) -> bool:
+    """Whether the viewer has a password, or comes through other providers alone."""
+    query = "SELECT EXISTS (SELECT user_id FROM users.passwords WHERE user_id = $1)"
+    return bool(await connection.fetchval(query, user_id))
 
 
 async def list_users(

@@ -35,6 +35,9 @@ PENDING_SIGN_IN_LIFETIME: Final = timedelta(minutes=5)
 """For so long a first factor waits for the second one."""
 MAX_WRONG_CODES: Final = 5
 """So many wrong codes end a sign-in that waits, whatever is counted elsewhere."""
+CLOCK_SKEW: Final = timedelta(minutes=1)
+IDENTITY_LIFETIME: Final = timedelta(minutes=10)
+"""For so long what a provider told counts as told just now: time to prove the account that it is to be linked with."""
 ENROLMENT_LIFETIME: Final = timedelta(minutes=15)
 REASON_MAX_LENGTH: Final = 500
 REFRESH_GRACE: Final = timedelta(seconds=10)
@@ -151,13 +154,50 @@ def pending_sign_in_is_good(expires_at: datetime, wrong_codes: int, now: datetim
     return now < expires_at and wrong_codes < MAX_WRONG_CODES
 
 
+_AMR: Final[dict[SignInMethod, str]] = {"password": "pwd", "magic_link": "email", "social": "fed"}
+
+
 def amr(method: SignInMethod, second_factor: SecondFactor | None) -> list[str]:
     """How a person was authenticated, in the words of RFC 8176.
 
-    `otp` stands for a recovery code too, which is a password for one time. A link by mail has no word there: `email`.
+    `otp` stands for a recovery code too, which is a password for one time. Two have no word there: a link by mail is
+    `email`, another identity provider `fed`.
     """
-    first = "pwd" if method == "password" else "email"
+    first = _AMR[method]
     return [first] if second_factor is None else [first, "otp", "mfa"]
+
+
+def identity_is_fresh(proven_at: datetime, now: datetime) -> bool:
+    """Whether what a provider told was told just now. A minute is let be for clocks that differ."""
+    return -CLOCK_SKEW <= now - proven_at < IDENTITY_LIFETIME
+
+
+def first_address(emails: Sequence[str]) -> str | None:
+    """The first of a provider's verified addresses that can be an account's, in the one spelling."""
+    for email in emails:
+        try:
+            return normalize_email(email)
+        except Invalid:
+            continue
+    return None
+
+
+def is_among(email: str, emails: Sequence[str]) -> bool:
+    """Whether an account's address is one of those that a provider has verified."""
+    return any(first_address([each]) == email for each in emails)
+
+
+def name_of_identity(name: str | None, email: str) -> str:
+    """What to call somebody: as their provider does, or by the address if that is nothing to show."""
+    try:
+        return clean_name(name or "")
+    except Invalid:
+        return email.partition("@")[0]
+
+
+def may_unlink(*, has_password: bool, identities_left: int) -> bool:
+    """Whether somebody gets in without an identity. Links by mail do not count: they stand for a lost password."""
+    return has_password or identities_left > 0
 
 
 def checked_reason(reason: str) -> str | None:

@@ -25,11 +25,11 @@ router = page_router("/account")
 
 
 @router.get("/sign-up")
-async def sign_up_form(request: Request) -> Response:
+async def sign_up_form(request: Request, web: Services) -> Response:
     if web_state(request).viewer is not None:
         return see("/account")
     email = request.query_params.get("email", "")[:200]
-    return render(request, SignUpPage(form=FormState(values={"email": email} if email else {})))
+    return render(request, SignUpPage(FormState(values={"email": email} if email else {}), web.identities.providers))
 
 
 @router.post("/sign-up")
@@ -44,7 +44,7 @@ async def sign_up(request: Request, web: Services) -> Response:
             idempotency_key=form_key(values),
         )
     except (Invalid, Conflict) as error:
-        return render(request, SignUpPage(form=refused(values, error)), status=422)
+        return render(request, SignUpPage(refused(values, error), web.identities.providers), status=422)
     return see("/account/check-your-mail")
 
 
@@ -82,11 +82,11 @@ async def verify(request: Request, web: Services) -> Response:
 
 
 @router.get("/sign-in")
-async def sign_in_form(request: Request, next: str = "") -> Response:  # noqa: A002 - the parameter's public name
+async def sign_in_form(request: Request, web: Services, next: str = "") -> Response:  # noqa: A002 - the parameter's public name
     address = own_path(next, "/account")
     if web_state(request).viewer is not None:
         return see(address)
-    return render(request, SignInPage(form=FormState(), next_address=address))
+    return render(request, SignInPage(FormState(), address, providers=web.identities.providers))
 
 
 @router.post("/sign-in")
@@ -97,7 +97,10 @@ async def sign_in(request: Request, web: Services) -> Response:
         found = await web.sessions.sign_in(values.get("email", ""), values.get("password", ""), client_of(request))
     except (Invalid, Denied) as error:
         page = SignInPage(
-            form=refused(values, error), next_address=address, unverified=getattr(error, "code", "") == "unverified"
+            form=refused(values, error),
+            next_address=address,
+            unverified=getattr(error, "code", "") == "unverified",
+            providers=web.identities.providers,
         )
         return render(request, page, status=422)
     return entered(request, found, address)

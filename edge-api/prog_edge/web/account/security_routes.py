@@ -11,6 +11,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
+from prog_edge.web.account.departing import departure_token
 from prog_edge.web.account.views import AuthenticatorPage, RecoveryCodesPage, SecurityPage
 from prog_edge.web.ports import Viewer, WebServices
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
@@ -24,8 +25,21 @@ SECURITY: Final = "/account/security"
 AGAIN: Final = f"/account/sign-in/again?next={SECURITY}"
 
 
-async def _page(web: WebServices, viewer: Viewer, password: FormState) -> SecurityPage:
-    return SecurityPage(factor=await web.security.second_factor(viewer), form=FormState(), password=password)
+async def security_page(
+    web: WebServices, viewer: Viewer, *, password: FormState | None = None, unlink: FormState | None = None
+) -> SecurityPage:
+    linked = await web.identities.linked(viewer)
+    names = {each.provider for each in linked}
+    return SecurityPage(
+        factor=await web.security.second_factor(viewer),
+        form=FormState(),
+        password=password or FormState(),
+        identities=linked,
+        providers=[each for each in web.identities.providers if each.name not in names],
+        has_password=await web.identities.has_password(viewer),
+        token=departure_token(web, "link", viewer),
+        unlink=unlink or FormState(),
+    )
 
 
 def _elsewhere(request: Request, error: Denied | NotFound) -> Response:
@@ -40,7 +54,7 @@ def _elsewhere(request: Request, error: Denied | NotFound) -> Response:
 
 @router.get("")
 async def security(request: Request, web: Services, viewer: SignedIn) -> Response:
-    return render(request, await _page(web, viewer, FormState()))
+    return render(request, await security_page(web, viewer))
 
 
 @router.post("/authenticator")
@@ -111,7 +125,7 @@ async def change_password(request: Request, web: Services, viewer: SignedIn) -> 
         )
     except (Invalid, Conflict, Denied) as error:
         if isinstance(error, Denied) and not error.fields:
-            raise
-        return render(request, await _page(web, viewer, refused(values, error)), status=422)
+            return _elsewhere(request, error)
+        return render(request, await security_page(web, viewer, password=refused(values, error)), status=422)
     notify(request, "success", "Your password is changed, and every other session is over.")
     return see(SECURITY)

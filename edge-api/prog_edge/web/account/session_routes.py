@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Denied, Invalid, NotFound
+from prog_edge.web.account.departing import departure_token
 from prog_edge.web.account.second_step_routes import chosen_factor
 from prog_edge.web.account.views import SessionsPage, SignInAgainPage
 from prog_edge.web.ports import Viewer, WebServices
@@ -81,5 +82,13 @@ async def _again(web: WebServices, viewer: Viewer, form: FormState, address: str
     """With the second factor where there is one, else with the password."""
     factor = await web.security.second_factor(viewer)
     if factor is None:
-        return SignInAgainPage(form, address, method="password")
+        names = {each.provider for each in await web.identities.linked(viewer)}
+        return SignInAgainPage(
+            form,
+            address,
+            method="password",
+            has_password=await web.identities.has_password(viewer),
+            providers=[each for each in web.identities.providers if each.name in names],
+            token=departure_token(web, "step_up", viewer),
+        )
     return SignInAgainPage(form, address, chosen_factor(asked), has_recovery_codes=factor.codes_left > 0)

@@ -14,13 +14,16 @@ from prog_edge.web.ports import (
     ApiKeysView,
     BillingView,
     EnrolmentView,
+    IdentityCard,
     MadeKey,
     MemberView,
     Plan,
+    ProviderCard,
     SecondFactorView,
     SessionCard,
     TenantCard,
     TenantView,
+    ToProve,
     Viewer,
 )
 from prog_edge.web.ui.forms import FormState
@@ -61,6 +64,7 @@ MANAGES_BILLING: Final = frozenset({"owner", "admin", "billing"})
 class SignUpPage:
     template: ClassVar[str] = "account/sign_up.html"
     form: FormState
+    providers: Sequence[ProviderCard] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,16 @@ class SignInPage:
     form: FormState
     next_address: str
     unverified: bool = False
+    providers: Sequence[ProviderCard] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProveAccountPage:
+    """For an identity whose address has an account: its person proves that before the two are linked."""
+
+    template: ClassVar[str] = "account/prove_account.html"
+    waiting: ToProve
+    form: FormState
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +152,11 @@ class SignInAgainPage:
     next_address: str
     method: Literal["password"] | SecondFactor = "password"
     has_recovery_codes: bool = False
+    has_password: bool = True
+    providers: Sequence[ProviderCard] = ()
+    """Those that the viewer's account is linked to."""
+    token: str = ""
+    """Shows that the link to a provider is of this page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +170,19 @@ class SecondStepPage:
 
 @dataclass(frozen=True, slots=True)
 class SecurityPage:
-    """`form` begins what changes the second factor, `password` changes that."""
+    """`form` begins what changes the second factor, `password` changes that, `unlink` takes an identity away."""
 
     template: ClassVar[str] = "account/security.html"
     factor: SecondFactorView | None
     form: FormState
     password: FormState
+    identities: Sequence[IdentityCard] = ()
+    providers: Sequence[ProviderCard] = ()
+    """Those that an account can be linked to still."""
+    has_password: bool = True
+    token: str = ""
+    """Shows that the link to a provider is of this page."""
+    unlink: FormState = field(default_factory=FormState)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,15 @@ from prog_edge.web.ports.admin import (
     UserRow,
 )
 from prog_edge.web.ports.api_keys import ApiKeyCard, ApiKeysBackend, ApiKeysView, MadeKey
+from prog_edge.web.ports.identities import (
+    Arrival,
+    Departure,
+    IdentitiesBackend,
+    IdentityCard,
+    ProviderCard,
+    Purpose,
+    ToProve,
+)
 from prog_edge.web.ports.mailbox import MailboxBackend, MailRow, MailView
 from prog_edge.web.ports.security import EnrolmentView, SecondFactorView, SecurityBackend
 from prog_edge.web.ports.services import WebServices
@@ -74,6 +83,7 @@ __all__ = [
     "ApiKeyCard",
     "ApiKeysBackend",
     "ApiKeysView",
+    "Arrival",
     "AuditRow",
     "BillingView",
     "Card",
@@ -81,9 +91,12 @@ __all__ = [
     "ConsumerRow",
     "DeadLetterCause",
     "DeadLetterRow",
+    "Departure",
     "Dunning",
     "EnrolmentView",
     "EventRow",
+    "IdentitiesBackend",
+    "IdentityCard",
     "InvitationRow",
     "InvoicePdf",
     "InvoiceRow",
@@ -98,6 +111,8 @@ __all__ = [
     "OpenSession",
     "Page",
     "Plan",
+    "ProviderCard",
+    "Purpose",
     "ReplayRow",
     "SearchHit",
     "SecondFactorView",
@@ -120,6 +135,7 @@ __all__ = [
     "TenantFacts",
     "TenantRow",
     "TenantView",
+    "ToProve",
     "TopicReader",
     "TopicRow",
     "UserRow",

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from prog_edge.web.ports.account import AccountBackend
 from prog_edge.web.ports.admin import AdminBackend
 from prog_edge.web.ports.api_keys import ApiKeysBackend
+from prog_edge.web.ports.identities import IdentitiesBackend
 from prog_edge.web.ports.mailbox import MailboxBackend
 from prog_edge.web.ports.security import SecurityBackend
 from prog_edge.web.ports.shared import Sessions
@@ -29,6 +30,7 @@ class WebServices:
     admin: AdminBackend
     sessions: Sessions
     security: SecurityBackend
+    identities: IdentitiesBackend
     signing_key: bytes
     public_url: str
     mailbox: MailboxBackend | None = None

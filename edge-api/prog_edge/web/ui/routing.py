@@ -130,6 +130,11 @@ def leave(request: Request, response: Response) -> Response:
     elif state.ends_second_step:
         name = web.sessions.second_step_cookie_name
         response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="lax")
+    if state.federation is not None:
+        keep(web.identities.cookie_name, state.federation.value, state.federation.max_age_seconds)
+    elif state.ends_federation:
+        name = web.identities.cookie_name
+        response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="lax")
     if state.new_visitor and state.renders:
         keep(csrf.VISITOR_COOKIE, state.new_visitor, _YEAR_SECONDS)
     if state.carried and not state.renders:

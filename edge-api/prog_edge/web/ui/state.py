@@ -32,6 +32,9 @@ class WebState:
     second_step: SessionCookie | None = None
     """Set to keep a sign-in that waits for its second factor."""
     ends_second_step: bool = False
+    federation: SessionCookie | None = None
+    """Set to keep what a sign-in through another provider has begun with, or came to."""
+    ends_federation: bool = False
     renders: bool = False
     """A page was rendered, so that the notices it showed are spent."""
 

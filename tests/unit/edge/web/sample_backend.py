@@ -41,6 +41,7 @@ from prog_edge.web.ports import (
     WebServices,
 )
 from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
+from tests.unit.edge.web.sample_identities import SampleIdentities
 from tests.unit.edge.web.sample_keys import SampleKeys
 from tests.unit.edge.web.sample_security import CODES, FACTOR, SampleSecurity
 
@@ -468,6 +469,7 @@ def sample_services(
     admin: SampleAdmin | None = None,
     mailbox: SampleMailbox | None = None,
     security: SampleSecurity | None = None,
+    identities: SampleIdentities | None = None,
 ) -> WebServices:
     return WebServices(
         site=SampleSite(),
@@ -477,6 +479,7 @@ def sample_services(
         admin=admin or SampleAdmin(),
         sessions=SampleSessions(),
         security=security or SampleSecurity(FACTOR),
+        identities=identities or SampleIdentities(),
         signing_key=b"k" * 32,
         public_url="http://127.0.0.1:8000",
         mailbox=mailbox or SampleMailbox(),
@@ -492,6 +495,7 @@ def sample_services_in(state: str) -> WebServices:
             admin=SampleAdmin(empty=True),
             mailbox=SampleMailbox(empty=True),
             security=SampleSecurity(),
+            identities=SampleIdentities(linked=False),
         )
     if state == "past-due":
         late = SampleAccount(subscription=PAST_DUE, clock_at=NOW + timedelta(days=31))

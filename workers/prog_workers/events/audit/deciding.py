@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from prog_contracts import actors
 from prog_contracts.events import PLATFORM_PREFIX, EventPublished
+from prog_contracts.identities import IdentityLinked
 from prog_contracts.ids import is_id
 from prog_contracts.users import EmailVerified, PasswordChanged, UserAuthenticated
 from prog_workers.events.audit.entries import ActorKind, Outcome
@@ -31,7 +32,9 @@ DENIED_SUFFIXES: Final = ("_denied",)
 REFUSAL: Final = f"({'|'.join((*FAILED_SUFFIXES, *DENIED_SUFFIXES))})$"
 """A regular expression for the names of events that tell of something that did not succeed."""
 
-PROVE_THEIR_SUBJECT: Final = frozenset({UserAuthenticated.TYPE, PasswordChanged.TYPE, EmailVerified.TYPE})
+PROVE_THEIR_SUBJECT: Final = frozenset(
+    {UserAuthenticated.TYPE, PasswordChanged.TYPE, EmailVerified.TYPE, IdentityLinked.TYPE}
+)
 """Nobody is signed in when these happen, and yet it is known who acted: whoever they are about has just shown it."""
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")

@@ -7,6 +7,7 @@ whose keys they are.
 - `api_keys`    keys of a tenant's programs
 - `change`      a person sets another password
 - `factors`     a person's authenticator app and recovery codes
+- `identities`  sign in with, link and unlink identities of other providers
 - `magic`       sign in by a link in a mail
 - `recovery`    a new password for somebody who forgot theirs
 - `revocation`  a person ends sessions of theirs
@@ -23,6 +24,7 @@ from prog_workers.users.handlers import (
     api_keys,
     change,
     factors,
+    identities,
     magic,
     purging,
     reactions,
@@ -38,6 +40,7 @@ __all__ = [
     "api_keys",
     "change",
     "factors",
+    "identities",
     "magic",
     "purging",
     "reactions",

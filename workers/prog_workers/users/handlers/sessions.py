@@ -6,6 +6,7 @@ same successor, and still nothing but keyed digests is stored.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Literal
 
 from prog_broker.domain import Finish, Work
@@ -15,6 +16,7 @@ from prog_contracts import credentials
 from prog_contracts.accounts import SecondFactorNeeded, TokenSet
 from prog_contracts.actors import is_process
 from prog_contracts.errors import Invalid
+from prog_contracts.identities import SignInAndLink, SignInWithIdentity, StepUpWithIdentity
 from prog_contracts.ids import new_id
 from prog_contracts.inputs import EMAIL_MAX_LENGTH, normalize_email
 from prog_contracts.messages import Event
@@ -40,6 +42,9 @@ PENDING_DIGEST: Final = "pending_sign_in"
 
 access_tokens = AccessTokens()
 
+SignIn = Authenticate | ConsumeMagicLink | SignInWithIdentity | SignInAndLink
+"""What may open a session by itself."""
+
 _END_REASONS: Final[dict[rules.RefreshDecision, Literal["revoked", "refresh_reused", "expired"]]] = {
     "expired": "expired",
     "reused": "refresh_reused",
@@ -50,6 +55,17 @@ _END_REASONS: Final[dict[rules.RefreshDecision, Literal["revoked", "refresh_reus
 @users.performs(Authenticate)
 async def authenticate(command: Authenticate, work: Work) -> Finish:
     """Checks a password and lets its person in. A failure is recorded too, and takes as long whomever it is about."""
+
+    async def enter(tx: Transaction, user: store.User) -> Reply:
+        return await let_in(tx, user, "password", command)
+
+    return await by_password(command, work, enter)
+
+
+async def by_password(
+    command: Authenticate | SignInAndLink, work: Work, enter: Callable[[Transaction, store.User], Awaitable[Reply]]
+) -> Finish:
+    """Checks the password of a command: `enter` says what becomes of whoever gave the right one."""
     email = _lookup_form(command.email)
     async with work.transaction() as tx:
         password = open_sealed(tx, command.sealed_password, secrets.PASSWORD, "password")
@@ -77,7 +93,7 @@ async def authenticate(command: Authenticate, work: Work) -> Finish:
             return Reply(None, failed, error=refusal)
         if verdict.stronger_hash is not None:
             await store.replace_password_hash(tx, user.user_id, verdict.stronger_hash, changed=False)
-        return await let_in(tx, user, "password", command)
+        return await enter(tx, user)
 
     return record
 
@@ -126,12 +142,13 @@ async def end_session(command: EndSession, tx: Transaction) -> Outcome:
     return Reply(ended)
 
 
-async def let_in(
-    tx: Transaction, user: store.User, method: SignInMethod, command: Authenticate | ConsumeMagicLink
-) -> Reply:
-    """What the first factor comes to: a session, or a token that waits for the second factor where there is one."""
+async def let_in(tx: Transaction, user: store.User, method: SignInMethod, command: SignIn, *events: Event) -> Reply:
+    """What the first factor comes to: a session, or a token that waits for the second factor where there is one.
+
+    `events` tell of what happened on the way, and come first.
+    """
     if not await store.has_second_factor(tx, user.user_id):
-        return await open_session(tx, user, method, command)
+        return await open_session(tx, user, method, command, before=events)
     token = credentials.pending_sign_in_token(user.user_id, secrets.new_token())
     await store.insert_pending_sign_in(
         tx,
@@ -147,20 +164,21 @@ async def let_in(
         mfa_token=token, methods=methods, expires_in=int(rules.PENDING_SIGN_IN_LIFETIME.total_seconds())
     )
     asked = SecondFactorAsked(user_id=user.user_id, method=method, client_address=command.client_address)
-    return Reply(needed, asked, sealed=True)
+    return Reply(needed, *events, asked, sealed=True)
 
 
 async def open_session(
     tx: Transaction,
     user: store.User,
     method: SignInMethod,
-    command: Authenticate | ConsumeMagicLink | CompleteSignIn | StepUp,
+    command: SignIn | CompleteSignIn | StepUp | StepUpWithIdentity,
     *events: Event,
     second_factor: SecondFactor | None = None,
+    before: Sequence[Event] = (),
 ) -> Reply:
     """The one way to a session: its credentials, for whoever has shown all that the account asks for.
 
-    `events` tell of what was spent for it.
+    `events` tell of what was spent for it, `before` of what came first.
     """
     session_id = new_id("session")
     token = credentials.refresh_token(session_id, secrets.new_token())
@@ -184,7 +202,7 @@ async def open_session(
         client_address=command.client_address,
         second_factor=second_factor,
     )
-    return await _token_reply(tx, user, session_id, token, proven, authenticated, *events)
+    return await _token_reply(tx, user, session_id, token, proven, *before, authenticated, *events)
 
 
 async def _token_reply(

@@ -1,0 +1,145 @@
+"""The routes of sign-in through other identity providers. They need no JavaScript.
+
+`/v1/auth/oauth/{provider}/start` sends the browser to the provider, which sends it back to `/callback`: addresses that
+browsers alone can use, for what binds the two is a cookie. Their answers are pages.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import Request
+from starlette.responses import RedirectResponse, Response
+
+from prog_contracts.errors import Conflict, Denied, Invalid, NotFound, ProgError, Unavailable
+from prog_edge.context import context_of
+from prog_edge.federation.errors import Untrusted
+from prog_edge.web.account.departing import is_departure_token
+from prog_edge.web.account.second_step_routes import entered
+from prog_edge.web.account.security_routes import SECURITY, security_page
+from prog_edge.web.account.session_routes import AGAIN
+from prog_edge.web.account.views import ProveAccountPage
+from prog_edge.web.ports import Arrival, Purpose, WebServices
+from prog_edge.web.ui.forms import FormState, refused, sent_form
+from prog_edge.web.ui.rendering import render
+from prog_edge.web.ui.routing import notify, page_router, see
+from prog_edge.web.ui.sessions import SIGN_IN, Services, SignedIn, client_of, own_path, signed_in
+from prog_edge.web.ui.state import web_state
+
+oauth_router = page_router("/v1/auth/oauth")
+router = page_router("/account")
+
+PROVE: Final = "/account/sign-in/prove"
+_PURPOSES: Final[dict[str, Purpose]] = {"link": "link", "step_up": "step_up"}
+
+
+@oauth_router.get("/{provider}/start")
+async def start(request: Request, provider: str, web: Services) -> Response:
+    """To the provider. `for` is `link` or `step_up` for a signed-in person, with the page's token; else it signs in."""
+    query = request.query_params
+    purpose = _PURPOSES.get(query.get("for", ""), "sign_in")
+    address = own_path(query.get("next"), "/account")
+    viewer = None
+    if purpose != "sign_in":
+        viewer = signed_in(request)
+        if not is_departure_token(web, purpose, viewer, query.get("token", "")):
+            raise Denied("This link is not of a page of yours. Go back, reload the page and follow it again.")
+    try:
+        departure = await web.identities.depart(provider, purpose, address, viewer)
+    except (NotFound, Unavailable) as error:
+        return _back(request, error, purpose, address)
+    web_state(request).federation = departure.cookie
+    return RedirectResponse(departure.url, status_code=303)
+
+
+@oauth_router.get("/{provider}/callback")
+async def callback(request: Request, provider: str, web: Services) -> Response:
+    """Back from the provider. What was begun is over, whatever it came to."""
+    state, cookie = web_state(request), request.cookies.get(web.identities.cookie_name, "")
+    purpose, address = web.identities.aim(cookie) or ("sign_in", "/account")
+    state.ends_federation = True
+    try:
+        arrival = await web.identities.arrive(
+            provider, cookie, dict(request.query_params), state.viewer, client_of(request)
+        )
+    except ProgError as error:
+        if isinstance(error, Untrusted) and error.code != "canceled":
+            context = context_of(request.scope)
+            context.denied, context.code = True, error.code
+        return _back(request, error, purpose, address)
+    return await _arrived(request, web, arrival)
+
+
+@router.get("/sign-in/prove")
+async def prove_form(request: Request, web: Services) -> Response:
+    waiting = web.identities.to_prove(request.cookies.get(web.identities.cookie_name, ""))
+    if waiting is None:
+        return see(SIGN_IN)
+    return render(request, ProveAccountPage(waiting, FormState()))
+
+
+@router.post("/sign-in/prove")
+async def prove(request: Request, web: Services) -> Response:
+    values, state = await sent_form(request), web_state(request)
+    cookie = request.cookies.get(web.identities.cookie_name, "")
+    waiting = web.identities.to_prove(cookie)
+    if waiting is None:
+        notify(request, "error", "This sign-in took too long. Begin again.")
+        return see(SIGN_IN)
+    try:
+        found = await web.identities.prove(cookie, values.get("password", ""), client_of(request))
+    except (Invalid, Conflict, Denied) as error:
+        if error.code == "sign_in_over":
+            state.ends_federation = True
+            return _back(request, error, "sign_in", "/account")
+        return render(request, ProveAccountPage(waiting, refused(values, error)), status=422)
+    state.ends_federation = True
+    answer = entered(request, found, "/account")
+    if state.second_step is None:
+        notify(request, "success", f"{waiting.title} is linked: you can sign in with it from now on.")
+    else:
+        notify(request, "info", f"After your second factor, link {waiting.title} on your security page.")
+    return answer
+
+
+@router.post("/security/identities/unlink")
+async def unlink(request: Request, web: Services, viewer: SignedIn) -> Response:
+    values = await sent_form(request)
+    try:
+        await web.identities.unlink(viewer, values.get("identity_id", ""), client=client_of(request))
+    except Denied as error:
+        if error.code != "fresh_sign_in_required":
+            raise
+        return see(f"{AGAIN}?next={quote(SECURITY, safe='/')}")
+    except (Conflict, NotFound) as error:
+        page = await security_page(web, viewer, unlink=FormState(problem=error.message))
+        return render(request, page, status=422)
+    notify(request, "success", "Unlinked. It opens your account no more.")
+    return see(SECURITY)
+
+
+async def _arrived(request: Request, web: WebServices, arrival: Arrival) -> Response:
+    state = web_state(request)
+    if arrival.to_prove is not None:
+        state.federation = arrival.to_prove
+        return see(PROVE)
+    if arrival.entered is None:
+        notify(request, "success", f"{arrival.title} is linked: you can sign in with it from now on.")
+        return see(SECURITY)
+    before = request.cookies.get(web.sessions.cookie_name)
+    if arrival.purpose == "sign_in" and before and state.viewer is not None:
+        await web.sessions.sign_out(before)
+    if arrival.purpose == "step_up":
+        notify(request, "success", "Thank you. For ten minutes you can change what needs a fresh sign-in.")
+    return entered(request, arrival.entered, arrival.next_address)
+
+
+def _back(request: Request, error: ProgError, purpose: Purpose, address: str) -> Response:
+    """To where it began, with what is wrong."""
+    if error.code == "fresh_sign_in_required":
+        return see(f"{AGAIN}?next={quote(SECURITY, safe='/')}")
+    notify(request, "info" if error.code == "canceled" else "error", error.message)
+    if purpose == "link":
+        return see(SECURITY)
+    return see(f"{AGAIN if purpose == 'step_up' else SIGN_IN}?next={quote(address, safe='/')}")

@@ -1,0 +1,171 @@
+"""Sign-in through other providers on the whole platform: a browser, a provider on loopback, edge and workers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from prog_kit.identity_providers import IdentityProvider as Configured
+from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, Someone
+from tests.integration.edge.stage import PASSPHRASE, Stage
+from tests.integration.edge.test_pages import form_token
+from tests.servers import TestServers
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SIGN_IN = "/account/sign-in"
+MOST_STEPS = 10
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def provider() -> AsyncIterator[IdentityProvider]:
+    async with IdentityProvider() as provider:
+        yield provider
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def federated(module_postgres: str, servers: TestServers, provider: IdentityProvider) -> AsyncIterator[Stage]:
+    site = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "issuer": provider.issuer}
+    providers = (
+        Configured(kind="oidc", name="acme", title="Acme", **site),
+        Configured(kind="github", api_url=provider.issuer, **site),
+    )
+    async with Stage(module_postgres, servers.empty_valkey(), identity_providers=providers) as stage:
+        yield stage
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(federated: Stage, provider: IdentityProvider) -> AsyncIterator[httpx.AsyncClient]:
+    provider.twist = ""
+    async with httpx.AsyncClient(base_url=federated.settings.public_url, timeout=20, trust_env=False) as browser:
+        yield browser
+
+
+async def follow(browser: httpx.AsyncClient, address: str) -> httpx.Response:
+    """The page at the end of all redirects: to the provider, and back."""
+    response = await browser.get(address)
+    for _ in range(MOST_STEPS):
+        if not response.is_redirect:
+            return response
+        response = await browser.get(str(response.url.join(response.headers["location"])))
+    raise AssertionError(f"more than {MOST_STEPS} redirects")
+
+
+async def me(browser: httpx.AsyncClient) -> dict[str, Any]:
+    answer = await browser.get("/v1/me")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def mails_to(stage: Stage, email: str) -> list[str]:
+    rows = (await stage.http.get("/v1/mailbox", params={"to": email})).json()["data"]
+    return [row["subject"] for row in rows]
+
+
+async def test_somebody_new_signs_up_with_a_provider_and_signs_in_again(
+    browser: httpx.AsyncClient, federated: Stage, provider: IdentityProvider
+) -> None:
+    provider.person = Someone("grace-1", "grace@federated.example", name="Grace Hopper")
+    page = await follow(browser, "/v1/auth/oauth/acme/start?next=/account/sessions")
+    assert (page.status_code, page.url.path) == (200, "/account/sessions")
+    assert "through a linked account" in page.text
+    grace = await me(browser)
+    assert (grace["email"], grace["name"], grace["email_verified"]) == ("grace@federated.example", "Grace Hopper", True)
+    [session] = (await browser.get("/v1/me/sessions")).json()["data"]
+    assert (session["method"], session["amr"]) == ("social", ["fed"])
+    [identity] = (await browser.get("/v1/me/identities")).json()["data"]
+    assert (identity["provider"], identity["issuer"]) == ("acme", provider.issuer)
+    before = session["id"]
+    provider.person = Someone("grace-1", "renamed@federated.example")
+    await follow(browser, "/v1/auth/oauth/acme/start")
+    assert (await me(browser))["id"] == grace["id"]
+    sessions = (await browser.get("/v1/me/sessions")).json()["data"]
+    assert len(sessions) == 1, "the session before is over"
+    assert sessions[0]["id"] != before
+    answers = await asyncio.gather(*(federated.http.get("/v1/auth/oauth") for _ in range(2)))
+    assert [item["name"] for item in answers[0].json()["data"]] == ["acme", "github"]
+
+
+async def test_check_19_an_account_is_linked_by_its_password_and_a_mail_tells_of_it(
+    browser: httpx.AsyncClient, federated: Stage, provider: IdentityProvider
+) -> None:
+    ada = await federated.person("ada@federated.example")
+    provider.person = Someone("ada-1", ada.email)
+    page = await follow(browser, "/v1/auth/oauth/acme/start")
+    assert page.url.path == "/account/sign-in/prove"
+    assert (await browser.get("/v1/me")).status_code == 401
+    wrong = await browser.post(page.url.path, data={"csrf_token": form_token(page), "password": "a wrong one"})
+    assert wrong.status_code == 422
+    done = await browser.post(page.url.path, data={"csrf_token": form_token(wrong), "password": PASSPHRASE})
+    assert (done.status_code, done.headers["location"]) == (303, "/account"), done.text[:300]
+    assert (await me(browser))["id"] == ada.user_id
+
+    async def told() -> bool:
+        return "Acme was linked to your account" in await mails_to(federated, ada.email)
+
+    await wait_until(told, what="the mail that tells of the link")
+    [identity] = (await browser.get("/v1/me/identities")).json()["data"]
+    gone = await ada.request("DELETE", f"/v1/me/identities/{identity['id']}")
+    assert gone.status_code == 204, gone.text
+    assert (await browser.get("/v1/me/identities")).json()["data"] == []
+
+
+async def test_check_19_an_account_links_github_from_its_security_page(
+    browser: httpx.AsyncClient, federated: Stage, provider: IdentityProvider
+) -> None:
+    mary = await federated.person("mary@federated.example")
+    page = await browser.get(SIGN_IN)
+    await browser.post(SIGN_IN, data={"csrf_token": form_token(page), "email": mary.email, "password": PASSPHRASE})
+    provider.person = Someone("4711")
+    provider.github_emails = [{"email": "elsewhere@federated.example", "primary": True, "verified": True}]
+    provider.tells_issuer = False
+    security = await browser.get("/account/security")
+    link = security.text.partition('href="/v1/auth/oauth/github/start')[2].partition('"')[0].replace("&amp;", "&")
+    refused = await follow(browser, f"/v1/auth/oauth/github/start{link}")
+    assert refused.url.path == "/account/security"
+    assert "GitHub has not verified mary@federated.example" in refused.text
+    provider.github_emails.append({"email": mary.email, "primary": False, "verified": True})
+    linked = await follow(browser, f"/v1/auth/oauth/github/start{link}")
+    assert "GitHub is linked" in linked.text
+    provider.tells_issuer = True
+
+
+async def test_check_19_an_answer_that_is_not_good_signs_nobody_in_and_is_in_the_audit_trail(
+    browser: httpx.AsyncClient, federated: Stage, provider: IdentityProvider
+) -> None:
+    provider.person, provider.twist = Someone("mallory", "mallory@federated.example"), "nonce"
+    page = await follow(browser, "/v1/auth/oauth/acme/start")
+    assert page.url.path == SIGN_IN
+    assert "cannot be trusted" in page.text
+    forged = await browser.get("/v1/auth/oauth/acme/callback?code=x&state=y")
+    assert urlsplit(forged.headers["location"]).path == SIGN_IN
+    assert (await browser.get("/v1/me")).status_code == 401
+
+    async def recorded() -> bool:
+        async with federated.platform.database.operator() as connection:
+            rows = await connection.fetch(
+                "SELECT code FROM events.audit_entries WHERE action = 'GET /v1/auth/oauth/{provider}/callback'"
+            )
+        return {"bad_id_token", "not_begun"} <= {row["code"] for row in rows}
+
+    await wait_until(recorded, what="the audit trail to tell of both")
+
+
+async def test_a_provider_that_is_away_leads_back_to_where_one_was(
+    browser: httpx.AsyncClient, federated: Stage, provider: IdentityProvider
+) -> None:
+    assert (await follow(browser, "/v1/auth/oauth/nobody/start")).url.path == SIGN_IN
+    federated.platform.federation.directory.forget()
+    provider.metadata = {"issuer": "https://another.example"}
+    page = await follow(browser, "/v1/auth/oauth/acme/start")
+    provider.metadata = {}
+    assert (page.status_code, page.url.path) == (200, SIGN_IN)
+    assert "another issuer" in page.text
