@@ -93,24 +93,30 @@ def worth_keeping(shard: Shard, answers: list[tuple[StoredAnswer, int]]) -> list
     return [(answer, microseconds) for answer, microseconds in answers if answer.status != "succeeded"]
 
 
-async def finish(
-    connection: Connection,
+def finishing(
     group: str,
     answers: list[tuple[StoredAnswer, int]],
     outgoing: list[Envelope],
     completed: list[StoredAnswer],
-) -> None:
+) -> bytes:
+    """The document that FINISH takes: messages for the event log, in order, and answers for the inbox."""
     rows: list[tuple[StoredAnswer, int | None]] = [*answers, *((answer, None) for answer in completed)]
-    await connection.execute(
-        sql.FINISH,
-        group,
-        *_columns(outgoing),
-        [answer.message_id for answer, _ in rows],
-        [answer.status for answer, _ in rows],
-        [answer.result for answer, _ in rows],
-        [answer.sealed_result for answer, _ in rows],
-        [answer.error for answer, _ in rows],
-        [microseconds for _, microseconds in rows],
+    return orjson.dumps(
+        {
+            "group": group,
+            "messages": [_logged(envelope) for envelope in outgoing],
+            "answers": [
+                {
+                    "message_id": answer.message_id,
+                    "status": answer.status,
+                    "result": answer.result,
+                    "sealed_result": answer.sealed_result,
+                    "error": answer.error,
+                    "handler_microseconds": microseconds,
+                }
+                for answer, microseconds in rows
+            ],
+        }
     )
 
 
@@ -149,25 +155,25 @@ def sort(items: Sequence[Incoming], admission: Admission) -> tuple[list[Incoming
     return fresh, waiting, known
 
 
-def _columns(outgoing: list[Envelope]) -> tuple[list[Any], ...]:
-    """The columns of the event log for these messages, as FINISH takes them."""
-    kinds = [_topic_and_kind(envelope) for envelope in outgoing]
-    return (
-        [e.id for e in outgoing],
-        [kind for _, kind in kinds],
-        [topic for topic, _ in kinds],
-        [e.type for e in outgoing],
-        [e.schema_version for e in outgoing],
-        [e.tenant_id for e in outgoing],
-        [e.partition_key for e in outgoing],
-        [e.subject for e in outgoing],
-        [e.actor for e in outgoing],
-        [e.correlation_id for e in outgoing],
-        [e.causation_id for e in outgoing],
-        [e.traceparent for e in outgoing],
-        [e.time for e in outgoing],
-        [e.data for e in outgoing],
-    )
+def _logged(envelope: Envelope) -> dict[str, Any]:
+    """A row of the event log, as FINISH takes it."""
+    topic, kind = _topic_and_kind(envelope)
+    return {
+        "message_id": envelope.id,
+        "kind": kind,
+        "topic": topic,
+        "type": envelope.type,
+        "schema_version": envelope.schema_version,
+        "tenant_id": envelope.tenant_id,
+        "partition_key": envelope.partition_key,
+        "subject": envelope.subject,
+        "actor": envelope.actor,
+        "correlation_id": envelope.correlation_id,
+        "causation_id": envelope.causation_id,
+        "traceparent": envelope.traceparent,
+        "occurred_at": envelope.time,
+        "data": envelope.data.decode(),
+    }
 
 
 def _topic_and_kind(envelope: Envelope) -> tuple[str, str]:

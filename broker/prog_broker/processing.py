@@ -37,7 +37,7 @@ from prog_contracts.errors import ProgError, Unavailable
 from prog_contracts.ids import new_message_id
 from prog_kit.ahead import BegunAhead
 from prog_kit.clock import Clock, SystemClock
-from prog_kit.database import OUTAGES, Connection, Database
+from prog_kit.database import OUTAGES, Begun, Connection, Database
 from prog_kit.secrets import Sealer
 from prog_kit.telemetry import BATCH_SIZE, MESSAGES, RETRIES
 
@@ -48,6 +48,9 @@ TRANSIENT: Final = (
     TimeoutError,  # a statement without an answer, as behind a lock that a migration holds
 )
 """Errors of the database that say nothing against the message: it is retried."""
+
+MAX_WITH_COMMIT_BYTES: Final = 64 * 1024
+"""What a batch leaves behind goes with the COMMIT up to this size; as text it is twice as long."""
 
 
 class RolledBack(Exception):
@@ -187,7 +190,8 @@ class Processor:
 
     async def _commit_together(self, shard: Shard, token: int, items: list[Incoming], *, retrying: bool) -> Settled:
         settled = Settled(receipts=[item.delivery.receipt for item in items])
-        async with self._begun() as connection:
+        async with self._begun() as begun:
+            connection = begun.connection
             admission = await carrier.admit(connection, shard, token, items, retrying=retrying)
             fresh, waiting, known = sort(items, admission)
             if admission.replay_id is not None:
@@ -201,7 +205,11 @@ class Processor:
                 await connection.execute(sql.CLEAR_LINE, shard.group, [item.envelope.id for item in items])
             kept = carrier.worth_keeping(shard, answers)
             if kept or outgoing or completed:
-                await carrier.finish(connection, self.domain.name, kept, outgoing, completed)
+                document = carrier.finishing(self.domain.name, kept, outgoing, completed)
+                if known or len(document) > MAX_WITH_COMMIT_BYTES:
+                    await connection.execute(sql.FINISH, document)
+                else:
+                    begun.commit_with(sql.finish(document))
             stored = await carrier.stored_answers(connection, self.domain.name, known)
         settled.appended = appended or bool(outgoing)
         settled.answers = addressed(fresh, answers) + addressed(known, stored)
@@ -242,8 +250,8 @@ class Processor:
             appended = appended or tx.appended
         return answers, outgoing, completed, appended
 
-    def _begun(self) -> AbstractAsyncContextManager[Connection]:
-        return self.ahead.transaction() if self.ahead is not None else self.database.transaction()
+    def _begun(self) -> AbstractAsyncContextManager[Begun]:
+        return self.ahead.transaction() if self.ahead is not None else self.database.begin()
 
     def _transaction(self, connection: Connection, envelope: Envelope, clocks: dict[str, datetime]) -> Transaction:
         now = clocks.get(envelope.tenant_id) or self.clock.now()
@@ -344,7 +352,8 @@ class Processor:
             answers = [(StoredAnswer.of_reply(item.envelope.id, reply, self.sealer), microseconds)]
             if retrying:
                 await connection.execute(sql.CLEAR_RETRY, shard.group, item.envelope.id)
-            await carrier.finish(connection, self.domain.name, answers, outgoing, self._completed(tx))
+            document = carrier.finishing(self.domain.name, answers, outgoing, self._completed(tx))
+            await connection.execute(sql.FINISH, document)
         self._count(shard, [item], answers)
         return Settled([item.delivery.receipt], addressed([item], answers), appended=bool(outgoing))
 

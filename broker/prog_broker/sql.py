@@ -1,7 +1,7 @@
 """All SQL of the carrier's tables (schema `bus`), except what the relay and the leases keep beside their own code.
 
-Budgets that tests hold: a batch costs one ADMIT, one commit, and one FINISH where there is something to append or to
-answer, whatever its size.
+Budgets that tests hold: a batch costs one ADMIT and one commit, whatever its size. Where there is something to append
+or to answer, FINISH goes with the commit.
 """
 
 from typing import Final
@@ -82,27 +82,14 @@ SET_TENANT: Final = "SELECT set_config('prog.tenant_id', $1, true)"
 
 CLOCK: Final = "SELECT stands_at FROM bus.tenant_clocks WHERE tenant_id = $1"
 
-FINISH: Final = """
-WITH appended AS (
-    INSERT INTO bus.event_log (message_id, kind, topic, source_domain, type, schema_version, tenant_id, partition_key,
-                               subject, actor, correlation_id, causation_id, traceparent, occurred_at, data)
-    SELECT u.message_id, u.kind, u.topic, $1, u.type, u.schema_version, u.tenant_id, u.partition_key, u.subject,
-           u.actor, u.correlation_id, u.causation_id, u.traceparent, u.occurred_at, u.data
-    FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[],
-                $10::text[], $11::uuid[], $12::uuid[], $13::text[], $14::timestamptz[], $15::bytea[])
-         WITH ORDINALITY
-         AS u (message_id, kind, topic, type, schema_version, tenant_id, partition_key, subject, actor, correlation_id,
-               causation_id, traceparent, occurred_at, data, ordinality)
-    ORDER BY u.ordinality
-)
-UPDATE bus.inbox
-SET status = u.status, result = u.result::jsonb, sealed_result = u.sealed_result, error = u.error::jsonb,
-    handler_microseconds = coalesce(u.handler_microseconds, inbox.handler_microseconds)
-FROM unnest($16::uuid[], $17::text[], $18::text[], $19::text[], $20::text[], $21::bigint[])
-     AS u (message_id, status, result, sealed_result, error, handler_microseconds)
-WHERE inbox.consumer_group = $1 AND inbox.message_id = u.message_id
-"""
+FINISH: Final = "SELECT bus.finish($1)"
 """Appends what the handlers of a batch returned to the event log, and the answers to the inbox rows of its commands."""
+
+
+def finish(document: bytes) -> str:
+    """FINISH without a parameter. The document goes as hexadecimal digits, so that nothing in it is ever SQL."""
+    return f"SELECT bus.finish(decode('{document.hex()}', 'hex'))"
+
 
 ANSWERS: Final = """
 SELECT message_id, status, result, sealed_result, error FROM bus.inbox

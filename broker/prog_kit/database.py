@@ -13,6 +13,7 @@ import hmac
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -82,14 +83,42 @@ async def _keep_session(_: object) -> None:
     """
 
 
+@dataclass(slots=True)
+class Begun:
+    """An open transaction."""
+
+    connection: Connection
+    _last: str = ""
+
+    def commit_with(self, statement: str) -> None:
+        """Has a last statement, without parameters, sent together with the COMMIT, which saves its round trip."""
+        self._last = f"{statement}; "
+
+    @asynccontextmanager
+    async def ended(self) -> AsyncIterator[Self]:
+        """Commits at the end, rolls back on any exception.
+
+        Raises asyncpg.InFailedSQLTransactionError when an error inside was swallowed, so that nothing could be
+        committed.
+        """
+        try:
+            yield self
+            status = await self.connection.execute(f"{self._last}COMMIT")
+        except BaseException:
+            if not self.connection.is_closed():
+                await self.connection.execute("ROLLBACK")
+            raise
+        if status != "COMMIT":
+            raise asyncpg.InFailedSQLTransactionError("the transaction had failed before and was rolled back")
+
+
 @asynccontextmanager
 async def begun(
     connection: Connection, *, tenant_id: str | None = None, user_id: str | None = None
 ) -> AsyncIterator[Connection]:
-    """A transaction whose beginning and whose tenant and person are set in one round trip.
+    """A transaction whose beginning and whose tenant and person are set in one round trip; ends as `Begun.ended`.
 
-    Commits at the end, rolls back on any exception. Raises ValueError for what is no id, and
-    asyncpg.InFailedSQLTransactionError when an error inside was swallowed, so that nothing could be committed.
+    Raises ValueError for what is no id.
     """
     for value in (tenant_id, user_id):
         if value is not None and not _SAFE.fullmatch(value):
@@ -97,14 +126,8 @@ async def begun(
     await connection.execute(
         f"BEGIN; SET LOCAL prog.tenant_id = '{tenant_id or ''}'; SET LOCAL prog.user_id = '{user_id or ''}'"
     )
-    try:
+    async with Begun(connection).ended():
         yield connection
-    except BaseException:
-        if not connection.is_closed():
-            await connection.execute("ROLLBACK")
-        raise
-    if await connection.execute("COMMIT") != "COMMIT":
-        raise asyncpg.InFailedSQLTransactionError("the transaction had failed before and was rolled back")
 
 
 class Database:
@@ -177,6 +200,14 @@ class Database:
         """A transaction that has set nothing yet: whose rows it sees, it says itself."""
         async with self.pool.acquire() as connection, connection.transaction():
             yield connection
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Begun]:
+        """The same, for who has a last statement to commit with."""
+        async with self.pool.acquire() as connection:
+            await connection.execute("BEGIN")
+            async with Begun(connection).ended() as begun:
+                yield begun
 
     @asynccontextmanager
     async def operator(self) -> AsyncIterator[Connection]:

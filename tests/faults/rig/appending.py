@@ -17,7 +17,7 @@ from typing import Final
 import uvloop
 
 import prog_contracts.catalogue  # noqa: F401 - the registry must be whole before the first message
-from prog_broker import carrier
+from prog_broker import carrier, sql
 from prog_contracts.envelope import wrap
 from prog_kit import logging
 from prog_kit.database import FAILURES, Database
@@ -75,7 +75,7 @@ class Lane:
                 [each.sequence for each in events],
                 [each.behaviour for each in events],
             )
-            await carrier.finish(connection, "users", [], envelopes, [])
+            await connection.execute(sql.FINISH, carrier.finishing("users", [], envelopes, []))
 
 
 async def main() -> None:
