@@ -5,8 +5,8 @@ Metric names are a contract: INTERFACE lists them and dashboards, alerts and aut
 
 from __future__ import annotations
 
+import random
 import re
-import secrets
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -40,7 +40,7 @@ OUTBOX_OLDEST_SECONDS: Final = Gauge("prog_outbox_oldest_seconds", "Age of the o
 
 def new_traceparent() -> str:
     """A traceparent that starts a trace, sampled."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    return f"00-{_hex(128)}-{_hex(64)}-01"
 
 
 def child_traceparent(parent: str | None) -> str:
@@ -48,10 +48,15 @@ def child_traceparent(parent: str | None) -> str:
     match = _TRACEPARENT.match(parent or "")
     if match is None or set(match[1]) == {"0"}:
         return new_traceparent()
-    return f"00-{match[1]}-{secrets.token_hex(8)}-{match[3]}"
+    return f"00-{match[1]}-{_hex(64)}-{match[3]}"
 
 
 def trace_id(traceparent: str | None) -> str | None:
     """The 32 hex digits of the trace, or None."""
     match = _TRACEPARENT.match(traceparent or "")
     return match[1] if match else None
+
+
+def _hex(bits: int) -> str:
+    """Random, and no secret: these ids tell requests apart. Forks of one process draw different ones."""
+    return f"{random.getrandbits(bits) or 1:0{bits // 4}x}"

@@ -13,21 +13,15 @@ from prog_edge.api import ROUTERS
 from prog_edge.api.contract import describe
 from prog_edge.backend import web_services
 from prog_edge.drain import Drain
-from prog_edge.middleware.access_log import AccessLogMiddleware
 from prog_edge.middleware.body_limit import BodyLimitMiddleware
-from prog_edge.middleware.client_address import ClientAddressMiddleware
 from prog_edge.middleware.content_type import ContentTypeMiddleware
 from prog_edge.middleware.crash import CrashMiddleware
-from prog_edge.middleware.denials import DenialsMiddleware
-from prog_edge.middleware.drain import DrainMiddleware
+from prog_edge.middleware.gateway import GatewayMiddleware
 from prog_edge.middleware.head import HeadMiddleware
-from prog_edge.middleware.metrics import MetricsMiddleware
-from prog_edge.middleware.rate_headers import RateHeadersMiddleware
-from prog_edge.middleware.request_context import RequestContextMiddleware
-from prog_edge.middleware.security_headers import SecurityHeadersMiddleware
-from prog_edge.middleware.session_cookie import SessionCookieMiddleware
 from prog_edge.platform import Platform
+from prog_edge.quick import shorten
 from prog_edge.refusals import add_handlers
+from prog_edge.routing import RouteIndex
 from prog_edge.web import mount_web, page_for_error
 from prog_kit.settings import Settings
 
@@ -53,6 +47,8 @@ def create_app(settings: Settings, drain: Drain | None = None) -> FastAPI:
     add_handlers(app, page_for_error)
     # As they stand, rather than through `include_router`, whose wrapping costs a tenth of a request.
     app.router.routes.extend(route for router in ROUTERS for route in router.routes)
+    shorten(app.router.routes)
+    app.router.routes.insert(0, RouteIndex(app.router.routes))
     describe(app, ROUTERS, settings.public_url)
     mount_web(app)
     return app
@@ -61,15 +57,14 @@ def create_app(settings: Settings, drain: Drain | None = None) -> FastAPI:
 def layers(settings: Settings, drain: Drain) -> list[Middleware]:
     """The middleware, outermost first."""
     return [
-        Middleware(RequestContextMiddleware, public_url=settings.public_url.rstrip("/")),
-        Middleware(ClientAddressMiddleware, trusted=settings.trusted_proxies),
-        Middleware(AccessLogMiddleware),
-        Middleware(DenialsMiddleware),
-        Middleware(MetricsMiddleware),
-        Middleware(SecurityHeadersMiddleware, secure_transport=settings.public_url.startswith("https://")),
-        Middleware(SessionCookieMiddleware),
-        Middleware(RateHeadersMiddleware, form=settings.rate_limit_headers),
-        Middleware(DrainMiddleware, drain=drain),
+        Middleware(
+            GatewayMiddleware,
+            public_url=settings.public_url,
+            trusted_proxies=settings.trusted_proxies,
+            rate_form=settings.rate_limit_headers,
+            drain=drain,
+            log_level=settings.log_level,
+        ),
         Middleware(CrashMiddleware, page=page_for_error),
         Middleware(BodyLimitMiddleware),
         Middleware(ContentTypeMiddleware),

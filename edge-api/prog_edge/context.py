@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from prog_contracts.actors import key_of
+from prog_kit.logging import surround
 from prog_kit.telemetry import trace_id
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ class RequestContext:
     def trace_id(self) -> str | None:
         return trace_id(self.traceparent)
 
+    @property
+    def log_fields(self) -> dict[str, str | None]:
+        """What every line that is written during the request carries."""
+        return {"request_id": self.request_id, "trace_id": self.trace_id}
+
 
 _current: ContextVar[RequestContext | None] = ContextVar("request", default=None)
 
@@ -79,6 +85,14 @@ def serving(context: RequestContext) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def _log_fields() -> Mapping[str, str | None]:
+    context = _current.get()
+    return {} if context is None else context.log_fields
+
+
+surround(_log_fields)
 
 
 def put_context(scope: Scope, context: RequestContext) -> None:

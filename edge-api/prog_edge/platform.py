@@ -49,6 +49,8 @@ from prog_workers.users.queries import UserRow
 _log = get("prog_edge.platform")
 _ROLE: Final = "prog_edge"
 FREE_PLAN: Final = "free"
+LIMITS_FRESH_SECONDS: Final = 1.0
+"""How old the limits of a tenant may be when they are shown. They follow from its plan, some time after a payment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Platform:
     people: Remembered[UserRow]
     memberships: Remembered[Mapping[str, TenantRole]]
     standings: Remembered[Standing]
+    tenant_limits: Remembered[Mapping[str, int | None]]
     live_sessions: Remembered[bool]
     federation: Federation
     signing_key: bytes
@@ -168,6 +171,9 @@ class Platform:
             people=people,
             memberships=memberships,
             standings=Remembered(lambda tenant_id: _standing(database, tenant_id)),
+            tenant_limits=Remembered(
+                lambda tenant_id: _tenant_limits(reader, tenant_id), fresh_seconds=LIMITS_FRESH_SECONDS
+            ),
             live_sessions=live_sessions,
             federation=Federation(
                 settings.identity_providers, sealer, settings.public_url, Outbound(private=True, plain=True)
@@ -275,6 +281,11 @@ async def _standing(database: Database, tenant_id: str) -> Standing | None:
     async with database.scope(tenant_id=tenant_id) as connection:
         row = await tenants.tenant(connection, tenant_id)
     return None if row is None else Standing(row.plan or FREE_PLAN, row.status)
+
+
+async def _tenant_limits(database: Database, tenant_id: str) -> Mapping[str, int | None]:
+    async with database.scope(tenant_id=tenant_id) as connection:
+        return await tenants.limits(connection, tenant_id)
 
 
 async def _until_up(connect_database: Callable[[], Awaitable[Database]]) -> Database:

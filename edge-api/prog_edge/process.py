@@ -17,6 +17,7 @@ import uvicorn
 import uvloop
 
 from prog_edge.drain import Drain
+from prog_edge.middleware.access_log import LINES
 from prog_edge.protocol import BoundedProtocol
 from prog_kit.logging import configure
 from prog_kit.settings import Settings
@@ -36,7 +37,10 @@ def run(build: Build | None = None) -> None:
     configure(settings.log_level, settings.process_name)
     drain = Drain()
     app = _application(settings, drain, build)
-    uvloop.run(serve(settings, app, drain))
+    try:
+        uvloop.run(serve(settings, app, drain))
+    finally:
+        LINES.flush()
 
 
 async def serve(settings: Settings, app: FastAPI, drain: Drain) -> None:

@@ -29,6 +29,7 @@ _HEADER_FIELDS: Final = frozenset({"alg", "typ", "kid"})
 _KEYS_FRESH_SECONDS: Final = 300.0
 _KEYS_RETRY_SECONDS: Final = 2.0
 _MAX_REMEMBERED: Final = 4096
+_MAX_HEADERS: Final = 64
 
 Keys = Mapping[str, Ed25519PublicKey]
 
@@ -72,6 +73,8 @@ class TokenVerifier:
         self._issuer = issuer
         self._now = now
         self._good: OrderedDict[str, Claims] = OrderedDict()
+        self._headers: OrderedDict[str, str] = OrderedDict()
+        """Key ids by the text of headers that were right and whose signature was good: all tokens of a key share it."""
 
     async def verify(self, token: str) -> Claims:
         """What the token says. Raises Denied with code `unauthenticated` when it is not good now."""
@@ -93,17 +96,13 @@ class TokenVerifier:
     async def _decode(self, token: str, *, check_expiry: bool) -> dict[str, Any]:
         if len(token) > MAX_TOKEN_BYTES or not token.isascii():
             raise _refused("The access token cannot be read.")
-        try:
-            header = jwt.get_unverified_header(token)
-        except jwt.PyJWTError:
-            raise _refused("The access token cannot be read.") from None
-        if header.get("alg") != _ALGORITHM or header.get("typ") != _TYPE or not _HEADER_FIELDS.issuperset(header):
-            raise _refused("This is not an access token.")
-        key = await self._keys.get(str(header.get("kid", "")))
+        header = token.partition(".")[0]
+        key_id = self._headers.get(header) or _key_id(token)
+        key = await self._keys.get(key_id)
         if key is None:
             raise _refused("The access token is signed with an unknown key.")
         try:
-            return jwt.decode(
+            payload: dict[str, Any] = jwt.decode(
                 token,
                 key,
                 algorithms=[_ALGORITHM],
@@ -115,6 +114,21 @@ class TokenVerifier:
         except jwt.PyJWTError as error:
             expired = isinstance(error, jwt.ExpiredSignatureError)
             raise _refused("The access token has expired." if expired else "The access token is not valid.") from None
+        self._headers[header] = key_id
+        if len(self._headers) > _MAX_HEADERS:
+            self._headers.popitem(last=False)
+        return payload
+
+
+def _key_id(token: str) -> str:
+    """Which key a token says that it is signed with. Raises Denied for a header that is none of an access token."""
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError:
+        raise _refused("The access token cannot be read.") from None
+    if header.get("alg") != _ALGORITHM or header.get("typ") != _TYPE or not _HEADER_FIELDS.issuperset(header):
+        raise _refused("This is not an access token.")
+    return str(header.get("kid", ""))
 
 
 def ed25519_key(text: str) -> Ed25519PublicKey:

@@ -6,11 +6,10 @@ import hashlib
 from typing import Any, Final
 from uuid import UUID
 
-import structlog
-
 from prog_contracts.errors import Unavailable, from_body
 from prog_contracts.ids import encode_id, new_message_id
 from prog_contracts.messages import Command
+from prog_edge.context import current_context
 from prog_edge.limits.commands import Commands
 from prog_edge.web.ports import StillWorking
 from prog_kit.telemetry import child_traceparent
@@ -78,5 +77,5 @@ def message_id_of(idempotency_key: str, actor: str | None, command_type: str) ->
 
 def _traceparent() -> str:
     """A place in the trace of the request that is being served."""
-    trace = structlog.contextvars.get_contextvars().get("trace_id")
-    return child_traceparent(f"00-{trace}-{'1':0>16}-01" if trace else None)
+    context = current_context()
+    return child_traceparent(None if context is None else context.traceparent)

@@ -1,7 +1,8 @@
-"""The gateway's layers around the application, one concern a file, outermost first:
+"""The gateway's layers around the application, outermost first:
 
-request_context · client_address · access_log · metrics · security_headers · session_cookie · rate_headers · drain ·
-crash · body_limit · content_type · head
+gateway · crash · body_limit · content_type · head
 
-They are plain ASGI: no request or response object is built for a request that passes.
+They are plain ASGI: no request or response object is built for a request that passes. `gateway` does in one layer what
+all requests need; its concerns are `head_fields`, `client_address`, `security_headers`, `rate_headers`, `metrics`,
+`access_log` and `denials`, a file each.
 """

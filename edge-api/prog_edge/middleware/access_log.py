@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
-from prog_edge.context import context_of
-from prog_kit.logging import get
+from prog_edge.context import RequestContext
+from prog_kit.logging import Lines
 
-_log = get("prog_edge.access")
+LINES: Final = Lines("prog_edge.access")
+"""Written some at a time; what waits is written when the process ends."""
 _QUIET: Final = ("/healthz", "/readyz", "/metrics", "/static/")
 
 
-class AccessLogMiddleware:
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+class AccessLog:
+    """infra/TRACING.md says what each field means."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
+    def __init__(self, level: str) -> None:
+        self._tells = level in ("debug", "info")
+        self._tells_all = level == "debug"
+
+    def write(
+        self, scope: Scope, context: RequestContext, route: str, status: int, size_bytes: int, seconds: float
+    ) -> None:
+        path: str = scope["path"]
+        if not self._tells or (path.startswith(_QUIET) and not self._tells_all):
             return
-        started = perf_counter()
-        status = 0
-        size_bytes = 0
-
-        async def watch(message: Message) -> None:
-            nonlocal status, size_bytes
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            else:
-                size_bytes += len(message.get("body", b""))
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watch)
-        finally:
-            context = context_of(scope)
-            write = _log.debug if scope["path"].startswith(_QUIET) else _log.info
-            write(
-                "request",
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                milliseconds=round((perf_counter() - started) * 1000, 2),
-                bytes=size_bytes,
-                client=context.client_address,
-                actor=context.actor,
-                tenant_id=context.tenant_id,
-                code=context.code,
-            )
+        LINES.write(
+            "request",
+            {
+                "method": scope["method"],
+                "route": route,
+                "path": path,
+                "status": status,
+                "milliseconds": round(seconds * 1000, 2),
+                "bytes": size_bytes,
+                "client": context.client_address,
+                "actor": context.actor,
+                "tenant_id": context.tenant_id,
+                "code": context.code,
+                **context.log_fields,
+            },
+        )

@@ -33,7 +33,7 @@ class BodyLimitMiddleware:
         self.limit_seconds = limit_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or not has_body(scope):
             await self.app(scope, receive, send)
             return
         too_large = (413, "content_too_large", f"The body may have {self.limit_bytes} bytes at most.")
@@ -78,6 +78,11 @@ async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) 
     status, code, detail = refusal
     response = problem(context_of(scope), status, code, detail, headers={"Connection": "close"})
     await response(scope, receive, send)
+
+
+def has_body(scope: Scope) -> bool:
+    """Whether the request says that it has a body; without a length or a coding of transfer it has none (RFC 9112)."""
+    return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
 
 
 def _declared(scope: Scope) -> int:

@@ -8,35 +8,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from prog_edge.context import context_of
 from prog_kit.logging import get
 
 _log = get("prog_edge.limits")
 
 
-class ClientAddressMiddleware:
-    def __init__(self, app: ASGIApp, trusted: Sequence[str]) -> None:
-        self.app = app
-        self.trusted = tuple(ip_network(network, strict=False) for network in trusted)
-        self.warned = False
+class ClientAddresses:
+    """Finds addresses, and tells once of a proxy that is not listed."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            client = scope.get("client")
-            address = client[0] if client else None
-            if address is not None and (forwarded := _forwarded(scope)):
-                if _is_trusted(address, self.trusted):
-                    address = client_address(address, forwarded, self.trusted)
-                elif not self.warned:
-                    self._warn(address)
-            context_of(scope).client_address = address
-        await self.app(scope, receive, send)
+    def __init__(self, trusted: Sequence[str]) -> None:
+        self._trusted = tuple(ip_network(network, strict=False) for network in trusted)
+        self._warned = False
+
+    def find(self, peer: str | None, forwarded: Sequence[str] | None) -> str | None:
+        """The client's address, from that of the connection and the hops that the header names, client first."""
+        if peer is None or not forwarded:
+            return peer
+        if _is_trusted(peer, self._trusted):
+            return client_address(peer, forwarded, self._trusted)
+        if not self._warned:
+            self._warn(peer)
+        return peer
 
     def _warn(self, peer: str) -> None:
         """Once a process: behind a proxy that is not listed, all its clients share one quota."""
-        self.warned = True
+        self._warned = True
         _log.warning(
             "X-Forwarded-For comes from an address that PROG_TRUSTED_PROXIES does not list; if it is your proxy, all of"
             " its clients count as one until it is listed",
@@ -52,11 +48,6 @@ def client_address(peer: str, forwarded: Sequence[str], trusted: Sequence[IPv4Ne
             break
         address = hop
     return address
-
-
-def _forwarded(scope: Scope) -> list[str]:
-    values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-    return [hop.strip() for value in values for hop in value.split(",") if hop.strip()]
 
 
 def _is_trusted(address: str, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:

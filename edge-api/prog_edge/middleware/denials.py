@@ -8,38 +8,21 @@ from __future__ import annotations
 from typing import Final
 
 from fastapi.routing import APIRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from prog_contracts.ids import PLATFORM_TENANT_ID, is_id
 from prog_edge.access import Needs, Staff
 from prog_edge.api.contract import declaration_of
 from prog_edge.audit.denials import Denial
-from prog_edge.context import RequestContext, context_of
+from prog_edge.context import RequestContext
 from prog_edge.problems import default_code
 
 TURNED_AWAY: Final = frozenset({401, 403, 429})
 
 
-class DenialsMiddleware:
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def watch(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                _look(scope, message["status"])
-            await send(message)
-
-        await self.app(scope, receive, watch)
-
-
-def _look(scope: Scope, status: int) -> None:
-    context = context_of(scope)
-    if context.answered_by_command or not (status in TURNED_AWAY or context.denied):
+def tell_denial(scope: Scope, context: RequestContext, status: int) -> None:
+    """Called when the answer begins."""
+    if not (status in TURNED_AWAY or context.denied) or context.answered_by_command:
         return
     platform = getattr(scope["app"].state, "platform", None)
     if platform is not None:

@@ -8,32 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from prog_edge.context import context_of
 from prog_edge.limits.rates import Quota
 
 Form = Literal["draft", "x", "none"]
-
-
-class RateHeadersMiddleware:
-    def __init__(self, app: ASGIApp, form: Form) -> None:
-        self.app = app
-        self.form = form
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self.form == "none":
-            await self.app(scope, receive, send)
-            return
-
-        async def send_with_quota(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                quota = context_of(scope).quota
-                if quota is not None:
-                    message["headers"] = [*message.get("headers", ()), *rate_headers(quota, self.form)]
-            await send(message)
-
-        await self.app(scope, receive, send_with_quota)
 
 
 def rate_headers(quota: Quota, form: Form) -> list[tuple[bytes, bytes]]:

@@ -5,9 +5,8 @@ Pages set a policy with a nonce themselves (`prog_edge.web.ui.security`, `prog_e
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
-
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _DEFAULTS: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
@@ -20,22 +19,18 @@ _DEFAULTS: Final = (
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
-class SecurityHeadersMiddleware:
-    def __init__(self, app: ASGIApp, secure_transport: bool) -> None:
-        self.app = app
-        self.defaults = (*_DEFAULTS, _HSTS) if secure_transport else _DEFAULTS
+Headers = Iterable[tuple[bytes, bytes]]
+Defaults = tuple[tuple[bytes, bytes], ...]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
 
-        async def send_secured(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message.get("headers", ()))
-                present = {name for name, _ in headers}
-                headers.extend(header for header in self.defaults if header[0] not in present)
-                message["headers"] = headers
-            await send(message)
+def defaults(*, secure_transport: bool) -> Defaults:
+    """The headers that an answer gets where it has none of its own; over HTTPS also the promise to stay with it."""
+    return (*_DEFAULTS, _HSTS) if secure_transport else _DEFAULTS
 
-        await self.app(scope, receive, send_secured)
+
+def secured(headers: Headers, missing: Defaults) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer with those that are missing."""
+    found = list(headers)
+    present = {name for name, _ in found}
+    found += [header for header in missing if header[0] not in present]
+    return found

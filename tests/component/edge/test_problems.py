@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from prog_edge.middleware.body_limit import MAX_BODY_BYTES, BodyLimitMiddleware
-from prog_edge.middleware.request_context import RequestContextMiddleware
+from prog_edge.middleware.gateway import GatewayMiddleware
 from prog_kit.settings import Settings
 
 MEMBERS = {"type", "title", "status", "detail", "code", "errors", "trace_id"}
@@ -186,7 +186,7 @@ async def test_a_body_that_dribbles_in_is_given_up_in_time(settings: Settings, a
 
     headers = [(b"content-type", b"application/json"), (b"content-length", b"20")]
     scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
-    context = RequestContextMiddleware(slow, public_url=settings.public_url)
+    context = GatewayMiddleware(slow, public_url=settings.public_url)
     async with asyncio.timeout(30):
         await context({**scope, "headers": headers, "client": ("127.0.0.1", 1)}, receive, send)
     assert told[0]["status"] == 408

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from prog_edge.context import RequestContext, context_of, put_context
-from prog_edge.middleware.client_address import ClientAddressMiddleware, client_address
+from prog_edge.context import context_of
+from prog_edge.middleware.client_address import client_address
+from prog_edge.middleware.gateway import GatewayMiddleware
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -59,8 +60,8 @@ async def test_check_12_no_other_header_says_whose_address_it_is(
     async def nothing(*_: object) -> Any:
         raise AssertionError("nobody reads or answers here")
 
-    scope: Scope = {"type": "http", "client": (peer, 1), "headers": []}
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "client": (peer, 1), "headers": []}
     scope["headers"] = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    put_context(scope, RequestContext("req_test", "", "https://prog.example"))
-    await ClientAddressMiddleware(app, trusted=["10.0.0.0/8"])(scope, nothing, nothing)
+    gateway = GatewayMiddleware(app, public_url="https://prog.example", trusted_proxies=["10.0.0.0/8"])
+    await gateway(scope, nothing, nothing)
     assert seen == [found]

@@ -1,7 +1,8 @@
 """New passwords are judged here, and all are hashed, recovery codes too: argon2id in a few threads of its own.
 
 Hashing is meant to be slow and to take memory, so it has a bounded number of threads: a storm of sign-ins waits in line
-here and neither starves the event loop nor multiplies the memory. Judging is done in the same threads.
+here and neither starves the event loop nor multiplies the memory. They yield to every other thread and process of the
+machine that wants the processor, so that reads stay quick meanwhile. Judging is done in the same threads.
 
 What is hashed, judged and looked up is the whole password, in one form for letters that keyboards compose in different
 ways; nothing is cut off or trimmed, and one that is too long is refused before anything is computed from it.
@@ -10,7 +11,9 @@ ways; nothing is cut off or trimmed, and one that is too long is refused before 
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import sys
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +28,8 @@ from prog_workers.users import errors, rules
 from prog_workers.users.strength import BreachedPasswords, ServiceAway, is_guessable
 
 CONCURRENCY: Final = 2
+NICENESS: Final = 10
+"""How much nicer than their process the threads are."""
 
 _TIME_COST: Final = 2
 _MEMORY_KIB: Final = 19 * 1024
@@ -36,7 +41,14 @@ _CODE_MEMORY_KIB: Final = 4 * 1024
 _hasher: Final = PasswordHasher(_TIME_COST, _MEMORY_KIB, parallelism=1, hash_len=_HASH_BYTES, salt_len=16)
 """OWASP Password Storage Cheat Sheet: argon2id with m = 19 MiB, t = 2, p = 1 at the least."""
 
-_threads: Final = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="argon2")
+
+def _yield_to_others() -> None:
+    """On Linux a niceness is that of the calling thread; elsewhere it is the process's, and left alone."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+
+
+_threads: Final = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="argon2", initializer=_yield_to_others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,18 +14,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from prog_contracts.errors import NotFound
-from prog_edge.middleware.client_address import ClientAddressMiddleware
-from prog_edge.middleware.request_context import RequestContextMiddleware
+from prog_edge.middleware.gateway import GatewayMiddleware
 from prog_edge.web import mount_web, page_for_error
 from prog_edge.web.ports import WebServices
 from tests.unit.edge.web.sample_backend import sample_services, sample_services_in
 
 
 def sample_app(services: WebServices | None = None) -> FastAPI:
-    layers = [
-        Middleware(RequestContextMiddleware, public_url="http://127.0.0.1:8000"),
-        Middleware(ClientAddressMiddleware, trusted=["127.0.0.1"]),
-    ]
+    layers = [Middleware(GatewayMiddleware, public_url="http://127.0.0.1:8000", trusted_proxies=["127.0.0.1"])]
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, middleware=layers)
     app.state.web = services or sample_services()
     mount_web(app)

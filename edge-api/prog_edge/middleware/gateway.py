@@ -1,0 +1,112 @@
+"""What every request passes and every answer carries, in one pass, for each layer of ASGI costs every request.
+
+In: a request id and a W3C trace context, taken from the client or made; the client's address. Out: both ids, security
+headers, the client's quota, a renewed session cookie, and a hint to go elsewhere while the process drains. When it is
+over: metrics, one line in the log, and what the audit trail is to hear. Each concern has its file beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from prog_edge.context import RequestContext, put_context, serving
+from prog_edge.drain import Drain
+from prog_edge.middleware.access_log import AccessLog
+from prog_edge.middleware.client_address import ClientAddresses
+from prog_edge.middleware.denials import tell_denial
+from prog_edge.middleware.head_fields import read_head
+from prog_edge.middleware.metrics import IN_FLIGHT, count, route_of
+from prog_edge.middleware.rate_headers import Form, rate_headers
+from prog_edge.middleware.security_headers import Defaults, defaults, secured
+from prog_kit.telemetry import child_traceparent
+
+_CLOSING: Final = (b"connection", b"close")
+
+
+class GatewayMiddleware:
+    """The outermost layer of the edge."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        public_url: str,
+        trusted_proxies: Sequence[str] = (),
+        rate_form: Form = "draft",
+        drain: Drain | None = None,
+        log_level: str = "info",
+    ) -> None:
+        self.app = app
+        self.public_url = public_url.rstrip("/")
+        self.addresses = ClientAddresses(trusted_proxies)
+        self.rate_form = rate_form
+        self.drain = drain or Drain()
+        self.access_log = AccessLog(log_level)
+        self.defaults: Defaults = defaults(secure_transport=public_url.startswith("https://"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = perf_counter()
+        head = read_head(scope["headers"])
+        client = scope.get("client")
+        context = RequestContext(
+            head.request_id,
+            child_traceparent(head.traceparent),
+            self.public_url,
+            client_address=self.addresses.find(client[0] if client else None, head.forwarded),
+            user_agent=head.user_agent,
+        )
+        put_context(scope, context)
+        answer = _Answer(self, scope, context, send)
+        IN_FLIGHT.inc()
+        try:
+            with serving(context):
+                await self.app(scope, receive, answer.send)
+        finally:
+            IN_FLIGHT.dec()
+            seconds = perf_counter() - began
+            route = route_of(scope)
+            count(scope["method"], route, answer.status or 500, seconds)
+            self.access_log.write(scope, context, route, answer.status, answer.size_bytes, seconds)
+
+
+class _Answer:
+    """The answer to one request on its way out."""
+
+    __slots__ = ("_context", "_gateway", "_scope", "_send", "size_bytes", "status")
+
+    def __init__(self, gateway: GatewayMiddleware, scope: Scope, context: RequestContext, send: Send) -> None:
+        self._gateway = gateway
+        self._scope = scope
+        self._context = context
+        self._send = send
+        self.status = 0
+        self.size_bytes = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            tell_denial(self._scope, self._context, self.status)
+            message["headers"] = self._headers(message)
+        else:
+            self.size_bytes += len(message.get("body", b""))
+        await self._send(message)
+
+    def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
+        gateway, context = self._gateway, self._context
+        headers = secured(message.get("headers", ()), gateway.defaults)
+        if gateway.drain.started:
+            headers.append(_CLOSING)
+        if context.quota is not None and gateway.rate_form != "none":
+            headers += rate_headers(context.quota, gateway.rate_form)
+        if context.session_cookie is not None:
+            headers.append((b"set-cookie", context.session_cookie.encode()))
+        headers.append((b"x-request-id", context.request_id.encode()))
+        headers.append((b"traceparent", context.traceparent.encode()))
+        return headers

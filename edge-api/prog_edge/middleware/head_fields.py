@@ -1,0 +1,41 @@
+"""The fields of a request's head that the gateway itself looks at, read in one pass."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+MAX_USER_AGENT_LENGTH: Final = 300
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_USABLE: Final = re.compile(rb"^[A-Za-z0-9._:\-]{8,128}$")
+
+
+@dataclass(slots=True)
+class Head:
+    """`request_id` is the client's own where it sent a usable one; `forwarded` the hops of X-Forwarded-For."""
+
+    request_id: str = ""
+    traceparent: str | None = None
+    user_agent: str | None = None
+    forwarded: list[str] | None = None
+
+
+def read_head(fields: Iterable[tuple[bytes, bytes]]) -> Head:
+    head = Head()
+    for name, value in fields:
+        if name == b"user-agent":
+            head.user_agent = _UNPRINTABLE.sub("", value.decode("latin-1"))[:MAX_USER_AGENT_LENGTH] or None
+        elif name == b"traceparent":
+            head.traceparent = value.decode("latin-1")
+        elif name == b"x-request-id":
+            if _USABLE.match(value):
+                head.request_id = value.decode()
+        elif name == b"x-forwarded-for":
+            hops = [hop for part in value.decode("latin-1").split(",") if (hop := part.strip())]
+            head.forwarded = (head.forwarded or []) + hops
+    if not head.request_id:
+        head.request_id = f"req_{random.getrandbits(96):024x}"
+    return head

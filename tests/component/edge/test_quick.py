@@ -1,0 +1,149 @@
+"""The short way of plain routes, and the index before all of them: they answer as FastAPI by itself would."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+from starlette.routing import Match
+
+from prog_contracts.errors import Denied
+from prog_edge.access import Public, Visit
+from prog_edge.api import ROUTERS
+from prog_edge.api.contract import api_routes, declaration_of
+from prog_edge.app import create_app, layers
+from prog_edge.drain import Drain
+from prog_edge.quick import ShortWay, is_plain, shorten
+from prog_edge.refusals import add_handlers
+from prog_edge.routing import RouteIndex
+from prog_kit.settings import Settings
+from tests.component.edge.conftest import no_page
+
+
+class Anybody(Public):
+    async def __call__(self, request: Request) -> Visit:
+        if request.headers.get("x-stranger"):
+            raise Denied("Who are you?", code="unauthenticated")
+        return Visit(None, request, None)  # type: ignore[arg-type]  # no platform is behind this application
+
+
+class Thing(BaseModel):
+    name: str
+    count: int = Field(serialization_alias="number")
+
+
+Known = Annotated[Visit, Depends(Anybody())]
+
+
+def routes() -> APIRouter:
+    router = APIRouter(prefix="/v1/things")
+
+    @router.get("/{name}")
+    async def read(name: str, visit: Known) -> Thing:
+        return Thing(name=name, count=3)
+
+    @router.get("/{name}/perhaps")
+    async def perhaps(name: str, visit: Known) -> Thing | None:
+        return None if name == "none" else Thing(name=name, count=1)
+
+    @router.post("/{name}/made", status_code=201)
+    async def made(name: str, request: Request, visit: Known) -> Thing:
+        return Thing(name=name, count=len(await request.body()))
+
+    @router.delete("/{name}", response_model=Thing)
+    async def gone(name: str, visit: Known) -> Response:
+        return Response(status_code=204)
+
+    @router.get("/{name}/broken")
+    async def broken(name: str, visit: Known) -> Thing:
+        raise RuntimeError("a secret")
+
+    return router
+
+
+@pytest_asyncio.fixture(params=["ours", "FastAPI's"])
+async def http(request: pytest.FixtureRequest, settings: Settings, drain: Drain) -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI(middleware=layers(settings, drain), openapi_url=None, redirect_slashes=False)
+    add_handlers(app, no_page)
+    router = routes()
+    app.router.routes.extend(router.routes)
+    if request.param == "ours":
+        assert all(is_plain(route) for route in api_routes([router]))
+        shorten(app.router.routes)
+        app.router.routes.insert(0, RouteIndex(app.router.routes))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="https://prog.example") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "body"),
+    [
+        ("GET", "/v1/things/a%20cup", 200, {"name": "a cup", "number": 3}),
+        ("GET", "/v1/things/none/perhaps", 200, None),
+        ("GET", "/v1/things/some/perhaps", 200, {"name": "some", "number": 1}),
+        ("POST", "/v1/things/cup/made", 201, {"name": "cup", "number": 2}),
+        ("DELETE", "/v1/things/cup", 204, ...),
+        ("PUT", "/v1/things/cup", 405, ...),
+        ("GET", "/v1/things/cup/nowhere", 404, ...),
+        ("GET", "/v1/things/cup/broken", 500, ...),
+    ],
+)
+async def test_both_ways_answer_alike(http: httpx.AsyncClient, method: str, path: str, status: int, body: Any) -> None:
+    answer = await http.request(method, path, json={} if method == "POST" else None)
+    assert answer.status_code == status
+    if body is not ...:
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json() == body
+
+
+async def test_both_ways_ask_who_it_is(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/v1/things/cup", headers={"X-Stranger": "1"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        ("/v1/things/{name}", Annotated[str, Path(max_length=9)]),
+        ("/v1/things/{name}", int),
+        ("/v1/things", Annotated[str, Query()]),
+        ("/v1/things", Thing),
+    ],
+)
+def test_a_route_with_more_to_find_or_check_stays_with_fastapi(path: str, parameter: Any) -> None:
+    router = APIRouter()
+
+    async def endpoint(name, visit):  # type: ignore[no-untyped-def]
+        return None
+
+    endpoint.__annotations__ = {"name": parameter, "visit": Known}
+    router.get(path)(endpoint)
+    assert [is_plain(route) for route in api_routes([router])] == [False]
+
+
+def test_no_route_goes_unasked(settings: Settings) -> None:
+    """Whatever takes the short way has declared what it needs."""
+    create_app(settings)
+    short = [route for route in api_routes(ROUTERS) if isinstance(route.app, ShortWay)]
+    assert len(short) > 20
+    assert all(declaration_of(route) is route.dependant.dependencies[0].call for route in short)
+
+
+def test_the_index_finds_what_looking_through_all_routes_finds(settings: Settings) -> None:
+    app = create_app(settings)
+    index, *others = app.router.routes
+    assert isinstance(index, RouteIndex)
+    for known in api_routes(ROUTERS):
+        path = known.path.replace("{", "").replace("}", "")
+        for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
+            scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": []}
+            full = next((route for route in others if route.matches(dict(scope))[0] is Match.FULL), None)
+            match, child = index.matches(dict(scope))
+            assert (child.get("route") if match is Match.FULL else None) is full, f"{method} {path}"
