@@ -22,6 +22,8 @@ from pydantic_core import PydanticUndefined
 from prog_kit.identity_providers import IdentityProvider, parsed
 
 _TEMPLATE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+"""As browsers send it: in lower case, and without a slash at the end."""
 _PREFIX: Final = "PROG_"
 _TOOLS: Final = ("PROG_TEST_", "PROG_FAULTS_", "PROG_BENCH_", "PROG_CHROMIUM")
 _REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
@@ -119,6 +121,9 @@ class Settings(BaseModel):
     )
     host: str = Field("127.0.0.1", description="address the edge listens on")
     port: int = Field(8000, ge=0, le=65535, description="port the edge listens on")
+    listen_fd: int = Field(
+        0, ge=0, description="an open listening socket that several edges share, instead of PROG_HOST and PROG_PORT"
+    )
     smtp_listen_port: int = Field(0, ge=0, le=65535, description="port of the local mailbox's SMTP server")
     metrics_port: int = Field(
         0, ge=0, le=65535, description="/healthz, /readyz and /metrics of a worker, relay or scheduler; 0 is off"
@@ -126,6 +131,10 @@ class Settings(BaseModel):
     metrics_networks: tuple[str, ...] = Field(
         PRIVATE_NETWORKS,
         description="networks that may read the edge's /metrics, and never through a proxy; by default private ones",
+    )
+    cors_origins: tuple[str, ...] = Field(
+        (),
+        description="sites whose pages may call the API in a browser, such as https://app.example; never with cookies",
     )
     backlog_limit: int = Field(
         20_000,
@@ -160,9 +169,17 @@ class Settings(BaseModel):
     )
     breaker_pause_seconds: float = Field(1.0, gt=0, description="its first pause; it doubles to 60 s while probes fail")
     intake_mib: int = Field(64, ge=1, le=65536, description="MiB of read messages that a worker holds, roughly")
+    drain_notice_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=300,
+        description="how long an edge takes connections yet after SIGTERM, while /readyz sends balancers elsewhere",
+    )
     drain_seconds: float = Field(20.0, gt=0, description="time a process has to finish its work after SIGTERM")
 
-    @field_validator("secret_keys", "stripe_webhook_secrets", "trusted_proxies", "metrics_networks", mode="before")
+    @field_validator(
+        "secret_keys", "stripe_webhook_secrets", "trusted_proxies", "metrics_networks", "cors_origins", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -211,6 +228,14 @@ class Settings(BaseModel):
             except ValueError:
                 raise ValueError(f"{network!r} is no network, such as 10.0.0.0/8") from None
         return networks
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin, such as https://app.example; neither * nor null is taken")
+        return origins
 
     @field_validator("event_log_days")
     @classmethod

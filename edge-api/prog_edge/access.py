@@ -117,9 +117,12 @@ class Access:
 
 
 class Public:
-    """Anybody; a credential that comes along is not looked at."""
+    """Anybody; a credential that comes along is not looked at. With `any_origin`, pages of all sites may read it."""
 
     permission: str = "public"
+
+    def __init__(self, *, any_origin: bool = False) -> None:
+        self.any_origin = any_origin
 
     async def __call__(self, request: Request) -> Visit:
         visit = Visit(platform_of(request), context_of(request.scope), None)

@@ -10,11 +10,12 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from prog_edge.api import ROUTERS
-from prog_edge.api.contract import describe
+from prog_edge.api.contract import describe, open_paths
 from prog_edge.backend import web_services
 from prog_edge.drain import Drain
 from prog_edge.middleware.body_limit import BodyLimitMiddleware
 from prog_edge.middleware.content_type import ContentTypeMiddleware
+from prog_edge.middleware.cors import Cors
 from prog_edge.middleware.crash import CrashMiddleware
 from prog_edge.middleware.gateway import GatewayMiddleware
 from prog_edge.middleware.head import HeadMiddleware
@@ -22,6 +23,7 @@ from prog_edge.platform import Platform
 from prog_edge.quick import shorten
 from prog_edge.refusals import add_handlers
 from prog_edge.routing import RouteIndex
+from prog_edge.versions.pinned import pin
 from prog_edge.web import mount_web, page_for_error
 from prog_kit.settings import Settings
 
@@ -48,6 +50,7 @@ def create_app(settings: Settings, drain: Drain | None = None) -> FastAPI:
     # As they stand, rather than through `include_router`, whose wrapping costs a tenth of a request.
     app.router.routes.extend(route for router in ROUTERS for route in router.routes)
     shorten(app.router.routes)
+    pin(app.router.routes)
     app.router.routes.insert(0, RouteIndex(app.router.routes))
     describe(app, ROUTERS, settings.public_url)
     mount_web(app)
@@ -64,6 +67,7 @@ def layers(settings: Settings, drain: Drain) -> list[Middleware]:
             rate_form=settings.rate_limit_headers,
             drain=drain,
             log_level=settings.log_level,
+            cors=Cors(settings.cors_origins, open_paths(ROUTERS)),
         ),
         Middleware(CrashMiddleware, page=page_for_error),
         Middleware(BodyLimitMiddleware),

@@ -23,6 +23,7 @@ from prog_edge.keyring import HeldKey, KeyRing
 from prog_edge.limits.rates import RateLimits
 from prog_edge.sessions import BrowserSessions, IsLive
 from prog_edge.tokens import Claims, TokenVerifier
+from prog_edge.versions.table import version_at
 from prog_edge.web.ui.csrf import HEADER as CSRF_HEADER
 from prog_edge.web.ui.csrf import form_token
 
@@ -119,6 +120,8 @@ class Callers:
             raise Denied("This API key is not good.", code="unauthenticated")
         key, row = found
         self._key_uses.note(row, context.client_address)
+        if context.version is None:
+            context.version = version_at(row.first_made_at or row.created_at)
         expires_at = math.inf if row.expires_at is None else row.expires_at.timestamp()
         return Caller(row.created_by, None, None, "api_key", expires_at, key)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from prog_edge.limits.rates import Quota
+    from prog_edge.versions.table import Version
 
 _KEY: Final = "prog.context"
 
@@ -46,6 +47,8 @@ class RequestContext:
     """The slug of the problem that was answered, for the log."""
     quota: Quota | None = None
     """What the client has left, for the headers that tell it."""
+    version: Version | None = None
+    """The version of the API that the client pinned, or that its key was made for; None is the newest."""
     session_cookie: str | None = None
     """A `Set-Cookie` value to send along: the caller's session was refreshed on the way."""
 

@@ -20,12 +20,13 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from prog_edge.access import Declaration, Needs, Public, SignedIn, Staff
+from prog_edge.versions.pinned import Pinned
 
 
 def shorten(routes: Iterable[BaseRoute]) -> None:
     """Gives the short way to each route that can have it."""
     for route in routes:
-        if isinstance(route, APIRoute) and is_plain(route):
+        if isinstance(route, APIRoute) and is_plain(route) and not isinstance(route.app, Pinned):
             route.app = ShortWay(route)
 
 

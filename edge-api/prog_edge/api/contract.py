@@ -6,6 +6,7 @@ deferrable writes, problem documents under their own media type, and an answer f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -14,8 +15,10 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from prog_edge.access import TENANT_HEADER, Declaration, Needs, Public, SignedIn, Staff
+from prog_edge.api.examples import add_examples
 from prog_edge.api.shapes import PROBLEM_CONTENT, problems
 from prog_edge.problems import Problem
+from prog_edge.versions.table import HEADER, NEWEST
 from prog_edge.writes import MOVES_MONEY, UNAWAITED, UNDEFERRABLE
 
 _DESCRIPTION: Final = """\
@@ -35,6 +38,10 @@ with `Prefer: respond-async`, is answered with 202 and the address of its operat
 **Too much.** Each client has a quota for each kind of endpoint: `RateLimit-Policy` tells it, `RateLimit` what is left;
 beyond it the answer is 429. Writes are also answered with 429 while the platform, or the tenant, has too many of them
 at work. Nothing was done; come back after `Retry-After` seconds.
+
+**Versions** are dates: `Prog-Version: DATE` pins what answers look like. An API key goes on with the version that was
+the newest when it was made. Answers in a version that has a successor carry `Deprecation` and `Sunset`. The page
+`/docs/versions` lists the versions and what has changed.
 
 **Errors** are problem documents (RFC 9457) with a stable `code`, and `errors` that name the fields.
 """
@@ -91,6 +98,33 @@ _TENANT: Final = {
     "description": "Which of the caller's tenants is meant. Staff may leave it out to look across all.",
     "schema": {"type": "string", "pattern": "^tenant_[0-7][0-9a-hjkmnp-tv-z]{25}$"},
 }
+_PARAMETERS: Final = {
+    "group": "A consumer group, which is a domain.",
+    "name": "The topic's name, such as `prog.email.commands`.",
+    "outcome": "Success, failure or denial.",
+    "owner": "Whose they are: the platform's or the tenant's own.",
+    "role": "Those who hold this office on the platform's staff.",
+    "state": "How it stands.",
+    "status": "Those that stand so.",
+    "subscription_id": "A subscription.",
+    "to": "The address that it went to.",
+    "type": "A type of events.",
+    "type_name": "The type's whole name.",
+    "verified": "Whether the address is verified.",
+}
+"""Parameters that routes leave without words. Of those of a path that are an id, the name is enough."""
+_SENTENCE: Final = re.compile(r"(?<=[.:])\s|\n")
+"""Where the first sentence of a description ends."""
+_VERSION: Final = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Pins what the answer looks like to that of a day. This contract describes the newest version;"
+    " /docs/versions tells how older ones differ.",
+    "schema": {"type": "string", "enum": [NEWEST.name]},
+    "example": NEWEST.name,
+}
+_VERSION_SHOWN: Final = {"description": "The version of the answer.", "schema": {"type": "string", "format": "date"}}
 _PERMISSION: Final = {
     "public": "Anybody.",
     "signed_in": "Anybody who is signed in.",
@@ -133,6 +167,12 @@ def declaration_of(route: APIRoute) -> Declaration | None:
     return None
 
 
+def open_paths(routers: list[APIRouter]) -> frozenset[str]:
+    """What pages of all sites may read: the contract itself, and the routes that say so."""
+    declared = ((route.path, declaration_of(route)) for route in api_routes(routers))
+    return frozenset({"/openapi.json"} | {path for path, by in declared if isinstance(by, Public) and by.any_origin})
+
+
 def _build(app: FastAPI, routers: list[APIRouter], public_url: str) -> dict[str, Any]:
     document = get_openapi(
         title="ProgNetwork",
@@ -151,6 +191,7 @@ def _build(app: FastAPI, routers: list[APIRouter], public_url: str) -> dict[str,
             if operation is not None:
                 _complete(operation, route, method)
     _drop_default_errors(document)
+    add_examples(document)
     return document
 
 
@@ -158,6 +199,7 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     declared = declaration_of(route)
     permission = declared.permission if declared is not None else "public"
     operation["operationId"] = route.name
+    operation["summary"] = _SENTENCE.split(operation["description"], maxsplit=1)[0].rstrip(".:")
     for status, response in operation["responses"].items():
         if response["description"] == "Successful Response":
             response["description"] = _SUCCESS.get(status, "Done")
@@ -165,11 +207,23 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     operation["x-permission"] = permission
     operation["x-permission-text"] = _PERMISSION.get(permission) or f"Members whose role allows `{permission}`."
     parameters = operation.setdefault("parameters", [])
+    for parameter in parameters:
+        if "description" not in parameter:
+            parameter["description"] = _PARAMETERS.get(parameter["name"]) or _id_of(parameter["name"])
     if isinstance(declared, Staff | Needs) and declared.place == "header":
         parameters.append(_TENANT)
     if method in ("POST", "PATCH", "PUT", "DELETE"):
         _complete_write(operation, (method, route.path_format), parameters)
     _complete_problems(operation, permission)
+    if route.path_format.startswith("/v1/"):
+        parameters.append(_VERSION)
+        operation["responses"].setdefault("400", _problem_responses(400)["400"])
+        for response in operation["responses"].values():
+            response["headers"] = {**response.get("headers", {}), HEADER: _VERSION_SHOWN}
+
+
+def _id_of(name: str) -> str:
+    return f"The id of the {name.removesuffix('_id').replace('_', ' ')}."
 
 
 def _security(declared: Declaration | None) -> list[dict[str, list[str]]]:

@@ -167,7 +167,7 @@ async def edit_dead_letter(
 async def get_dead_letter(
     letter_id: UUID, access: Annotated[Access, Depends(Staff("platform.read"))]
 ) -> DeadLetterResource:
-    """One of them."""
+    """One dead letter."""
     async with access.rows() as connection:
         letter = await queries.dead_letter(connection, letter_id)
     if letter is None:

@@ -39,7 +39,7 @@ _JWK_SET: Final[dict[str, Any]] = {
     response_class=Response,
     responses={200: {"content": {MEDIA_TYPE: {"schema": _JWK_SET}}, "description": "The keys"}},
 )
-async def get_jwks(visit: Annotated[Visit, Depends(Public())]) -> Response:
+async def get_jwks(visit: Annotated[Visit, Depends(Public(any_origin=True))]) -> Response:
     """The public keys that check access tokens, as a JWK Set (RFC 7517)."""
     async with visit.platform.reader.scope() as connection:
         keys = await queries.signing_keys(connection)

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/leads", tags=["Site"])
 class NewLead(Body):
     email: EmailAddress
     name: str | None = Field(None, max_length=NAME_MAX_LENGTH)
-    message: str | None = Field(None, max_length=2000)
+    note: str | None = Field(None, max_length=2000, description="What the visitor wants to say.")
 
 
 class Lead(Resource):
@@ -34,7 +34,7 @@ class Lead(Resource):
 @router.post("", status_code=201, response_model=Lead, responses=problems(409, 422, 503))
 async def capture_lead(body: NewLead, request: Request, visit: Annotated[Visit, Depends(Public())]) -> Response:
     """Leave an address on the site."""
-    command = CaptureLead(lead_id=new_id("lead"), email=body.email, name=body.name, message=body.message)
+    command = CaptureLead(lead_id=new_id("lead"), email=body.email, name=body.name, message=body.note)
 
     def captured(result: Mapping[str, Any]) -> Lead:
         return Lead(

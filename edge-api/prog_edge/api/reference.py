@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from prog_edge.api.samples import sample, shape
 from prog_edge.api.words import breakable, inline, paragraphs
 from prog_edge.problems import title_of
+from prog_edge.versions.table import HEADER, NEWEST, VERSIONS
 
 router = APIRouter(include_in_schema=False)
 
@@ -32,6 +33,7 @@ _KNOWN_CODES: Final = (
     ("csrf", 403, "A session cookie needs the form token of its page in X-CSRF-Token."),
     ("tenant_required", 400, "The caller has several tenants, or none: Prog-Tenant says which one is meant."),
     ("tenant_invalid", 400, "Prog-Tenant is not the id of a tenant."),
+    ("version_unknown", 400, "Prog-Version is not one of the API's versions; the page about versions lists them."),
     ("not_found", 404, "There is no such thing, or none that the caller may know of."),
     ("method_not_allowed", 405, "The address does not answer that method."),
     ("conflict", 409, "The present state of the thing does not allow this."),
@@ -70,6 +72,12 @@ async def errors(_: Request) -> Response:
         {"code": code, "status": status, "title": title_of(code), "text": text} for code, status, text in _KNOWN_CODES
     ]
     return _page("errors.html", problems=rows)
+
+
+@router.get("/docs/versions")
+async def versions(_: Request) -> Response:
+    """The versions of the API; the `Link` of answers in a deprecated one points here."""
+    return _page("versions.html", header=HEADER, newest=NEWEST, versions=list(reversed(VERSIONS)))
 
 
 @cache

@@ -98,7 +98,7 @@ async def list_replays(filters: Annotated[Filters, Query()], access: Reader) -> 
 
 @router.get("/{replay_id}", responses=problems(401, 403, 404))
 async def get_replay(replay_id: UUID, access: Reader) -> ReplayResource:
-    """One of them, with its progress."""
+    """One replay, with its progress."""
     return await _shown(access, replay_id)
 
 
@@ -125,13 +125,13 @@ async def start_replay(request: Request, body: NewReplay, access: Operator) -> R
 
 @router.post("/{replay_id}/pause", response_model=ReplayResource, responses=problems(401, 403, 404, 409))
 async def pause_replay(request: Request, replay_id: UUID, access: Operator) -> Response:
-    """Stop it where it is."""
+    """Pause a replay where it is."""
     return await _decided(request, access, replay_id, replaying.pause)
 
 
 @router.post("/{replay_id}/resume", response_model=ReplayResource, responses=problems(401, 403, 404, 409))
 async def resume_replay(request: Request, replay_id: UUID, access: Operator) -> Response:
-    """Go on where it was paused, or where it failed."""
+    """Resume a replay where it was paused, or where it failed."""
     return await _decided(request, access, replay_id, replaying.resume)
 
 
@@ -139,7 +139,7 @@ async def resume_replay(request: Request, replay_id: UUID, access: Operator) -> 
 async def cancel_replay(
     request: Request, replay_id: UUID, access: Operator, body: ReplayCancellation | None = None
 ) -> Response:
-    """End it for good; what it did stays."""
+    """End a replay for good; what it did stays."""
     leave = body is not None and body.leave_incomplete
     return await _decided(request, access, replay_id, replaying.cancel, leave_incomplete=leave)
 

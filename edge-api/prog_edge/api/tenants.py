@@ -53,7 +53,7 @@ class Tenant(Resource):
     slug: str
     status: TenantStatus
     plan: str | None = Field(description="What the tenant pays for; null is the free plan.")
-    members: int
+    member_count: int
     role: TenantRole | None = None
     clock: Clock | None = None
     suspension_reason: str | None = Field(None, description="Why the platform's operators have suspended it.")
@@ -277,7 +277,7 @@ def _created(result: Mapping[str, Any]) -> Tenant:
         slug=result["slug"],
         status=result["status"],
         plan=None,
-        members=1,
+        member_count=1,
         role="owner",
         created_at=result["created_at"],
     )
@@ -295,7 +295,7 @@ def _of_row(row: queries.TenantRow, role: TenantRole | None) -> Tenant:
         slug=row.slug,
         status=row.status,
         plan=row.plan,
-        members=row.member_count,
+        member_count=row.member_count,
         role=role,
         clock=clock,
         suspension_reason=row.suspension_reason,
@@ -311,7 +311,7 @@ def _of_membership(row: queries.MembershipRow) -> Tenant:
         slug=row.slug,
         status=row.status,
         plan=row.plan,
-        members=row.member_count,
+        member_count=row.member_count,
         role=row.role,
         created_at=row.created_at,
     )

@@ -69,7 +69,7 @@ async def list_topics(access: Looks) -> Listing[TopicResource]:
 
 @router.get("/{name}", responses=problems(401, 403, 404))
 async def get_topic(name: Annotated[str, Path(max_length=100)], access: Looks) -> TopicWithShards:
-    """One of them, with the shards of each consumer and the process that reads each."""
+    """One topic, with the shards of each consumer and the process that reads each."""
     from prog_workers.monitoring import queries  # brings NumPy, which nothing else in this process needs at start
 
     if name not in TOPICS:

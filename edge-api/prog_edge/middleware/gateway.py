@@ -1,8 +1,9 @@
 """What every request passes and every answer carries, in one pass, for each layer of ASGI costs every request.
 
-In: a request id and a W3C trace context, taken from the client or made; the client's address. Out: both ids, security
-headers, the client's quota, a renewed session cookie, and a hint to go elsewhere while the process drains. When it is
-over: metrics, one line in the log, and what the audit trail is to hear. Each concern has its file beside this one.
+In: a request id and a W3C trace context, taken from the client or made; the client's address; the version of the API
+that it pins. Out: both ids, security headers, what pages of other sites may read, the version, the client's quota, a
+renewed session cookie, and a hint to go elsewhere while the process drains. When it is over: metrics, one line in the
+log, and what the audit trail is to hear. Each concern has its file beside this one.
 """
 
 from __future__ import annotations
@@ -11,19 +12,24 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Final
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prog_edge.context import RequestContext, put_context, serving
 from prog_edge.drain import Drain
 from prog_edge.middleware.access_log import AccessLog
 from prog_edge.middleware.client_address import ClientAddresses
+from prog_edge.middleware.cors import Cors
 from prog_edge.middleware.denials import tell_denial
 from prog_edge.middleware.head_fields import read_head
 from prog_edge.middleware.metrics import IN_FLIGHT, count, route_of
 from prog_edge.middleware.rate_headers import Form, rate_headers
 from prog_edge.middleware.security_headers import Defaults, defaults, secured
+from prog_edge.problems import Refused, problem
+from prog_edge.versions.table import NEWEST, version_headers, version_of
 from prog_kit.telemetry import child_traceparent
 
+VERSIONED: Final = "/v1/"
 _CLOSING: Final = (b"connection", b"close")
 
 
@@ -39,6 +45,7 @@ class GatewayMiddleware:
         rate_form: Form = "draft",
         drain: Drain | None = None,
         log_level: str = "info",
+        cors: Cors | None = None,
     ) -> None:
         self.app = app
         self.public_url = public_url.rstrip("/")
@@ -46,6 +53,7 @@ class GatewayMiddleware:
         self.rate_form = rate_form
         self.drain = drain or Drain()
         self.access_log = AccessLog(log_level)
+        self.cors = cors or Cors((), ())
         self.defaults: Defaults = defaults(secure_transport=public_url.startswith("https://"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,11 +71,12 @@ class GatewayMiddleware:
             user_agent=head.user_agent,
         )
         put_context(scope, context)
-        answer = _Answer(self, scope, context, send)
+        answer = _Answer(self, scope, context, send, head.origin)
         IN_FLIGHT.inc()
         try:
             with serving(context):
-                await self.app(scope, receive, answer.send)
+                response = self.cors.preflight(scope, head.origin) or _unknown_version(scope, context, head.version)
+                await (response or self.app)(scope, receive, answer.send)
         finally:
             IN_FLIGHT.dec()
             seconds = perf_counter() - began
@@ -79,13 +88,16 @@ class GatewayMiddleware:
 class _Answer:
     """The answer to one request on its way out."""
 
-    __slots__ = ("_context", "_gateway", "_scope", "_send", "size_bytes", "status")
+    __slots__ = ("_context", "_gateway", "_origin", "_scope", "_send", "size_bytes", "status")
 
-    def __init__(self, gateway: GatewayMiddleware, scope: Scope, context: RequestContext, send: Send) -> None:
+    def __init__(
+        self, gateway: GatewayMiddleware, scope: Scope, context: RequestContext, send: Send, origin: str | None
+    ) -> None:
         self._gateway = gateway
         self._scope = scope
         self._context = context
         self._send = send
+        self._origin = origin
         self.status = 0
         self.size_bytes = 0
 
@@ -101,6 +113,10 @@ class _Answer:
     def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
         gateway, context = self._gateway, self._context
         headers = secured(message.get("headers", ()), gateway.defaults)
+        path = self._scope["path"]
+        if path.startswith(VERSIONED):
+            headers += version_headers(context.version or NEWEST, gateway.public_url)
+        headers += gateway.cors.headers(self._scope["method"], path, self._origin)
         if gateway.drain.started:
             headers.append(_CLOSING)
         if context.quota is not None and gateway.rate_form != "none":
@@ -110,3 +126,14 @@ class _Answer:
         headers.append((b"x-request-id", context.request_id.encode()))
         headers.append((b"traceparent", context.traceparent.encode()))
         return headers
+
+
+def _unknown_version(scope: Scope, context: RequestContext, name: str | None) -> Response | None:
+    """Notes the version that the client pins; the refusal of one that there is not."""
+    if name is None or not scope["path"].startswith(VERSIONED):
+        return None
+    try:
+        context.version = version_of(name)
+    except Refused as refused:
+        return problem(context, refused.status, refused.code, refused.detail)
+    return None

@@ -15,12 +15,15 @@ _USABLE: Final = re.compile(rb"^[A-Za-z0-9._:\-]{8,128}$")
 
 @dataclass(slots=True)
 class Head:
-    """`request_id` is the client's own where it sent a usable one; `forwarded` the hops of X-Forwarded-For."""
+    """`request_id` is the client's own where it sent a usable one; `forwarded` the hops of X-Forwarded-For, `version`
+    what Prog-Version names, `origin` the site of the page that asks."""
 
     request_id: str = ""
     traceparent: str | None = None
     user_agent: str | None = None
     forwarded: list[str] | None = None
+    version: str | None = None
+    origin: str | None = None
 
 
 def read_head(fields: Iterable[tuple[bytes, bytes]]) -> Head:
@@ -36,6 +39,10 @@ def read_head(fields: Iterable[tuple[bytes, bytes]]) -> Head:
         elif name == b"x-forwarded-for":
             hops = [hop for part in value.decode("latin-1").split(",") if (hop := part.strip())]
             head.forwarded = (head.forwarded or []) + hops
+        elif name == b"prog-version":
+            head.version = value.decode("latin-1")
+        elif name == b"origin":
+            head.origin = value.decode("latin-1")
     if not head.request_id:
         head.request_id = f"req_{random.getrandbits(96):024x}"
     return head

@@ -26,7 +26,7 @@ from prog_kit.settings import Settings
 
 ANSWER: Final = (
     b'{"id":"tenant_01jd7z4c8nf3ktv9q2m6x0r5we","name":"Bench","slug":"bench","status":"provisioning","plan":null,'
-    b'"members":1,"role":"owner","clock":null,"created_at":"2027-01-01T00:00:00Z"}'
+    b'"member_count":1,"role":"owner","clock":null,"created_at":"2027-01-01T00:00:00Z"}'
 )
 TABLE: Final = """
 CREATE SCHEMA IF NOT EXISTS bench;

@@ -84,7 +84,7 @@ class Story:
     def leave_address(self) -> str:
         self.operator.access_token = self.tokens_of(self.operator)["access_token"]
         self.known_dead = open_dead_letters(self.api, self.operator.caller())
-        body = {"email": self.owner.email, "name": self.owner.name, "message": "We want to grow."}
+        body = {"email": self.owner.email, "name": self.owner.name, "note": "We want to grow."}
         self.api.post("/v1/leads", body)
         self.letter(self.owner, "Thank you for your interest")
         self.lead_id = self.find_lead()

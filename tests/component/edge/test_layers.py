@@ -6,7 +6,9 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
+from prog_edge.app import create_app
 from prog_edge.drain import Drain
+from prog_kit.settings import Settings
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -37,6 +39,42 @@ async def test_every_answer_is_secured(http: httpx.AsyncClient, path: str) -> No
     assert headers["cache-control"] == "no-store"
     assert headers["strict-transport-security"].startswith("max-age=31536000")
     assert "server" not in headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/docs", {}, 200),
+        ("GET", "/docs/errors", {}, 200),
+        ("GET", "/docs/versions", {}, 200),
+        ("GET", "/openapi.json", {}, 200),
+        ("GET", "/healthz", {}, 200),
+        ("HEAD", "/docs", {}, 200),
+        ("GET", "/v1/nowhere", {}, 404),
+        ("GET", "/static/nothing.css", {}, 404),
+        ("PUT", "/v1/prices", {}, 405),
+        ("GET", "/v1/prices", {"Prog-Version": "never"}, 400),
+        ("OPTIONS", "/v1/prices", {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}, 204),
+        ("POST", "/v1/leads", {"Content-Type": "text/plain", "Content-Length": "4"}, 415),
+        ("POST", "/v1/leads", {"Content-Type": "application/json", "Content-Length": "99999999"}, 413),
+    ],
+)
+async def test_every_kind_of_answer_is_secured(
+    settings: Settings, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    transport = httpx.ASGITransport(create_app(settings))
+    async with httpx.AsyncClient(transport=transport, base_url="https://prog.example") as client:
+        answer = await client.request(method, path, headers=headers)
+    assert answer.status_code == status
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+    assert answer.headers["strict-transport-security"].startswith("max-age=31536000")
+    assert len(answer.headers.get_list("content-security-policy")) == 1
 
 
 async def test_requests_are_counted_by_route(http: httpx.AsyncClient) -> None:

@@ -115,6 +115,7 @@ GET    /metrics                                       -
 GET    /openapi.json                                  -
 GET    /docs                                          -
 GET    /docs/errors                                   -
+GET    /docs/versions                                 -
 """
 
 

@@ -381,6 +381,22 @@ async def test_a_rolled_key_works_on_for_its_grace(stage: Stage, owner: Person) 
     assert (again.status_code, again.json()["code"]) == (409, "api_key_rolled")
 
 
+async def test_a_key_keeps_its_version_when_it_is_rolled(stage: Stage, owner: Person) -> None:
+    key = await key_of(owner, "tenant.update")
+    made_at = "UPDATE users.api_keys SET created_at = '2026-10-01T00:00:00Z' WHERE key_id = $1"
+    await change(stage, made_at, key.id)
+    path, body = f"/v1/tenants/{owner.tenant_id}", {"name": "Keys Ltd"}
+    older = await key.request("PATCH", path, json=body)
+    assert (older.status_code, older.headers["prog-version"]) == (200, "2026-09-01")
+    assert "deprecation" in older.headers
+    successor = Key(stage, await owner.post(f"/v1/api-keys/{key.id}/roll", {"grace_seconds": 60}))
+    third = Key(stage, await owner.post(f"/v1/api-keys/{successor.id}/roll", {"grace_seconds": 60}))
+    for follower in (successor, third):
+        assert "members" in (await follower.request("PATCH", path, json=body)).json()
+    newest = await third.request("PATCH", path, json=body, headers={"Prog-Version": "2026-11-26"})
+    assert (newest.headers["prog-version"], newest.json()["member_count"]) == ("2026-11-26", older.json()["members"])
+
+
 async def test_what_a_key_has_done_tells_the_key_and_its_maker(stage: Stage, owner: Person) -> None:
     key = await key_of(owner, "tenant.update", "event.read")
     answer = await key.request("PATCH", f"/v1/tenants/{owner.tenant_id}", json={"name": "Named by a program"})

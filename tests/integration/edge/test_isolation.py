@@ -232,4 +232,4 @@ async def test_check_21_nobody_changes_a_thing_of_the_other(
     tenant = await omega.owner.get(f"/v1/tenants/{omega.ids['tenant_id']}")
     assert (tenant["name"], tenant["clock"]["at"]) == ("omega works", "2027-01-31T00:00:00Z")
     [invitation] = (await omega.owner.get(f"/v1/tenants/{omega.ids['tenant_id']}/invitations"))["data"]
-    assert (tenant["members"], invitation["id"]) == (1, omega.ids["invitation_id"])
+    assert (tenant["member_count"], invitation["id"]) == (1, omega.ids["invitation_id"])

@@ -204,7 +204,7 @@ async def test_a_deleted_tenant_is_gone_for_its_people_and_a_tombstone_for_opera
     assert (await owner.get("/v1/me"))["tenants"] == []
     operator = await stage.operator()
     tombstone = await operator.get(path)
-    assert (tombstone["name"], tombstone["status"], tombstone["members"]) == ("Deleted tenant", "deleted", 0)
+    assert (tombstone["name"], tombstone["status"], tombstone["member_count"]) == ("Deleted tenant", "deleted", 0)
     operator.tenant_id = owner.tenant_id
 
     async def mails_gone() -> bool:

@@ -139,7 +139,7 @@ async def test_a_tenant_keeps_an_owner(stage: Stage) -> None:
     second = await join(stage, owner, "owner")
     assert (await owner.request("POST", f"{path}/leave")).status_code == 204
     assert (await owner.request("GET", path)).status_code == 404
-    assert (await second.get(path))["members"] == 1
+    assert (await second.get(path))["member_count"] == 1
     last = await second.request("PATCH", f"{path}/members/{second.user_id}", json={"role": "admin"})
     assert (last.status_code, last.json()["code"]) == (409, "last_owner")
 

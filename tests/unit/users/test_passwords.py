@@ -1,7 +1,9 @@
 """Hashing: right answers, bounded concurrency, and one duration for everybody."""
 
 import asyncio
+import os
 import statistics
+import sys
 import time
 
 import pytest
@@ -53,3 +55,10 @@ async def test_a_storm_of_passwords_leaves_the_event_loop_free() -> None:
         await asyncio.sleep(0.001)
     await storm
     assert longest < 0.25
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")
+async def test_hashing_yields_to_whoever_else_wants_the_processor() -> None:
+    loop = asyncio.get_running_loop()
+    niceness = await loop.run_in_executor(passwords._threads, os.getpriority, os.PRIO_PROCESS, 0)
+    assert niceness == min(os.getpriority(os.PRIO_PROCESS, 0) + passwords.NICENESS, 19)

@@ -7,7 +7,7 @@ What a caller sees follows from the connection: `Database.scope(user_id=…)` sh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -130,6 +130,8 @@ class ApiKeyRow:
     revoked_by: str | None
     replaces: str | None
     replaced_by: str | None
+    first_made_at: datetime | None = None
+    """When the first of the keys was made that follow one another up to this one; told of a key found by its digest."""
 
     def status(self, now: datetime) -> ApiKeyStatus:
         if self.revoked_at is not None:
@@ -141,6 +143,13 @@ _API_KEYS: Final = (
     "SELECT key_id, tenant_id, name, hint, scopes, created_by, created_at, expires_at, last_used_at,"
     " last_used_address, revoked_at, revoked_by, replaces, replaced_by FROM users.api_keys"
 )
+_FIRST_MADE: Final = """
+WITH RECURSIVE line AS (
+    SELECT replaces, created_at FROM users.api_keys WHERE key_id = $1
+    UNION SELECT k.replaces, k.created_at FROM users.api_keys AS k JOIN line ON k.key_id = line.replaces
+)
+SELECT min(created_at) FROM line
+"""
 _USERS: Final = (
     "SELECT user_id, email, name, status, platform_role, email_verified_at, verification_mail_sent_at, home_tenant_id,"
     " first_paid_at, created_at, updated_at FROM users.users"
@@ -206,7 +215,10 @@ async def sessions_of(connection: Connection, user_id: str, now: datetime) -> Se
 async def api_key_of_digest(connection: Connection, tenant_id: str, digest: str) -> ApiKeyRow | None:
     """The key of a tenant that has this SHA-256; whether it is good is to be seen."""
     row = await connection.fetchrow(f"{_API_KEYS} WHERE tenant_id = $1 AND digest = $2", tenant_id, digest)
-    return None if row is None else _api_key(row)
+    if row is None:
+        return None
+    made_at = row["created_at"] if row["replaces"] is None else await connection.fetchval(_FIRST_MADE, row["replaces"])
+    return replace(_api_key(row), first_made_at=made_at or row["created_at"])
 
 
 async def api_key(connection: Connection, tenant_id: str, key_id: str) -> ApiKeyRow | None:

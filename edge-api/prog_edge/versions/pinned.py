@@ -1,0 +1,139 @@
+"""A route that has changed since the oldest version. Around what it does newest, for clients that pinned another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import orjson
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from prog_contracts.credentials import API_KEY_PREFIXES
+from prog_edge.context import context_of
+from prog_edge.versions.changes import Change, Operation
+from prog_edge.versions.table import NEWEST, VERSIONS, Version, changed_operations, changes_since, version_at
+
+_JSON: Final = b"application/json"
+_PROBLEM: Final = b"application/problem+json"
+
+
+def pin(routes: Iterable[BaseRoute]) -> None:
+    """Lets the routes that have changed be asked for in older versions."""
+    changed = changed_operations()
+    for route in routes:
+        if isinstance(route, APIRoute) and not isinstance(route.app, Pinned):
+            operations = {(method, route.path_format) for method in route.methods or ()} & changed
+            if operations:
+                route.app = Pinned(route.app, operations.pop())
+
+
+class Pinned:
+    """Costs a look at the request's context, and for older versions a second coding of the bodies."""
+
+    def __init__(self, app: ASGIApp, operation: Operation) -> None:
+        self.app = app
+        self._changes = {version: changes_since(version, operation) for version in VERSIONS}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        version = await _version(scope)
+        changes = self._changes[version]
+        if not changes:
+            await self.app(scope, receive, send)
+            return
+        body, scope = await _upgraded(changes, scope, receive)
+        await self.app(scope, _Once(body, receive), _Downgrading(changes, send).send)
+
+
+async def _version(scope: Scope) -> Version:
+    """What the client pinned, else what its API key was made for. Whether the key is good is the route's to say."""
+    context = context_of(scope)
+    if context.version is None:
+        token = next((value for name, value in scope["headers"] if name == b"authorization"), b"").partition(b" ")[2]
+        if token.startswith(tuple(prefix.encode() for prefix in API_KEY_PREFIXES)):
+            found = await scope["app"].state.platform.keyring.find(token.decode("latin-1").strip())
+            if found is not None:
+                context.version = version_at(found[1].first_made_at or found[1].created_at)
+    return context.version or NEWEST
+
+
+async def _upgraded(changes: Sequence[Change], scope: Scope, receive: Receive) -> tuple[bytes, Scope]:
+    """The request's body as the newest version has it, and a scope that tells its length."""
+    parts = []
+    while (message := await receive())["type"] == "http.request":
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            break
+    raw = b"".join(parts)
+    try:
+        body = orjson.loads(raw) if raw else None
+    except orjson.JSONDecodeError:
+        return raw, scope  # the route says what is wrong with it
+    if not isinstance(body, dict):
+        return raw, scope
+    for change in changes:
+        change.upgrade(body)
+    raw = orjson.dumps(body)
+    lengths = (b"content-length", b"transfer-encoding")
+    headers = [header for header in scope["headers"] if header[0] not in lengths]
+    scope["headers"] = [*headers, (b"content-length", b"%d" % len(raw))]
+    return raw, scope
+
+
+class _Once:
+    """Hands out a body that was read already, and then whatever comes of the connection."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+class _Downgrading:
+    """Holds the answer back until its body is complete, where it is JSON."""
+
+    def __init__(self, changes: Sequence[Change], send: Send) -> None:
+        self._changes = changes
+        self._send = send
+        self._start: Message | None = None
+        self._media_type = b""
+        self._parts: list[bytes] = []
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            media_type = dict(message.get("headers", ())).get(b"content-type", b"").partition(b";")[0]
+            if media_type in (_JSON, _PROBLEM):
+                self._start, self._media_type = message, media_type
+                return
+        elif self._start is not None:
+            self._parts.append(message.get("body", b""))
+            if message.get("more_body", False):
+                return
+            await self._finish(self._start)
+            return
+        await self._send(message)
+
+    async def _finish(self, start: Message) -> None:
+        raw = b"".join(self._parts)
+        if raw:
+            body = orjson.loads(raw)
+            for change in reversed(self._changes):
+                if self._media_type == _JSON:
+                    change.downgrade(body)
+                else:
+                    _tell_older_fields(change, body)
+            raw = orjson.dumps(body)
+        headers = [header for header in start.get("headers", ()) if header[0] != b"content-length"]
+        await self._send({**start, "headers": [*headers, (b"content-length", b"%d" % len(raw))]})
+        await self._send({"type": "http.response.body", "body": raw, "more_body": False})
+
+
+def _tell_older_fields(change: Change, problem: Any) -> None:
+    for error in problem.get("errors", ()):
+        error["field"] = change.older_field(error["field"])
