@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import jsonschema_rs
+import orjson
 import pytest
 from fastapi import FastAPI
 from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from prog_edge.api.reference import _KNOWN_CODES
 from prog_edge.app import create_app
+from prog_edge.problems import MEDIA_TYPE
 from prog_edge.process import openapi
 from prog_edge.writes import UNAWAITED
 from prog_kit.settings import Settings
@@ -31,6 +36,81 @@ def test_it_is_openapi_3_1_with_valid_schemas(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
     for schema in document["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
+
+
+def test_a_validator_of_the_specification_finds_nothing(document: dict[str, Any]) -> None:
+    wrong = [f"{list(error.path)}: {error.message}" for error in OpenAPIV31SpecValidator(document).iter_errors()]
+    assert wrong == []
+
+
+def contents(operation: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each body of a request or an answer: where, its media type, and what is said of it."""
+    for where, part in [("body", operation.get("requestBody", {})), *operation["responses"].items()]:
+        for media_type, content in part.get("content", {}).items():
+            yield where, media_type, content
+
+
+def examples(content: dict[str, Any]) -> list[Any]:
+    several = [example["value"] for example in content.get("examples", {}).values()]
+    return [content["example"]] if "example" in content else several
+
+
+def has_gap(value: Any) -> bool:
+    """Whether a text is left open for which nobody knew an example."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value == "…" or any(has_gap(item) for item in inner)
+
+
+def test_every_body_and_answer_has_an_example_that_fits(document: dict[str, Any]) -> None:
+    seen: set[bytes] = set()
+    for name, operation in operations(document):
+        for where, media_type, content in contents(operation):
+            shown = examples(content)
+            assert shown, f"{name} {where} {media_type}: no example"
+            schema = {**content.get("schema", {}), "components": document["components"]}
+            for example in shown:
+                alike = orjson.dumps([content.get("schema"), example])
+                if alike in seen:  # such as the problems, which many have in common
+                    continue
+                seen.add(alike)
+                wrong = [error.message for error in jsonschema_rs.iter_errors(schema, example)]
+                assert wrong == [], f"{name} {where}"
+                assert not has_gap(example), f"{name} {where}: an example with a gap"
+
+
+def test_every_problem_shows_its_code_and_the_codes_are_described(document: dict[str, Any]) -> None:
+    described = {code for code, _, _ in _KNOWN_CODES} | {"internal", "unavailable"}
+    for name, operation in operations(document):
+        statuses = [status for status in operation["responses"] if status == "default" or status >= "400"]
+        assert {"429", "default"} <= set(statuses), name
+        for status in statuses:
+            shown = operation["responses"][status]["content"][MEDIA_TYPE]["examples"]
+            for code, example in shown.items():
+                assert example["value"]["code"] == code
+                assert code in described, f"{name} {status}"
+                assert status in ("default", str(example["value"]["status"])), name
+
+
+def test_every_operation_has_a_summary_of_its_own(document: dict[str, Any]) -> None:
+    summaries = [operation["summary"] for _, operation in operations(document)]
+    assert [text for text in summaries if not 7 <= len(text) <= 140] == []
+    assert {text for text in summaries if summaries.count(text) > 1} == set()
+
+
+def test_every_parameter_is_described(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            assert "schema" in parameter, name
+            assert len(parameter.get("description", "")) > 8, f"{name}: {parameter['name']}"
+
+
+def test_these_tests_would_see_what_is_missing(document: dict[str, Any]) -> None:
+    """An example that does not fit, and one that is not there."""
+    content = document["paths"]["/v1/tenants"]["post"]["responses"]["201"]["content"]["application/json"]
+    schema = {**content["schema"], "components": document["components"]}
+    assert list(jsonschema_rs.iter_errors(schema, {**content["example"], "member_count": "three"}))
+    assert examples({"schema": {}}) == []
+    assert has_gap({"a": [{"b": "…"}]})
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
