@@ -7,6 +7,7 @@ from typing import Any
 from prog_broker.decoding import Incoming
 from prog_broker.domain import Domain
 from prog_broker.outcome import Outcome
+from prog_broker.tracing import AtWork
 from prog_broker.transaction import Transaction
 
 
@@ -34,4 +35,5 @@ async def call(domain: Domain, batch: list[Incoming], tx: Transaction) -> Outcom
         return await registration.batch_handler([item.message for item in batch], tx)
     if registration.handler is None:
         raise Unparked
-    return await registration.handler(batch[0].message, tx)
+    with AtWork(batch[0].envelope):
+        return await registration.handler(batch[0].message, tx)

@@ -31,6 +31,7 @@ from prog_broker.replies import Status, StoredAnswer
 from prog_broker.reporting import NoReport, Report, ReportedOutcome
 from prog_broker.settled import Settled, addressed, refusal
 from prog_broker.settlement import Failure, RetryPolicy
+from prog_broker.tracing import AtWork
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import ProgError, Unavailable
@@ -327,7 +328,8 @@ class Processor:
                 return await self._fail(shard, token, item, rolled_back.__cause__ or rolled_back, retrying=retrying)
         started = time.perf_counter_ns()
         try:
-            finish = await registration.performer(item.message, _Work(self, item))
+            with AtWork(item.envelope):
+                finish = await registration.performer(item.message, _Work(self, item))
             microseconds = (time.perf_counter_ns() - started) // 1000
             return await self._record(shard, token, item, finish, microseconds, retrying=retrying)
         except (Fenced, *OUTAGES):
