@@ -1,7 +1,9 @@
 """The edge as a process: `prog edge`.
 
-On SIGTERM it stops taking connections, ends its streams, finishes the requests in flight within PROG_DRAIN_SECONDS and
-closes its pools.
+On SIGTERM it tells so at /readyz, ends its streams and sends clients elsewhere with each answer; after
+PROG_DRAIN_NOTICE_SECONDS it stops taking connections, finishes the requests in flight within PROG_DRAIN_SECONDS and
+closes its pools. Several edges on one machine may share a listening socket that their parent has opened
+(PROG_LISTEN_FD): what waits on it when one of them ends, another takes.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,7 +22,7 @@ import uvloop
 from prog_edge.drain import Drain
 from prog_edge.middleware.access_log import LINES
 from prog_edge.protocol import BoundedProtocol
-from prog_kit.logging import configure
+from prog_kit.logging import configure, get
 from prog_kit.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     Build = Callable[[Settings, Drain], FastAPI]
 
+_log = get("prog_edge.process")
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 2048
 
@@ -62,7 +66,8 @@ async def serve(settings: Settings, app: FastAPI, drain: Drain) -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.drain_seconds),
     )
-    await _Server(config, drain).serve()
+    listening = None if settings.listen_fd == 0 else [socket.socket(fileno=settings.listen_fd)]
+    await _Server(config, drain, settings.drain_notice_seconds).serve(sockets=listening)
 
 
 def _application(settings: Settings, drain: Drain, build: Build | None) -> FastAPI:
@@ -79,9 +84,14 @@ def _application(settings: Settings, drain: Drain, build: Build | None) -> FastA
 class _Server(uvicorn.Server):
     """Tells the application to drain as soon as the signal comes, and ends with exit code 0."""
 
-    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Drain, notice_seconds: float) -> None:
         super().__init__(config)
         self._drain = drain
+        self._notice_seconds = notice_seconds
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        _log.info("ready", host=self.config.host, port=self.config.port)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -93,9 +103,14 @@ class _Server(uvicorn.Server):
 
     def _stop(self) -> None:
         """The first signal drains; a second one ends at once."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
+        if self._drain.started:
+            self.force_exit = self.should_exit = True
+            return
         self._drain.start()
+        asyncio.get_running_loop().call_later(self._notice_seconds, self._take_no_more)
+
+    def _take_no_more(self) -> None:
+        self.should_exit = True
 
 
 def openapi() -> dict[str, Any]:

@@ -27,6 +27,7 @@ def up(
             help="What carries the messages. By default as the last time, at first redis.", show_default=False
         ),
     ] = None,
+    edges: Annotated[int, typer.Option(help="How many edges share that port.", min=1, max=64)] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget all data first.")] = False,
     with_parent: Annotated[bool, typer.Option("--with-parent", help="Stop when whoever started it ends.")] = False,
 ) -> None:
@@ -40,5 +41,5 @@ def up(
 
     host = os.environ.get("PROG_HOST", "127.0.0.1")
     Platform(
-        Options(data=data, host=host, port=port, fresh=fresh, broker=broker, with_parent=with_parent), Terminal()
+        Options(data, host, port, fresh=fresh, broker=broker, with_parent=with_parent, edges=edges), Terminal()
     ).up()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 DATABASE = "prognetwork"
 READY_SECONDS = 60.0
+_BACKLOG = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Options:
     fresh: bool
     broker: str | None = None
     with_parent: bool = False
+    edges: int = 1
 
 
 _NAMES = {"redis": "Redis", "kafka": "Kafka"}
@@ -56,6 +59,7 @@ class Platform:
         self._valkey = None if _given(self._own, "PROG_REDIS_URL") else self._local_valkey()
         self._broker = "redis"
         self._kafka: Kafka | None = None
+        self._listening: socket.socket | None = None
 
     def _local_valkey(self) -> Valkey:
         fsync = self._own.get("PROG_VALKEY_FSYNC") or "everysec"
@@ -80,6 +84,8 @@ class Platform:
             self._terminal.say("stopping before all of it was up")
         finally:
             supervisor.stop()
+            if self._listening is not None:
+                self._listening.close()
             if self._postgres is not None:
                 self._postgres.clear_sockets()
             self._directory.close()
@@ -123,13 +129,22 @@ class Platform:
         return names
 
     def _start_processes(self, supervisor: Supervisor, environment: Mapping[str, str]) -> None:
+        """All but the servers. The edges share one listening socket, so that none of them is missed when it restarts:
+        what waits on the socket is taken by another, or by itself when it is back."""
+        edges = programs.edges(self._options.edges)
+        self._listening = socket.create_server(
+            (self._options.host, self._options.port),
+            family=socket.AF_INET6 if ":" in self._options.host else socket.AF_INET,
+            backlog=_BACKLOG,
+        )
+        environment = {**environment, "PROG_LISTEN_FD": str(self._listening.fileno())}
         probes = {
             programs.EDGE.name: programs.answers_http(int(environment["PROG_PORT"]), "/readyz"),
             programs.MAILBOX.name: programs.accepts(int(environment["PROG_SMTP_LISTEN_PORT"])),
         }
         wanted = [
             process
-            for process in programs.PROCESSES
+            for process in (*programs.PROCESSES, *edges[1:])
             if process is not programs.MAILBOX or environment["PROG_SMTP_LISTEN_PORT"] != "0"
         ]
         for process in wanted:

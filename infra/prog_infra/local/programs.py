@@ -49,7 +49,7 @@ class Process:
     says_when_ready: bytes | None = None
 
 
-EDGE = Process("edge", ("edge",), stage=0)
+EDGE = Process("edge", ("edge",), stage=0, says_when_ready=_READY)
 MAILBOX = Process("mailbox", ("mailbox",))
 PROCESSES = (
     Process("worker-core", ("worker", "users", "tenants", "payments", "email"), says_when_ready=_READY),
@@ -59,6 +59,13 @@ PROCESSES = (
     Process("scheduler", ("scheduler",), says_when_ready=_READY),
     MAILBOX,
 )
+
+
+def edges(count: int) -> tuple[Process, ...]:
+    """So many edges, each with a name of its own; the first keeps the one that a single edge has."""
+    return tuple(
+        replace(EDGE, name=EDGE.name if number == 1 else f"{EDGE.name}-{number}") for number in range(1, count + 1)
+    )
 
 
 def preload(*more: str) -> None:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from prog_infra.servers import free_port, is_free
-from tests.up import PROCESSES, Up, lives
+from tests.up import PROCESSES, Up, lives, title_of
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -52,6 +52,32 @@ async def test_it_comes_up_says_where_it_is_and_ctrl_c_leaves_nothing_behind(up:
     assert not [member for member in family if lives(member)]
     assert is_free(up.port)
     assert up.close().splitlines()[-1] == "prog up: stopped; nothing is left running"
+
+
+async def test_edges_share_the_port_and_one_that_dies_is_not_missed(data: Path) -> None:
+    up = Up(data, free_port(), "--edges", "2")
+    try:
+        up.wait_ready()
+        edges = [member for member in up.family() if title_of(member) == "prog edge"]
+        assert len(edges) == 2
+        for killed in edges:
+            killed.kill()
+            killed.wait(30)
+            answers = []
+            for _ in range(20):
+                async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{up.port}", timeout=60) as client:
+                    answers.append((await client.get("/v1/prices")).status_code)
+            assert answers == [200] * 20, "each connection is taken by the other one, or by the one that comes back"
+        await wait_until(
+            lambda: sum(title_of(member) == "prog edge" for member in up.family()) == 2,
+            within_seconds=60,
+            what="both edges to be back",
+        )
+    finally:
+        up.process.send_signal(signal.SIGTERM)
+        assert up.process.wait(30) == 0
+        up.close()
+    assert is_free(up.port)
 
 
 async def test_data_survives_a_killed_supervisor_and_the_next_start_is_clean(up: Up, data: Path) -> None:
