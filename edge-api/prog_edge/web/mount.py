@@ -28,30 +28,32 @@ from prog_edge.web.ui.assets import BUILT, URL_PREFIX, BuiltFiles
 from prog_edge.web.ui.errors import error_page, wants_page
 from prog_edge.web.ui.routing import enter, leave
 
+ROUTERS = (
+    site_router,
+    account_router,
+    second_step_router,
+    security_router,
+    recovery_router,
+    session_router,
+    identity_router,
+    oauth_router,
+    tenant_router,
+    people_router,
+    key_router,
+    ending_router,
+    admin_router,
+    admin_tenant_router,
+    live_router,
+    replay_router,
+    mailbox_router,
+)
+
 
 def mount_web(app: FastAPI) -> None:
     """Adds pages and static files. Include the API's routers first: nothing here overlaps with them."""
     app.mount(URL_PREFIX, BuiltFiles(directory=BUILT, check_dir=False), name="static")
-    for router in (
-        site_router,
-        account_router,
-        second_step_router,
-        security_router,
-        recovery_router,
-        session_router,
-        identity_router,
-        oauth_router,
-        tenant_router,
-        people_router,
-        key_router,
-        ending_router,
-        admin_router,
-        admin_tenant_router,
-        live_router,
-        replay_router,
-        mailbox_router,
-    ):
-        app.include_router(router)
+    # As they stand: `include_router` makes each page anew at an application's first request, which took 0.1 s of it.
+    app.router.routes.extend(route for router in ROUTERS for route in router.routes)
 
 
 async def page_for_error(request: Request, error: ProgError, status: int) -> Response | None:
