@@ -9,6 +9,8 @@
 `empty_kafka`    the same address, with no topic left in it
 `kafka_jars`     Kafka's jars are on this machine: for tests that start their own
 `kafka_cluster`  three Kafka nodes of the module's own, to kill, stop and start
+`strong_hashing` passwords are hashed as in production; without it, with hardly any work
+`module_strong_hashing` the same, for all of a module
 
 With PROG_TEST_NO_SKIP set, as in CI, a skipped test fails.
 """
@@ -20,7 +22,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from prog_infra.servers import Kafka
-from tests import kafka
+from tests import hashing, kafka
 from tests.memory import put_files_into_memory
 from tests.order import longest_modules_first
 from tests.servers import TestServers
@@ -28,6 +30,24 @@ from tests.servers import TestServers
 # How long an example takes says how busy the machine is, and nothing of what it shows.
 settings.register_profile("prognetwork", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("prognetwork")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_hashing() -> Iterator[None]:
+    with hashing.quick():
+        yield
+
+
+@pytest.fixture
+def strong_hashing(quick_hashing: None) -> Iterator[None]:
+    with hashing.strong():
+        yield
+
+
+@pytest.fixture(scope="module")
+def module_strong_hashing(quick_hashing: None) -> Iterator[None]:
+    with hashing.strong():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from prog_contracts.email import EmailSent, SendMail
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.users import (
@@ -27,6 +29,7 @@ async def test_a_sign_up_makes_an_account_and_mails_a_link(platform: Harness, ad
     assert (mail.template, mail.to, mail.data) == ("verify_email", "ada@example.com", {"name": "Ada Lovelace"})
 
 
+@pytest.mark.usefixtures("strong_hashing")
 async def test_check_01_the_password_is_kept_as_argon2id_of_owasp_strength(platform: Harness, ada: Person) -> None:
     await ada.sign_up()
     [row] = await platform.fetch("SELECT hash FROM users.passwords")

@@ -90,6 +90,7 @@ async def test_the_same_letters_typed_another_way_are_the_same_password(platform
     assert (await ada.sign_in(password=decomposed)).status == "succeeded"
 
 
+@pytest.mark.usefixtures("strong_hashing")
 async def test_check_01_a_hash_of_weaker_parameters_is_replaced_at_sign_in(platform: Harness, ada: Person) -> None:
     await ada.become_verified()
     weak = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(ada.password)

@@ -25,7 +25,11 @@ from tests.integration.edge.stage import PASSPHRASE, Stage
 from tests.integration.edge.test_roles import change
 from tests.integration.edge.timing import Ask, interleaved, superiority
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow(3)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.slow(3),
+    pytest.mark.usefixtures("module_strong_hashing"),
+]
 
 SEED: Final = 4
 TIMES: Final = 60

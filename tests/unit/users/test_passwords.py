@@ -11,6 +11,8 @@ from argon2.exceptions import VerificationError
 
 from prog_workers.users import passwords
 
+pytestmark = pytest.mark.usefixtures("strong_hashing")
+
 
 async def test_only_the_same_password_is_right() -> None:
     stored = await passwords.hash_password("correct horse")
