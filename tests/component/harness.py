@@ -38,6 +38,10 @@ SECRET_KEYS = ("0123456789abcdef" * 4,)
 TOKEN = 1
 REPLY_CHANNEL = "replies"
 
+ALL_MINE = """
+INSERT INTO bus.shard_leases
+SELECT $1, u.topic, u.partition, 'test', $4, 'infinity' FROM unnest($2::text[], $3::integer[]) AS u (topic, partition)
+"""
 FIRST_TIMER = """
 DELETE FROM bus.timers WHERE (tenant_id, domain, name) = (
     SELECT tenant_id, domain, name FROM bus.timers WHERE tenant_id = $1 AND due_at <= $2 ORDER BY due_at LIMIT 1
@@ -120,28 +124,40 @@ class Harness:
 
     async def deliver(self, envelope: Envelope, group: str) -> Any:
         """Hands one envelope to one consumer group; returns `prog_broker.processing.Settled`."""
-        model = find(envelope.type, envelope.schema_version)
-        topic = TOPICS["prog.events.events"] if model is None else topic_of(model)
-        shard = Shard(group, topic, topic.partition_of(envelope.partition_key))
-        delivery = Delivery(b"1-1", envelope.attributes(), envelope.data)
-        return await self.processors[group].process(shard, TOKEN, [delivery])
+        return await self._process(_shard(envelope, group), [envelope])
 
-    async def settle(self, *, limit: int = 1000) -> int:
-        """Delivers everything in the event log that was not delivered yet, and what follows; returns how many."""
+    async def deliver_batches(self, envelopes: Sequence[Envelope], group: str) -> None:
+        """Hands many envelopes to one consumer group as a worker would: all that a shard has at once."""
+        shards: dict[Shard, list[Envelope]] = {}
+        for envelope in envelopes:
+            shards.setdefault(_shard(envelope, group), []).append(envelope)
+        for shard, batch in shards.items():
+            await self._process(shard, batch)
+
+    async def _process(self, shard: Shard, envelopes: Sequence[Envelope]) -> Any:
+        deliveries = [Delivery(b"1-1", envelope.attributes(), envelope.data) for envelope in envelopes]
+        return await self.processors[shard.group].process(shard, TOKEN, deliveries)
+
+    async def settle(self, *, limit: int = 1000, at_once: int = 1) -> int:
+        """Delivers everything in the event log that was not delivered yet, and what follows; returns how many.
+
+        One message after the other, to each domain that wants it; or so many `at_once`, in the batches of their shards.
+        """
         delivered = 0
         while True:
             rows = await self.admin.fetch(
-                "SELECT * FROM bus.event_log WHERE position > $1 ORDER BY position LIMIT 100", self._position
+                "SELECT * FROM bus.event_log WHERE position > $1 ORDER BY position LIMIT 500", self._position
             )
             if not rows:
                 return delivered
-            for row in rows:
-                delivered += 1
-                assert delivered <= limit, f"more than {limit} messages: a loop? last was {row['type']}"
-                for group in TOPICS[row["topic"]].consumers:
-                    if group in self.processors:
-                        await self.deliver(_envelope(row), group)
-                self._position = max(self._position, row["position"])  # only now: a cancelled delivery is made again
+            for some in (rows[start : start + at_once] for start in range(0, len(rows), at_once)):
+                delivered += len(some)
+                assert delivered <= limit, f"more than {limit} messages: a loop? last was {some[-1]['type']}"
+                for group in self.processors:
+                    wanted = [_envelope(row) for row in some if group in TOPICS[row["topic"]].consumers]
+                    await self.deliver_batches(wanted, group)
+                # Only now: a cancelled delivery is made again.
+                self._position = max(self._position, some[-1]["position"])
 
     async def events(self, model: type[M], *, tenant_id: str | None = None) -> list[M]:
         """The messages of a type in the event log, oldest first."""
@@ -179,15 +195,14 @@ class Harness:
             await self.settle()
 
     async def _lease(self, domain: Domain) -> None:
-        for topic in domain.topics():
-            for partition in range(topic.partitions):
-                await self.admin.execute(
-                    "INSERT INTO bus.shard_leases VALUES ($1, $2, $3, 'test', $4, 'infinity')",
-                    domain.name,
-                    topic.name,
-                    partition,
-                    TOKEN,
-                )
+        shards = [(topic.name, partition) for topic in domain.topics() for partition in range(topic.partitions)]
+        await self.admin.execute(ALL_MINE, domain.name, [name for name, _ in shards], [n for _, n in shards], TOKEN)
+
+
+def _shard(envelope: Envelope, group: str) -> Shard:
+    model = find(envelope.type, envelope.schema_version)
+    topic = TOPICS["prog.events.events"] if model is None else topic_of(model)
+    return Shard(group, topic, topic.partition_of(envelope.partition_key))
 
 
 def _envelope(row: asyncpg.Record) -> Envelope:

@@ -45,7 +45,7 @@ async def lively(platform: Harness) -> list[str]:
         command = PublishEvent(name="order.placed", subject_id=new_id("invoice"), payload={"buyer": new_id("user")})
         answer = await platform.request(command, tenant_id=tenant)
         assert answer.status == "succeeded"
-    await platform.settle()
+    await platform.settle(at_once=500)
     return tenants
 
 
