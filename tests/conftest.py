@@ -8,7 +8,6 @@
 `kafka_url`      address of a real Kafka, the same for all tests of a process, so name topics and groups for the test
 `empty_kafka`    the same address, with no topic left in it
 `kafka_jars`     Kafka's jars are on this machine: for tests that start their own
-`kafka_cluster`  three Kafka nodes of the module's own, to kill, stop and start
 `strong_hashing` passwords are hashed as in production; without it, with hardly any work
 `module_strong_hashing` the same, for all of a module
 
@@ -19,9 +18,9 @@ import os
 from collections.abc import Generator, Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
-from prog_infra.servers import Kafka
 from tests import hashing, kafka
 from tests.memory import put_files_into_memory
 from tests.order import longest_modules_first
@@ -105,12 +104,6 @@ def kafka_jars() -> None:
     kafka.require_jars()
 
 
-@pytest.fixture(scope="module")
-def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    with kafka.cluster(tmp_path_factory.mktemp("kafka-cluster")) as cluster:
-        yield cluster
-
-
 @pytest.fixture
 def environment(postgres: str, valkey_url: str) -> dict[str, str]:
     return {
@@ -123,7 +116,15 @@ def environment(postgres: str, valkey_url: str) -> dict[str, str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     put_files_into_memory()
+    _tell_errors_plainly()
     config.option.loadscopereorder = False  # xdist would put modules of many tests first, however short these are
+
+
+def _tell_errors_plainly() -> None:
+    """Without the values of all variables: structlog takes up to a second to show them."""
+    *processors, _ = structlog.get_config()["processors"]
+    console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*processors, console])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,8 +1,7 @@
 """Kafka for tests: a real one, one for each test process, started by the first test that asks for it.
 
 It is the server that PROG_TEST_KAFKA_URL names, else a container where a Docker engine answers, else Kafka's own jars.
-A cluster of three, to lose nodes of, is always made of the jars. Where a machine lacks what the jars need, the test is
-skipped with the remedy; CI allows no skip and installs it.
+Where a machine lacks what the jars need, the test is skipped with the remedy; CI allows no skip and installs it.
 """
 
 import os
@@ -61,14 +60,6 @@ def require_jars() -> None:
         Kafka(Path()).fetch()
     except NotInstalled as missing:
         pytest.skip(str(missing))
-
-
-@contextmanager
-def cluster(directory: Path) -> Iterator[Kafka]:
-    """Three nodes with three replicas of everything."""
-    require_jars()
-    with Kafka(directory / "cluster", nodes=3).running(directory / "cluster.log") as kafka:
-        yield kafka
 
 
 @contextmanager

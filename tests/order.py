@@ -6,7 +6,7 @@ of about a minute.
 
 import pytest
 
-_SECONDS = {"postgres": 0.4, "module_postgres": 0.4, "valkey_url": 0.2, "kafka_url": 1.0, "kafka_cluster": 2.0}
+_SECONDS = {"postgres": 0.4, "module_postgres": 0.4, "valkey_url": 0.2, "kafka_url": 1.0}
 _SLOW = 6.0
 _BROWSER = 4.0
 _LEAST = 0.02

@@ -12,7 +12,7 @@ from prog_contracts.topics import TOPICS
 from prog_infra import cli
 from prog_infra.doctor import examine
 from prog_infra.findings import Finding
-from prog_infra.servers import Kafka, free_port
+from prog_infra.servers import free_port
 from prog_kit.settings import Settings
 from tests import kafka
 from tests.servers import run
@@ -106,25 +106,6 @@ async def test_a_kafka_that_is_away_is_told_with_what_to_check(environment: dict
     environment["PROG_BROKER_URL"] = f"kafka://127.0.0.1:{free_port()}"
     found = verdicts(await examine(environment))
     assert (found["Kafka"], found["Redis"]) == ("failed", "ok")
-
-
-@pytest.mark.slow
-async def test_a_lost_node_of_kafka_is_a_warning_until_it_is_back(
-    environment: dict[str, str], kafka_cluster: Kafka
-) -> None:
-    environment["PROG_BROKER_URL"] = kafka_cluster.url()
-    transport = open_transport(Settings.load(environment))
-    await transport.ensure(TOPICS.values())
-    await transport.close()
-
-    async def topics_are(verdict: str) -> bool:
-        return verdicts(await examine(environment)).get("topics") == verdict
-
-    await wait_until(lambda: topics_are("ok"), within_seconds=60, what="all copies")
-    kafka_cluster.kill(3)
-    await wait_until(lambda: topics_are("warning"), within_seconds=60, what="the warning")
-    kafka_cluster.start(3)
-    await wait_until(lambda: topics_are("ok"), within_seconds=60, what="all copies again")
 
 
 def test_the_command_ends_with_1_and_prints_one_object(

@@ -1,8 +1,12 @@
-"""The local Kafka through its lives: again and again, one node of three lost, orphaned, and without what it needs."""
+"""The local Kafka through its lives: again and again, orphaned, and without what it needs.
+
+Several nodes are the subject of `test_kafka_cluster`.
+"""
 
 import asyncio
 import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +24,7 @@ from prog_infra.errors import OperatorError
 from prog_infra.servers import Kafka, process
 from prog_infra.servers.kafka import distribution, java
 from tests.kafka import bootstrap
+from tests.servers import run
 from tests.up import lives
 from tests.waiting import wait_until
 
@@ -39,10 +44,24 @@ with Kafka(data / "kafka", nodes=int(sys.argv[2])).running(data / "kafka.log"):
 
 
 @pytest.fixture
-def data(tmp_path: Path, kafka_jars: None) -> Path:
+def folder(tmp_path: Path, kafka_jars: None) -> Path:
     directory = tmp_path / "a folder, 'quoted', with spaces and é"
     directory.mkdir()
     return directory
+
+
+@pytest.fixture(scope="module")
+def formatted(tmp_path_factory: pytest.TempPathFactory, kafka_jars: None) -> Path:
+    directory = tmp_path_factory.mktemp("formatted") / "kafka"
+    Kafka(directory).prepare()
+    return directory
+
+
+@pytest.fixture
+def data(folder: Path, formatted: Path) -> Path:
+    """A folder with a Kafka in it that was formatted, which takes a Java of its own each time, and has never run."""
+    shutil.copytree(formatted, folder / "kafka")
+    return folder
 
 
 @asynccontextmanager
@@ -138,47 +157,23 @@ async def test_data_and_address_survive_a_clean_stop_and_a_kill(data: Path) -> N
 
 
 @pytest.mark.slow
-async def test_a_cluster_of_three_loses_one_node_and_nothing_else(kafka_cluster: Kafka) -> None:
-    await make_topic(kafka_cluster.bootstrap, "precious", partitions=3, replicas=3)
-    async with producer(kafka_cluster.bootstrap) as client, asyncio.timeout(3 * PATIENCE_SECONDS):
-        for number in range(1, 4):
-            await client.send_and_wait("precious", b"before %d" % number, partition=0)
-            kafka_cluster.kill(number)
-            await client.send_and_wait("precious", b"without %d" % number, partition=0)
-            kafka_cluster.start(number)
-    expected = [text % number for number in range(1, 4) for text in (b"before %d", b"without %d")]
-    assert list(dict.fromkeys(await read(kafka_cluster.bootstrap, "precious", 6))) == expected
+def test_a_node_of_a_killed_parent_ends_and_its_data_is_used_again(folder: Path) -> None:
+    start_and_kill(folder, nodes=1)
+    with Kafka(folder / "kafka").running(folder / "kafka.log"):
+        assert len(nodes_of(folder / "kafka")) == 1
+    assert not nodes_of(folder / "kafka")
 
 
-@pytest.mark.slow
-async def test_a_node_that_is_stopped_hands_over_and_comes_back(kafka_cluster: Kafka) -> None:
-    await make_topic(kafka_cluster.bootstrap, "handed-over", replicas=3)
-    kafka_cluster.stop(2)
-    assert len(nodes_of(kafka_cluster.directory)) == 2
-    await produce(kafka_cluster.bootstrap, "handed-over", b"meanwhile")
-    kafka_cluster.start(2)
-    assert len(nodes_of(kafka_cluster.directory)) == 3
-    assert await read(kafka_cluster.bootstrap, "handed-over", 1) == [b"meanwhile"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("nodes", [1, 3])
-async def test_nodes_of_a_killed_parent_end_and_their_data_is_used_again(data: Path, nodes: int) -> None:
-    with supervisor(data, nodes) as parent:
+def start_and_kill(folder: Path, *, nodes: int) -> None:
+    """Has a process start nodes and kills it. Fails when they outlive it."""
+    command = [sys.executable, "-c", SUPERVISOR, str(folder), str(nodes)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         family = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
         assert len(family) == nodes
         parent.kill()
-        await wait_until(
-            lambda: not any(lives(node) for node in family), within_seconds=30, what="the end of the nodes"
-        )
-    with Kafka(data / "kafka", nodes=nodes).running(data / "kafka.log"):
-        assert len(nodes_of(data / "kafka")) == nodes
-    assert not nodes_of(data / "kafka")
-
-
-def supervisor(data: Path, nodes: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", SUPERVISOR, str(data), str(nodes)], stdout=subprocess.PIPE)
+    ended = wait_until(lambda: not any(lives(node) for node in family), within_seconds=30, what="the end of the nodes")
+    run(ended)
 
 
 @pytest.mark.slow
@@ -203,13 +198,11 @@ def test_a_node_whose_port_was_taken_meanwhile_says_so(data: Path) -> None:
 
 
 def test_another_number_of_nodes_is_refused(data: Path) -> None:
-    Kafka(data / "kafka").prepare()
     with pytest.raises(OperatorError, match="has 1 nodes, not 3"):
         Kafka(data / "kafka", nodes=3).prepare()
 
 
 def test_a_server_that_cannot_start_is_one_line_and_leaves_nothing(data: Path) -> None:
-    Kafka(data / "kafka").prepare()
     broken = Kafka(data / "kafka", settings={"num.io.threads": "many"})
     with (
         pytest.raises(OperatorError, match=r"Kafka did not start: .*num\.io\.threads"),
@@ -219,17 +212,17 @@ def test_a_server_that_cannot_start_is_one_line_and_leaves_nothing(data: Path) -
     assert not nodes_of(data / "kafka")
 
 
-def test_storage_that_cannot_be_formatted_is_one_line(data: Path) -> None:
-    broken = Kafka(data / "kafka", settings={"num.io.threads": "many"})
+def test_storage_that_cannot_be_formatted_is_one_line(folder: Path) -> None:
+    broken = Kafka(folder / "kafka", settings={"num.io.threads": "many"})
     with pytest.raises(OperatorError, match=r"could not format .*: .*num\.io\.threads"):
         broken.prepare()
 
 
-def test_a_formatting_that_was_cut_short_is_done_again(data: Path) -> None:
-    kafka = Kafka(data / "kafka")
-    (data / "kafka" / "node-1" / "data").mkdir(parents=True)
-    (data / "kafka" / "node-1" / "data" / "bootstrap.checkpoint").write_text("half")
-    with kafka.running(data / "kafka.log"):
+def test_a_formatting_that_was_cut_short_is_done_again(folder: Path) -> None:
+    kafka = Kafka(folder / "kafka")
+    (folder / "kafka" / "node-1" / "data").mkdir(parents=True)
+    (folder / "kafka" / "node-1" / "data" / "bootstrap.checkpoint").write_text("half")
+    with kafka.running(folder / "kafka.log"):
         assert kafka.is_ready()
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -46,13 +47,20 @@ def platform(data: Path) -> dict[str, str]:
     return variables
 
 
-def tell_the_story(data: Path) -> None:
+def tell_the_story(data: Path) -> dict[str, Any]:
     done = prog("demo", "--data", str(data), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    result = json.loads(done.stdout)
+    result: dict[str, Any] = json.loads(done.stdout)
     assert result["ok"] is True
     assert result["dead_letters"] == 0
     assert result["mails"] == 14
+    return result
+
+
+@pytest.fixture(scope="module")
+def told(up: Up) -> dict[str, Any]:
+    """How it went when the story was told to this module's platform."""
+    return tell_the_story(up.data)
 
 
 def test_messages_travel_over_kafka_and_answers_over_valkey(up: Up) -> None:
@@ -65,8 +73,8 @@ def test_messages_travel_over_kafka_and_answers_over_valkey(up: Up) -> None:
     assert {title for title in PROCESSES if up.find(title)} == set(PROCESSES)
 
 
-def test_the_whole_story_is_told(up: Up) -> None:
-    tell_the_story(up.data)
+def test_the_whole_story_is_told(told: dict[str, Any]) -> None:
+    assert all(step["ok"] for step in told["steps"])
 
 
 def test_the_topics_are_in_order_and_the_doctor_finds_nothing_wrong(up: Up) -> None:
@@ -79,8 +87,7 @@ def test_the_topics_are_in_order_and_the_doctor_finds_nothing_wrong(up: Up) -> N
     assert "failed" not in findings.values(), examined.stdout
 
 
-def test_kafkas_own_console_consumer_shows_cloud_events(up: Up) -> None:
-    tell_the_story(up.data)
+def test_kafkas_own_console_consumer_shows_cloud_events(up: Up, told: dict[str, Any]) -> None:
     kafka = distribution.resolve(lambda line: None)
     addresses = platform(up.data)["PROG_BROKER_URL"].removeprefix("kafka://")
     arguments = ["--topic", "prog.tenants.events", "--from-beginning", "--max-messages", "1", "--timeout-ms", "60000"]

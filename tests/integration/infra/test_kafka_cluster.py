@@ -1,0 +1,81 @@
+"""Three nodes of the local Kafka, one of them lost, and what `prog doctor` says of that.
+
+They run on the data of three that were there before: those ended when their parent was killed.
+"""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from prog_broker.transport import open_transport
+from prog_contracts.topics import TOPICS
+from prog_infra.doctor import examine
+from prog_infra.servers import Kafka
+from prog_kit.settings import Settings
+from tests.integration.infra.test_doctor import verdicts
+from tests.integration.infra.test_kafka import (
+    PATIENCE_SECONDS,
+    make_topic,
+    nodes_of,
+    produce,
+    producer,
+    read,
+    start_and_kill,
+)
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow(15)
+
+
+@pytest.fixture(scope="module")
+def kafka_cluster(tmp_path_factory: pytest.TempPathFactory, kafka_jars: None) -> Iterator[Kafka]:
+    """To kill, stop and start; every test leaves all three running."""
+    folder = tmp_path_factory.mktemp("kafka-cluster")
+    start_and_kill(folder, nodes=3)
+    with Kafka(folder / "kafka", nodes=3).running(folder / "kafka.log") as kafka:
+        yield kafka
+
+
+def test_nodes_of_a_killed_parent_end_and_their_data_is_used_again(kafka_cluster: Kafka) -> None:
+    assert len(nodes_of(kafka_cluster.directory)) == 3
+
+
+async def test_a_cluster_of_three_loses_one_node_and_nothing_else(kafka_cluster: Kafka) -> None:
+    await make_topic(kafka_cluster.bootstrap, "precious", partitions=3, replicas=3)
+    async with producer(kafka_cluster.bootstrap) as client, asyncio.timeout(3 * PATIENCE_SECONDS):
+        for number in range(1, 4):
+            await client.send_and_wait("precious", b"before %d" % number, partition=0)
+            kafka_cluster.kill(number)
+            await client.send_and_wait("precious", b"without %d" % number, partition=0)
+            kafka_cluster.start(number)
+    expected = [text % number for number in range(1, 4) for text in (b"before %d", b"without %d")]
+    assert list(dict.fromkeys(await read(kafka_cluster.bootstrap, "precious", 6))) == expected
+
+
+async def test_a_node_that_is_stopped_hands_over_and_comes_back(kafka_cluster: Kafka) -> None:
+    await make_topic(kafka_cluster.bootstrap, "handed-over", replicas=3)
+    kafka_cluster.stop(2)
+    assert len(nodes_of(kafka_cluster.directory)) == 2
+    await produce(kafka_cluster.bootstrap, "handed-over", b"meanwhile")
+    kafka_cluster.start(2)
+    assert len(nodes_of(kafka_cluster.directory)) == 3
+    assert await read(kafka_cluster.bootstrap, "handed-over", 1) == [b"meanwhile"]
+
+
+async def test_a_lost_node_of_kafka_is_a_warning_until_it_is_back(
+    environment: dict[str, str], kafka_cluster: Kafka
+) -> None:
+    environment["PROG_BROKER_URL"] = kafka_cluster.url()
+    transport = open_transport(Settings.load(environment))
+    await transport.ensure(TOPICS.values())
+    await transport.close()
+
+    async def topics_are(verdict: str) -> bool:
+        return verdicts(await examine(environment)).get("topics") == verdict
+
+    await wait_until(lambda: topics_are("ok"), within_seconds=60, what="all copies")
+    kafka_cluster.kill(3)
+    await wait_until(lambda: topics_are("warning"), within_seconds=60, what="the warning")
+    kafka_cluster.start(3)
+    await wait_until(lambda: topics_are("ok"), within_seconds=60, what="all copies again")
