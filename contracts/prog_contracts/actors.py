@@ -2,6 +2,8 @@
 
 - `user_…`            a person
 - `user_…/apikey_…`   a program, with a key that this person made
+- `user_…/client_…`   an OAuth client by itself, whose secret this person made
+- `client_…`          an OAuth client that asks for tokens
 - anything else       a process of the platform, such as `prog-scheduler`
 
 A key is no person: what only a person may do compares the actor with the person's id, and a key's is another text.
@@ -17,7 +19,7 @@ _BY: Final = "/"
 
 
 def actor_of_key(user_id: str, key_id: str) -> str:
-    """The actor of a command that came with an API key; `user_id` is the person who made the key."""
+    """The actor of a command that came with an API key, or from an OAuth client; `user_id` is whose it is."""
     return f"{user_id}{_BY}{key_id}"
 
 
@@ -30,7 +32,7 @@ def person_of(actor: str | None) -> str | None:
 
 
 def key_of(actor: str | None) -> str | None:
-    """The API key with which something was asked, or None."""
+    """The API key or OAuth client with which something was asked, or None."""
     if actor is None or person_of(actor) is None:
         return None
     return actor.partition(_BY)[2] or None

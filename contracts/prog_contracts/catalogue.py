@@ -1,5 +1,27 @@
 """Imports every domain's messages, so that the registry is whole. Processes and tools import this once."""
 
-from prog_contracts import api_keys, email, events, identities, monitoring, payments, second_factors, tenants, users
+from prog_contracts import (
+    api_keys,
+    email,
+    events,
+    identities,
+    monitoring,
+    oauth,
+    payments,
+    second_factors,
+    tenants,
+    users,
+)
 
-__all__ = ["api_keys", "email", "events", "identities", "monitoring", "payments", "second_factors", "tenants", "users"]
+__all__ = [
+    "api_keys",
+    "email",
+    "events",
+    "identities",
+    "monitoring",
+    "oauth",
+    "payments",
+    "second_factors",
+    "tenants",
+    "users",
+]

@@ -24,10 +24,18 @@ _VERIFICATION: Final = re.compile(rf"prog_verify_{_SECRET}")
 _RESET: Final = re.compile(rf"prog_reset_{_SECRET}")
 _MAGIC: Final = re.compile(rf"prog_magic_{_SECRET}")
 _PENDING_SIGN_IN: Final = re.compile(rf"prog_mfa_{_SUFFIX}_{_SECRET}")
+_AUTHORIZATION_CODE: Final = re.compile(rf"prog_code_{_SECRET}")
+_PERSON_ACCESS: Final = re.compile(rf"prog_access_{_SUFFIX}_{_SECRET}")
+_CLIENT_REFRESH: Final = re.compile(rf"prog_offline_{_SUFFIX}_{_SECRET}")
+_CLIENT_ACCESS: Final = re.compile(rf"prog_machine_{_SUFFIX}_{_SECRET}")
+_CLIENT_ID: Final = re.compile(rf"prog_client_{_SUFFIX}_{_SUFFIX}")
+_CLIENT_SECRET: Final = re.compile(rf"prog_secret_({_SECRET})")
 _BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CHECKSUM_LENGTH: Final = 6
 _API_KEY: Final = re.compile(rf"prog_(live|test)_{_SUFFIX}_([0-9A-Za-z]{{30}})([0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})")
 
+CLIENT_ACCESS_PREFIX: Final = "prog_machine_"
+CLIENT_SECRET_HINT_LENGTH: Final = 6
 API_KEY_PREFIXES: Final = ("prog_live_", "prog_test_")
 API_KEY_ALPHABET: Final = _BASE62
 API_KEY_SECRET_LENGTH: Final = 30
@@ -126,6 +134,76 @@ def session_of_refresh_token(token: str) -> str | None:
     """The session that a refresh token names, or None when it has another form."""
     match = _REFRESH.fullmatch(token)
     return None if match is None else f"session_{match[1]}"
+
+
+def public_client_id(tenant_id: str, client_id: str) -> str:
+    """What an OAuth client calls itself in requests (`client_id`): it names the tenant whose client it is, too."""
+    return f"prog_client_{_suffix(tenant_id, 'tenant')}_{_suffix(client_id, 'client')}"
+
+
+def client_of(text: str) -> tuple[str, str] | None:
+    """The tenant and the client that such a text names, or None when it has another form."""
+    match = _CLIENT_ID.fullmatch(text)
+    return None if match is None else (f"tenant_{match[1]}", f"client_{match[2]}")
+
+
+def client_secret(secret: str) -> str:
+    """The secret of a confidential OAuth client."""
+    return f"prog_secret_{secret}"
+
+
+def is_client_secret(text: str) -> bool:
+    return _CLIENT_SECRET.fullmatch(text) is not None
+
+
+def hint_of_client_secret(text: str) -> str:
+    """The characters by which people tell one secret of a client from another."""
+    match = _CLIENT_SECRET.fullmatch(text)
+    if match is None:
+        raise ValueError("this is no secret of a client")
+    return match[1][:CLIENT_SECRET_HINT_LENGTH]
+
+
+def authorization_code(secret: str) -> str:
+    """What an OAuth client exchanges for tokens."""
+    return f"prog_code_{secret}"
+
+
+def is_authorization_code(token: str) -> bool:
+    return _AUTHORIZATION_CODE.fullmatch(token) is not None
+
+
+def person_access_token(user_id: str, secret: str) -> str:
+    """With what an OAuth client asks about a person who is signed in to it."""
+    return f"prog_access_{_suffix(user_id, 'user')}_{secret}"
+
+
+def user_of_access_token(token: str) -> str | None:
+    """The person whom such a token names, or None when it has another form."""
+    match = _PERSON_ACCESS.fullmatch(token)
+    return None if match is None else f"user_{match[1]}"
+
+
+def client_refresh_token(user_id: str, secret: str) -> str:
+    """With what an OAuth client goes on while the person is away."""
+    return f"prog_offline_{_suffix(user_id, 'user')}_{secret}"
+
+
+def user_of_client_refresh_token(token: str) -> str | None:
+    """The person whom such a token names, or None when it has another form."""
+    match = _CLIENT_REFRESH.fullmatch(token)
+    return None if match is None else f"user_{match[1]}"
+
+
+def client_access_token(tenant_id: str, secret: str) -> str:
+    """With what an OAuth client calls the API by itself."""
+    return f"{CLIENT_ACCESS_PREFIX}{_suffix(tenant_id, 'tenant')}_{secret}"
+
+
+def tenant_of_client_token(token: str) -> str | None:
+    """The tenant that such a token names, or None when it has another form."""
+    match = _CLIENT_ACCESS.fullmatch(token)
+    return None if match is None else f"tenant_{match[1]}"
 
 
 def _suffix(object_id: str, prefix: str) -> str:

@@ -17,6 +17,7 @@ Template = Literal[
     "password_changed",
     "second_factor_changed",
     "identity_changed",
+    "app_connected",
     "welcome",
     "invitation",
     "tenant_ready",

@@ -29,6 +29,7 @@ Action = Literal[
     "event.publish",
     "audit.read",
     "api_key.manage",
+    "client.manage",
 ]
 
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
@@ -49,10 +50,11 @@ PERMISSIONS: Final = MappingProxyType[TenantRole, frozenset[Action]](
     }
 )
 
-NOT_FOR_KEYS: Final[frozenset[Action]] = frozenset({"api_key.manage", "tenant.delete"})
-"""What no API key may do, whoever made it: a key that got out would make itself successors, or end the tenant."""
+NOT_FOR_KEYS: Final[frozenset[Action]] = frozenset({"api_key.manage", "client.manage", "tenant.delete"})
+"""What no API key and no OAuth client may do, whoever made it: one that got out would make itself successors, or end
+the tenant."""
 SCOPES: Final[tuple[Action, ...]] = tuple(action for action in ACTIONS if action not in NOT_FOR_KEYS)
-"""What an API key may be made for."""
+"""What an API key, or an OAuth client, may be made for."""
 
 _READS: Final[frozenset[Action]] = frozenset(action for action in ACTIONS if action.endswith(".read"))
 

@@ -266,13 +266,16 @@ def _refusal(caller: Caller, role: TenantRole, action: Action) -> Denied:
     """Why neither role nor key allows the action."""
     if caller.scopes is None:
         return Denied(f"The role {role} does not allow this ({action}).")
+    of_client = caller.credential == "client"
     if action not in caller.scopes:
-        return Denied(f"This API key was not made for this ({action}).", code="insufficient_scope")
-    return Denied(f"The role {role} of whoever made this API key does not allow this ({action}).")
+        what = "This client's token" if of_client else "This API key"
+        return Denied(f"{what} was not made for this ({action}).", code="insufficient_scope")
+    whose = "holds this client's secret" if of_client else "made this API key"
+    return Denied(f"The role {role} of whoever {whose} does not allow this ({action}).")
 
 
 def _not_for_keys() -> Denied:
-    return Denied("This is for signed-in people, and for no API key.", code="not_for_api_keys")
+    return Denied("This is for signed-in people, and for no API key or client.", code="not_for_api_keys")
 
 
 def _staff_may(caller: Caller, action: PlatformAction) -> bool:

@@ -1,7 +1,8 @@
 """Who is calling: the one notion of a caller, whatever credential came with the request.
 
-An access token or an API key in `Authorization`, or a browser's session cookie. Browsers send a cookie on their own, so
-with it an unsafe request must also carry the session's form token in `X-CSRF-Token`, which another site cannot know.
+An access token, an API key or the token of an OAuth client's own in `Authorization`, or a browser's session cookie.
+Browsers send a cookie on their own, so with it an unsafe request must also carry the session's form token in
+`X-CSRF-Token`, which another site cannot know.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import Final, Literal
 from starlette.requests import Request
 
 from prog_contracts.actors import actor_of_key
-from prog_contracts.credentials import API_KEY_PREFIXES
+from prog_contracts.credentials import API_KEY_PREFIXES, CLIENT_ACCESS_PREFIX
 from prog_contracts.errors import Denied
 from prog_contracts.users import PlatformRole
 from prog_edge.context import RequestContext
 from prog_edge.key_uses import KeyUses
 from prog_edge.keyring import HeldKey, KeyRing
 from prog_edge.limits.rates import RateLimits
+from prog_edge.oauth.clients import ClientRing
 from prog_edge.sessions import BrowserSessions, IsLive
 from prog_edge.tokens import Claims, TokenVerifier
 from prog_edge.versions.table import version_at
@@ -32,7 +34,7 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A signed-in person, or a program with an API key that this person made.
+    """A signed-in person, or a program with an API key that this person made, or a client whose secret they hold.
 
     `credential` says what was shown; it is good until `expires_at` (epoch seconds). A program has a `key` and no
     session, and an office on the platform is none of its maker's rights that it has.
@@ -41,7 +43,7 @@ class Caller:
     user_id: str
     session_id: str | None
     platform_role: PlatformRole | None
-    credential: Literal["bearer", "cookie", "api_key"]
+    credential: Literal["bearer", "cookie", "api_key", "client"]
     expires_at: float
     key: HeldKey | None = None
 
@@ -75,6 +77,7 @@ class Callers:
         sessions: BrowserSessions,
         signing_key: bytes,
         keyring: KeyRing,
+        clients: ClientRing,
         key_uses: KeyUses,
         rates: RateLimits,
     ) -> None:
@@ -83,6 +86,7 @@ class Callers:
         self._sessions = sessions
         self._signing_key = signing_key
         self._keyring = keyring
+        self._clients = clients
         self._key_uses = key_uses
         self._rates = rates
 
@@ -107,6 +111,8 @@ class Callers:
         token = token.strip()
         if token.startswith(API_KEY_PREFIXES):
             return await self._of_key(token, context)
+        if token.startswith(CLIENT_ACCESS_PREFIX):
+            return await self._of_client(token, context)
         claims = await self._tokens.verify(token)
         if not await self._is_live(claims):
             raise Denied("The session is over. Sign in again.", code="unauthenticated")
@@ -124,6 +130,15 @@ class Callers:
             context.version = version_at(row.first_made_at or row.created_at)
         expires_at = math.inf if row.expires_at is None else row.expires_at.timestamp()
         return Caller(row.created_by, None, None, "api_key", expires_at, key)
+
+    async def _of_client(self, text: str, context: RequestContext) -> Caller:
+        """One answer for a token that is unknown, over, given back, or whose client lost the right to it."""
+        found = await self._clients.find_token(text)
+        if found is None:
+            await self._rates.count_wrong_key(context.client_address)
+            raise Denied("This token is not good.", code="unauthenticated")
+        key, row = found
+        return Caller(row.held_by, None, None, "client", row.expires_at.timestamp(), key)
 
     async def _of_cookie(self, request: Request, context: RequestContext, cookie: str) -> Caller:
         opened = await self._sessions.open(cookie)

@@ -32,7 +32,7 @@ class RequestContext:
     user_agent: str | None = None
     actor: str | None = None
     actor_kind: str | None = None
-    """Of the audit trail: `person`, `operator` for the platform's staff, `api_key`; None while nobody is known."""
+    """Of the audit trail: `person`, `operator` for the platform's staff, `api_key`, `client`; None for nobody known."""
     session_id: str | None = None
     tenant_id: str | None = None
     is_member: bool = False
@@ -55,7 +55,11 @@ class RequestContext:
     def identify(self, actor: str, session_id: str | None, office: str | None) -> None:
         """Who is asking. `office` is theirs on the platform's staff."""
         self.actor, self.session_id = actor, session_id
-        self.actor_kind = "api_key" if key_of(actor) else "person" if office is None else "operator"
+        key = key_of(actor)
+        if key is not None:
+            self.actor_kind = "client" if key.startswith("client_") else "api_key"
+        else:
+            self.actor_kind = "person" if office is None else "operator"
 
     def turn_away(self, code: str, tenant_id: str, *, is_member: bool, permission: str | None = None) -> None:
         """Notes for the audit trail that it was turned away from a tenant, whatever status the answer will have."""

@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from prog_contracts.credentials import (
     API_KEY_ALPHABET,
@@ -44,12 +45,13 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class HeldKey:
-    """The key that a caller has shown."""
+    """The key that a caller has shown, or a token of an OAuth client's own, which is one for a while."""
 
     key_id: str
     tenant_id: str
     scopes: frozenset[str]
     digest: str
+    kind: Literal["api_key", "client"] = "api_key"
 
 
 def mode_of(environment: Environment) -> KeyMode:

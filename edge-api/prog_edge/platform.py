@@ -32,6 +32,7 @@ from prog_edge.limits.attempts import Attempts
 from prog_edge.limits.backlog import BacklogWatch
 from prog_edge.limits.commands import Commands
 from prog_edge.limits.rates import RateLimits
+from prog_edge.oauth.clients import ClientRing
 from prog_edge.operations import Operations
 from prog_edge.sessions import BrowserSessions
 from prog_edge.sse import HEARTBEAT_SECONDS
@@ -82,6 +83,7 @@ class Platform:
     callers: Callers
     keyring: KeyRing
     key_uses: KeyUses
+    clients: ClientRing
     idempotency: IdempotencyKeys
     operations: Operations
     tail: EventTail
@@ -146,6 +148,7 @@ class Platform:
         rates = RateLimits(redis, mode=settings.rate_limits, factor=factor)
         keyring = KeyRing(database, mode_of(settings.env), people, memberships)
         key_uses = KeyUses(commands)
+        clients = ClientRing(database, people, memberships)
         return cls(
             settings=settings,
             database=database,
@@ -161,9 +164,10 @@ class Platform:
             drain=drain,
             tokens=tokens,
             sessions=sessions,
-            callers=Callers(tokens, is_live, sessions, signing_key, keyring, key_uses, rates),
+            callers=Callers(tokens, is_live, sessions, signing_key, keyring, clients, key_uses, rates),
             keyring=keyring,
             key_uses=key_uses,
+            clients=clients,
             idempotency=IdempotencyKeys(database, sealer),
             operations=Operations(redis),
             tail=tail,
@@ -225,9 +229,10 @@ class Platform:
             return False
 
     async def still_holds(self, key: HeldKey) -> bool:
-        """Whether an API key is good still. No, when nobody knows."""
+        """Whether an API key, or a client's token, is good still. No, when nobody knows."""
+        ring: KeyRing | ClientRing = self.clients if key.kind == "client" else self.keyring
         try:
-            return await self.keyring.still_good(key)
+            return await ring.still_good(key)
         except (OSError, *DATABASE_OUTAGES):
             return False
 
@@ -253,7 +258,8 @@ async def _database(url: str, settings: Settings) -> Database:
 
 async def _public_keys(database: Database) -> Keys:
     async with database.scope() as connection:
-        return {key.kid: ed25519_key(key.public_key) for key in await users.signing_keys(connection)}
+        keys = await users.signing_keys(connection)
+    return {key.kid: ed25519_key(key.public_key) for key in keys if key.algorithm == "EdDSA"}
 
 
 def _session_key(user_id: str, session_id: str) -> str:

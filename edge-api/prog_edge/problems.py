@@ -44,9 +44,10 @@ _TITLES: Final = {
     "too_many_in_flight": "Too many requests at once",
     "rate_limited": "Too many requests",
     "too_many_attempts": "Too many attempts",
-    "insufficient_scope": "Not among the scopes of this API key",
-    "not_for_api_keys": "Not for API keys",
+    "insufficient_scope": "Not among the scopes of this API key or client",
+    "not_for_api_keys": "Not for API keys or clients",
     "api_key_text_lost": "The API key was made, and its text was lost",
+    "client_secret_lost": "The secret was made, and its text was lost",
     "internal": "Something broke on our side",
 }
 

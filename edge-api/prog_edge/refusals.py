@@ -15,6 +15,7 @@ from starlette.responses import Response
 from prog_contracts.errors import Conflict, Denied, FieldError, Invalid, NotFound, ProgError, Unavailable
 from prog_edge import texts
 from prog_edge.context import context_of
+from prog_edge.oauth.asking import OAuthError
 from prog_edge.problems import Refused, default_code, problem, problem_of, status_of
 from prog_kit import database
 from prog_kit.logging import get
@@ -52,6 +53,7 @@ def add_handlers(app: FastAPI, page: ErrorPage) -> None:
     refusals = _Refusals(page)
     app.add_exception_handler(ProgError, refusals.on_error)  # type: ignore[arg-type]  # narrower than Exception
     app.add_exception_handler(Refused, refusals.on_refused)  # type: ignore[arg-type]
+    app.add_exception_handler(OAuthError, refusals.on_oauth)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, refusals.on_invalid_request)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, refusals.on_http_exception)  # type: ignore[arg-type]
     app.add_exception_handler(asyncpg.DataError, refusals.on_unstorable)
@@ -65,6 +67,9 @@ class _Refusals:
 
     async def on_error(self, request: Request, error: ProgError) -> Response:
         return await self._shown(request, error, status_of(error)) or problem_of(context_of(request.scope), error)
+
+    async def on_oauth(self, request: Request, error: OAuthError) -> Response:
+        return error.response(request)
 
     async def on_outage(self, request: Request, error: Exception) -> Response:
         """A server that is needed went away in the middle of a request."""

@@ -49,6 +49,8 @@ UNDEFERRABLE: Final = frozenset(
         ("POST", "/v1/me/password"),
         ("POST", "/v1/api-keys"),
         ("POST", "/v1/api-keys/{key_id}/roll"),
+        ("POST", "/v1/oauth-clients"),
+        ("POST", "/v1/oauth-clients/{client_id}/roll-secret"),
     }
 )
 """Routes whose answer holds credentials, which no operation shows, or tells whether what was presented is right, which

@@ -18,6 +18,7 @@ from typing import Final, Literal
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState, sync_playwright
 
 from tests.browser.chromium import launch
+from tests.unit.edge.web.sample_provider import PUBLIC_ID
 
 Who = Literal["anybody", "member", "operator"]
 
@@ -46,6 +47,10 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-billing": ("member", "{tenant}/billing"),
     "account-keys": ("member", "{tenant}/keys"),
     "account-key": ("member", "{key}"),
+    "account-clients": ("member", "{tenant}/clients"),
+    "account-client": ("member", "{client}"),
+    "account-apps": ("member", "/account/apps"),
+    "account-consent": ("member", "{consent}"),
     "account-delete": ("member", "{tenant}/delete"),
     "account-member": ("member", "{member}"),
     "account-member-own": ("member", "{own}"),
@@ -145,6 +150,8 @@ def main() -> int:
     sample = "correct horse battery"
     parser.add_argument("--member", nargs=2, default=["ada@example.com", sample], metavar=("EMAIL", "PASSWORD"))
     parser.add_argument("--operator", nargs=2, default=["admin@example.com", sample], metavar=("EMAIL", "PASSWORD"))
+    asks = f"client_id={PUBLIC_ID}"
+    parser.add_argument("--request", default=asks, help="the query with which a client asks for consent")
     options = parser.parse_args()
     options.directory.mkdir(parents=True, exist_ok=True)
     wrong = 0
@@ -156,6 +163,8 @@ def main() -> int:
         studio.look_for("own", "member", studio.found["tenant"], ".people a[aria-label='Manage your membership']")
         studio.look_for("member", "member", studio.found["tenant"], ".people li:nth-child(2) a")
         studio.look_for("key", "member", f"{studio.found['tenant']}/keys", ".people a")
+        studio.look_for("client", "member", f"{studio.found['tenant']}/clients", ".people a")
+        studio.found["consent"] = f"/oauth2/authorize?{options.request}"
         studio.look_for("customer", "operator", "/admin/tenants", ".row-link")
         studio.look_for("story", "operator", "/admin/subscriptions", ".row-link")
         studio.look_for("mail", "operator", "/dev/mailbox", ".mail-list li a")

@@ -12,6 +12,7 @@ from tests.browser.screenshots import PAGES
 from tests.unit.edge.web.sample_backend import ADA, GRACE, TENANT
 from tests.unit.edge.web.sample_console import sample_id
 from tests.unit.edge.web.sample_keys import KEY
+from tests.unit.edge.web.sample_provider import BACK, CLIENT, PUBLIC_ID
 
 pytestmark = pytest.mark.browser
 
@@ -21,6 +22,8 @@ ADDRESSES = {
     "customer": f"/admin/tenants/{TENANT}",
     "own": f"/account/tenants/{TENANT}/members/{ADA.user_id}",
     "key": f"/account/tenants/{TENANT}/keys/{KEY}",
+    "client": f"/account/tenants/{TENANT}/clients/{CLIENT}",
+    "consent": f"/oauth2/authorize?client_id={PUBLIC_ID}",
     "story": f"/admin/story/{sample_id('subscription', 1)}",
     "mail": "/dev/mailbox/mail_1",
 }
@@ -46,6 +49,21 @@ def test_no_page_is_wider_than_a_phone(visit: Visit, sample: str) -> None:
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             too_wide.append(name)
     assert too_wide == []
+
+
+def test_signing_in_and_agreeing_lead_to_another_site(visit: Visit, sample: str) -> None:
+    """A browser lets a form lead to no site that the page's policy does not name, not even by a redirect."""
+    page = visit(base_url=sample)
+    page.route("https://shop.example/**", lambda route: route.fulfill(body="This is the shop."))
+    page.goto(f"{ADDRESSES['consent']}&known=1")
+    page.get_by_label("Email").fill("ada@example.com")
+    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("body")).to_have_text("This is the shop.")
+    page.goto(ADDRESSES["consent"])
+    page.get_by_role("button", name="Allow").click()
+    expect(page.locator("body")).to_have_text("This is the shop.")
+    assert page.url.startswith(f"{BACK}?code=")
 
 
 def test_the_theme_is_kept_without_a_flash(visit: Visit, sample: str) -> None:

@@ -31,7 +31,7 @@ class AuditEntry(Resource):
     outcome: Literal["success", "failure", "denial"]
     code: str | None = Field(description="The code of the problem, where it did not succeed.")
     permission: str | None = Field(description="The permission that was missing.")
-    actor_kind: Literal["person", "operator", "api_key", "system", "nobody"] = Field(
+    actor_kind: Literal["person", "operator", "api_key", "client", "system", "nobody"] = Field(
         description="`operator` is one of the platform's staff, `nobody` somebody who was not signed in."
     )
     actor: str | None = Field(examples=["user_01jd7z4c8nf3ktv9q2m6x0r5we"])

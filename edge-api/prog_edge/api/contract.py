@@ -14,9 +14,11 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from prog_contracts.permissions import SCOPES
 from prog_edge.access import TENANT_HEADER, Declaration, Needs, Public, SignedIn, Staff
 from prog_edge.api.examples import add_examples
 from prog_edge.api.shapes import PROBLEM_CONTENT, problems
+from prog_edge.oauth.metadata import TOKEN
 from prog_edge.problems import Problem
 from prog_edge.versions.table import HEADER, NEWEST
 from prog_edge.writes import MOVES_MONEY, UNAWAITED, UNDEFERRABLE
@@ -28,7 +30,8 @@ Everything that the web clients do goes through this API.
 belong to more than one tenant, `Prog-Tenant: tenant_…` says which one is meant.
 
 Programs have an API key of their tenant (`POST /v1/api-keys`), which is sent in the same way. It works on every
-operation whose permission is among its scopes and within the role of whoever made it, and on no other.
+operation whose permission is among its scopes and within the role of whoever made it, and on no other. So does an
+access token that an OAuth client of the tenant (`POST /v1/oauth-clients`) gets for itself at `POST /oauth2/token`.
 
 **Writes** are commands. The answer waits up to five seconds (`Prefer: wait=N`); a write that takes longer, or one sent
 with `Prefer: respond-async`, is answered with 202 and the address of its operation.
@@ -55,6 +58,12 @@ _SCHEMES: Final = {
         "description": "A key of a tenant's program: `prog_live_…` in production, `prog_test_…` elsewhere. Its scopes"
         " must hold the operation's permission.",
     },
+    "client": {
+        "type": "oauth2",
+        "description": "The token of an OAuth client's own, which works as an API key does: its scopes must hold the"
+        " operation's permission.",
+        "flows": {"clientCredentials": {"tokenUrl": TOKEN, "scopes": {scope: scope for scope in SCOPES}}},
+    },
     "session": {
         "type": "apiKey",
         "in": "cookie",
@@ -67,6 +76,10 @@ _TAGS: Final = [
     {"name": "People", "description": "The caller, and for the platform's staff everybody."},
     {"name": "Tenants", "description": "Customers of the platform, their members and their clock."},
     {"name": "API keys", "description": "Credentials of a tenant's programs."},
+    {
+        "name": "OpenID provider",
+        "description": "Sign-in to programs outside: clients of tenants, and where they ask for tokens.",
+    },
     {"name": "Billing", "description": "Plans, cards, subscriptions, invoices and payments."},
     {"name": "Events", "description": "The log of everything that happened, as lists and live."},
     {"name": "Stories", "description": "What led to anything, and what came from it."},
@@ -133,6 +146,8 @@ _PERMISSION: Final = {
 }
 _DECISIONS: Final = ("/v1/dead-letters", "/v1/replays")
 """Writes that are no commands: they are answered at once, and never with 202."""
+_OAUTH: Final = "/oauth2/"
+"""Endpoints with forms and answers of OAuth's own."""
 _RETRY_AFTER: Final = {"description": "Seconds until it is worth another try.", "schema": {"type": "integer"}}
 _SUCCESS: Final = {"200": "OK", "201": "Created", "202": "Accepted", "204": "Done; there is no body"}
 
@@ -212,7 +227,7 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
             parameter["description"] = _PARAMETERS.get(parameter["name"]) or _id_of(parameter["name"])
     if isinstance(declared, Staff | Needs) and declared.place == "header":
         parameters.append(_TENANT)
-    if method in ("POST", "PATCH", "PUT", "DELETE"):
+    if method in ("POST", "PATCH", "PUT", "DELETE") and not route.path_format.startswith(_OAUTH):
         _complete_write(operation, (method, route.path_format), parameters)
     _complete_problems(operation, permission)
     if route.path_format.startswith("/v1/"):
@@ -231,7 +246,9 @@ def _security(declared: Declaration | None) -> list[dict[str, list[str]]]:
     if declared is None or isinstance(declared, Public):
         return []
     people: list[dict[str, list[str]]] = [{"bearer": []}, {"session": []}]
-    return [*people, {"api_key": [declared.action]}] if isinstance(declared, Needs) and declared.keys else people
+    if not (isinstance(declared, Needs) and declared.keys):
+        return people
+    return [*people, {"api_key": [declared.action]}, {"client": [declared.action]}]
 
 
 def _complete_write(operation: dict[str, Any], identity: tuple[str, str], parameters: list[Any]) -> None:

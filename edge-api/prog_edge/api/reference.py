@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 
 from prog_edge.api.samples import sample, shape
 from prog_edge.api.words import breakable, inline, paragraphs
+from prog_edge.oauth.asking import MEDIA_TYPE
 from prog_edge.problems import title_of
 from prog_edge.versions.table import HEADER, NEWEST, VERSIONS
 
@@ -173,7 +174,9 @@ def _curl(server: str, method: str, path: str, operation: dict[str, Any], body: 
         lines.append('-H "Authorization: Bearer $TOKEN"')
     if any(item["name"] == "Idempotency-Key" and item["required"] for item in operation.get("parameters", ())):
         lines.append('-H "Idempotency-Key: $(uuidgen)"')
-    if body is not None:
+    if MEDIA_TYPE in operation.get("requestBody", {}).get("content", {}):
+        lines += ['-u "$CLIENT_ID:$CLIENT_SECRET"', *(f"-d {name}={value}" for name, value in body.items())]
+    elif body is not None:
         lines += ['-H "Content-Type: application/json"', f"-d '{json.dumps(body, ensure_ascii=False)}'"]
     return " \\\n  ".join(lines)
 

@@ -7,8 +7,10 @@ from starlette.requests import Request
 from prog_edge.backend.account import Account
 from prog_edge.backend.admin import Admin
 from prog_edge.backend.api_keys import ApiKeys
+from prog_edge.backend.clients import Clients
 from prog_edge.backend.identities import Identities
 from prog_edge.backend.mailbox import Mailbox
+from prog_edge.backend.provider import Provider
 from prog_edge.backend.security import Security
 from prog_edge.backend.sender import Sender
 from prog_edge.backend.sessions import PageSessions
@@ -36,6 +38,8 @@ def web_services(platform: Platform) -> WebServices:
         sessions=PageSessions(platform),
         security=Security(platform, sender),
         identities=Identities(platform, sender),
+        provider=Provider(platform, sender),
+        clients=Clients(platform, sender),
         signing_key=platform.signing_key,
         public_url=settings.public_url,
         mailbox=None if settings.env == "production" else Mailbox(platform),

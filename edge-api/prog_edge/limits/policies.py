@@ -59,6 +59,8 @@ _ASKS_OTHERS: Final = "/v1/auth/oauth/"
 """Strict although a browser only follows a link there: each has the edge ask another server."""
 _BY_TOKEN: Final = ("/v1/auth/refresh", "/v1/auth/logout")
 """Not strict: they take a token that nobody guesses, and a session lives on them."""
+_READS: Final = ("/oauth2/introspect", "/userinfo")
+"""They change nothing, whatever their method."""
 _STREAMS: Final = ("/v1/events/stream", "/v1/logs/tail")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -70,7 +72,7 @@ def class_of(method: str, route: str) -> EndpointClass | None:
     """
     if route in _EXEMPT:
         return None
-    if method in _SAFE and not route.startswith(_ASKS_OTHERS):
+    if (method in _SAFE and not route.startswith(_ASKS_OTHERS)) or route in _READS:
         return "streams" if route.startswith(_STREAMS) or route.endswith("/stream") else "reads"
     if route.startswith((*_AUTH, *_AUTH_PAGES)) and route not in _BY_TOKEN:
         return "auth"

@@ -7,11 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import ProgError
+from prog_edge.web.account.client_routes import router as client_router
 from prog_edge.web.account.ending_routes import router as ending_router
 from prog_edge.web.account.identity_routes import oauth_router
 from prog_edge.web.account.identity_routes import router as identity_router
 from prog_edge.web.account.key_routes import router as key_router
 from prog_edge.web.account.people_routes import router as people_router
+from prog_edge.web.account.provider_routes import router as provider_router
 from prog_edge.web.account.recovery_routes import router as recovery_router
 from prog_edge.web.account.routes import router as account_router
 from prog_edge.web.account.second_step_routes import router as second_step_router
@@ -40,6 +42,8 @@ ROUTERS = (
     tenant_router,
     people_router,
     key_router,
+    client_router,
+    provider_router,
     ending_router,
     admin_router,
     admin_tenant_router,

@@ -85,6 +85,11 @@ BEYOND_REACH: Final = {
     "pause_replay": "the one replay is over",
     "resume_replay": "the one replay is over",
     "cancel_replay": "the one replay is over",
+    "issue_token": "takes the secret of an OAuth client",
+    "introspect_token": "takes the secret of an OAuth client",
+    "revoke_token": "takes the secret of an OAuth client",
+    "get_userinfo": "takes a token that an OAuth client got",
+    "revoke_authorized_client": "nobody has signed in to a client",
 }
 """Operations that no request here makes do what they are for. All others must, or nothing of them is tested."""
 
@@ -206,6 +211,12 @@ async def world(stage: Stage) -> AsyncIterator[World]:
         {
             "/v1/tenants": {"user_id": member.user_id},
             "/v1/auth": {"email": alpha.owner.email},
+            "/v1/oauth-clients": {
+                "confidential": True,
+                "grants": ["client_credentials"],
+                "scopes": ["event.read"],
+                "redirect_uris": [],
+            },
             "/v1/dead-letters": {"letter_id": dead, "ids": [dead], "group": None, "fingerprint": None},
         },
         await read(stage, _MEMBERSHIP, member.user_id),

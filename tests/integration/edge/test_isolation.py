@@ -79,6 +79,7 @@ async def business(stage: Stage, name: str) -> Business:
     kept = {"type": f"com.{name}.thing_happened", "schema": {"type": "object", "title": f"{name} schema"}}
     schema = await owner.post("/v1/schemas", kept)
     key = await owner.post("/v1/api-keys", {"name": f"{name} import", "scopes": ["event.read"]})
+    client = {"name": f"{name} shop", "grants": ["client_credentials"], "scopes": ["event.read"]}
     found = Business(owner)
     found.ids = {
         "tenant_id": tenant_id,
@@ -96,6 +97,7 @@ async def business(stage: Stage, name: str) -> Business:
         "type_name": schema["type"],
         "version": schema["version"],
         "key_id": key["id"],
+        "client_id": (await owner.post("/v1/oauth-clients", client))["id"],
     }
     found.marks = {
         owner.tokens["session_id"],
@@ -107,6 +109,7 @@ async def business(stage: Stage, name: str) -> Business:
         subscription["id"],
         f"{name} schema",
         f"{name} import",
+        f"{name} shop",
     }
     return found
 
@@ -220,6 +223,9 @@ async def test_staff_routes_are_closed_to_tenants(
         ("POST", "/v1/invoices/{invoice_id}/pay", {}),
         ("POST", "/v1/api-keys/{key_id}/roll", {}),
         ("DELETE", "/v1/api-keys/{key_id}", None),
+        ("PATCH", "/v1/oauth-clients/{client_id}", {"name": "Stolen"}),
+        ("POST", "/v1/oauth-clients/{client_id}/roll-secret", {}),
+        ("DELETE", "/v1/oauth-clients/{client_id}", None),
     ],
 )
 async def test_check_21_nobody_changes_a_thing_of_the_other(

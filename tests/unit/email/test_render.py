@@ -26,7 +26,7 @@ DATA: dict[str, Any] = {
     "amount_due": {"amount": 1234500, "currency": "USD"}, "period_start": AT, "period_end": AT, "paid_at": AT,
     "card_brand": "visa", "card_last4": "4242", "reason": "insufficient_funds", "failed_at": AT,
     "next_attempt_at": "2027-02-17T00:00:00Z", "current_period_end": AT, "ended_at": AT, "changed_at": AT,
-    "change": "enrolled", "linked": True, "provider": "Google",
+    "change": "enrolled", "linked": True, "provider": "Google", "app_name": "The Shop", "connected_at": AT,
     "purge_at": AT,
 }  # fmt: skip
 SECRETS = {"token": "prog_verify_abc"}
@@ -83,6 +83,7 @@ def test_a_mail_without_any_optional_field_is_whole(template: Template) -> None:
         ("reset_password", "https://prog.example/account/reset-password?token=prog_verify_abc"),
         ("magic_link", "https://prog.example/account/sign-in-link/open?token=prog_verify_abc"),
         ("password_changed", "https://prog.example/account/forgot-password"),
+        ("app_connected", "https://prog.example/account/apps"),
         ("invitation", "https://prog.example/account/invitations/accept?token=prog_verify_abc"),
         ("tenant_ready", f"https://prog.example/account/tenants/{TENANT}"),
         ("payment_failed", f"https://prog.example/account/tenants/{TENANT}/billing"),

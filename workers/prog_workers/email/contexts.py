@@ -112,6 +112,21 @@ class IdentityChanged(MailContext):
         return place.url("/account/security")
 
 
+class AppConnected(MailContext):
+    """Somebody let an app know of them, with this account."""
+
+    app_name: str
+    connected_at: datetime
+
+    @field_validator("app_name")
+    @classmethod
+    def _fits_a_subject(cls, name: str) -> str:
+        return one_line(name, 40)
+
+    def link(self, place: Place) -> str:
+        return place.url("/account/apps")
+
+
 class Welcome(MailContext):
     tenant_name: str | None = None
 
@@ -223,6 +238,7 @@ CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "password_changed": PasswordChanged,
     "second_factor_changed": SecondFactorChanged,
     "identity_changed": IdentityChanged,
+    "app_connected": AppConnected,
     "welcome": Welcome,
     "invitation": Invitation,
     "tenant_ready": TenantReady,

@@ -3,6 +3,7 @@
 from prog_broker.worker import Resources
 from prog_workers.users import passwords
 from prog_workers.users.handlers import users as domain
+from prog_workers.users.handlers.authorizing import id_tokens
 from prog_workers.users.handlers.sessions import access_tokens
 from prog_workers.users.strength import BreachedPasswords
 
@@ -14,8 +15,10 @@ async def prepare(resources: Resources) -> None:
     """Makes or re-seals the signing keys, so that they are published before the first token is signed."""
     settings = resources.settings
     access_tokens.issuer = settings.public_url
+    id_tokens.issuer = settings.public_url.rstrip("/")
     if settings.breached_passwords_url is not None:
         passwords.breached = BreachedPasswords(settings.breached_passwords_url, settings.breached_passwords_outage)
     async with resources.database.scope() as connection:
         await access_tokens.prepare(connection, resources.sealer)
+        await id_tokens.prepare(connection, resources.sealer)
     await passwords.warm_up()

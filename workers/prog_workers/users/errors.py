@@ -145,6 +145,47 @@ def unreadable_secret(field: str) -> Invalid:
     return Invalid.field(field, "unreadable_secret", "The sealed value cannot be opened.")
 
 
+def client_not_found() -> NotFound:
+    return NotFound("There is no such client.", code="client_not_found")
+
+
+def client_exists() -> Conflict:
+    return Conflict("This client is there already.", code="client_exists")
+
+
+def client_is_public() -> Conflict:
+    return Conflict("This client is a public one: it has no secret.", code="client_is_public")
+
+
+def too_many_clients(limit: int) -> Conflict:
+    return Conflict(f"A tenant has at most {limit} clients at a time. Remove one first.", code="too_many_clients")
+
+
+def redirect_uri_unknown() -> Invalid:
+    return Invalid("The client is not registered with this address.", code="redirect_uri_unknown")
+
+
+def scope_refused() -> Denied:
+    return Denied("The client may not ask for all of these scopes.", code="invalid_scope")
+
+
+def grant_not_allowed() -> Denied:
+    return Denied("The client is not registered for this grant.", code="unauthorized_client")
+
+
+def consent_needed() -> Denied:
+    return Denied("The person has not agreed to this yet.", code="consent_required")
+
+
+def consent_not_found() -> NotFound:
+    return NotFound("This app has nothing of you.", code="consent_not_found")
+
+
+def invalid_grant() -> Denied:
+    """One answer for a code or token that is made up, used before, too old, another client's, or without its proof."""
+    return Denied("The code or token is not good.", code="invalid_grant")
+
+
 def api_key_not_found() -> NotFound:
     return NotFound("There is no such API key.", code="api_key_not_found")
 

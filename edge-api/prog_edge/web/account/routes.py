@@ -3,6 +3,8 @@ modules of its own here."""
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from fastapi import Request
 from starlette.responses import Response
 
@@ -18,7 +20,7 @@ from prog_edge.web.account.views import (
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
-from prog_edge.web.ui.sessions import SIGN_IN, Services, SignedIn, client_of, own_path
+from prog_edge.web.ui.sessions import SIGN_IN, Services, SignedIn, client_of, goes_on_at, own_path
 from prog_edge.web.ui.state import web_state
 
 router = page_router("/account")
@@ -82,10 +84,11 @@ async def verify(request: Request, web: Services) -> Response:
 
 
 @router.get("/sign-in")
-async def sign_in_form(request: Request, web: Services, next: str = "") -> Response:  # noqa: A002 - the parameter's public name
+async def sign_in_form(request: Request, web: Services, next: str = "") -> Response:  # noqa: A002 - its public name
     address = own_path(next, "/account")
     if web_state(request).viewer is not None:
         return see(address)
+    await goes_on_at(request, web, address)
     return render(request, SignInPage(FormState(), address, providers=web.identities.providers))
 
 
@@ -96,6 +99,7 @@ async def sign_in(request: Request, web: Services) -> Response:
     try:
         found = await web.sessions.sign_in(values.get("email", ""), values.get("password", ""), client_of(request))
     except (Invalid, Denied) as error:
+        await goes_on_at(request, web, address)
         page = SignInPage(
             form=refused(values, error),
             next_address=address,
@@ -113,6 +117,9 @@ async def sign_out(request: Request, web: Services) -> Response:
         await web.sessions.sign_out(cookie)
     state = web_state(request)
     state.session, state.ends_session = None, True
+    address = own_path((await sent_form(request)).get("next"), "")
+    if address:
+        return see(f"{SIGN_IN}?next={quote(address, safe='/')}")
     notify(request, "info", "You are signed out.")
     return see(SIGN_IN)
 

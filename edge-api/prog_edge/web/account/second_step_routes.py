@@ -17,7 +17,7 @@ from prog_edge.web.ports import SecondStep, SessionCookie
 from prog_edge.web.ui.forms import FormState, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
-from prog_edge.web.ui.sessions import SIGN_IN, Services, client_of, own_path
+from prog_edge.web.ui.sessions import SIGN_IN, Services, client_of, goes_on_at, own_path
 from prog_edge.web.ui.state import web_state
 
 router = page_router("/account")
@@ -46,6 +46,7 @@ async def second_step_form(request: Request, web: Services) -> Response:
         return see(SIGN_IN)
     method = chosen_factor(request.query_params.get("use"))
     address = own_path(request.query_params.get("next"), "/account")
+    await goes_on_at(request, web, address)
     return render(request, SecondStepPage(FormState(), address, method, "recovery_code" in waiting))
 
 
@@ -67,6 +68,7 @@ async def second_step(request: Request, web: Services) -> Response:
             web_state(request).ends_second_step = True
             notify(request, "error", error.message)
             return see(f"{SIGN_IN}?next={quote(address, safe='/')}")
+        await goes_on_at(request, web, address)
         page = SecondStepPage(refused(values, error), address, method, "recovery_code" in (waiting or ()))
         return render(request, page, status=422)
     state = web_state(request)

@@ -16,7 +16,7 @@ from prog_edge.web.ports import Viewer, WebServices
 from prog_edge.web.ui.forms import FormState, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
-from prog_edge.web.ui.sessions import SIGN_IN, Services, SignedIn, client_of, own_path
+from prog_edge.web.ui.sessions import SIGN_IN, Services, SignedIn, client_of, goes_on_at, own_path
 from prog_edge.web.ui.state import web_state
 
 router = page_router("/account")
@@ -55,7 +55,7 @@ async def end_sessions(request: Request, web: Services, viewer: SignedIn) -> Res
 
 @router.get("/sign-in/again")
 async def sign_in_again_form(request: Request, web: Services, viewer: SignedIn) -> Response:
-    address = own_path(request.query_params.get("next"), "/account")
+    address = await goes_on_at(request, web, own_path(request.query_params.get("next"), "/account"))
     return render(request, await _again(web, viewer, FormState(), address, request.query_params.get("use")))
 
 
@@ -71,6 +71,7 @@ async def sign_in_again(request: Request, web: Services, viewer: SignedIn) -> Re
             method = chosen_factor(values.get("method"))
             session = await web.sessions.step_up(viewer, method, values.get("code", ""), client_of(request))
     except (Invalid, Denied) as error:
+        await goes_on_at(request, web, address)
         page = await _again(web, viewer, refused(values, error), address, values.get("method"))
         return render(request, page, status=422)
     web_state(request).session = session

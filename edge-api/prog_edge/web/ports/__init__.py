@@ -58,6 +58,17 @@ from prog_edge.web.ports.identities import (
     ToProve,
 )
 from prog_edge.web.ports.mailbox import MailboxBackend, MailRow, MailView
+from prog_edge.web.ports.provider import (
+    Answered,
+    AppCard,
+    ClientCard,
+    ClientsBackend,
+    ClientsView,
+    ConsentView,
+    MadeClient,
+    ProviderBackend,
+    SignInFirst,
+)
 from prog_edge.web.ports.security import EnrolmentView, SecondFactorView, SecurityBackend
 from prog_edge.web.ports.services import WebServices
 from prog_edge.web.ports.shared import (
@@ -80,14 +91,20 @@ __all__ = [
     "AdminBackend",
     "AdminInvoiceRow",
     "AdminOverview",
+    "Answered",
     "ApiKeyCard",
     "ApiKeysBackend",
     "ApiKeysView",
+    "AppCard",
     "Arrival",
     "AuditRow",
     "BillingView",
     "Card",
     "Client",
+    "ClientCard",
+    "ClientsBackend",
+    "ClientsView",
+    "ConsentView",
     "ConsumerRow",
     "DeadLetterCause",
     "DeadLetterRow",
@@ -101,6 +118,7 @@ __all__ = [
     "InvoicePdf",
     "InvoiceRow",
     "ListQuery",
+    "MadeClient",
     "MadeKey",
     "MailRow",
     "MailView",
@@ -111,6 +129,7 @@ __all__ = [
     "OpenSession",
     "Page",
     "Plan",
+    "ProviderBackend",
     "ProviderCard",
     "Purpose",
     "ReplayRow",
@@ -124,6 +143,7 @@ __all__ = [
     "SessionCookie",
     "Sessions",
     "ShardRow",
+    "SignInFirst",
     "SiteBackend",
     "StillWorking",
     "Story",

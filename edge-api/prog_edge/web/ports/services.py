@@ -12,6 +12,7 @@ from prog_edge.web.ports.admin import AdminBackend
 from prog_edge.web.ports.api_keys import ApiKeysBackend
 from prog_edge.web.ports.identities import IdentitiesBackend
 from prog_edge.web.ports.mailbox import MailboxBackend
+from prog_edge.web.ports.provider import ClientsBackend, ProviderBackend
 from prog_edge.web.ports.security import SecurityBackend
 from prog_edge.web.ports.shared import Sessions
 from prog_edge.web.ports.site import SiteBackend
@@ -31,6 +32,8 @@ class WebServices:
     sessions: Sessions
     security: SecurityBackend
     identities: IdentitiesBackend
+    provider: ProviderBackend
+    clients: ClientsBackend
     signing_key: bytes
     public_url: str
     mailbox: MailboxBackend | None = None

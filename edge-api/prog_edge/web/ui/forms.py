@@ -26,7 +26,9 @@ MAX_LENGTHS: Final = {
     "token": TOKEN_MAX_LENGTH,
     "idempotency_key": 100,
     "price_id": 100,
-    "next": 2000,
+    "next": 8000,
+    "request": 8000,
+    "redirect_uris": 12_000,
     "payment_method": 200,
 }
 

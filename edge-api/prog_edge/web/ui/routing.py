@@ -141,7 +141,7 @@ def leave(request: Request, response: Response) -> Response:
         keep(notices.COOKIE, notices.seal_notices(web.signing_key, state.carried), 60)
     elif state.notices and state.renders:
         response.delete_cookie(notices.COOKIE, path="/")
-    security.secure_page(response.headers, state.nonce, secure_transport=secure)
+    security.secure_page(response.headers, state.nonce, secure_transport=secure, form_origin=state.form_origin)
     return response
 
 

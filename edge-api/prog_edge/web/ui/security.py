@@ -12,8 +12,11 @@ def new_nonce() -> str:
     return secrets.token_urlsafe(16)
 
 
-def page_policy(nonce: str) -> str:
-    """Scripts only with this response's nonce (modules pass it on to what they import), nothing inline, no framing."""
+def page_policy(nonce: str, form_origin: str | None = None) -> str:
+    """Scripts only with this response's nonce (modules pass it on to what they import), nothing inline, no framing.
+
+    `form_origin` is where a form of this page may lead besides: a browser looks at where it is sent on to as well.
+    """
     return "; ".join(
         (
             "default-src 'none'",
@@ -24,7 +27,7 @@ def page_policy(nonce: str) -> str:
             "connect-src 'self'",
             "manifest-src 'self'",
             "frame-src 'self'",
-            "form-action 'self'",
+            "form-action 'self'" + ("" if form_origin is None else f" {form_origin}"),
             "frame-ancestors 'none'",
             "base-uri 'none'",
         )
@@ -38,9 +41,9 @@ MAIL_POLICY: Final = (
 """For `/dev/mailbox/{id}/html` alone: mails style themselves inline, and may do nothing else."""
 
 
-def secure_page(headers: MutableHeaders, nonce: str, *, secure_transport: bool) -> None:
+def secure_page(headers: MutableHeaders, nonce: str, *, secure_transport: bool, form_origin: str | None = None) -> None:
     """Sets what a response has not set itself."""
-    headers.setdefault("Content-Security-Policy", page_policy(nonce))
+    headers.setdefault("Content-Security-Policy", page_policy(nonce, form_origin))
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
     headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")

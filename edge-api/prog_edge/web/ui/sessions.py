@@ -58,6 +58,12 @@ Operator = Annotated[Viewer, Depends(operator)]
 Services = Annotated[WebServices, Depends(services)]
 
 
+async def goes_on_at(request: Request, web: WebServices, address: str) -> str:
+    """`address`, noted: where a sign-in goes on there and leads to another site, the page's form may lead there."""
+    web_state(request).form_origin = await web.provider.origin_after(address)
+    return address
+
+
 def own_path(address: str | None, otherwise: str) -> str:
     """`address` when it is a path on this site, else `otherwise`: never a redirect to elsewhere."""
     if not address or not address.startswith("/") or address.startswith(("//", "/\\")):

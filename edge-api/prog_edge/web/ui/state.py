@@ -35,6 +35,8 @@ class WebState:
     federation: SessionCookie | None = None
     """Set to keep what a sign-in through another provider has begun with, or came to."""
     ends_federation: bool = False
+    form_origin: str | None = None
+    """Another site to which the page's form leads in the end: its policy lets it."""
     renders: bool = False
     """A page was rendered, so that the notices it showed are spent."""
 

@@ -43,6 +43,7 @@ from prog_edge.web.ports import (
 from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
 from tests.unit.edge.web.sample_identities import SampleIdentities
 from tests.unit.edge.web.sample_keys import SampleKeys
+from tests.unit.edge.web.sample_provider import SampleClients, SampleProvider
 from tests.unit.edge.web.sample_security import CODES, FACTOR, SampleSecurity
 
 NOW = datetime.now(UTC).replace(microsecond=412_000)
@@ -470,6 +471,8 @@ def sample_services(
     mailbox: SampleMailbox | None = None,
     security: SampleSecurity | None = None,
     identities: SampleIdentities | None = None,
+    provider: SampleProvider | None = None,
+    clients: SampleClients | None = None,
 ) -> WebServices:
     return WebServices(
         site=SampleSite(),
@@ -480,6 +483,8 @@ def sample_services(
         sessions=SampleSessions(),
         security=security or SampleSecurity(FACTOR),
         identities=identities or SampleIdentities(),
+        provider=provider or SampleProvider(),
+        clients=clients or SampleClients(),
         signing_key=b"k" * 32,
         public_url="http://127.0.0.1:8000",
         mailbox=mailbox or SampleMailbox(),
@@ -496,6 +501,8 @@ def sample_services_in(state: str) -> WebServices:
             mailbox=SampleMailbox(empty=True),
             security=SampleSecurity(),
             identities=SampleIdentities(linked=False),
+            provider=SampleProvider(empty=True),
+            clients=SampleClients(empty=True),
         )
     if state == "past-due":
         late = SampleAccount(subscription=PAST_DUE, clock_at=NOW + timedelta(days=31))

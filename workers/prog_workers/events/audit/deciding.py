@@ -67,10 +67,13 @@ def actor_of(actor: str | None, type_name: str, body: Mapping[str, Any]) -> str 
 
 
 def kind_of(actor: str | None) -> ActorKind:
-    """A name that is neither a person's nor a key's is a process of the platform."""
+    """A name that is neither a person's, nor a key's, nor a client's is a process of the platform."""
     if actor is None:
         return "nobody"
-    if actors.key_of(actor) is not None:
+    key = actors.key_of(actor)
+    if _is_client(key or actor):
+        return "client"
+    if key is not None:
         return "api_key"
     return "person" if _is_person(actor) else "system"
 
@@ -92,6 +95,10 @@ def person_of(actor: str | None, subject: str | None) -> str | None:
         if each is not None and _is_person(each):
             return each
     return None
+
+
+def _is_client(identity: str) -> bool:
+    return identity.startswith("client_") and is_id(identity)
 
 
 def _is_person(identity: str) -> bool:

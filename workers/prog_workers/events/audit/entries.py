@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 
 Outcome = Literal["success", "failure", "denial"]
-ActorKind = Literal["person", "operator", "api_key", "system", "nobody"]
+ActorKind = Literal["person", "operator", "api_key", "client", "system", "nobody"]
 """`operator`: a person of the platform's staff. `system`: a process. `nobody`: somebody who was not signed in."""
 
 FORMAT: Final = 1

@@ -1,11 +1,13 @@
 """Use cases of the users domain.
 
 They run under the platform's tenant, for a person belongs to no single customer; those about API keys under the tenant
-whose keys they are.
+whose keys they are; and those about OAuth clients under the tenant whose clients they are.
 
 - `accounts`    sign up, verify the address, the first administrator, the profile
 - `api_keys`    keys of a tenant's programs
+- `authorizing` people sign in to OAuth clients
 - `change`      a person sets another password
+- `clients`     OAuth clients of tenants, and their own tokens
 - `factors`     a person's authenticator app and recovery codes
 - `identities`  sign in with, link and unlink identities of other providers
 - `magic`       sign in by a link in a mail
@@ -22,7 +24,9 @@ What hashes a password is a performer: it works between two transactions, so tha
 from prog_workers.users.handlers import (
     accounts,
     api_keys,
+    authorizing,
     change,
+    clients,
     factors,
     identities,
     magic,
@@ -38,7 +42,9 @@ from prog_workers.users.handlers.domain import users
 __all__ = [
     "accounts",
     "api_keys",
+    "authorizing",
     "change",
+    "clients",
     "factors",
     "identities",
     "magic",

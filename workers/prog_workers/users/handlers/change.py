@@ -10,6 +10,7 @@ from prog_contracts.users import ChangePassword, PasswordChanged
 from prog_kit import secrets
 from prog_workers.users import errors, links, passwords, rules, store
 from prog_workers.users.handlers.domain import open_sealed, step_up_missing, users
+from prog_workers.users.store import authorizations
 
 
 @users.performs(ChangePassword)
@@ -57,6 +58,7 @@ async def change_password(command: ChangePassword, work: Work) -> Finish:
         await store.replace_password_hash(tx, user.user_id, password_hash, changed=True)
         await links.take_back(tx, user.user_id)
         await store.drop_pending_sign_ins(tx, user.user_id)
+        await authorizations.end_authorizations(tx, "password_changed", tx.envelope.time, user_id=user.user_id)
         return PasswordChanged(
             user_id=user.user_id,
             email=user.email,

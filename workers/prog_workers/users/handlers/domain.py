@@ -12,7 +12,10 @@ from prog_kit import secrets
 from prog_workers.users import errors, rules, store
 
 users = Domain("users")
-users.owns(deleted=(), kept={"users.api_keys": "keys that have ended with the tenant; what they did is told by them"})
+users.owns(
+    deleted=("users.oauth_client_tokens", "users.oauth_clients"),
+    kept={"users.api_keys": "keys that have ended with the tenant; what they did is told by them"},
+)
 
 
 def open_sealed(tx: Transaction, sealed: str, purpose: str, field: str) -> str:

@@ -11,6 +11,8 @@ from prog_kit import logging, secrets
 from prog_kit.secrets import SealError
 from prog_workers.users import errors, rules, store
 from prog_workers.users.handlers.domain import users
+from prog_workers.users.rules.clients import CODES_KEPT
+from prog_workers.users.store import authorizations
 
 BATCH: Final = 2000
 
@@ -28,6 +30,9 @@ async def purge_credentials(command: PurgeCredentials, tx: Transaction) -> None:
         await store.purge_link_tokens(tx, before, BATCH),
         await store.purge_pending_sign_ins(tx, before, BATCH),
         await store.purge_enrolments(tx, BATCH),
+        await authorizations.purge_codes(tx, tx.now - CODES_KEPT, BATCH),
+        await authorizations.purge_access_tokens(tx, BATCH),
+        await authorizations.purge_authorizations(tx, before, BATCH),
         await _seal_anew(tx),
     )
     if BATCH in done:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from prog_broker.purging import purge_rows
 from prog_broker.transaction import Transaction
 from prog_contracts.api_keys import ApiKeyRevoked
 from prog_contracts.email import EmailSent
+from prog_contracts.messages import Event
 from prog_contracts.payments import PaymentProcessed
 from prog_contracts.tenants import MemberJoined, MemberRemoved, TenantCreated, TenantDeleted
 from prog_workers.users import store
 from prog_workers.users.handlers.api_keys import end_api_keys
+from prog_workers.users.handlers.clients import end_clients
 from prog_workers.users.handlers.domain import users
+from prog_workers.users.store import clients
 
 
 @users.handles(EmailSent)
@@ -32,16 +36,21 @@ async def adopt_joined_tenant(event: MemberJoined, tx: Transaction) -> None:
 
 @users.handles(MemberRemoved)
 async def forget_left_tenant(event: MemberRemoved, tx: Transaction) -> list[ApiKeyRevoked]:
-    """Sign-in opens it no more for whoever left, and the keys that they made there are good no more."""
+    """Sign-in opens it no more for whoever left, and the keys that they made there are good no more. Clients whose
+    secret they saw last go on signing people in, and call the API no more until somebody else rolls the secret."""
     await store.clear_home_tenant(tx, event.tenant_id, event.user_id)
+    await clients.release_clients(tx, event.user_id)
     return await end_api_keys(tx, "maker_left", event.user_id)
 
 
 @users.handles(TenantDeleted)
-async def forget_deleted_tenant(event: TenantDeleted, tx: Transaction) -> list[ApiKeyRevoked]:
-    """Nobody's sign-in opens it any more, and its keys are good no more."""
+async def forget_deleted_tenant(event: TenantDeleted, tx: Transaction) -> list[Event]:
+    """Nobody's sign-in opens it any more, its keys are good no more, and its clients are gone with all they had."""
     await store.clear_home_tenant(tx, event.tenant_id)
-    return await end_api_keys(tx, "tenant_deleted")
+    ended: list[Event] = [*await end_api_keys(tx, "tenant_deleted"), *await end_clients(tx)]
+    while await purge_rows(tx, users.tenant_rows.deleted):
+        pass
+    return ended
 
 
 @users.handles(PaymentProcessed)

@@ -13,6 +13,7 @@ from prog_contracts.users import EmailVerified, PasswordChanged, RequestPassword
 from prog_kit import secrets
 from prog_workers.users import links, passwords, store
 from prog_workers.users.handlers.domain import open_sealed, users
+from prog_workers.users.store import authorizations
 
 
 @users.handles(RequestPasswordReset)
@@ -56,6 +57,7 @@ async def reset_password(command: ResetPassword, work: Work) -> Finish:
             messages.append(_verified(user, tx))
         await links.take_back(tx, user.user_id)
         await store.drop_pending_sign_ins(tx, user.user_id)
+        await authorizations.end_authorizations(tx, "password_changed", tx.envelope.time, user_id=user.user_id)
         return Reply({"user_id": user.user_id}, *messages)
 
     return record

@@ -1,4 +1,4 @@
-"""The keys that sign access tokens."""
+"""The keys that sign access and ID tokens."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ class SigningKey:
     sealed_private_key: str
 
 
-async def unretired_keys(connection: Connection) -> list[SigningKey]:
-    """The keys that may sign, newest first."""
+async def unretired_keys(connection: Connection, algorithm: str) -> list[SigningKey]:
+    """The keys of an algorithm that may sign, newest first."""
     rows = await connection.fetch(
-        "SELECT kid, sealed_private_key FROM users.signing_keys WHERE retired_at IS NULL ORDER BY created_at DESC, kid"
+        "SELECT kid, sealed_private_key FROM users.signing_keys WHERE retired_at IS NULL AND algorithm = $1"
+        " ORDER BY created_at DESC, kid",
+        algorithm,
     )
     return [SigningKey(**dict(row)) for row in rows]
 

@@ -89,7 +89,7 @@ class IdentityRow:
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """The public half of a key that signs access tokens."""
+    """The public half of a key that signs access tokens (EdDSA) or ID tokens (RS256)."""
 
     kid: str
     algorithm: str
@@ -98,15 +98,11 @@ class PublicKey:
     retired_at: datetime | None
 
     def jwk(self) -> dict[str, Any]:
-        """As a member of `keys` in a JWK Set (RFC 7517, RFC 8037)."""
-        return {
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "x": self.public_key,
-            "kid": self.kid,
-            "alg": self.algorithm,
-            "use": "sig",
-        }
+        """As a member of `keys` in a JWK Set (RFC 7517, RFC 7518, RFC 8037)."""
+        about = {"kid": self.kid, "alg": self.algorithm, "use": "sig"}
+        if self.algorithm == "RS256":
+            return {"kty": "RSA", "n": self.public_key, "e": "AQAB"} | about
+        return {"kty": "OKP", "crv": "Ed25519", "x": self.public_key} | about
 
 
 ApiKeyStatus = Literal["active", "expired", "revoked"]

@@ -67,11 +67,11 @@ class SignUp:
 def checked_sign_up(email: str, name: str, password: str, tenant_name: str | None = None) -> SignUp:
     """The sign-up in its kept form. Raises Invalid with everything that is wrong with it."""
     problems: list[FieldError] = []
-    clean_email = _collect(problems, lambda: normalize_email(email))
-    clean = _collect(problems, lambda: clean_name(name))
+    clean_email = collect(problems, lambda: normalize_email(email))
+    clean = collect(problems, lambda: clean_name(name))
     wanted = (tenant_name or "").strip()
     if wanted:
-        wanted = _collect(problems, lambda: clean_name(wanted, "tenant_name", TENANT_NAME_MAX_LENGTH))
+        wanted = collect(problems, lambda: clean_name(wanted, "tenant_name", TENANT_NAME_MAX_LENGTH))
     problems += password_problems(password, clean_email or email)
     if problems:
         raise Invalid(problems[0].message, fields=problems)
@@ -297,7 +297,7 @@ class WantedApiKey:
 def checked_api_key(name: str, scopes: Sequence[str], expires_at: datetime | None, now: datetime) -> WantedApiKey:
     """A new key in its kept form: scopes once each, in the table's order. Raises Invalid with all that is wrong."""
     problems: list[FieldError] = []
-    clean = _collect(problems, lambda: clean_name(name))
+    clean = collect(problems, lambda: clean_name(name))
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown:
         message = f"No API key can be made for {', '.join(unknown)[:200]}."
@@ -340,7 +340,8 @@ def expiry_after_roll(key: ApiKey, grace_seconds: int, now: datetime) -> datetim
     return ends_at if key.expires_at is None else min(ends_at, key.expires_at)
 
 
-def _collect(problems: list[FieldError], check: Callable[[], str]) -> str:
+def collect(problems: list[FieldError], check: Callable[[], str]) -> str:
+    """What a check gives; where it refuses, nothing, and its problems are added to those that there are."""
     try:
         return check()
     except Invalid as error:
