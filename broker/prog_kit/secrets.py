@@ -51,6 +51,11 @@ _MARK_LENGTH: Final = 5
 """Letters of base64 that follow from the key id alone."""
 
 
+def sign_on_purpose(tenant_id: str) -> str:
+    """Of the secret that a tenant shares with its own identity provider: it opens for that tenant alone."""
+    return f"sign_on {tenant_id}"
+
+
 class SealError(Exception):
     """A sealed value does not open: another purpose, an unknown key, or it was changed."""
 

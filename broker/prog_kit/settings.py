@@ -99,6 +99,10 @@ class Settings(BaseModel):
         description="whom people may sign in with besides: a JSON list of objects with kind (google, microsoft, github"
         " or oidc), client_id and client_secret or client_secret_file; for oidc also name, title and issuer",
     )
+    dns_servers: tuple[str, ...] = Field(
+        (),
+        description="who is asked about tenants' domains, such as 192.0.2.1 or 192.0.2.1:5353; by default the system's",
+    )
     producers_file: str | None = Field(
         None,
         description="who else may publish commands: the file that `prog producers` keeps, read when it changes",
@@ -178,7 +182,8 @@ class Settings(BaseModel):
     drain_seconds: float = Field(20.0, gt=0, description="time a process has to finish its work after SIGTERM")
 
     @field_validator(
-        "secret_keys", "stripe_webhook_secrets", "trusted_proxies", "metrics_networks", "cors_origins", mode="before"
+        "secret_keys", "stripe_webhook_secrets", "trusted_proxies", "dns_servers", "metrics_networks", "cors_origins",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: Any) -> Any:

@@ -9,6 +9,7 @@ from prog_contracts import (
     oauth,
     payments,
     second_factors,
+    sign_on,
     tenants,
     users,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "oauth",
     "payments",
     "second_factors",
+    "sign_on",
     "tenants",
     "users",
 ]

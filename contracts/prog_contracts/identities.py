@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from prog_contracts.ids import IdentityId, SessionId, UserId
+from prog_contracts.ids import IdentityId, SessionId, TenantId, UserId
 from prog_contracts.messages import Command, Event, command, event
 
 SUBJECT_MAX_LENGTH = 255
@@ -25,7 +25,8 @@ class ProvenIdentity(BaseModel):
     """Who somebody is at a provider, as the edge has checked it.
 
     `provider` is its name in the settings, `title` the one that people know. `emails` are those that the provider says
-    it has verified, the main one first.
+    it has verified, the main one first. With a `tenant_id` it is that tenant's own provider, which speaks for addresses
+    of the tenant's domains alone, and whose identities are apart from those of all others.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,11 +38,12 @@ class ProvenIdentity(BaseModel):
     emails: Annotated[tuple[str, ...], Field(max_length=EMAILS_MAX)] = ()
     name: str | None = None
     proven_at: datetime
+    tenant_id: TenantId | None = None
 
     @property
     def digest(self) -> str:
         """What orders messages about it: the same for the same issuer and subject."""
-        return hashlib.sha256(f"{self.issuer}\n{self.subject}".encode()).hexdigest()[:32]
+        return hashlib.sha256(f"{self.issuer}\n{self.subject}\n{self.tenant_id or ''}".encode()).hexdigest()[:32]
 
 
 @command("prognetwork.users.sign_in_with_identity", key="identity_digest")
@@ -141,11 +143,21 @@ class IdentityRefused(Event):
 
     `account_exists` is an address with an account that the identity does not belong to: its person has to prove that
     first. `other_account` is an identity that belongs to another account, `other_address` one whose provider has not
-    verified the account's own address.
+    verified the account's own address. `other_domain` comes from a tenant's provider that does not speak for the
+    address, `sign_on_only` from any other where the address's tenant asks for its own.
     """
 
     identity_digest: str
     provider: str
-    reason: Literal["no_address", "account_exists", "disabled", "too_old", "other_account", "other_address"]
+    reason: Literal[
+        "no_address",
+        "account_exists",
+        "disabled",
+        "too_old",
+        "other_account",
+        "other_address",
+        "other_domain",
+        "sign_on_only",
+    ]
     user_id: UserId | None = None
     client_address: str | None = None

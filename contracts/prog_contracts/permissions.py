@@ -30,6 +30,7 @@ Action = Literal[
     "audit.read",
     "api_key.manage",
     "client.manage",
+    "sign_on.manage",
 ]
 
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
@@ -50,9 +51,11 @@ PERMISSIONS: Final = MappingProxyType[TenantRole, frozenset[Action]](
     }
 )
 
-NOT_FOR_KEYS: Final[frozenset[Action]] = frozenset({"api_key.manage", "client.manage", "tenant.delete"})
-"""What no API key and no OAuth client may do, whoever made it: one that got out would make itself successors, or end
-the tenant."""
+NOT_FOR_KEYS: Final[frozenset[Action]] = frozenset(
+    {"api_key.manage", "client.manage", "tenant.delete", "sign_on.manage"}
+)
+"""What no API key and no OAuth client may do, whoever made it: one that got out would make itself successors, end the
+tenant, or let somebody else's provider say who its people are."""
 SCOPES: Final[tuple[Action, ...]] = tuple(action for action in ACTIONS if action not in NOT_FOR_KEYS)
 """What an API key, or an OAuth client, may be made for."""
 

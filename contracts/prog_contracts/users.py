@@ -13,8 +13,8 @@ from prog_contracts.ids import SessionId, UserId
 from prog_contracts.messages import Command, Event, command, event
 
 PlatformRole = Literal["operator", "support"]
-SignInMethod = Literal["password", "magic_link", "social"]
-"""`social` is any identity provider of the settings: Google, GitHub, another OpenID issuer."""
+SignInMethod = Literal["password", "magic_link", "social", "sign_on"]
+"""`social` is an identity provider of the settings: Google, GitHub, another OpenID issuer; `sign_on` a tenant's own."""
 SecondFactor = Literal["totp", "recovery_code"]
 """What proves a person beyond their sign-in method: a code of an authenticator app, or one kept for losing that."""
 
@@ -217,7 +217,7 @@ class AuthenticationFailed(Event):
     """`email_digest` is a keyed digest of the address that was tried; the address itself is not told."""
 
     email_digest: str
-    reason: Literal["unknown_user", "wrong_password", "unverified", "disabled"]
+    reason: Literal["unknown_user", "wrong_password", "unverified", "disabled", "sign_on_only"]
     client_address: str | None = None
 
 
@@ -233,7 +233,7 @@ class LinkRequested(Event):
 
     email_digest: str
     purpose: LinkPurpose
-    outcome: Literal["mailed", "unknown_user", "disabled", "unverified", "too_soon"]
+    outcome: Literal["mailed", "unknown_user", "disabled", "unverified", "too_soon", "sign_on_only"]
     user_id: UserId | None = None
     client_address: str | None = None
 

@@ -13,7 +13,7 @@ from prog_broker.ports import Transport
 from prog_broker.redis.connection import OUTAGES, Client, connect, reconnect_delay_seconds
 from prog_broker.transport import open_transport
 from prog_contracts.errors import Unavailable, from_body
-from prog_contracts.ids import PLATFORM_TENANT_ID
+from prog_contracts.ids import PLATFORM_TENANT_ID, is_id
 from prog_contracts.messages import Command
 from prog_contracts.permissions import Action, closed, possible
 from prog_contracts.tenants import TenantRole, TenantStatus
@@ -22,7 +22,7 @@ from prog_edge.audit.feed import AuditFeed
 from prog_edge.callers import Callers
 from prog_edge.directory import Remembered, role_in
 from prog_edge.drain import Drain
-from prog_edge.federation import Federation
+from prog_edge.federation import Federation, SignOnProvider
 from prog_edge.federation.outbound import Outbound
 from prog_edge.idempotency import IdempotencyKeys
 from prog_edge.key_uses import KeyUses
@@ -41,7 +41,7 @@ from prog_edge.tokens import Claims, Keys, PublicKeys, TokenVerifier, ed25519_ke
 from prog_kit.database import OUTAGES as DATABASE_OUTAGES
 from prog_kit.database import Database
 from prog_kit.logging import get
-from prog_kit.secrets import Sealer
+from prog_kit.secrets import Sealer, SealError, sign_on_purpose
 from prog_kit.settings import Settings
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries as users
@@ -179,9 +179,7 @@ class Platform:
                 lambda tenant_id: _tenant_limits(reader, tenant_id), fresh_seconds=LIMITS_FRESH_SECONDS
             ),
             live_sessions=live_sessions,
-            federation=Federation(
-                settings.identity_providers, sealer, settings.public_url, Outbound(private=True, plain=True)
-            ),
+            federation=_federation(settings, sealer, database),
             signing_key=signing_key,
         )
 
@@ -292,6 +290,39 @@ async def _standing(database: Database, tenant_id: str) -> Standing | None:
 async def _tenant_limits(database: Database, tenant_id: str) -> Mapping[str, int | None]:
     async with database.scope(tenant_id=tenant_id) as connection:
         return await tenants.limits(connection, tenant_id)
+def _federation(settings: Settings, sealer: Sealer, database: Database) -> Federation:
+    """Whoever runs the platform may name servers in a private network; tenants may not in production."""
+    trying = settings.env != "production"
+    return Federation(
+        settings.identity_providers,
+        sealer,
+        settings.public_url,
+        Outbound(private=True, plain=True),
+        Outbound(private=trying, plain=trying),
+        lambda name: _sign_on(database, sealer, name),
+    )
+
+
+async def _sign_on(database: Database, sealer: Sealer, tenant_id: str) -> SignOnProvider | None:
+    if not (is_id(tenant_id) and tenant_id.startswith("tenant_")):
+        return None
+        row, tenant = await tenants.sign_on(connection, tenant_id), await tenants.tenant(connection, tenant_id)
+        claimed = await tenants.domains(connection, tenant_id)
+    if row is None or tenant is None or tenant.status == "deleted":
+        return None
+    try:
+        secret = sealer.open(row.sealed_client_secret, sign_on_purpose(tenant_id))
+    except SealError:
+        _log.warning("a tenant's client secret does not open, its people cannot sign on", tenant_id=tenant_id)
+        return None
+    return SignOnProvider(
+        tenant_id,
+        tenant.name,
+        row.issuer,
+        row.client_id,
+        secret,
+        frozenset(each.domain for each in claimed if each.proven_at is not None),
+    )
 
 
 async def _until_up(connect_database: Callable[[], Awaitable[Database]]) -> Database:

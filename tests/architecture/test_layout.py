@@ -18,6 +18,7 @@ DOMAIN_NAMES = {"app", "handlers", "rules", "store", "queries", "errors", "migra
 OWN_NAMES = {
     "payments": {"gateway", "pdf", "model"},
     "email": {"contexts", "delivery", "mailbox", "providers", "render", "templates"},
+    "tenants": {"dns"},
     "users": {"links", "passwords", "signing", "strength", "tokens", "totp", "recovery_codes"},
     "monitoring": {"lag", "sampling"},
     "events": {"appending", "audit", "schemas"},

@@ -14,6 +14,7 @@ from prog_edge.backend.provider import Provider
 from prog_edge.backend.security import Security
 from prog_edge.backend.sender import Sender
 from prog_edge.backend.sessions import PageSessions
+from prog_edge.backend.sign_on import SignOn
 from prog_edge.backend.site import Site
 from prog_edge.backend.tenancy import Tenancy
 from prog_edge.context import context_of
@@ -40,6 +41,7 @@ def web_services(platform: Platform) -> WebServices:
         identities=Identities(platform, sender),
         provider=Provider(platform, sender),
         clients=Clients(platform, sender),
+        sign_on=SignOn(platform, sender),
         signing_key=platform.signing_key,
         public_url=settings.public_url,
         mailbox=None if settings.env == "production" else Mailbox(platform),

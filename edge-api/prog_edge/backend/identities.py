@@ -10,6 +10,7 @@ from prog_contracts.accounts import AccountToProve
 from prog_contracts.errors import Denied, NotFound
 from prog_contracts.identities import LinkIdentity, ProvenIdentity, UnlinkIdentity
 from prog_contracts.ids import PLATFORM_TENANT_ID, is_id
+from prog_contracts.inputs import normalize_email
 from prog_edge.backend.sender import Sender
 from prog_edge.backend.sessions import entered
 from prog_edge.federation import LIFETIME_SECONDS
@@ -19,6 +20,7 @@ from prog_edge.sessions import MAX_AGE_SECONDS
 from prog_edge.web.ports import Client, SecondStep, SessionCookie, Viewer
 from prog_edge.web.ports.identities import Arrival, Departure, IdentityCard, ProviderCard, Purpose, ToProve
 from prog_kit.secrets import IDENTITY
+from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries
 
 _TOO_LATE: Final = "This sign-in took too long. Begin again."
@@ -40,6 +42,16 @@ class Identities:
     def providers(self) -> Sequence[ProviderCard]:
         return [ProviderCard(each.name, each.title, each.kind) for each in self._federation.providers.values()]
 
+    async def organisation(self, email: str) -> ProviderCard | None:
+        domain = normalize_email(email).rpartition("@")[2]
+        async with self._platform.database.operator() as connection:
+            found = await tenants.sign_on_tenant(connection, domain)
+        return None if found is None else ProviderCard(found[0], found[1], "sign_on")
+
+    async def linkable(self, viewer: Viewer) -> Sequence[ProviderCard]:
+        own = await self.organisation(viewer.email)
+        return [*self.providers, *([] if own is None else [own])]
+
     async def linked(self, viewer: Viewer) -> Sequence[IdentityCard]:
         async with self._platform.database.scope(user_id=viewer.user_id) as connection:
             rows = await queries.identities(connection, viewer.user_id)
@@ -52,7 +64,9 @@ class Identities:
         async with self._platform.database.scope(user_id=viewer.user_id) as connection:
             return await queries.has_password(connection, viewer.user_id)
 
-    async def depart(self, provider: str, purpose: Purpose, next_address: str, viewer: Viewer | None) -> Departure:
+    async def depart(
+        self, provider: str, purpose: Purpose, next_address: str, viewer: Viewer | None, hint: str | None = None
+    ) -> Departure:
         who = None if purpose == "sign_in" else viewer
         begun = await self._federation.begin(
             provider,
@@ -60,6 +74,7 @@ class Identities:
             next_address,
             user_id=None if who is None else who.user_id,
             session_id=None if who is None else who.session_id,
+            hint=hint,
         )
         return Departure(begun.url, SessionCookie(begun.cookie, LIFETIME_SECONDS))
 

@@ -5,7 +5,7 @@ the two protocols, with Authlib; `pending` keeps in the browser what a sign-in h
 through.
 """
 
-from prog_edge.federation.flow import Begun, Federation, Finished
+from prog_edge.federation.flow import Begun, Federation, Finished, SignOnProvider
 from prog_edge.federation.pending import LIFETIME_SECONDS, Pending, Purpose
 
-__all__ = ["LIFETIME_SECONDS", "Begun", "Federation", "Finished", "Pending", "Purpose"]
+__all__ = ["LIFETIME_SECONDS", "Begun", "Federation", "Finished", "Pending", "Purpose", "SignOnProvider"]

@@ -62,10 +62,9 @@ class Directory:
         self._metadata: OrderedDict[str, _Kept[Metadata]] = OrderedDict()
         self._keys: OrderedDict[str, _Kept[KeySet]] = OrderedDict()
 
-    def forget(self) -> None:
-        """What is asked for next is fetched anew."""
-        self._metadata.clear()
-        self._keys.clear()
+    def forget(self, issuer: str) -> None:
+        """What is asked for next of this issuer is fetched anew."""
+        self._metadata.pop(issuer, None)
 
     async def metadata(self, issuer: str, *, templated: bool = False) -> Metadata:
         """What the provider publishes. Raises Unreachable.

@@ -1,8 +1,12 @@
-"""The way through another provider: begun with an address to go to, finished with an identity that is proven."""
+"""The way through another provider: begun with an address to go to, finished with an identity that is proven.
+
+Providers are those of the settings, by their names, and tenants' own, by the tenants' ids. What a tenant names is asked
+as a stranger's server: at public addresses and with TLS alone, where the platform is in production.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -27,6 +31,22 @@ MAX_CODE_LENGTH: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
+class SignOnProvider:
+    """A tenant's own provider. It speaks for addresses of `domains` alone."""
+
+    tenant_id: str
+    title: str
+    issuer: str
+    client_id: str
+    client_secret: str
+    domains: frozenset[str]
+
+
+SignOn = Callable[[str], Awaitable[SignOnProvider | None]]
+"""The provider of a tenant; None where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Begun:
     """Where the browser goes, and what it keeps meanwhile."""
 
@@ -42,21 +62,47 @@ class Finished:
     identity: ProvenIdentity
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the protocols told, before it is an identity."""
+
+    issuer: str
+    subject: str
+    emails: tuple[str, ...]
+    name: Any
+
+
 class Federation:
-    """The providers of the settings. One a process; `close` it."""
+    """One a process; `close` it. `outbound` asks the settings' providers, `strict` those that tenants name."""
 
     def __init__(
-        self, providers: Sequence[IdentityProvider], sealer: Sealer, public_url: str, outbound: Outbound
+        self,
+        providers: Sequence[IdentityProvider],
+        sealer: Sealer,
+        public_url: str,
+        outbound: Outbound,
+        strict: Outbound,
+        sign_on: SignOn,
     ) -> None:
         self.providers: Final = {provider.name: provider for provider in providers}
         self._sealer = sealer
         self._outbound = outbound
+        self._strict = strict
+        self._sign_on = sign_on
         self.directory: Final = Directory(outbound)
+        self.tenants_directory: Final = Directory(strict)
         self._public_url = public_url.rstrip("/")
         self.cookie_name: Final = "__Host-prog_federation" if public_url.startswith("https://") else "prog_federation"
 
     async def close(self) -> None:
         await self._outbound.close()
+        await self._strict.close()
+
+    async def probe(self, issuer: str) -> None:
+        """Looks whether a provider that a tenant names is one. Raises Unreachable."""
+        self.tenants_directory.forget(issuer)
+        metadata = await self.tenants_directory.metadata(issuer)
+        await self.tenants_directory.keys(metadata)
 
     async def begin(
         self,
@@ -66,14 +112,20 @@ class Federation:
         *,
         user_id: str | None = None,
         session_id: str | None = None,
+        hint: str | None = None,
     ) -> Begun:
-        """Raises NotFound for a provider that is not there, Unreachable for one that does not answer."""
-        provider = self._provider(name)
+        """`hint` is the address of whoever is to sign in there.
+
+        Raises NotFound for a provider that is not there, Unreachable for one that does not answer.
+        """
         begun = Pending.begin(name, purpose, next_address, datetime.now(UTC), user_id=user_id, session_id=session_id)
-        if provider.kind == "github":
+        provider, sign_on = await self._provider(name)
+        if sign_on is not None:
+            url = await self._tenants(sign_on).authorization_url(begun, hint)
+        elif provider.kind == "github":
             url = self._github(provider).authorization_url(begun)
         else:
-            url = await self._openid(provider).authorization_url(begun)
+            url = await self._openid(provider).authorization_url(begun, hint)
         return Begun(url, kept.sealed(self._sealer, begun))
 
     async def finish(self, name: str, cookie: str, answer: Mapping[str, str]) -> Finished:
@@ -85,21 +137,20 @@ class Federation:
         begun = kept.opened(self._sealer, cookie)
         if begun is None or not begun.is_answered_by(name, answer.get("state", ""), now):
             raise Untrusted("not_begun")
-        provider = self._provider(name)
+        provider, sign_on = await self._provider(name)
         code = answer.get("code", "")
         if "error" in answer:
             raise Untrusted("canceled" if answer["error"] == "access_denied" else "provider_error")
         if not 0 < len(code) <= MAX_CODE_LENGTH:
             raise Untrusted("code_refused")
-        if provider.kind == "github":
+        if sign_on is not None:
+            found = await self._claimed(self._tenants(sign_on), begun, code, answer.get("iss"), now)
+        elif provider.kind == "github":
             account = await self._github(provider).account(begun, code, answer.get("iss"))
-            return Finished(
-                begun, _identity(provider, provider.issuer, account.subject, account.emails, account.name, now)
-            )
-        client = self._openid(provider)
-        claims = await client.claims(begun, code, answer.get("iss"), now.timestamp())
-        emails = client.emails(claims)
-        return Finished(begun, _identity(provider, claims["iss"], claims["sub"], emails, claims.get("name"), now))
+            found = _Found(provider.issuer, account.subject, account.emails, account.name)
+        else:
+            found = await self._claimed(self._openid(provider), begun, code, answer.get("iss"), now)
+        return Finished(begun, _identity(provider, sign_on, found, now))
 
     def keep(self, identity: ProvenIdentity) -> str:
         """The cookie's value for an identity that waits for its person to prove an account."""
@@ -111,11 +162,30 @@ class Federation:
     def begun(self, cookie: str) -> Pending | None:
         return kept.opened(self._sealer, cookie)
 
-    def _provider(self, name: str) -> IdentityProvider:
+    async def _provider(self, name: str) -> tuple[IdentityProvider, SignOnProvider | None]:
         provider = self.providers.get(name)
-        if provider is None:
+        if provider is not None:
+            return provider, None
+        sign_on = await self._sign_on(name)
+        if sign_on is None:
             raise NotFound("There is no such identity provider.")
-        return provider
+        return (
+            IdentityProvider.model_construct(
+                kind="oidc",
+                name=name,
+                title=sign_on.title,
+                issuer=sign_on.issuer,
+                client_id=sign_on.client_id,
+                client_secret=sign_on.client_secret,
+            ),
+            sign_on,
+        )
+
+    async def _claimed(
+        self, client: OpenIdProvider, begun: Pending, code: str, told_issuer: str | None, now: datetime
+    ) -> _Found:
+        claims = await client.claims(begun, code, told_issuer, now.timestamp())
+        return _Found(claims["iss"], claims["sub"], client.emails(claims), claims.get("name"))
 
     def _github(self, provider: IdentityProvider) -> GitHub:
         return GitHub(self._outbound, provider, self._redirect_uri(provider.name))
@@ -128,8 +198,19 @@ class Federation:
             client_id=provider.client_id,
             client_secret=provider.client_secret,
             redirect_uri=self._redirect_uri(provider.name),
-            microsoft=provider.kind == "microsoft",
+            vouching="microsoft" if provider.kind == "microsoft" else "claim",
             asks_again=provider.kind != "google",
+        )
+
+    def _tenants(self, sign_on: SignOnProvider) -> OpenIdProvider:
+        return OpenIdProvider(
+            self._strict,
+            self.tenants_directory,
+            issuer=sign_on.issuer,
+            client_id=sign_on.client_id,
+            client_secret=sign_on.client_secret,
+            redirect_uri=self._redirect_uri(sign_on.tenant_id),
+            vouching="domain",
         )
 
     def _redirect_uri(self, name: str) -> str:
@@ -138,17 +219,22 @@ class Federation:
 
 
 def _identity(
-    provider: IdentityProvider, issuer: str, subject: str, emails: tuple[str, ...], name: Any, now: datetime
+    provider: IdentityProvider, sign_on: SignOnProvider | None, found: _Found, now: datetime
 ) -> ProvenIdentity:
+    """Of a tenant's provider, with the addresses that it speaks for."""
+    emails = found.emails
+    if sign_on is not None:
+        emails = tuple(email for email in emails if email.rpartition("@")[2].lower() in sign_on.domains)
     try:
         return ProvenIdentity(
             provider=provider.name,
             title=provider.title,
-            issuer=issuer,
-            subject=subject,
+            issuer=found.issuer,
+            subject=found.subject,
             emails=emails[:EMAILS_MAX],
-            name=name[: NAME_MAX_LENGTH * 2] if isinstance(name, str) else None,
+            name=found.name[: NAME_MAX_LENGTH * 2] if isinstance(found.name, str) else None,
             proven_at=now,
+            tenant_id=None if sign_on is None else sign_on.tenant_id,
         )
     except ValidationError as error:
         raise Untrusted("bad_id_token") from error

@@ -7,6 +7,8 @@ Vendors differ in what they say of an address, and this is the one place that kn
   for it, or for personal accounts. One address serves all directories, so its issuer has the directory's id in it.
   (learn.microsoft.com/entra/identity-platform/migrate-off-email-claim-authorization, …/id-token-claims-reference)
 - Any other issuer: `email_verified` counts.
+- A tenant's own provider speaks for the tenant's domains, which the tenant has proven: its addresses there count unless
+  it says itself that they are not verified. Many of them do not say.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote_plus
 
 from authlib.oauth2.base import OAuth2Error
@@ -35,6 +37,7 @@ FRESH_SECONDS: Final = 300
 """How long ago somebody may have signed in at the provider who steps up with it."""
 MAX_TOKEN_LENGTH: Final = 32 * 1024
 _PERSONAL_MICROSOFT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
+Vouching = Literal["claim", "microsoft", "domain"]
 _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -83,7 +86,7 @@ class OpenIdProvider:
         client_id: str,
         client_secret: str,
         redirect_uri: str,
-        microsoft: bool = False,
+        vouching: Vouching = "claim",
         asks_again: bool = True,
     ) -> None:
         self._directory = directory
@@ -92,7 +95,7 @@ class OpenIdProvider:
         self._client_id = client_id
         self._client_secret = client_secret
         self._redirect_uri = redirect_uri
-        self._microsoft = microsoft
+        self._vouching = vouching
         self._asks_again = asks_again
 
     async def authorization_url(self, pending: Pending, login_hint: str | None = None) -> str:
@@ -128,14 +131,16 @@ class OpenIdProvider:
         email = claims.get("email")
         if not isinstance(email, str) or not email:
             return ()
-        if self._microsoft:
+        if self._vouching == "microsoft":
             vouched = claims.get("xms_edov") in (True, 1, "1", "true") or claims.get("tid") == _PERSONAL_MICROSOFT
+        elif self._vouching == "domain":
+            vouched = claims.get("email_verified", True) in (True, "true")
         else:
             vouched = claims.get("email_verified") in (True, "true")
         return (email,) if vouched else ()
 
     async def _metadata(self) -> Metadata:
-        return await self._directory.metadata(self._issuer, templated=self._microsoft)
+        return await self._directory.metadata(self._issuer, templated=self._vouching == "microsoft")
 
     def _client(self, metadata: Metadata) -> CodeClient:
         return CodeClient(
@@ -171,7 +176,7 @@ class OpenIdProvider:
                     "nonce": pending.nonce,
                     "client_id": self._client_id,
                     "access_token": token.get("access_token"),
-                    "max_age": FRESH_SECONDS if again and not self._microsoft else None,
+                    "max_age": FRESH_SECONDS if again and self._vouching != "microsoft" else None,
                 },
             )
             claims.validate(now=int(now), leeway=LEEWAY_SECONDS)
@@ -193,7 +198,7 @@ class OpenIdProvider:
             return jwt.decode(text, await self._directory.keys(metadata, anew=True), registry=registry)
 
     def _expected_issuer(self, metadata: Metadata, claims: Mapping[str, Any]) -> str:
-        if not self._microsoft:
+        if self._vouching != "microsoft":
             return metadata.issuer
         directory = claims.get("tid")
         if not isinstance(directory, str) or not _GUID.fullmatch(directory):

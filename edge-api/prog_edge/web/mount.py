@@ -19,6 +19,7 @@ from prog_edge.web.account.routes import router as account_router
 from prog_edge.web.account.second_step_routes import router as second_step_router
 from prog_edge.web.account.security_routes import router as security_router
 from prog_edge.web.account.session_routes import router as session_router
+from prog_edge.web.account.sign_on_routes import router as sign_on_router
 from prog_edge.web.account.tenant_routes import router as tenant_router
 from prog_edge.web.admin.live_routes import router as live_router
 from prog_edge.web.admin.replay_routes import router as replay_router
@@ -44,6 +45,7 @@ ROUTERS = (
     key_router,
     client_router,
     provider_router,
+    sign_on_router,
     ending_router,
     admin_router,
     admin_tenant_router,

@@ -66,6 +66,13 @@ POST   /v1/tenants/{tenant_id}/invitations            member.invite
 POST   /v1/tenants/{tenant_id}/invitations/{invitation_id}/resend member.invite
 DELETE /v1/tenants/{tenant_id}/invitations/{invitation_id} member.invite
 POST   /v1/invitations/accept                         signed_in
+GET    /v1/tenants/{tenant_id}/sign-on                sign_on.manage
+PUT    /v1/tenants/{tenant_id}/sign-on                sign_on.manage
+DELETE /v1/tenants/{tenant_id}/sign-on                sign_on.manage
+GET    /v1/tenants/{tenant_id}/domains                sign_on.manage
+POST   /v1/tenants/{tenant_id}/domains                sign_on.manage
+POST   /v1/tenants/{tenant_id}/domains/{domain}/check sign_on.manage
+DELETE /v1/tenants/{tenant_id}/domains/{domain}       sign_on.manage
 GET    /v1/api-keys                                   api_key.manage
 GET    /v1/api-keys/{key_id}                          api_key.manage
 POST   /v1/api-keys                                   api_key.manage

@@ -37,6 +37,7 @@ BOUND: Final = 0.25
 OTHERWISE: Final = {"date", "x-request-id", "traceparent", "ratelimit", "retry-after"}
 """Headers that differ from answer to answer, whoever is meant. `Retry-After` counts down to one moment."""
 KNOWN, UNVERIFIED, DISABLED = (f"{name}@alike.example" for name in ("known-0000", "unverified", "disabled-0"))
+SIGNS_ON = "signs-on-0@bound.example"
 _numbers = itertools.count(1000)
 
 
@@ -50,15 +51,22 @@ WHO: Final[dict[str, Callable[[], str]]] = {
     "known": lambda: KNOWN,
     "unverified": lambda: UNVERIFIED,
     "disabled": lambda: DISABLED,
+    "signs on alone": lambda: SIGNS_ON,
 }
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
 async def accounts(stage: Stage) -> None:
     """Accounts that differ in what nobody is to know."""
-    for email in (KNOWN, DISABLED):
+    for email in (KNOWN, DISABLED, SIGNS_ON):
         await stage.person(email)
     await change(stage, "UPDATE users.users SET status = 'disabled' WHERE email = $1", DISABLED)
+    await change(
+        stage,
+        "INSERT INTO users.sign_on_domains (domain, sign_on_tenant_id, enforced, owners)"
+        " VALUES ($1, 'tenant', true, '{}')",
+        "bound.example",
+    )
     body = {"email": UNVERIFIED, "password": PASSPHRASE, "name": "Grace Hopper"}
     assert (await stage.http.post("/v1/auth/register", json=body)).status_code == 201
 
@@ -111,9 +119,12 @@ async def test_check_04_nobody_learns_from_the_answer_whether_there_is_an_accoun
         assert heard["unknown"][0] == {"/v1/auth/login": 401, "/v1/auth/register": 201}.get(CALLS[call][0], 204)
 
 
-async def test_check_04_a_disabled_account_answers_its_right_password_like_a_wrong_one(stage: Stage) -> None:
+@pytest.mark.parametrize("email", [DISABLED, SIGNS_ON])
+async def test_check_04_an_account_that_no_password_opens_answers_the_right_one_like_a_wrong_one(
+    stage: Stage, email: str
+) -> None:
     call = "sign in with a wrong password"
-    right = await question(stage, call, lambda: DISABLED, password=PASSPHRASE)()
+    right = await question(stage, call, lambda: email, password=PASSPHRASE)()
     assert told(right) == told(await question(stage, call, unknown)())
 
 

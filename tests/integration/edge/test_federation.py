@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from prog_kit.identity_providers import IdentityProvider as Configured
+from tests.dns_server import DnsServer
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, Someone
 from tests.integration.edge.stage import PASSPHRASE, Stage
 from tests.integration.edge.test_pages import form_token
@@ -37,8 +38,11 @@ async def federated(module_postgres: str, servers: TestServers, provider: Identi
         Configured(kind="oidc", name="acme", title="Acme", **site),
         Configured(kind="github", api_url=provider.issuer, **site),
     )
-    async with Stage(module_postgres, servers.empty_valkey(), identity_providers=providers) as stage:
-        yield stage
+    async with DnsServer() as names:
+        settings = {"identity_providers": providers, "dns_servers": (names.address,)}
+        async with Stage(module_postgres, servers.empty_valkey(), **settings) as stage:
+            stage.app.state.names = names
+            yield stage
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -163,9 +167,68 @@ async def test_a_provider_that_is_away_leads_back_to_where_one_was(
     browser: httpx.AsyncClient, federated: Stage, provider: IdentityProvider
 ) -> None:
     assert (await follow(browser, "/v1/auth/oauth/nobody/start")).url.path == SIGN_IN
-    federated.platform.federation.directory.forget()
+    federated.platform.federation.directory.forget(provider.issuer)
     provider.metadata = {"issuer": "https://another.example"}
     page = await follow(browser, "/v1/auth/oauth/acme/start")
     provider.metadata = {}
     assert (page.status_code, page.url.path) == (200, SIGN_IN)
     assert "another issuer" in page.text
+
+
+async def test_a_tenant_s_people_sign_on_with_its_own_provider_and_with_nothing_else(
+    browser: httpx.AsyncClient, federated: Stage, provider: IdentityProvider
+) -> None:
+    olga = await federated.person("olga@acme.example")
+    tenant_id = await federated.tenant_of(olga, "Acme Ltd")
+    path = f"/v1/tenants/{tenant_id}"
+    claimed = await olga.post(f"{path}/domains", {"domain": "acme.example"})
+    federated.app.state.names.records[claimed["record_name"]] = [claimed["record_value"]]
+    checked = await olga.request("POST", f"{path}/domains/acme.example/check", json={})
+    assert checked.status_code == 204, checked.text
+    body = {
+        "issuer": provider.issuer,
+        "client_id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+        "default_role": "viewer",
+        "enforced": True,
+    }
+    wrong = await olga.request("PUT", f"{path}/sign-on", json={**body, "issuer": f"{provider.issuer}/elsewhere"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "issuer"), wrong.text
+    configured = await olga.request("PUT", f"{path}/sign-on", json=body)
+    assert configured.status_code == 200, configured.text
+    assert CLIENT_SECRET not in configured.text + (await olga.request("GET", f"{path}/sign-on")).text
+
+    provider.person = Someone("joe-1", "joe@acme.example", name="Joe")
+    page = await browser.get("/account/sign-in/organisation")
+    form = {"csrf_token": form_token(page), "email": "anybody@acme.example"}
+    found = await browser.post("/account/sign-in/organisation", data=form)
+    link = found.text.partition('href="/v1/auth/oauth/')[2].partition('"')[0].replace("&amp;", "&")
+
+    async def is_told() -> bool:
+        home = await follow(browser, f"/v1/auth/oauth/{link}")
+        return home.url.path == "/account"
+
+    await wait_until(is_told, what="the users domain to know of the tenant's sign-on")
+    joe = await me(browser)
+    assert (joe["email"], joe["name"]) == ("joe@acme.example", "Joe")
+
+    async def is_member() -> bool:
+        return [(each["id"], each["role"]) for each in (await me(browser))["tenants"]] == [(tenant_id, "viewer")]
+
+    await wait_until(is_member, what="the membership")
+    [session] = (await browser.get("/v1/me/sessions")).json()["data"]
+    assert session["method"] == "sign_on"
+
+    late = await federated.http.post(
+        "/v1/auth/register", json={"email": "ann@acme.example", "password": PASSPHRASE, "name": "Ann"}
+    )
+    assert late.status_code == 201
+    token = await federated.token_mailed_to("ann@acme.example", "verify")
+    assert (await federated.http.post("/v1/auth/email/verify", json={"token": token})).status_code == 200
+    answers = [
+        await federated.http.post("/v1/auth/login", json={"email": email, "password": PASSPHRASE})
+        for email in ("ann@acme.example", "nobody@acme.example", olga.email)
+    ]
+    assert [answer.status_code for answer in answers] == [401, 401, 200], "an owner gets in, so that it can be mended"
+    told = [{**answer.json(), "trace_id": None} for answer in answers[:2]]
+    assert told[0] == told[1]

@@ -14,13 +14,15 @@ import pytest
 import pytest_asyncio
 
 from prog_contracts.errors import NotFound
-from prog_edge.federation import Begun, Federation, Finished, Purpose
+from prog_contracts.ids import new_id
+from prog_edge.federation import Begun, Federation, Finished, Purpose, SignOnProvider
 from prog_edge.federation.errors import Untrusted
 from prog_edge.federation.outbound import Outbound, Unreachable
 from prog_kit.identity_providers import IdentityProvider as Configured
 from prog_kit.secrets import Sealer
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, Someone
 
+TENANT = new_id("tenant")
 ADA = ("ada-at-provider", ("ada@example.com",))
 
 
@@ -56,7 +58,15 @@ async def federation(provider: IdentityProvider) -> AsyncIterator[Federation]:
         Configured(kind="oidc", name="wrong-secret", title="W", **{**site, "client_secret": "wrong"}),
     )
     sealer = Sealer(("0123456789abcdef" * 4,))
-    federation = Federation(providers, sealer, "http://127.0.0.1:1", Outbound(private=True, plain=True))
+
+    async def sign_on(name: str) -> SignOnProvider | None:
+        if name != TENANT:
+            return None
+        domains = frozenset({"example.com"})
+        return SignOnProvider(TENANT, "Acme", provider.issuer, CLIENT_ID, CLIENT_SECRET, domains)
+
+    ours, strict = Outbound(private=True, plain=True), Outbound(private=True, plain=True)
+    federation = Federation(providers, sealer, "http://127.0.0.1:1", ours, strict, sign_on)
     yield federation
     await federation.close()
 
@@ -321,3 +331,46 @@ async def test_check_19_metadata_of_another_issuer_or_without_addresses_is_none(
     provider.metadata = metadata
     with pytest.raises(Unreachable):
         await federation.begin("acme", "sign_in", "/")
+
+
+@pytest.mark.parametrize(
+    ("person", "emails"),
+    [
+        (Someone("ada", "Ada@Example.com"), ("Ada@Example.com",)),
+        (Someone("ada", "ada@example.com", verified=None), ("ada@example.com",)),  # type: ignore[arg-type]
+        (Someone("ada", "ada@example.com", verified=False), ()),
+        (Someone("ada", "ada@elsewhere.example"), ()),
+        (Someone("ada", "ada@sub.example.com"), ()),
+        (Someone("ada", "ada@example.com@elsewhere.example"), ()),
+    ],
+)
+async def test_check_19_a_tenant_s_provider_vouches_for_the_tenant_s_domains_alone(
+    federation: Federation, provider: IdentityProvider, person: Someone, emails: tuple[str, ...]
+) -> None:
+    provider.person = person
+    identity = (await come_back(federation, TENANT)).identity
+    assert (identity.tenant_id, identity.title, identity.emails) == (TENANT, "Acme", emails)
+
+
+async def test_a_tenant_without_a_provider_leads_nowhere(federation: Federation) -> None:
+    with pytest.raises(NotFound):
+        await federation.begin(new_id("tenant"), "sign_in", "/")
+
+
+async def test_who_is_expected_is_told_to_the_provider(federation: Federation) -> None:
+    begun = await federation.begin(TENANT, "sign_in", "/", hint="ada@example.com")
+    assert query_of(begun)["login_hint"] == "ada@example.com"
+
+
+async def test_production_asks_a_tenant_s_provider_at_public_addresses_alone(provider: IdentityProvider) -> None:
+    async def sign_on(name: str) -> SignOnProvider | None:
+        return SignOnProvider(TENANT, "Acme", provider.issuer, CLIENT_ID, CLIENT_SECRET, frozenset())
+
+    ours, strict = Outbound(private=True, plain=True), Outbound(private=False, plain=True)
+    federation = Federation((), Sealer(("0123456789abcdef" * 4,)), "http://127.0.0.1:1", ours, strict, sign_on)
+    with pytest.raises(Unreachable):
+        await federation.begin(TENANT, "sign_in", "/")
+    with pytest.raises(Unreachable):
+        await federation.probe(provider.issuer)
+    assert provider.asked == []
+    await federation.close()

@@ -1,5 +1,12 @@
 """Wiring of the tenants domain: what `prog worker tenants` runs."""
 
+from prog_broker.worker import Resources
+from prog_workers.tenants import dns
 from prog_workers.tenants.handlers import tenants as domain
 
 __all__ = ["domain"]
+
+
+@domain.on_start
+async def prepare(resources: Resources) -> None:
+    dns.resolver = dns.DnsResolver(resources.settings.dns_servers)

@@ -84,3 +84,38 @@ def clock_missing() -> Conflict:
 
 def clock_advancing() -> Conflict:
     return Conflict("The clock is being advanced; wait until that is done.", code="clock_advancing")
+
+
+def no_sign_on() -> NotFound:
+    return NotFound("The tenant has no sign-on.", code="no_sign_on")
+
+
+def nothing_to_enforce() -> Conflict:
+    return Conflict("Prove a domain first: sign-on is enforced for its addresses.", code="no_proven_domain")
+
+
+def client_secret_needed() -> Invalid:
+    return Invalid.field("client_secret", "required", "Enter the client secret that this provider gave you.")
+
+
+def unreadable_client_secret() -> Invalid:
+    """It was sealed for another tenant, or by somebody who has no key in common with this process."""
+    return Invalid.field("client_secret", "unreadable_secret", "The sealed value cannot be opened.")
+
+
+def domain_not_claimed() -> NotFound:
+    return NotFound("The tenant has not claimed this domain.", code="domain_not_claimed")
+
+
+def domain_not_proven(reason: str) -> Conflict:
+    if reason == "unanswered":
+        return Conflict("The domain's DNS does not answer. Try again in a minute.", code="dns_unanswered")
+    return Conflict("The record is not there yet. A new one can take an hour to be seen.", code="dns_record_missing")
+
+
+def domain_taken() -> Conflict:
+    return Conflict("Another tenant has proven this domain. Ask whoever runs this platform.", code="domain_taken")
+
+
+def too_many_domains(limit: int) -> Conflict:
+    return Conflict(f"A tenant has at most {limit} domains. Release one first.", code="too_many_domains")

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 from prog_contracts.actors import key_of
-from prog_contracts.errors import Invalid, ProgError
+from prog_contracts.errors import FieldError, Invalid, ProgError
 from prog_contracts.ids import PLATFORM_TENANT_ID
+from prog_contracts.inputs import normalize_email
 from prog_contracts.payments import SubscriptionStatus
 from prog_contracts.permissions import SCOPES, Action, allowed, may_grant, may_manage
+from prog_contracts.sign_on import DNS_LABEL, DNS_VALUE
 from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_contracts.users import PlatformRole
 from prog_workers.tenants import errors
@@ -105,6 +107,10 @@ class Seats:
     limit: int | None
 
 
+def is_full(seats: Seats) -> bool:
+    return seats.limit is not None and seats.members + seats.invited >= seats.limit
+
+
 def scopes_of(actor: str | None) -> Scopes:
     """Within which scopes somebody acts here; None is without bounds.
 
@@ -128,7 +134,7 @@ def invitation_refusal(
         return errors.role_too_high()
     if is_member:
         return errors.already_member()
-    if seats.limit is not None and seats.members + seats.invited >= seats.limit:
+    if seats.limit is not None and is_full(seats):
         return errors.member_limit(seats.limit)
     return None
 
@@ -204,3 +210,44 @@ def grants_plan(status: SubscriptionStatus) -> bool | None:
 def limits_of(plan: str | None) -> Limits:
     """What a tenant may use on a plan."""
     return FREE_LIMITS if plan is None else PLAN_LIMITS.get(plan.lower(), PAID_LIMITS)
+
+
+# -- sign-on -----------------------------------------------------------------------------------------------------------
+
+DOMAINS_MAX: Final = 20
+ISSUER_MAX_LENGTH: Final = 500
+CLIENT_ID_MAX_LENGTH: Final = 500
+_ISSUER: Final = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?")
+
+
+def checked_provider(issuer: str, client_id: str) -> tuple[str, str]:
+    """Issuer and client id as they are kept. Raises Invalid with all that is wrong."""
+    problems = []
+    issuer, client_id = issuer.strip(), client_id.strip()
+    if len(issuer) > ISSUER_MAX_LENGTH or not _ISSUER.fullmatch(issuer):
+        message = "Enter the issuer as your provider shows it, such as https://id.example.com."
+        problems.append(FieldError(field="issuer", code="invalid_issuer", message=message))
+    if not 0 < len(client_id) <= CLIENT_ID_MAX_LENGTH:
+        message = "Enter the client id that your provider gave you."
+        problems.append(FieldError(field="client_id", code="required", message=message))
+    if problems:
+        raise Invalid(problems[0].message, fields=problems)
+    return issuer, client_id
+
+
+def checked_domain(text: str) -> str:
+    """A domain of addresses in the one spelling that addresses have it in. Raises Invalid."""
+    try:
+        return normalize_email(f"x@{text.strip().rstrip('.')}").partition("@")[2]
+    except Invalid:
+        raise Invalid.field("domain", "invalid_domain", "Enter a domain such as example.com.") from None
+
+
+def dns_name(domain: str) -> str:
+    """Where the record of a domain is looked for."""
+    return f"{DNS_LABEL}.{domain}"
+
+
+def dns_text(token: str) -> str:
+    """What the record has to say."""
+    return f"{DNS_VALUE}{token}"

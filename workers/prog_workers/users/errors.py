@@ -110,6 +110,11 @@ def no_verified_address(title: str) -> Denied:
     return Denied(message, code="identity_without_address")
 
 
+def other_domain(title: str) -> Denied:
+    message = f"{title} does not speak for this address: its domain is not proven."
+    return Denied(message, code="identity_of_other_domain")
+
+
 def identity_taken(title: str) -> Denied:
     return Denied(f"This {title} account is linked to an account here already.", code="identity_taken")
 

@@ -26,14 +26,15 @@ from prog_kit import secrets
 from prog_workers.users import errors, rules, store
 from prog_workers.users.store import User
 
-LinkOutcome = Literal["mailed", "unknown_user", "disabled", "unverified", "too_soon"]
+LinkOutcome = Literal["mailed", "unknown_user", "disabled", "unverified", "too_soon", "sign_on_only"]
 
 
 @dataclass(frozen=True, slots=True)
 class LinkKind:
     """What a link is for, how long it is good, and the form of its token.
 
-    `for_unverified` says whether it may go to an address that nobody has verified yet.
+    `for_unverified` says whether it may go to an address that nobody has verified yet, `signs_in` whether it opens a
+    session by itself.
     """
 
     purpose: LinkPurpose
@@ -42,6 +43,7 @@ class LinkKind:
     token: Callable[[str], str]
     is_token: Callable[[str], bool]
     for_unverified: bool
+    signs_in: bool
 
 
 RESET: Final = LinkKind(
@@ -51,6 +53,7 @@ RESET: Final = LinkKind(
     token=credentials.reset_token,
     is_token=credentials.is_reset_token,
     for_unverified=True,
+    signs_in=False,
 )
 """It may verify an address, for the password of whoever signed it up is no longer good afterwards."""
 
@@ -61,6 +64,7 @@ MAGIC: Final = LinkKind(
     token=credentials.magic_link_token,
     is_token=credentials.is_magic_link_token,
     for_unverified=False,
+    signs_in=True,
 )
 """It verifies nothing: a password that a stranger chose at sign-up would otherwise become good with it."""
 
@@ -91,6 +95,8 @@ async def _outcome(tx: Transaction, kind: LinkKind, user: User | None) -> LinkOu
         return "disabled"
     if user.email_verified_at is None and not kind.for_unverified:
         return "unverified"
+    if kind.signs_in and await store.must_sign_on(tx, user):
+        return "sign_on_only"
     return "mailed" if rules.may_mail_again(await _made_at(tx, kind, user.user_id), tx.now) else "too_soon"
 
 

@@ -13,13 +13,14 @@ from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound, ProgError, Unavailable
+from prog_contracts.inputs import EMAIL_MAX_LENGTH
 from prog_edge.context import context_of
 from prog_edge.federation.errors import Untrusted
 from prog_edge.web.account.departing import is_departure_token
 from prog_edge.web.account.second_step_routes import entered
 from prog_edge.web.account.security_routes import SECURITY, security_page
 from prog_edge.web.account.session_routes import AGAIN
-from prog_edge.web.account.views import ProveAccountPage
+from prog_edge.web.account.views import OrganisationPage, ProveAccountPage
 from prog_edge.web.ports import Arrival, Purpose, WebServices
 from prog_edge.web.ui.forms import FormState, refused, sent_form
 from prog_edge.web.ui.rendering import render
@@ -45,8 +46,9 @@ async def start(request: Request, provider: str, web: Services) -> Response:
         viewer = signed_in(request)
         if not is_departure_token(web, purpose, viewer, query.get("token", "")):
             raise Denied("This link is not of a page of yours. Go back, reload the page and follow it again.")
+    hint = query.get("hint", "")[:EMAIL_MAX_LENGTH] or None
     try:
-        departure = await web.identities.depart(provider, purpose, address, viewer)
+        departure = await web.identities.depart(provider, purpose, address, viewer, hint)
     except (NotFound, Unavailable) as error:
         return _back(request, error, purpose, address)
     web_state(request).federation = departure.cookie
@@ -69,6 +71,30 @@ async def callback(request: Request, provider: str, web: Services) -> Response:
             context.denied, context.code = True, error.code
         return _back(request, error, purpose, address)
     return await _arrived(request, web, arrival)
+
+
+@router.get("/sign-in/organisation")
+async def organisation_form(request: Request) -> Response:
+    address = own_path(request.query_params.get("next"), "/account")
+    return render(request, OrganisationPage(FormState(), address))
+
+
+@router.post("/sign-in/organisation")
+async def organisation(request: Request, web: Services) -> Response:
+    """Where an address signs on. It follows from the domain alone, so it tells of nobody whether they have an account.
+
+    A link leads there and no redirect, for a form may lead to no other site, by none.
+    """
+    values = await sent_form(request)
+    address, email = own_path(values.get("next"), "/account"), values.get("email", "")
+    try:
+        found = await web.identities.organisation(email)
+    except Invalid as error:
+        return render(request, OrganisationPage(refused(values, error), address), status=422)
+    if found is None:
+        form = FormState(values.shown(), problem="No organisation signs on with addresses of this domain.")
+        return render(request, OrganisationPage(form, address), status=422)
+    return render(request, OrganisationPage(FormState(), address, found, email.strip()))
 
 
 @router.get("/sign-in/prove")

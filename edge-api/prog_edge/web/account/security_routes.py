@@ -35,7 +35,7 @@ async def security_page(
         form=FormState(),
         password=password or FormState(),
         identities=linked,
-        providers=[each for each in web.identities.providers if each.name not in names],
+        providers=[each for each in await web.identities.linkable(viewer) if each.name not in names],
         has_password=await web.identities.has_password(viewer),
         token=departure_token(web, "link", viewer),
         unlink=unlink or FormState(),

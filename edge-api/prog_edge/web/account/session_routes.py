@@ -89,7 +89,7 @@ async def _again(web: WebServices, viewer: Viewer, form: FormState, address: str
             address,
             method="password",
             has_password=await web.identities.has_password(viewer),
-            providers=[each for each in web.identities.providers if each.name in names],
+            providers=[each for each in await web.identities.linkable(viewer) if each.name in names],
             token=departure_token(web, "step_up", viewer),
         )
     return SignInAgainPage(form, address, chosen_factor(asked), has_recovery_codes=factor.codes_left > 0)

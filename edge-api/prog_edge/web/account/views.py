@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, get_args
 
 from prog_contracts.permissions import allowed, may_grant, may_manage, possible
+from prog_contracts.sign_on import SignOnRole
 from prog_contracts.tenants import TenantRole
 from prog_contracts.users import SecondFactor
 from prog_edge.web.ports import (
@@ -26,6 +27,7 @@ from prog_edge.web.ports import (
     ToProve,
     Viewer,
 )
+from prog_edge.web.ports.sign_on import SignOnView
 from prog_edge.web.ui.forms import FormState
 
 SANDBOX_CARDS: Final = (
@@ -119,6 +121,29 @@ class SignInPage:
     next_address: str
     unverified: bool = False
     providers: Sequence[ProviderCard] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OrganisationPage:
+    """Asks for an address, and shows where it signs on once that is `found`."""
+
+    template: ClassVar[str] = "account/organisation.html"
+    form: FormState
+    next_address: str
+    found: ProviderCard | None = None
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignOnPage:
+    """`provider` is the form of the tenant's provider, `domain` that of its domains."""
+
+    template: ClassVar[str] = "account/sign_on.html"
+    view: SignOnView
+    provider: FormState
+    domain: FormState
+    section: str = "sign-on"
+    roles: Sequence[tuple[str, str]] = tuple(each for each in ROLES if each[0] in get_args(SignOnRole))
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,11 +68,21 @@ class IdentitiesBackend(Protocol):
     @property
     def providers(self) -> Sequence[ProviderCard]: ...
 
+    async def organisation(self, email: str) -> ProviderCard | None:
+        """The provider of the tenant whose domain an address is of, whoever may have an account. Raises Invalid."""
+        ...
+
+    async def linkable(self, viewer: Viewer) -> Sequence[ProviderCard]:
+        """Providers that the viewer's account may be linked to: all, and that of the tenant of their address."""
+        ...
+
     async def linked(self, viewer: Viewer) -> Sequence[IdentityCard]: ...
 
     async def has_password(self, viewer: Viewer) -> bool: ...
 
-    async def depart(self, provider: str, purpose: Purpose, next_address: str, viewer: Viewer | None) -> Departure:
+    async def depart(
+        self, provider: str, purpose: Purpose, next_address: str, viewer: Viewer | None, hint: str | None = None
+    ) -> Departure:
         """Raises NotFound for a provider that is not there, Unavailable for one that does not answer."""
         ...
 

@@ -15,6 +15,7 @@ from prog_edge.web.ports.mailbox import MailboxBackend
 from prog_edge.web.ports.provider import ClientsBackend, ProviderBackend
 from prog_edge.web.ports.security import SecurityBackend
 from prog_edge.web.ports.shared import Sessions
+from prog_edge.web.ports.sign_on import SignOnBackend
 from prog_edge.web.ports.site import SiteBackend
 from prog_edge.web.ports.tenancy import TenancyBackend
 
@@ -34,6 +35,7 @@ class WebServices:
     identities: IdentitiesBackend
     provider: ProviderBackend
     clients: ClientsBackend
+    sign_on: SignOnBackend
     signing_key: bytes
     public_url: str
     mailbox: MailboxBackend | None = None

@@ -45,6 +45,7 @@ from tests.unit.edge.web.sample_identities import SampleIdentities
 from tests.unit.edge.web.sample_keys import SampleKeys
 from tests.unit.edge.web.sample_provider import SampleClients, SampleProvider
 from tests.unit.edge.web.sample_security import CODES, FACTOR, SampleSecurity
+from tests.unit.edge.web.sample_sign_on import SampleSignOn
 
 NOW = datetime.now(UTC).replace(microsecond=412_000)
 TENANT = sample_id("tenant", 7)
@@ -473,6 +474,7 @@ def sample_services(
     identities: SampleIdentities | None = None,
     provider: SampleProvider | None = None,
     clients: SampleClients | None = None,
+    sign_on: SampleSignOn | None = None,
 ) -> WebServices:
     return WebServices(
         site=SampleSite(),
@@ -485,6 +487,7 @@ def sample_services(
         identities=identities or SampleIdentities(),
         provider=provider or SampleProvider(),
         clients=clients or SampleClients(),
+        sign_on=sign_on or SampleSignOn(),
         signing_key=b"k" * 32,
         public_url="http://127.0.0.1:8000",
         mailbox=mailbox or SampleMailbox(),
@@ -503,6 +506,7 @@ def sample_services_in(state: str) -> WebServices:
             identities=SampleIdentities(linked=False),
             provider=SampleProvider(empty=True),
             clients=SampleClients(empty=True),
+            sign_on=SampleSignOn(configured=False),
         )
     if state == "past-due":
         late = SampleAccount(subscription=PAST_DUE, clock_at=NOW + timedelta(days=31))

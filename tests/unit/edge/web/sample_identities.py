@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from prog_contracts.errors import Conflict, Denied, NotFound
+from prog_contracts.inputs import normalize_email
 from prog_edge.federation.errors import Untrusted
 from prog_edge.web.ports import (
     Arrival,
@@ -21,6 +22,7 @@ from prog_edge.web.ports import (
 )
 
 GOOGLE = ProviderCard("google", "Google", "google")
+ACME = ProviderCard("tenant_01jd7z4c8nf3ktv9q2m6x0r5we", "Acme Industries", "sign_on")
 GITHUB = ProviderCard("github", "GitHub", "github")
 LINKED = IdentityCard(
     "identity_01jd7z4c8nf3ktv9q2m6x0r5we",
@@ -45,14 +47,22 @@ class SampleIdentities:
         self.fresh = fresh
         self.departed: list[tuple[str, Purpose, str]] = []
 
+    async def organisation(self, email: str) -> ProviderCard | None:
+        return ACME if normalize_email(email).endswith("@acme.example") else None
+
+    async def linkable(self, viewer: Viewer) -> Sequence[ProviderCard]:
+        return self.providers
+
     async def linked(self, viewer: Viewer) -> Sequence[IdentityCard]:
         return [LINKED] if self.is_linked else []
 
     async def has_password(self, viewer: Viewer) -> bool:
         return self.password
 
-    async def depart(self, provider: str, purpose: Purpose, next_address: str, viewer: Viewer | None) -> Departure:
-        if provider not in ("google", "github"):
+    async def depart(
+        self, provider: str, purpose: Purpose, next_address: str, viewer: Viewer | None, hint: str | None = None
+    ) -> Departure:
+        if provider not in ("google", "github", ACME.name):
             raise NotFound("There is no such identity provider.")
         self.departed.append((provider, purpose, next_address))
         return Departure("https://accounts.example/authorize?state=s", SessionCookie("begun", 600))

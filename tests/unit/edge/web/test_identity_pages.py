@@ -140,3 +140,26 @@ def test_who_has_no_password_signs_in_again_with_a_linked_account_and_sets_one(b
     names = {item.get("name") for item in page.all("input")}
     assert "password" in names
     assert "current_password" not in names
+
+
+ORGANISATION = "/account/sign-in/organisation"
+
+
+def test_an_address_leads_to_its_organisation_whoever_has_an_account(browse: Browse) -> None:
+    client = browse()
+    [link] = [
+        item
+        for item in read(client.get("/account/sign-in?next=/account/sessions").text).all("a")
+        if "organisation" in item.text
+    ]
+    page = link.get("href") or ""
+    assert page == f"{ORGANISATION}?next=/account/sessions"
+    found = fill(client, page, ORGANISATION, email="Anybody@ACME.example")
+    [departure] = departures(found.text)
+    query = dict(parse_qsl(urlsplit(departure).query))
+    assert (query["next"], query["hint"].lower()) == ("/account/sessions", "anybody@acme.example")
+    assert client.get(departure).headers["location"].startswith("https://accounts.example/")
+    other = fill(client, page, ORGANISATION, email="anybody@example.com")
+    assert (other.status_code, departures(other.text)) == (422, [])
+    assert "No organisation signs on" in other.text
+    assert fill(client, page, ORGANISATION, email="nobody").status_code == 422

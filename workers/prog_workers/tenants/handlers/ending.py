@@ -37,6 +37,9 @@ from prog_workers.tenants.handlers.domain import (
 
 tenants.owns(
     deleted=(
+        "tenants.sign_on",
+        "tenants.proven_domains",
+        "tenants.domain_claims",
         "tenants.invitations",
         "tenants.members",
         "tenants.limits",

@@ -10,6 +10,7 @@ from prog_contracts.credentials import invitation_token, tenant_of_invitation
 from prog_contracts.email import SendMail
 from prog_contracts.ids import new_id
 from prog_contracts.inputs import normalize_email
+from prog_contracts.messages import Event
 from prog_contracts.permissions import closed, possible
 from prog_contracts.tenants import (
     AcceptInvitation,
@@ -25,6 +26,7 @@ from prog_contracts.tenants import (
 from prog_kit import secrets
 from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.handlers.domain import PLATFORM_NAME, check_tenant, refuse, require, tenants
+from prog_workers.tenants.handlers.sign_on import owners_changed
 
 _DIGEST: Final = "invitation"
 
@@ -114,7 +116,7 @@ async def revoke_invitation(command: RevokeInvitation, tx: Transaction) -> Invit
 
 
 @tenants.handles(AcceptInvitation)
-async def accept_invitation(command: AcceptInvitation, tx: Transaction) -> MemberJoined:
+async def accept_invitation(command: AcceptInvitation, tx: Transaction) -> list[Event]:
     """Spends the token of an invitation. `email` is the person's verified address, as the edge read it."""
     check_tenant(command.tenant_id, tx)
     if tx.actor is not None and not is_process(tx.actor) and tx.actor != command.user_id:
@@ -143,7 +145,7 @@ async def accept_invitation(command: AcceptInvitation, tx: Transaction) -> Membe
         tx, joined.user_id, email=email, name=joined.name, role=joined.role, invitation_id=joined.invitation_id
     ):
         raise errors.already_member()
-    return joined
+    return [joined, *await owners_changed(tx)] if joined.role == "owner" else [joined]
 
 
 def _open_token(tx: Transaction, sealed: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
+from prog_contracts.messages import Event
 from prog_contracts.permissions import may_grant
 from prog_contracts.tenants import (
     ChangeMemberRole,
@@ -15,6 +16,7 @@ from prog_contracts.tenants import (
 )
 from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.handlers.domain import check_tenant, refuse, require, role_of, tenants
+from prog_workers.tenants.handlers.sign_on import owners_changed
 
 
 @tenants.handles(ChangeMemberRole)
@@ -39,7 +41,8 @@ async def change_member_role(command: ChangeMemberRole, tx: Transaction) -> Outc
     if command.role == member.role:
         return Reply(changed)
     await store.set_role(tx, member.user_id, command.role)
-    return [changed, *await _revoke_ungrantable(tx, member.user_id, command.role)]
+    told: list[Event] = [changed, *await _revoke_ungrantable(tx, member.user_id, command.role)]
+    return [*told, *await owners_changed(tx)] if "owner" in (member.role, command.role) else told
 
 
 @tenants.handles(RemoveMember)
@@ -63,7 +66,8 @@ async def remove_member(command: RemoveMember, tx: Transaction) -> Outcome:
         role=member.role,
         reason="left" if leaving else "removed",
     )
-    return [removed, *await _revoke_ungrantable(tx, member.user_id, None)]
+    told: list[Event] = [removed, *await _revoke_ungrantable(tx, member.user_id, None)]
+    return [*told, *await owners_changed(tx)] if member.role == "owner" else told
 
 
 async def _revoke_ungrantable(tx: Transaction, inviter: str, role: TenantRole | None) -> list[InvitationRevoked]:

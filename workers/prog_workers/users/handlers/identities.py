@@ -29,14 +29,25 @@ from prog_contracts.identities import (
     UnlinkIdentity,
 )
 from prog_contracts.ids import new_id
+from prog_contracts.messages import Event
 from prog_contracts.second_factors import StepUpDenied
-from prog_contracts.users import EmailVerified, SessionEnded, UserCreated
+from prog_contracts.sign_on import AdmitSignedOn
+from prog_contracts.users import EmailVerified, SessionEnded, SignInMethod, UserCreated
 from prog_kit import secrets
 from prog_workers.users import errors, rules, store
 from prog_workers.users.handlers.domain import open_sealed, step_up_missing, users
 from prog_workers.users.handlers.sessions import by_password, let_in, open_session
 
-Refusal = Literal["no_address", "account_exists", "disabled", "too_old", "other_account", "other_address"]
+Refusal = Literal[
+    "no_address",
+    "account_exists",
+    "disabled",
+    "too_old",
+    "other_account",
+    "other_address",
+    "other_domain",
+    "sign_on_only",
+]
 assert set(get_args(Refusal)) == set(get_args(IdentityRefused.model_fields["reason"].annotation))
 
 AnyCommand = SignInWithIdentity | SignInAndLink | LinkIdentity | StepUpWithIdentity
@@ -48,21 +59,51 @@ async def sign_in_with_identity(command: SignInWithIdentity, tx: Transaction) ->
     proven = _opened(tx, command)
     if not rules.identity_is_fresh(proven.proven_at, tx.now):
         return _refused(tx, command, proven, "too_old", errors.identity_too_old())
-    linked = await store.linked_identity(tx, proven.issuer, proven.subject)
+    address = rules.first_address(proven.emails)
+    if proven.tenant_id is not None and not await _speaks_for(tx, proven.tenant_id, address):
+        return _refused(tx, command, proven, "other_domain", errors.other_domain(proven.title))
+    linked = await store.linked_identity(tx, proven)
     if linked is not None:
         user = await store.user_by_id(tx, linked.user_id)
         if user is None or user.status != "active":
             return _refused(tx, command, proven, "disabled", errors.identity_opens_nothing(), linked.user_id)
-        await store.note_identity_use(tx, linked.identity_id, rules.first_address(proven.emails))
-        return await let_in(tx, user, "social", command)
-    address = rules.first_address(proven.emails)
+        await store.note_identity_use(tx, linked.identity_id, address)
+        return await _enter(tx, user, command, proven)
     if address is None:
         return _refused(tx, command, proven, "no_address", errors.no_verified_address(proven.title))
     return await _first_sign_in(tx, command, proven, address)
 
 
+async def _speaks_for(tx: Transaction, tenant_id: str, address: str | None) -> bool:
+    """Whether a tenant's provider may say whose an address is: the tenant has proven the address's domain."""
+    rule = None if address is None else await store.sign_on_rule(tx, address)
+    return rule is not None and rule.tenant_id == tenant_id
+
+
+async def _enter(
+    tx: Transaction, user: store.User, command: SignInWithIdentity, proven: ProvenIdentity, *events: Event
+) -> Reply:
+    """Lets a person in with an identity of theirs, unless their tenant asks for its own provider's."""
+    if proven.tenant_id is None:
+        if await store.must_sign_on(tx, user):
+            return _refused(tx, command, proven, "sign_on_only", errors.identity_opens_nothing(), user.user_id)
+        return await let_in(tx, user, "social", command, *events)
+    _admit(tx, user, proven.tenant_id)
+    return await let_in(tx, user, "sign_on", command, *events)
+
+
+def _admit(tx: Transaction, user: store.User, tenant_id: str) -> None:
+    """Has the tenant make a member of them."""
+    admit = AdmitSignedOn(tenant_id=tenant_id, user_id=user.user_id, email=user.email, name=user.name)
+    tx.send(admit, tenant_id=tenant_id)
+
+
 async def _first_sign_in(tx: Transaction, command: SignInWithIdentity, proven: ProvenIdentity, address: str) -> Reply:
     """Makes an account, or takes over one that nobody verified; any other is its person's, who has to prove that."""
+    if proven.tenant_id is None and rules.is_bound(await store.sign_on_rule(tx, address), None):
+        known = await store.user_by_email(tx, address)
+        if known is None or await store.must_sign_on(tx, known):
+            return _refused(tx, command, proven, "sign_on_only", errors.identity_opens_nothing())
     name, user_id = rules.name_of_identity(proven.name, address), new_id("user")
     verified = EmailVerified(user_id=user_id, email=address, name=name, verified_at=tx.now)
     if await store.insert_user_without_password(tx, user_id, address, name):
@@ -70,17 +111,17 @@ async def _first_sign_in(tx: Transaction, command: SignInWithIdentity, proven: P
         user = await store.user_by_id(tx, user_id)
         assert user is not None
         linked = await _link(tx, user, proven, address, command.client_address, with_account=True)
-        return await let_in(tx, user, "social", command, created, verified, linked)
+        return await _enter(tx, user, command, proven, created, verified, linked)
     user = await store.user_by_email(tx, address)
-    meanwhile = await store.linked_identity(tx, proven.issuer, proven.subject)
+    meanwhile = await store.linked_identity(tx, proven)
     if user is not None and meanwhile is not None and meanwhile.user_id == user.user_id:
-        return await let_in(tx, user, "social", command)  # another sign-in with it was quicker
+        return await _enter(tx, user, command, proven)  # another sign-in with it was quicker
     if user is None or user.status != "active":
         return _refused(tx, command, proven, "disabled", errors.identity_opens_nothing())
     if user.email_verified_at is None:
         user = await store.take_over_unverified(tx, user, name)
         linked = await _link(tx, user, proven, address, command.client_address)
-        return await let_in(tx, user, "social", command, verified.model_copy(update={"user_id": user.user_id}), linked)
+        return await _enter(tx, user, command, proven, verified.model_copy(update={"user_id": user.user_id}), linked)
     record = _record(tx, command, proven, "account_exists", user.user_id)
     return Reply(AccountToProve(email=user.email), record, sealed=True)
 
@@ -94,6 +135,10 @@ async def sign_in_and_link(command: SignInAndLink, work: Work) -> Finish:
         refusal = await _link_refusal(tx, command, proven, user)
         if refusal is not None:
             return refusal
+        if proven.tenant_id is not None:
+            _admit(tx, user, proven.tenant_id)
+        elif await store.must_sign_on(tx, user):
+            return _refused(tx, command, proven, "sign_on_only", errors.identity_opens_nothing(), user.user_id)
         if await store.has_second_factor(tx, user.user_id):
             return await let_in(tx, user, "password", command)
         linked = await _link(tx, user, proven, user.email, command.client_address)
@@ -150,7 +195,7 @@ async def step_up_with_identity(command: StepUpWithIdentity, tx: Transaction) ->
     if user.status != "active" or await store.live_session(tx, used, user.user_id) is None:
         raise errors.session_not_found()
     proven = _opened(tx, command)
-    linked = await store.linked_identity(tx, proven.issuer, proven.subject)
+    linked = await store.linked_identity(tx, proven)
     denied = StepUpDenied(
         user_id=user.user_id,
         by_session_id=used,
@@ -166,7 +211,8 @@ async def step_up_with_identity(command: StepUpWithIdentity, tx: Transaction) ->
     await store.note_identity_use(tx, linked.identity_id, rules.first_address(proven.emails))
     await store.end_session(tx, used, "signed_out")
     ended = SessionEnded(user_id=user.user_id, session_id=used, reason="signed_out")
-    return await open_session(tx, user, "social", command, ended)
+    method: SignInMethod = "social" if proven.tenant_id is None else "sign_on"
+    return await open_session(tx, user, method, command, ended)
 
 
 async def _link_refusal(
@@ -178,7 +224,9 @@ async def _link_refusal(
     """
     if not rules.identity_is_fresh(proven.proven_at, tx.now):
         return _refused(tx, command, proven, "too_old", errors.identity_too_old(), user.user_id)
-    if await store.linked_identity(tx, proven.issuer, proven.subject) is not None:
+    if proven.tenant_id is not None and not await _speaks_for(tx, proven.tenant_id, user.email):
+        return _refused(tx, command, proven, "other_domain", errors.other_domain(proven.title), user.user_id)
+    if await store.linked_identity(tx, proven) is not None:
         return _refused(tx, command, proven, "other_account", errors.identity_taken(proven.title), user.user_id)
     if user.email_verified_at is None or not rules.is_among(user.email, proven.emails):
         error = errors.address_differs(proven.title, user.email)

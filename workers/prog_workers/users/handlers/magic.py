@@ -27,7 +27,9 @@ async def consume_magic_link(command: ConsumeMagicLink, tx: Transaction) -> Repl
     token = open_sealed(tx, command.sealed_token, secrets.TOKEN, "token")
     holder = await links.holder(tx, links.MAGIC, token)
     user = None if holder is None else await store.user_by_id(tx, holder.user_id)
-    if user is None or user.email_verified_at is None or not await links.spend(tx, links.MAGIC, token, user):
+    if user is None or user.email_verified_at is None or await store.must_sign_on(tx, user):
+        return links.refusal(tx, links.MAGIC, token, command.client_address)
+    if not await links.spend(tx, links.MAGIC, token, user):
         return links.refusal(tx, links.MAGIC, token, command.client_address)
     await links.take_back(tx, user.user_id, links.MAGIC)
     return await let_in(tx, user, "magic_link", command)

@@ -8,6 +8,7 @@ from prog_contracts.api_keys import ApiKeyRevoked
 from prog_contracts.email import EmailSent
 from prog_contracts.messages import Event
 from prog_contracts.payments import PaymentProcessed
+from prog_contracts.sign_on import SignOnChanged
 from prog_contracts.tenants import MemberJoined, MemberRemoved, TenantCreated, TenantDeleted
 from prog_workers.users import store
 from prog_workers.users.handlers.api_keys import end_api_keys
@@ -47,10 +48,18 @@ async def forget_left_tenant(event: MemberRemoved, tx: Transaction) -> list[ApiK
 async def forget_deleted_tenant(event: TenantDeleted, tx: Transaction) -> list[Event]:
     """Nobody's sign-in opens it any more, its keys are good no more, and its clients are gone with all they had."""
     await store.clear_home_tenant(tx, event.tenant_id)
+    await store.drop_sign_on(tx, event.tenant_id)
     ended: list[Event] = [*await end_api_keys(tx, "tenant_deleted"), *await end_clients(tx)]
     while await purge_rows(tx, users.tenant_rows.deleted):
         pass
     return ended
+
+
+@users.handles(SignOnChanged)
+async def follow_sign_on(event: SignOnChanged, tx: Transaction) -> None:
+    """Keeps which domains have their people sign on. The event tells all of it, so the last one holds."""
+    domains = () if event.issuer is None else event.domains
+    await store.replace_sign_on_domains(tx, event.tenant_id, domains, enforced=event.enforced, owners=event.owners)
 
 
 @users.handles(PaymentProcessed)

@@ -83,6 +83,8 @@ async def by_password(
             status="active" if user is None else user.status,
             verified=user is not None and user.email_verified_at is not None,
         )
+        if failure is None and isinstance(command, Authenticate) and user is not None:
+            failure = "sign_on_only" if await store.must_sign_on(tx, user) else None
         if user is None or failure is not None:
             failed = AuthenticationFailed(
                 email_digest=tx.sealer.digest(email, "email"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from prog_contracts.errors import FieldError, Invalid, ProgError
 from prog_contracts.inputs import clean_name, normalize_email
@@ -105,7 +105,7 @@ def may_mail_again(last_mail_at: datetime | None, now: datetime) -> bool:
     return last_mail_at is None or now - last_mail_at >= MAIL_INTERVAL
 
 
-Failure = Literal["unknown_user", "wrong_password", "disabled", "unverified"]
+Failure = Literal["unknown_user", "wrong_password", "disabled", "unverified", "sign_on_only"]
 
 
 def sign_in_failure(*, known: bool, right: bool, status: AccountStatus, verified: bool) -> Failure | None:
@@ -154,7 +154,7 @@ def pending_sign_in_is_good(expires_at: datetime, wrong_codes: int, now: datetim
     return now < expires_at and wrong_codes < MAX_WRONG_CODES
 
 
-_AMR: Final[dict[SignInMethod, str]] = {"password": "pwd", "magic_link": "email", "social": "fed"}
+_AMR: Final[dict[SignInMethod, str]] = {"password": "pwd", "magic_link": "email", "social": "fed", "sign_on": "fed"}
 
 
 def amr(method: SignInMethod, second_factor: SecondFactor | None) -> list[str]:
@@ -165,6 +165,21 @@ def amr(method: SignInMethod, second_factor: SecondFactor | None) -> list[str]:
     """
     first = _AMR[method]
     return [first] if second_factor is None else [first, "otp", "mfa"]
+
+
+class Binding(Protocol):
+    """What holds for the addresses of a tenant's domain."""
+
+    @property
+    def enforced(self) -> bool: ...
+
+    @property
+    def owners(self) -> Sequence[str]: ...
+
+
+def is_bound(rule: Binding | None, user_id: str | None) -> bool:
+    """Whether sign-on is somebody's only way in. It never is for an owner; `user_id` None is somebody new."""
+    return rule is not None and rule.enforced and user_id not in rule.owners
 
 
 def identity_is_fresh(proven_at: datetime, now: datetime) -> bool:

@@ -92,6 +92,13 @@ from prog_workers.users.store.sessions import (
     rotate,
     session_owner,
 )
+from prog_workers.users.store.sign_on import (
+    SignOnRule,
+    drop_sign_on,
+    must_sign_on,
+    replace_sign_on_domains,
+    sign_on_rule,
+)
 
 __all__ = [
     "Enrolment",
@@ -102,6 +109,7 @@ __all__ = [
     "PendingSignIn",
     "PendingSignUp",
     "Presented",
+    "SignOnRule",
     "SigningKey",
     "TotpFactor",
     "User",
@@ -114,6 +122,7 @@ __all__ = [
     "delete_identity",
     "drop_pending_sign_ins",
     "drop_second_factor",
+    "drop_sign_on",
     "end_enrolment",
     "end_session",
     "end_sessions",
@@ -136,6 +145,7 @@ __all__ = [
     "live_session",
     "lock_keys",
     "mark_verified",
+    "must_sign_on",
     "note_api_key_uses",
     "note_identity_use",
     "own_identity",
@@ -152,6 +162,7 @@ __all__ = [
     "replace_api_key",
     "replace_password_hash",
     "replace_recovery_codes",
+    "replace_sign_on_domains",
     "reseal_key",
     "reseal_totp",
     "revoke_api_key",
@@ -162,6 +173,7 @@ __all__ = [
     "set_home_tenant",
     "set_verification_mail_sent",
     "sign_in_waits",
+    "sign_on_rule",
     "spend_link_token",
     "spend_pending_sign_in",
     "spend_recovery_code",

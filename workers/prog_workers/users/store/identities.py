@@ -21,10 +21,14 @@ class Identity:
 _IDENTITY = "identity_id, user_id, issuer, provider, title"
 
 
-async def linked_identity(tx: Transaction, issuer: str, subject: str) -> Identity | None:
-    """The identity of this issuer and subject, if it belongs to an account."""
+async def linked_identity(tx: Transaction, proven: ProvenIdentity) -> Identity | None:
+    """The identity, if it belongs to an account. What a tenant's provider vouches for is apart from all others'."""
     row = await tx.fetchrow(
-        f"SELECT {_IDENTITY} FROM users.identities WHERE issuer = $1 AND subject = $2", issuer, subject
+        f"SELECT {_IDENTITY} FROM users.identities"
+        " WHERE issuer = $1 AND subject = $2 AND sign_on_tenant_id IS NOT DISTINCT FROM $3",
+        proven.issuer,
+        proven.subject,
+        proven.tenant_id,
     )
     return None if row is None else Identity(**dict(row))
 
@@ -42,9 +46,10 @@ async def insert_identity(
     """Links an identity to an account; False when it belongs to one already."""
     added = await tx.fetchval(
         """
-        INSERT INTO users.identities (identity_id, user_id, issuer, subject, provider, title, email, linked_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-        ON CONFLICT (issuer, subject) DO NOTHING RETURNING true
+        INSERT INTO users.identities (identity_id, user_id, issuer, subject, provider, title, email, linked_at,
+                                      sign_on_tenant_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT (issuer, subject, sign_on_tenant_id) DO NOTHING RETURNING true
         """,
         identity_id,
         user_id,
@@ -54,6 +59,7 @@ async def insert_identity(
         proven.title,
         email,
         tx.now,
+        proven.tenant_id,
     )
     return added is True
 

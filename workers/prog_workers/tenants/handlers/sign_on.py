@@ -1,0 +1,173 @@
+"""Sign-on: the tenant's own provider, the domains that it may speak for, and who becomes a member by it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from prog_broker.domain import Finish, Work
+from prog_broker.outcome import Outcome, Reply
+from prog_broker.transaction import Transaction
+from prog_contracts.actors import is_process
+from prog_contracts.permissions import possible
+from prog_contracts.sign_on import (
+    AdmitSignedOn,
+    CheckDomain,
+    ClaimDomain,
+    ConfigureSignOn,
+    DomainCheckFailed,
+    DomainClaimed,
+    ReleaseDomain,
+    RemoveSignOn,
+    SignOnAdmissionRefused,
+    SignOnChanged,
+)
+from prog_contracts.tenants import MemberJoined
+from prog_kit import secrets
+from prog_workers.tenants import errors, rules, store
+from prog_workers.tenants.dns import Unanswered, texts
+from prog_workers.tenants.handlers.domain import check_tenant, require, tenants
+
+Change = Literal["configured", "removed", "domain_proven", "domain_released", "owners_changed"]
+
+
+@tenants.handles(ConfigureSignOn)
+async def configure_sign_on(command: ConfigureSignOn, tx: Transaction) -> SignOnChanged:
+    """Takes the provider that is named. Enforced it can be once a domain is proven."""
+    check_tenant(command.tenant_id, tx)
+    await require(tx, "sign_on.manage")
+    issuer, client_id = rules.checked_provider(command.issuer, command.client_id)
+    before = await store.sign_on(tx)
+    if command.enforced and not await store.proven_domains(tx):
+        raise errors.nothing_to_enforce()
+    if command.sealed_client_secret is not None:
+        try:
+            tx.sealer.open(command.sealed_client_secret, secrets.sign_on_purpose(tx.tenant_id))
+        except secrets.SealError:
+            raise errors.unreadable_client_secret() from None
+        sealed = command.sealed_client_secret
+    elif before is None or before.issuer != issuer:
+        raise errors.client_secret_needed()  # a secret that was given for one server is shown to no other
+    else:
+        sealed = before.sealed_client_secret
+    await store.put_sign_on(tx, store.SignOn(issuer, client_id, sealed, command.default_role, command.enforced))
+    return await changed(tx, "configured")
+
+
+@tenants.handles(RemoveSignOn)
+async def remove_sign_on(command: RemoveSignOn, tx: Transaction) -> SignOnChanged:
+    check_tenant(command.tenant_id, tx)
+    await require(tx, "sign_on.manage")
+    if not await store.delete_sign_on(tx):
+        raise errors.no_sign_on()
+    return await changed(tx, "removed")
+
+
+@tenants.handles(ClaimDomain)
+async def claim_domain(command: ClaimDomain, tx: Transaction) -> DomainClaimed:
+    check_tenant(command.tenant_id, tx)
+    await require(tx, "sign_on.manage")
+    domain = rules.checked_domain(command.domain_name)
+    known = await store.domain_claim(tx, domain) is not None
+    if not known and await store.count_domain_claims(tx) >= rules.DOMAINS_MAX:
+        raise errors.too_many_domains(rules.DOMAINS_MAX)
+    claim = await store.claim_domain(tx, domain, secrets.new_token(24))
+    return DomainClaimed(
+        tenant_id=tx.tenant_id,
+        domain_name=domain,
+        record=rules.dns_name(domain),
+        value=rules.dns_text(claim.token),
+        claimed_at=claim.claimed_at,
+    )
+
+
+@tenants.performs(CheckDomain)
+async def check_domain(command: CheckDomain, work: Work) -> Finish:
+    """Asks the DNS between two transactions. What it says holds from then on, until the domain is released."""
+    domain = rules.checked_domain(command.domain_name)
+    async with work.transaction() as tx:
+        check_tenant(command.tenant_id, tx)
+        await require(tx, "sign_on.manage")
+        claim = await store.domain_claim(tx, domain)
+    if claim is None:
+        raise errors.domain_not_claimed()
+    failure: Literal["record_missing", "unanswered"] | None = None
+    try:
+        if rules.dns_text(claim.token) not in await texts(rules.dns_name(domain)):
+            failure = "record_missing"
+    except Unanswered:
+        failure = "unanswered"
+
+    async def record(tx: Transaction) -> Outcome:
+        await require(tx, "sign_on.manage")
+        if await store.domain_claim(tx, domain) != claim:
+            raise errors.domain_not_claimed()
+        if failure is not None:
+            failed = DomainCheckFailed(tenant_id=tx.tenant_id, domain_name=domain, reason=failure)
+            return Reply(None, failed, error=errors.domain_not_proven(failure))
+        if not await store.prove_domain(tx, domain):
+            failed = DomainCheckFailed(tenant_id=tx.tenant_id, domain_name=domain, reason="proven_elsewhere")
+            return Reply(None, failed, error=errors.domain_taken())
+        return await changed(tx, "domain_proven")
+
+    return record
+
+
+@tenants.handles(ReleaseDomain)
+async def release_domain(command: ReleaseDomain, tx: Transaction) -> SignOnChanged:
+    check_tenant(command.tenant_id, tx)
+    await require(tx, "sign_on.manage")
+    if not await store.release_domain(tx, rules.checked_domain(command.domain_name)):
+        raise errors.domain_not_claimed()
+    return await changed(tx, "domain_released")
+
+
+@tenants.handles(AdmitSignedOn)
+async def admit_signed_on(command: AdmitSignedOn, tx: Transaction) -> MemberJoined | SignOnAdmissionRefused | None:
+    """The users domain has seen who signed on. A member stays with the role that they have."""
+    check_tenant(command.tenant_id, tx)
+    if tx.actor is not None and not is_process(tx.actor):
+        raise errors.not_permitted()
+    if await store.member(tx, command.user_id) is not None:
+        return None
+    configured, tenant = await store.sign_on(tx), await store.tenant(tx)
+    if configured is None or tenant is None:
+        return SignOnAdmissionRefused(tenant_id=tx.tenant_id, user_id=command.user_id, reason="no_sign_on")
+    if not possible(tenant.status, "member.invite"):
+        return SignOnAdmissionRefused(tenant_id=tx.tenant_id, user_id=command.user_id, reason="tenant_closed")
+    seats = await store.seats(tx, inviting=command.email)
+    if rules.is_full(seats):
+        return SignOnAdmissionRefused(tenant_id=tx.tenant_id, user_id=command.user_id, reason="member_limit")
+    joined = MemberJoined(
+        tenant_id=tx.tenant_id,
+        user_id=command.user_id,
+        email=command.email,
+        name=command.name,
+        role=configured.default_role,
+    )
+    if not await store.insert_member(tx, joined.user_id, email=joined.email, name=joined.name, role=joined.role):
+        return None
+    return joined
+
+
+async def owners_changed(tx: Transaction) -> list[SignOnChanged]:
+    """To be told along when somebody became an owner, or is one no more: they get in by other ways too."""
+    return [] if await store.sign_on(tx) is None else [await changed(tx, "owners_changed")]
+
+
+async def changed(tx: Transaction, change: Change) -> SignOnChanged:
+    """The tenant's sign-on as it is now."""
+    now = await store.sign_on(tx)
+    owners = tuple(owner.user_id for owner in await store.owners(tx))
+    domains = await store.proven_domains(tx)
+    if now is None:
+        return SignOnChanged(tenant_id=tx.tenant_id, change=change, domains=domains)
+    return SignOnChanged(
+        tenant_id=tx.tenant_id,
+        change=change,
+        issuer=now.issuer,
+        client_id=now.client_id,
+        default_role=now.default_role,
+        enforced=now.enforced and bool(domains),
+        domains=domains,
+        owners=owners,
+    )

@@ -1,0 +1,121 @@
+"""SQL of a tenant's own provider, and of the domains that it may speak for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from prog_broker.transaction import Transaction
+from prog_contracts.sign_on import SignOnRole
+
+
+@dataclass(frozen=True, slots=True)
+class SignOn:
+    issuer: str
+    client_id: str
+    sealed_client_secret: str
+    default_role: SignOnRole
+    enforced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DomainClaim:
+    domain: str
+    token: str
+    claimed_at: datetime
+
+
+async def sign_on(tx: Transaction) -> SignOn | None:
+    """The tenant's provider, locked until the transaction ends."""
+    row = await tx.fetchrow(
+        "SELECT issuer, client_id, sealed_client_secret, default_role, enforced FROM tenants.sign_on"
+        " WHERE tenant_id = $1 FOR UPDATE",
+        tx.tenant_id,
+    )
+    return None if row is None else SignOn(**dict(row))
+
+
+async def put_sign_on(tx: Transaction, wanted: SignOn) -> None:
+    await tx.execute(
+        """
+        INSERT INTO tenants.sign_on (tenant_id, issuer, client_id, sealed_client_secret, default_role, enforced,
+                                     updated_by, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        ON CONFLICT (tenant_id) DO UPDATE
+        SET issuer = excluded.issuer, client_id = excluded.client_id, default_role = excluded.default_role,
+            sealed_client_secret = excluded.sealed_client_secret, enforced = excluded.enforced,
+            updated_by = excluded.updated_by, updated_at = excluded.updated_at
+        """,
+        tx.tenant_id,
+        wanted.issuer,
+        wanted.client_id,
+        wanted.sealed_client_secret,
+        wanted.default_role,
+        wanted.enforced,
+        tx.actor,
+        tx.now,
+    )
+
+
+async def delete_sign_on(tx: Transaction) -> bool:
+    status = await tx.execute("DELETE FROM tenants.sign_on WHERE tenant_id = $1", tx.tenant_id)
+    return status != "DELETE 0"
+
+
+async def claim_domain(tx: Transaction, domain: str, token: str) -> DomainClaim:
+    """The claim, made now or before."""
+    row = await tx.fetchrow(
+        """
+        INSERT INTO tenants.domain_claims AS c (tenant_id, domain, token, claimed_at) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (tenant_id, domain) DO UPDATE SET token = c.token RETURNING domain, token, claimed_at
+        """,
+        tx.tenant_id,
+        domain,
+        token,
+        tx.now,
+    )
+    assert row is not None
+    return DomainClaim(**dict(row))
+
+
+async def domain_claim(tx: Transaction, domain: str) -> DomainClaim | None:
+    row = await tx.fetchrow(
+        "SELECT domain, token, claimed_at FROM tenants.domain_claims WHERE tenant_id = $1 AND domain = $2",
+        tx.tenant_id,
+        domain,
+    )
+    return None if row is None else DomainClaim(**dict(row))
+
+
+async def count_domain_claims(tx: Transaction) -> int:
+    return int(await tx.fetchval("SELECT count(*) FROM tenants.domain_claims WHERE tenant_id = $1", tx.tenant_id))
+
+
+async def prove_domain(tx: Transaction, domain: str) -> bool:
+    """Makes a claimed domain the tenant's; False when it is another tenant's. Proven twice, it stays."""
+    if await tx.fetchval(
+        "SELECT EXISTS (SELECT FROM tenants.proven_domains WHERE tenant_id = $1 AND domain = $2)", tx.tenant_id, domain
+    ):
+        return True
+    status = await tx.execute(
+        "INSERT INTO tenants.proven_domains (domain, tenant_id, proven_at) VALUES ($2, $1, $3) ON CONFLICT DO NOTHING",
+        tx.tenant_id,
+        domain,
+        tx.now,
+    )
+    return status != "INSERT 0 0"
+
+
+async def release_domain(tx: Transaction, domain: str) -> bool:
+    """Gives a claim up, with what was proven of it; False when there is none."""
+    status = await tx.execute(
+        "DELETE FROM tenants.domain_claims WHERE tenant_id = $1 AND domain = $2", tx.tenant_id, domain
+    )
+    return status != "DELETE 0"
+
+
+async def proven_domains(tx: Transaction) -> tuple[str, ...]:
+    rows = await tx.fetch(
+        "SELECT domain FROM tenants.proven_domains WHERE tenant_id = $1 ORDER BY domain", tx.tenant_id
+    )
+    return tuple(row["domain"] for row in rows)
