@@ -17,13 +17,15 @@ import hmac
 import json
 import secrets
 import time
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 import uvicorn
 from joserfc import jwt
-from joserfc.jwk import RSAKey
+from joserfc.errors import SecurityWarning
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -72,9 +74,17 @@ class IdentityProvider:
         self._bearers: set[str] = set()
         self.rotate()
 
-    def rotate(self) -> None:
+    def rotate(self, algorithm: str = "RS256") -> None:
         """Another key from now on; the one before is not published any more."""
-        self._key = RSAKey.generate_key(2048, {"kid": secrets.token_hex(8), "use": "sig", "alg": "RS256"})
+        named = {"kid": secrets.token_hex(8), "use": "sig", "alg": algorithm}
+        self._algorithm = algorithm
+        self._key: RSAKey | ECKey | OKPKey
+        if algorithm == "RS256":
+            self._key = RSAKey.generate_key(2048, named)
+        elif algorithm == "ES256":
+            self._key = ECKey.generate_key("P-256", named)
+        else:
+            self._key = OKPKey.generate_key("Ed25519", named)
 
     async def __aenter__(self) -> Self:
         routes = [
@@ -207,8 +217,10 @@ class IdentityProvider:
             del claims["sub"]
         if self.twist == "no nonce":
             del claims["nonce"]
-        header = {"alg": "RS256", "kid": self._key.kid}
-        signed = jwt.encode(header, claims, self._key)
+        header = {"alg": self._algorithm, "kid": self._key.kid}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # of EdDSA, which has a newer name
+            signed = jwt.encode(header, claims, self._key, algorithms=[self._algorithm])
         if self.twist == "unsigned":
             return ".".join((_encoded(b'{"alg":"none"}'), signed.split(".")[1], ""))
         if self.twist == "signed with the public key":

@@ -21,9 +21,23 @@ from prog_edge.federation.outbound import Outbound, Unreachable
 
 KEPT_SECONDS: Final = 3600.0
 ANEW_SECONDS: Final = 30.0
+FAILED_SECONDS: Final = 5.0
+"""A provider that did not answer is not asked again for so long: who comes meanwhile does not wait for it, too."""
 MOST_KEPT: Final = 1000
 MOST_KEYS: Final = 100
-ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519")
+ALGORITHMS: Final = (
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "Ed25519",
+)
 """What ID tokens may be signed with: by the provider's private key alone, so no HS256 and never `none`."""
 _AUTH_METHODS: Final = ("client_secret_basic", "client_secret_post")
 
@@ -50,6 +64,8 @@ class Metadata:
 class _Kept(Generic[Value]):
     at: float = 0.0
     value: Value | None = None
+    failed_at: float = -FAILED_SECONDS
+    failure: Unreachable | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -98,8 +114,15 @@ class Directory:
         while len(kept) > MOST_KEPT:
             kept.popitem(last=False)
         async with entry.lock:
-            if entry.value is None or self.clock() - entry.at >= fresh_seconds:
-                entry.value, entry.at = await fetch(), self.clock()
+            if entry.value is not None and self.clock() - entry.at < fresh_seconds:
+                return entry.value
+            if entry.failure is not None and self.clock() - entry.failed_at < FAILED_SECONDS:
+                raise Unreachable(entry.failure.message)
+            try:
+                entry.value, entry.at, entry.failure = await fetch(), self.clock(), None
+            except Unreachable as error:
+                entry.failure, entry.failed_at = error, self.clock()
+                raise
             return entry.value
 
     async def _json(self, url: str) -> dict[str, Any]:
@@ -134,7 +157,7 @@ def _metadata(document: dict[str, Any], issuer: str, *, templated: bool) -> Meta
         jwks_uri=addresses[2],
         tells_issuer=published.get("authorization_response_iss_parameter_supported") is True,
         auth_method=next((method for method in _AUTH_METHODS if method in methods), _AUTH_METHODS[0]),
-        algorithms=tuple(name for name in ALGORITHMS if name in offered or (name == "Ed25519" and "EdDSA" in offered)),
+        algorithms=tuple(name for name in ALGORITHMS if name in offered),
     )
 
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 from urllib.parse import quote_plus
 
@@ -23,7 +24,8 @@ from authlib.oauth2.base import OAuth2Error
 from authlib.oauth2.client import OAuth2Client
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
-from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
 from prog_edge.federation.discovery import Directory, Metadata
@@ -190,12 +192,11 @@ class OpenIdProvider:
         return dict(claims)
 
     async def _decoded(self, metadata: Metadata, text: str) -> jwt.Token:
-        registry = JWSRegistry(algorithms=list(metadata.algorithms), strict_check_header=False)
         try:
-            return jwt.decode(text, await self._directory.keys(metadata), registry=registry)
-        except (InvalidKeyIdError, JoseError):
+            return _verified(text, await self._directory.keys(metadata), metadata.algorithms)
+        except JoseError:
             # Of a key that was not there, or that is another under the same name: the provider may have rotated.
-            return jwt.decode(text, await self._directory.keys(metadata, anew=True), registry=registry)
+            return _verified(text, await self._directory.keys(metadata, anew=True), metadata.algorithms)
 
     def _expected_issuer(self, metadata: Metadata, claims: Mapping[str, Any]) -> str:
         if self._vouching != "microsoft":
@@ -204,6 +205,14 @@ class OpenIdProvider:
         if not isinstance(directory, str) or not _GUID.fullmatch(directory):
             raise Untrusted("wrong_issuer")
         return metadata.issuer.replace("{tenantid}", directory)
+
+
+def _verified(text: str, keys: KeySet, algorithms: Sequence[str]) -> jwt.Token:
+    """Raises JoseError for what none of these keys has signed with one of these algorithms."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SecurityWarning)  # `EdDSA` has a newer name, which most do not use yet
+        registry = JWSRegistry(algorithms=list(algorithms), strict_check_header=False)
+        return jwt.decode(text, keys, registry=registry)
 
 
 def _check_told_issuer(metadata: Metadata, told: str | None) -> None:

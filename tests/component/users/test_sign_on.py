@@ -12,7 +12,7 @@ from prog_contracts.tenants import TenantDeleted
 from prog_contracts.users import AuthenticationFailed, LinkRequested, UserAuthenticated
 from tests.component.harness import Harness
 from tests.component.users import test_identities as social
-from tests.component.users.people import PASSWORD, Person, code
+from tests.component.users.people import PASSWORD, Person, administrator, code
 
 TENANT, OTHER = new_id("tenant"), new_id("tenant")
 ISSUER = "https://id.example"
@@ -140,6 +140,12 @@ async def test_an_owner_gets_in_otherwise_too(platform: Harness, ada: Person) ->
     assert (await ada.sign_in()).status == "succeeded"
     await sign_on(platform, enforced=True, change="owners_changed")
     assert code(await ada.sign_in()) == "invalid_credentials"
+
+
+async def test_no_tenant_shuts_the_platform_s_staff_out(platform: Harness) -> None:
+    root = await administrator(platform)
+    await sign_on(platform, enforced=True)
+    assert (await root.sign_in()).status == "succeeded"
 
 
 @pytest.mark.parametrize("end", ["removed", "released", "deleted"])

@@ -374,3 +374,30 @@ async def test_production_asks_a_tenant_s_provider_at_public_addresses_alone(pro
         await federation.probe(provider.issuer)
     assert provider.asked == []
     await federation.close()
+
+
+async def test_a_provider_that_did_not_answer_is_not_asked_again_at_once(
+    federation: Federation, provider: IdentityProvider
+) -> None:
+    provider.metadata = {"issuer": "https://another.example"}
+    for _ in range(3):
+        with pytest.raises(Unreachable):
+            await federation.begin("acme", "sign_in", "/")
+    assert len(provider.asked) == 1
+    provider.metadata = {}
+    federation.directory.clock = lambda: 1e9
+    assert (await come_back(federation)).identity.subject == ADA[0]
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "EdDSA"])
+async def test_a_provider_may_sign_with_curves(
+    federation: Federation, provider: IdentityProvider, algorithm: str
+) -> None:
+    provider.rotate(algorithm)
+    provider.metadata = {"id_token_signing_alg_values_supported": [algorithm]}
+    assert (await come_back(federation)).identity.subject == ADA[0]
+    provider.metadata = {"id_token_signing_alg_values_supported": ["RS256"]}
+    federation.directory.clock = lambda: 1e9
+    with pytest.raises(Untrusted):
+        await come_back(federation)
+    provider.rotate()
