@@ -26,6 +26,7 @@ Template = Literal[
     "tenant_deletion_requested",
     "tenant_restored",
     "tenant_deleted",
+    "tenant_sign_on_changed",
     "receipt",
     "payment_failed",
     "payment_recovered",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from prog_broker.replies import Answer
+from prog_contracts.email import SendMail
 from prog_contracts.ids import new_id
 from prog_contracts.messages import Command
 from prog_contracts.permissions import ROLES
@@ -84,6 +85,10 @@ async def test_a_domain_is_proven_by_its_record_and_by_nothing_else(acme: Compan
     assert (await check(acme)).status == "succeeded"
     assert (await check(acme)).status == "succeeded"
     assert (await last_change(acme)).domains == (DOMAIN,)
+    mails = [mail for mail in await acme.platform.events(SendMail) if mail.template == "tenant_sign_on_changed"]
+    assert [(mail.to, mail.data["what"], mail.data["detail"]) for mail in mails[:1]] == [
+        (acme.owner_email, "domain_proven", DOMAIN)
+    ]
     assert [failed.reason for failed in await acme.platform.events(DomainCheckFailed)] == ["record_missing"] * 3
 
 

@@ -27,6 +27,7 @@ DATA: dict[str, Any] = {
     "card_brand": "visa", "card_last4": "4242", "reason": "insufficient_funds", "failed_at": AT,
     "next_attempt_at": "2027-02-17T00:00:00Z", "current_period_end": AT, "ended_at": AT, "changed_at": AT,
     "change": "enrolled", "linked": True, "provider": "Google", "app_name": "The Shop", "connected_at": AT,
+    "what": "configured", "detail": "https://id.acme.example",
     "purge_at": AT,
 }  # fmt: skip
 SECRETS = {"token": "prog_verify_abc"}

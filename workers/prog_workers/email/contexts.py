@@ -186,6 +186,21 @@ class TenantDeletionRequested(TenantMail):
     purge_at: datetime
 
 
+class TenantSignOnChanged(TenantMail):
+    """How the tenant's people sign on has changed: `detail` is the issuer, or the domain, that it is about."""
+
+    what: Literal["configured", "removed", "domain_proven", "domain_released"]
+    detail: str = ""
+
+    @field_validator("detail")
+    @classmethod
+    def _fits_a_line(cls, text: str) -> str:
+        return one_line(text, 120)
+
+    def link(self, place: Place) -> str:
+        return place.url(f"/account/tenants/{quote(place.tenant_id)}/sign-on")
+
+
 class TenantDeleted(TenantMail):
     def link(self, place: Place) -> str:
         return place.url("/account")
@@ -246,6 +261,7 @@ CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "tenant_resumed": TenantMail,
     "tenant_deletion_requested": TenantDeletionRequested,
     "tenant_restored": TenantMail,
+    "tenant_sign_on_changed": TenantSignOnChanged,
     "tenant_deleted": TenantDeleted,
     "receipt": Receipt,
     "payment_failed": PaymentFailed,

@@ -25,7 +25,7 @@ from prog_contracts.tenants import MemberJoined
 from prog_kit import secrets
 from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.dns import Unanswered, texts
-from prog_workers.tenants.handlers.domain import check_tenant, require, tenants
+from prog_workers.tenants.handlers.domain import check_tenant, require, tell_owners, tenants
 
 Change = Literal["configured", "removed", "domain_proven", "domain_released", "owners_changed"]
 
@@ -50,7 +50,7 @@ async def configure_sign_on(command: ConfigureSignOn, tx: Transaction) -> SignOn
     else:
         sealed = before.sealed_client_secret
     await store.put_sign_on(tx, store.SignOn(issuer, client_id, sealed, command.default_role, command.enforced))
-    return await changed(tx, "configured")
+    return await _told(tx, "configured", issuer)
 
 
 @tenants.handles(RemoveSignOn)
@@ -59,7 +59,7 @@ async def remove_sign_on(command: RemoveSignOn, tx: Transaction) -> SignOnChange
     await require(tx, "sign_on.manage")
     if not await store.delete_sign_on(tx):
         raise errors.no_sign_on()
-    return await changed(tx, "removed")
+    return await _told(tx, "removed")
 
 
 @tenants.handles(ClaimDomain)
@@ -104,10 +104,12 @@ async def check_domain(command: CheckDomain, work: Work) -> Finish:
         if failure is not None:
             failed = DomainCheckFailed(tenant_id=tx.tenant_id, domain_name=domain, reason=failure)
             return Reply(None, failed, error=errors.domain_not_proven(failure))
+        if domain in await store.proven_domains(tx):
+            return Reply(await changed(tx, "domain_proven"))
         if not await store.prove_domain(tx, domain):
             failed = DomainCheckFailed(tenant_id=tx.tenant_id, domain_name=domain, reason="proven_elsewhere")
             return Reply(None, failed, error=errors.domain_taken())
-        return await changed(tx, "domain_proven")
+        return await _told(tx, "domain_proven", domain)
 
     return record
 
@@ -116,9 +118,11 @@ async def check_domain(command: CheckDomain, work: Work) -> Finish:
 async def release_domain(command: ReleaseDomain, tx: Transaction) -> SignOnChanged:
     check_tenant(command.tenant_id, tx)
     await require(tx, "sign_on.manage")
-    if not await store.release_domain(tx, rules.checked_domain(command.domain_name)):
+    domain = rules.checked_domain(command.domain_name)
+    was_proven = domain in await store.proven_domains(tx)
+    if not await store.release_domain(tx, domain):
         raise errors.domain_not_claimed()
-    return await changed(tx, "domain_released")
+    return await (_told(tx, "domain_released", domain) if was_proven else changed(tx, "domain_released"))
 
 
 @tenants.handles(AdmitSignedOn)
@@ -152,6 +156,14 @@ async def admit_signed_on(command: AdmitSignedOn, tx: Transaction) -> MemberJoin
 async def owners_changed(tx: Transaction) -> list[SignOnChanged]:
     """To be told along when somebody became an owner, or is one no more: they get in by other ways too."""
     return [] if await store.sign_on(tx) is None else [await changed(tx, "owners_changed")]
+
+
+async def _told(tx: Transaction, change: Change, detail: str = "") -> SignOnChanged:
+    """The change, of which a mail tells each owner: who gets in is decided elsewhere from now on."""
+    tenant = await store.tenant(tx)
+    assert tenant is not None
+    await tell_owners(tx, "tenant_sign_on_changed", tenant_name=tenant.name, what=change, detail=detail)
+    return await changed(tx, change)
 
 
 async def changed(tx: Transaction, change: Change) -> SignOnChanged:
