@@ -76,7 +76,7 @@ class IdentityProvider:
 
     def rotate(self, algorithm: str = "RS256") -> None:
         """Another key from now on; the one before is not published any more."""
-        named = {"kid": secrets.token_hex(8), "use": "sig", "alg": algorithm}
+        named: Any = {"kid": secrets.token_hex(8), "use": "sig", "alg": algorithm}
         self._algorithm = algorithm
         self._key: RSAKey | ECKey | OKPKey
         if algorithm == "RS256":

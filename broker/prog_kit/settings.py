@@ -182,7 +182,12 @@ class Settings(BaseModel):
     drain_seconds: float = Field(20.0, gt=0, description="time a process has to finish its work after SIGTERM")
 
     @field_validator(
-        "secret_keys", "stripe_webhook_secrets", "trusted_proxies", "dns_servers", "metrics_networks", "cors_origins",
+        "secret_keys",
+        "stripe_webhook_secrets",
+        "trusted_proxies",
+        "dns_servers",
+        "metrics_networks",
+        "cors_origins",
         mode="before",
     )
     @classmethod

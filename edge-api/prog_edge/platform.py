@@ -290,6 +290,8 @@ async def _standing(database: Database, tenant_id: str) -> Standing | None:
 async def _tenant_limits(database: Database, tenant_id: str) -> Mapping[str, int | None]:
     async with database.scope(tenant_id=tenant_id) as connection:
         return await tenants.limits(connection, tenant_id)
+
+
 def _federation(settings: Settings, sealer: Sealer, database: Database) -> Federation:
     """Whoever runs the platform may name servers in a private network; tenants may not in production."""
     trying = settings.env != "production"
@@ -306,6 +308,7 @@ def _federation(settings: Settings, sealer: Sealer, database: Database) -> Feder
 async def _sign_on(database: Database, sealer: Sealer, tenant_id: str) -> SignOnProvider | None:
     if not (is_id(tenant_id) and tenant_id.startswith("tenant_")):
         return None
+    async with database.scope(tenant_id=tenant_id) as connection:
         row, tenant = await tenants.sign_on(connection, tenant_id), await tenants.tenant(connection, tenant_id)
         claimed = await tenants.domains(connection, tenant_id)
     if row is None or tenant is None or tenant.status == "deleted":

@@ -32,9 +32,9 @@ async def sign_on(platform: Harness, tenant_id: str = TENANT, **changes: Any) ->
     await platform.publish(SignOnChanged(**{**values, **changes}), tenant_id=tenant_id)
 
 
-def identity(platform: Harness, tenant_id: str = TENANT, **changes: Any) -> ProvenIdentity:
+def identity(platform: Harness, tenant_id: str | None = TENANT, **changes: Any) -> ProvenIdentity:
     values: dict[str, Any] = {
-        "provider": tenant_id,
+        "provider": tenant_id or "oidc",
         "title": "Acme",
         "issuer": ISSUER,
         "subject": "ada",
@@ -85,7 +85,7 @@ async def test_check_19_the_same_issuer_and_subject_are_apart_for_each_tenant_an
     victim = await social.signed_in(platform, identity(platform))
     evil = identity(platform, OTHER, emails=("x@evil.example",))
     assert (await social.signed_in(platform, evil)).user_id != victim.user_id
-    own = identity(platform, tenant_id=None, provider="oidc", emails=("third@example.org",))
+    own = identity(platform, tenant_id=None, emails=("third@example.org",))
     assert (await social.signed_in(platform, own)).user_id != victim.user_id
 
 

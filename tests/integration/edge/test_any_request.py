@@ -78,6 +78,9 @@ BEYOND_REACH: Final = {
     "reset_second_factor": "nobody has confirmed an app",
     "accept_invitation": "takes a secret that is mailed",
     "unlink_identity": "nobody has linked an identity",
+    "configure_sign_on": "nobody has a provider that answers",
+    "claim_domain": "what is made up is no domain",
+    "check_domain": "the domain's DNS has no record",
     "edit_dead_letter": "the one dead letter cannot be read",
     "publish_events": "what is made up breaks a rule of CloudEvents or of the tenant's schema",
     "create_subscription": "each tenant has its one subscription",
@@ -163,7 +166,7 @@ class World:
         assert member is not None
         await change(self.stage, _REJOIN, self.membership)
         self.stage.platform.memberships.forget(member.user_id)
-        if operation_id == "delete_tenant":
+        if operation_id in ("delete_tenant", "remove_sign_on", "release_domain"):
             owner.tokens = (await self.stage.sign_in(owner.email)).tokens  # it takes a fresh sign-in
         other = (await self.stage.sign_in(owner.email)).tokens
         self.known["mine"] |= {name: other[name] for name in ("session_id", "refresh_token")}

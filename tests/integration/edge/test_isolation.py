@@ -22,6 +22,7 @@ from prog_edge.api import ROUTERS
 from prog_edge.api.contract import api_routes, declaration_of
 from prog_edge.app import create_app
 from tests.integration.edge.stage import Person, Stage
+from tests.integration.edge.test_roles import change
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -80,6 +81,14 @@ async def business(stage: Stage, name: str) -> Business:
     schema = await owner.post("/v1/schemas", kept)
     key = await owner.post("/v1/api-keys", {"name": f"{name} import", "scopes": ["event.read"]})
     client = {"name": f"{name} shop", "grants": ["client_credentials"], "scopes": ["event.read"]}
+    await owner.post(f"/v1/tenants/{tenant_id}/domains", {"domain": f"{name}.example"})
+    await change(
+        stage,
+        "INSERT INTO tenants.sign_on (tenant_id, issuer, client_id, sealed_client_secret, default_role, enforced,"
+        " updated_at) VALUES ($1, $2, 'client', 'sealed', 'member', false, now())",
+        tenant_id,
+        f"https://id.{name}.example",
+    )
     found = Business(owner)
     found.ids = {
         "tenant_id": tenant_id,
@@ -98,6 +107,7 @@ async def business(stage: Stage, name: str) -> Business:
         "version": schema["version"],
         "key_id": key["id"],
         "client_id": (await owner.post("/v1/oauth-clients", client))["id"],
+        "domain": f"{name}.example",
     }
     found.marks = {
         owner.tokens["session_id"],
@@ -110,6 +120,7 @@ async def business(stage: Stage, name: str) -> Business:
         f"{name} schema",
         f"{name} import",
         f"{name} shop",
+        f"{name}.example",
     }
     return found
 
@@ -226,6 +237,11 @@ async def test_staff_routes_are_closed_to_tenants(
         ("PATCH", "/v1/oauth-clients/{client_id}", {"name": "Stolen"}),
         ("POST", "/v1/oauth-clients/{client_id}/roll-secret", {}),
         ("DELETE", "/v1/oauth-clients/{client_id}", None),
+        ("PUT", "/v1/tenants/{tenant_id}/sign-on", {"issuer": "https://id.example", "client_id": "c"}),
+        ("DELETE", "/v1/tenants/{tenant_id}/sign-on", None),
+        ("POST", "/v1/tenants/{tenant_id}/domains", {"domain": "stolen.example"}),
+        ("POST", "/v1/tenants/{tenant_id}/domains/{domain}/check", {}),
+        ("DELETE", "/v1/tenants/{tenant_id}/domains/{domain}", None),
     ],
 )
 async def test_check_21_nobody_changes_a_thing_of_the_other(
@@ -239,3 +255,8 @@ async def test_check_21_nobody_changes_a_thing_of_the_other(
     assert (tenant["name"], tenant["clock"]["at"]) == ("omega works", "2027-01-31T00:00:00Z")
     [invitation] = (await omega.owner.get(f"/v1/tenants/{omega.ids['tenant_id']}/invitations"))["data"]
     assert (tenant["member_count"], invitation["id"]) == (1, omega.ids["invitation_id"])
+    assert (await omega.owner.get(f"/v1/tenants/{omega.ids['tenant_id']}/sign-on"))[
+        "issuer"
+    ] == "https://id.omega.example"
+    [domain] = (await omega.owner.get(f"/v1/tenants/{omega.ids['tenant_id']}/domains"))["data"]
+    assert (domain["domain"], domain["status"]) == ("omega.example", "claimed")
