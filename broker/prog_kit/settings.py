@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticUndefined
@@ -84,6 +85,15 @@ class Settings(BaseModel):
         "everysec", description="when the Valkey of `prog up` writes its append-only file to the disk"
     )
     public_url: str = Field("http://127.0.0.1:8000", description="the address that people and mail links use")
+    passkey_domain: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*$",
+        description="whose passkeys are: the host of PROG_PUBLIC_URL, or a domain above it that all hosts share;"
+        " those made before a change are lost",
+    )
+    passkey_origins: tuple[str, ...] = Field(
+        (), description="further addresses whose pages use passkeys, such as https://id.example.com"
+    )
     secret_keys: tuple[str, ...] = Field(description="32 or more random characters each, newest first, comma-separated")
     breached_passwords_url: str | None = Field(
         None,
@@ -188,6 +198,7 @@ class Settings(BaseModel):
         "dns_servers",
         "metrics_networks",
         "cors_origins",
+        "passkey_origins",
         mode="before",
     )
     @classmethod
@@ -239,7 +250,7 @@ class Settings(BaseModel):
                 raise ValueError(f"{network!r} is no network, such as 10.0.0.0/8") from None
         return networks
 
-    @field_validator("cors_origins")
+    @field_validator("cors_origins", "passkey_origins")
     @classmethod
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
@@ -253,6 +264,16 @@ class Settings(BaseModel):
         if 0 < days < 31:
             raise ValueError("must be 0 (for ever) or 31 and more")
         return days
+
+    @model_validator(mode="after")
+    def _one_domain(self) -> Self:
+        """A browser gives a passkey to pages of its domain and of those below it, and to no others."""
+        domain = self.passkey_domain
+        for address in (self.public_url, *self.passkey_origins):
+            host = urlsplit(address).hostname or ""
+            if domain is not None and host != domain and not host.endswith(f".{domain}"):
+                raise SettingsError([f"PROG_PASSKEY_DOMAIN is {domain}, but {address} is not in it"])
+        return self
 
     @model_validator(mode="after")
     def _production(self) -> Self:
@@ -271,6 +292,8 @@ class Settings(BaseModel):
             problems.append("PROG_IDENTITY_PROVIDERS must have https:// addresses in production")
         if not self.public_url.startswith("https://"):
             problems.append("PROG_PUBLIC_URL must start with https:// in production")
+        if any(not origin.startswith("https://") for origin in self.passkey_origins):
+            problems.append("PROG_PASSKEY_ORIGINS must start with https:// in production")
         if problems:
             raise SettingsError(problems)
         return self

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from prog_contracts.ids import SessionId, UserId
+from prog_contracts.ids import PasskeyId, SessionId, UserId
 from prog_contracts.users import PlatformRole, SecondFactor
 
 
@@ -62,4 +62,16 @@ class RecoveryCodes(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    recovery_codes: tuple[str, ...]
+
+
+class PasskeyAdded(BaseModel):
+    """A passkey that is kept. Recovery codes come with a person's first second factor. It travels sealed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    passkey_id: PasskeyId
+    name: str
+    backed_up: bool
+    created_at: datetime
     recovery_codes: tuple[str, ...]

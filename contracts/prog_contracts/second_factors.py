@@ -1,5 +1,6 @@
 """Messages of the users domain about second factors: authenticator apps (TOTP, RFC 6238) and recovery codes.
 
+Passkeys have messages of their own (`prog_contracts.passkeys`); where they prove the same as a code, they do so here.
 Secrets and codes travel in `sealed_…` fields and in sealed replies (`prog_contracts.accounts`); no event holds one.
 """
 
@@ -10,6 +11,7 @@ from typing import Literal
 
 from prog_contracts.ids import SessionId, UserId
 from prog_contracts.messages import Command, Event, command, event
+from prog_contracts.passkeys import PasskeyFailure
 from prog_contracts.users import SecondFactor, SignInMethod
 
 
@@ -17,7 +19,7 @@ from prog_contracts.users import SecondFactor, SignInMethod
 class CompleteSignIn(Command):
     """Prove the second factor of a sign-in that waits for it, and open the session. The reply, sealed, is a `TokenSet`.
 
-    `user_id` is the person that the token names.
+    `user_id` is the person that the token names. For a passkey `sealed_code` holds a `PasskeyAnswer`.
     """
 
     user_id: UserId
@@ -32,7 +34,8 @@ class CompleteSignIn(Command):
 class StepUp(Command):
     """A signed-in person proves again who they are, and gets a session opened just now in place of the one in use.
 
-    With a code of the second factor where they have one, else with the password. The reply, sealed, is a `TokenSet`.
+    With the second factor where they have one, else with the password. For a passkey `sealed_proof` holds a
+    `PasskeyAnswer`. The reply, sealed, is a `TokenSet`.
     """
 
     user_id: UserId
@@ -75,7 +78,7 @@ class MakeRecoveryCodes(Command):
 
 @command("prognetwork.users.remove_second_factor", key="user_id")
 class RemoveSecondFactor(Command):
-    """A person takes their second factor away, recovery codes with it."""
+    """A person takes their authenticator app away, and recovery codes with it unless there is a passkey."""
 
     user_id: UserId
     by_session_id: SessionId
@@ -84,7 +87,7 @@ class RemoveSecondFactor(Command):
 
 @command("prognetwork.users.reset_second_factor", key="user_id")
 class ResetSecondFactor(Command):
-    """An operator takes the second factor of somebody away who has lost all of it. Their sessions end.
+    """An operator takes all second factors of somebody away who has lost them: app, passkeys, codes. Sessions end.
 
     `by_session_id` is the operator's session; a process of the platform has none.
     """
@@ -105,23 +108,29 @@ class SecondFactorAsked(Event):
 
 @event("prognetwork.users.second_factor_failed", key="user_id")
 class SecondFactorFailed(Event):
-    """A code was not good. `used_before` is a code of a time step that was spent; `sign_in_over` is any code for a
-    sign-in that no longer waits: completed, too old, or given up after too many wrong codes."""
+    """A code or passkey was not good. `used_before` is a code of a time step that was spent; `sign_in_over` is any code
+    for a sign-in that no longer waits: completed, too old, or given up after too many wrong codes."""
 
     user_id: UserId
     method: SecondFactor
-    reason: Literal["wrong_code", "used_before", "sign_in_over"]
+    reason: Literal["wrong_code", "used_before", "sign_in_over"] | PasskeyFailure
     client_address: str | None = None
+
+
+SecondFactorChange = Literal["enrolled", "replaced", "removed", "app_removed", "removed_by_operator", "codes_made"]
 
 
 @event("prognetwork.users.second_factor_changed", key="user_id")
 class SecondFactorChanged(Event):
-    """`reason` is what the operator gave who took it away. `sessions_ended` counts those that ended with it."""
+    """`reason` is what the operator gave who took it away. `sessions_ended` counts those that ended with it.
+
+    `app_removed` is told where passkeys stay, and with them the recovery codes.
+    """
 
     user_id: UserId
     email: str
     name: str
-    change: Literal["enrolled", "replaced", "removed", "removed_by_operator", "codes_made"]
+    change: SecondFactorChange
     changed_at: datetime
     reason: str | None = None
     sessions_ended: int = 0

@@ -13,10 +13,12 @@ from prog_contracts.ids import SessionId, UserId
 from prog_contracts.messages import Command, Event, command, event
 
 PlatformRole = Literal["operator", "support"]
-SignInMethod = Literal["password", "magic_link", "social", "sign_on"]
-"""`social` is an identity provider of the settings: Google, GitHub, another OpenID issuer; `sign_on` a tenant's own."""
-SecondFactor = Literal["totp", "recovery_code"]
-"""What proves a person beyond their sign-in method: a code of an authenticator app, or one kept for losing that."""
+SignInMethod = Literal["password", "magic_link", "social", "sign_on", "passkey"]
+"""`social` is an identity provider of the settings: Google, GitHub, another OpenID issuer; `sign_on` a tenant's own. A
+passkey is two factors: the device that has it, and what unlocks that."""
+SecondFactor = Literal["totp", "recovery_code", "passkey"]
+"""What proves a person beyond their sign-in method: a code of an authenticator app, a passkey, or a code that was kept
+for losing those."""
 
 
 @command("prognetwork.users.register_user", key="email", subject="user_id")

@@ -34,6 +34,7 @@ from prog_edge.limits.commands import Commands
 from prog_edge.limits.rates import RateLimits
 from prog_edge.oauth.clients import ClientRing
 from prog_edge.operations import Operations
+from prog_edge.passkeys import PasskeyOffers
 from prog_edge.sessions import BrowserSessions
 from prog_edge.sse import HEARTBEAT_SECONDS
 from prog_edge.tail import EventTail
@@ -41,6 +42,7 @@ from prog_edge.tokens import Claims, Keys, PublicKeys, TokenVerifier, ed25519_ke
 from prog_kit.database import OUTAGES as DATABASE_OUTAGES
 from prog_kit.database import Database
 from prog_kit.logging import get
+from prog_kit.passkeys import RelyingParty
 from prog_kit.secrets import Sealer, SealError, sign_on_purpose
 from prog_kit.settings import Settings
 from prog_workers.tenants import queries as tenants
@@ -77,6 +79,7 @@ class Platform:
     rates: RateLimits
     attempts: Attempts
     sealer: Sealer
+    passkeys: PasskeyOffers
     drain: Drain
     tokens: TokenVerifier
     sessions: BrowserSessions
@@ -161,6 +164,7 @@ class Platform:
             rates=rates,
             attempts=Attempts(redis, mode=settings.rate_limits, factor=factor),
             sealer=sealer,
+            passkeys=PasskeyOffers(RelyingParty.of(settings), sealer),
             drain=drain,
             tokens=tokens,
             sessions=sessions,

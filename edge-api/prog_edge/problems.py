@@ -26,6 +26,8 @@ _STATUS_OF_CODE: Final = {
     "invalid_credentials": 401,
     "session_ended": 401,
     "invalid_code": 401,
+    "invalid_passkey": 401,
+    "passkey_challenge_over": 401,
     "sign_in_over": 401,
     # Not now, because of how much is asked for.
     "overloaded": 429,

@@ -19,6 +19,7 @@ from prog_contracts.credentials import user_of_pending_sign_in
 from prog_contracts.errors import Denied, Unavailable
 from prog_contracts.identities import ProvenIdentity, SignInAndLink, SignInWithIdentity, StepUpWithIdentity
 from prog_contracts.messages import Command
+from prog_contracts.passkeys import SignInByPasskey
 from prog_contracts.second_factors import CompleteSignIn, StepUp
 from prog_contracts.users import Authenticate, ConsumeMagicLink, EndSession, RefreshSession, SecondFactor
 from prog_edge.tokens import Claims, TokenVerifier
@@ -168,6 +169,19 @@ class BrowserSessions:
     def _sealed(self, identity: ProvenIdentity) -> str:
         return self._sealer.seal(identity.model_dump_json(), IDENTITY)
 
+    async def sign_in_by_passkey(
+        self, user_id: str, sealed_answer: str, bound_to: str, address: str | None, user_agent: str | None
+    ) -> str:
+        """A new session's cookie value, for what the passkey of a person has answered. Raises Denied."""
+        command = SignInByPasskey(
+            user_id=user_id,
+            sealed_answer=sealed_answer,
+            bound_to=bound_to,
+            client_address=address,
+            user_agent=user_agent,
+        )
+        return self._seal(TokenSet.model_validate(await self._ask(command, actor=None)))
+
     def waiting(self, cookie: str) -> SecondFactorNeeded | None:
         """The sign-in that a cookie keeps; None when it keeps none."""
         if len(cookie) > MAX_COOKIE_BYTES:
@@ -188,7 +202,10 @@ class BrowserSessions:
     async def complete(
         self, cookie: str, method: SecondFactor, code: str, address: str | None, user_agent: str | None
     ) -> str:
-        """A new session's cookie value, for a sign-in that waits and a code of the second factor. Raises Denied."""
+        """A new session's cookie value, for a sign-in that waits and a code of the second factor. Raises Denied.
+
+        Of a passkey the code is a `PasskeyAnswer` as JSON; so it is in `step_up`.
+        """
         user_id, needed = self.person_waiting(cookie), self.waiting(cookie)
         assert needed is not None
         command = CompleteSignIn(

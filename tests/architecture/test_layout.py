@@ -19,7 +19,7 @@ OWN_NAMES = {
     "payments": {"gateway", "pdf", "model"},
     "email": {"contexts", "delivery", "mailbox", "providers", "render", "templates"},
     "tenants": {"dns"},
-    "users": {"links", "passwords", "signing", "strength", "tokens", "totp", "recovery_codes"},
+    "users": {"ceremonies", "links", "passwords", "signing", "strength", "tokens", "totp", "recovery_codes"},
     "monitoring": {"lag", "sampling"},
     "events": {"appending", "audit", "schemas"},
 }

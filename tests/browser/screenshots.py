@@ -43,6 +43,8 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-sessions": ("member", "/account/sessions"),
     "account-again": ("member", "/account/sign-in/again?next=/account/sessions"),
     "account-security": ("member", "/account/security"),
+    "account-passkey-new": ("member", "/account/security/passkeys/new"),
+    "account-passkey": ("member", "{passkey}"),
     "account-home": ("member", "/account"),
     "account-tenant": ("member", "{tenant}"),
     "account-billing": ("member", "{tenant}/billing"),
@@ -58,6 +60,7 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-member-own": ("member", "{own}"),
     "admin-overview": ("operator", "/admin"),
     "admin-users": ("operator", "/admin/users"),
+    "admin-user": ("operator", "{person}"),
     "admin-tenants": ("operator", "/admin/tenants"),
     "admin-tenant": ("operator", "{customer}"),
     "admin-subscriptions": ("operator", "/admin/subscriptions"),
@@ -167,6 +170,8 @@ def main() -> int:
         studio.look_for("key", "member", f"{studio.found['tenant']}/keys", ".people a")
         studio.look_for("client", "member", f"{studio.found['tenant']}/clients", ".people a")
         studio.found["consent"] = f"/oauth2/authorize?{options.request}"
+        studio.look_for("passkey", "member", "/account/security", ".people a")
+        studio.look_for("person", "operator", "/admin/users", "a[aria-label^='Account of']")
         studio.look_for("customer", "operator", "/admin/tenants", ".row-link")
         studio.look_for("story", "operator", "/admin/subscriptions", ".row-link")
         studio.look_for("mail", "operator", "/dev/mailbox", ".mail-list li a")

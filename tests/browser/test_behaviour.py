@@ -13,14 +13,17 @@ from tests.unit.edge.web.sample_backend import ADA, GRACE, TENANT
 from tests.unit.edge.web.sample_console import sample_id
 from tests.unit.edge.web.sample_keys import KEY
 from tests.unit.edge.web.sample_provider import BACK, CLIENT, PUBLIC_ID
+from tests.unit.edge.web.sample_security import PASSKEYS
 
 pytestmark = pytest.mark.browser
 
 ADDRESSES = {
     "tenant": f"/account/tenants/{TENANT}",
     "member": f"/account/tenants/{TENANT}/members/{GRACE}",
+    "person": f"/admin/users/{GRACE}",
     "customer": f"/admin/tenants/{TENANT}",
     "own": f"/account/tenants/{TENANT}/members/{ADA.user_id}",
+    "passkey": f"/account/security/passkeys/{PASSKEYS[0].id}",
     "key": f"/account/tenants/{TENANT}/keys/{KEY}",
     "client": f"/account/tenants/{TENANT}/clients/{CLIENT}",
     "consent": f"/oauth2/authorize?client_id={PUBLIC_ID}",

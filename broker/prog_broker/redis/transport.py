@@ -38,7 +38,8 @@ class RedisTransport:
             settings.effective_broker_url,
             logger=None,  # type: ignore[arg-type]  # None is FastStream's way to say: no logs of its own
             apply_types=False,
-            serializer=None,  # handlers take what our decoder made; a model of each would be built and never used
+            # Handlers take what our decoder made: a model of each would be built and never used.
+            serializer=None,  # type: ignore[arg-type]
             graceful_timeout=settings.drain_seconds + 5,
             max_connections=512,
         )

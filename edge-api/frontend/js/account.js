@@ -1,2 +1,3 @@
 import "htmx.org";
 import "./common.js";
+import "./passkeys.js";

@@ -30,8 +30,10 @@ from prog_contracts.second_factors import (
 from prog_contracts.users import ChangePassword, SecondFactor
 from prog_edge.access import Access, SignedIn, Staff
 from prog_edge.api.auth import Anybody, Password, Token, Tokens, personal, tokens_of, user_agent_of
+from prog_edge.api.passkeys import PasskeyProof
 from prog_edge.api.shapes import Body, Resource, problems
 from prog_edge.limits.attempts import claim_of_address, claim_of_person, outcome_of
+from prog_edge.platform import Platform
 from prog_edge.qr import qr_svg
 from prog_edge.writes import perform
 from prog_kit.secrets import CODE, PASSWORD, TOKEN
@@ -44,29 +46,46 @@ Me = Annotated[Access, Depends(SignedIn())]
 
 
 class SecondStep(Body):
+    """`code` for an app or a recovery code; `passkey`, with the method of that name, for a passkey."""
+
     mfa_token: Token
-    method: SecondFactor = Field("totp", description="What the code is of.")
-    code: Code
-
-
-class FreshProof(Body):
-    """Exactly one of `password` and `code`: the code where the account has a second factor."""
-
-    password: Password | None = None
-    method: SecondFactor = Field("totp", description="What the code is of.")
+    method: SecondFactor = Field("totp", description="What it is proven with.")
     code: Code | None = None
+    passkey: PasskeyProof | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> FreshProof:
-        if (self.password is None) == (self.code is None):
-            raise ValueError("Send either a password or a code.")
+    def _one(self) -> SecondStep:
+        _as_the_method_says(self.method, self.code, self.passkey)
         return self
 
 
+class FreshProof(Body):
+    """Exactly one of `password`, `code` and `passkey`: one of the latter where the account has a second factor."""
+
+    password: Password | None = None
+    method: SecondFactor = Field("totp", description="What it is proven with, if not with the password.")
+    code: Code | None = None
+    passkey: PasskeyProof | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> FreshProof:
+        if self.password is None:
+            _as_the_method_says(self.method, self.code, self.passkey)
+        elif self.code is not None or self.passkey is not None:
+            raise ValueError("Send either a password or a second factor.")
+        return self
+
+
+def _as_the_method_says(method: SecondFactor, code: str | None, passkey: PasskeyProof | None) -> None:
+    if (method == "passkey") != (passkey is not None) or (method == "passkey") == (code is not None):
+        raise ValueError("Send `passkey` with the method passkey, else `code`, and nothing besides.")
+
+
 class OwnSecondFactor(Resource):
-    """What the caller's account asks for beyond the first factor; `totp_enrolled_at` is null where that is nothing."""
+    """What the caller's account asks for beyond the first factor: nothing, where there is no app and no passkey."""
 
     totp_enrolled_at: datetime | None
+    passkeys: int = Field(description="How many there are.")
     recovery_codes_left: int
     recovery_codes_made_at: datetime | None
 
@@ -103,7 +122,7 @@ class Reset(Body):
 
 @router.post("/auth/mfa", response_model=Tokens, responses=problems(401, 422, 503))
 async def complete_sign_in(body: SecondStep, request: Request, visit: Anybody) -> Response:
-    """Complete a sign-in with a code of the second factor."""
+    """Complete a sign-in with the second factor: a code, or a passkey."""
     user_id = user_of_pending_sign_in(body.mfa_token)
     if user_id is None:
         raise Denied("This sign-in took too long, or too many codes were wrong. Begin again.", code="sign_in_over")
@@ -112,7 +131,7 @@ async def complete_sign_in(body: SecondStep, request: Request, visit: Anybody) -
         user_id=user_id,
         sealed_token=sealer.seal(body.mfa_token, TOKEN),
         method=body.method,
-        sealed_code=sealer.seal(body.code, CODE),
+        sealed_code=_sealed(visit.platform, body.code, body.passkey),
         client_address=address,
         user_agent=user_agent_of(request),
     )
@@ -130,7 +149,7 @@ async def step_up(body: FreshProof, request: Request, access: Me) -> Response:
         person = await access.platform.person(caller.user_id)
         claim, sealed = claim_of_address(sealer, person.email), sealer.seal(body.password, PASSWORD)
     else:
-        claim, sealed = claim_of_person(sealer, caller.user_id), sealer.seal(body.code or "", CODE)
+        claim, sealed = claim_of_person(sealer, caller.user_id), _sealed(access.platform, body.code, body.passkey)
     command = StepUp(
         user_id=caller.user_id,
         by_session_id=caller.session_id,
@@ -151,9 +170,10 @@ async def get_second_factor(access: Me) -> OwnSecondFactor:
     async with access.platform.database.scope(user_id=access.caller.user_id) as connection:
         row = await queries.second_factor(connection, access.caller.user_id)
     if row is None:
-        return OwnSecondFactor(totp_enrolled_at=None, recovery_codes_left=0, recovery_codes_made_at=None)
+        return OwnSecondFactor(totp_enrolled_at=None, passkeys=0, recovery_codes_left=0, recovery_codes_made_at=None)
     return OwnSecondFactor(
         totp_enrolled_at=row.enrolled_at,
+        passkeys=row.passkeys,
         recovery_codes_left=row.codes_left,
         recovery_codes_made_at=row.codes_made_at,
     )
@@ -183,7 +203,10 @@ async def confirm_totp(body: Confirmation, request: Request, access: Me) -> Resp
 
 @router.delete("/me/mfa/totp", status_code=204, responses=problems(401, 403, 404))
 async def remove_totp(request: Request, access: Me) -> Response:
-    """Take the second factor away, recovery codes with it. Needs a sign-in of the last ten minutes with it."""
+    """Take the authenticator app away, and the recovery codes unless there is a passkey.
+
+    Needs a sign-in of the last ten minutes with the second factor.
+    """
     command = RemoveSecondFactor(
         user_id=access.caller.user_id,
         by_session_id=access.caller.session_id,
@@ -232,7 +255,7 @@ async def reset_second_factor(
     request: Request,
     access: Annotated[Access, Depends(Staff("platform.manage"))],
 ) -> Response:
-    """Take the second factor of somebody away who has lost app and codes. Their sessions end, and a mail tells them.
+    """Take all second factors of somebody away who has lost them. Their sessions end, and a mail tells them.
 
     Needs a sign-in of the last ten minutes, with the operator's own second factor where there is one.
     """
@@ -240,6 +263,13 @@ async def reset_second_factor(
         raise NotFound("There is no such user.", code="user_not_found")
     command = ResetSecondFactor(user_id=user_id, reason=body.reason, by_session_id=access.caller.session_id)
     return await perform(request, access, personal(command, lambda _: None))
+
+
+def _sealed(platform: Platform, code: str | None, passkey: PasskeyProof | None) -> str:
+    """A code or a passkey's answer, as commands carry it."""
+    if passkey is None:
+        return platform.sealer.seal(code or "", CODE)
+    return platform.passkeys.sealed_answer(passkey.passkey_token, passkey.credential.model_dump_json())
 
 
 def _enrolment(result: Mapping[str, Any]) -> Enrolment:

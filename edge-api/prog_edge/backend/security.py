@@ -7,21 +7,26 @@ from collections.abc import Sequence
 import orjson
 from markupsafe import Markup
 
-from prog_contracts.accounts import RecoveryCodes, TotpEnrolment
-from prog_contracts.ids import PLATFORM_TENANT_ID
+from prog_contracts.accounts import PasskeyAdded, RecoveryCodes, TotpEnrolment
+from prog_contracts.errors import NotFound
+from prog_contracts.ids import PLATFORM_TENANT_ID, is_id, new_id
 from prog_contracts.messages import Command
+from prog_contracts.passkeys import AddPasskey, RemovePasskey, RenamePasskey
 from prog_contracts.second_factors import (
     ConfirmTotpEnrolment,
     MakeRecoveryCodes,
     RemoveSecondFactor,
+    ResetSecondFactor,
     StartTotpEnrolment,
 )
 from prog_contracts.users import ChangePassword
 from prog_edge.backend.sender import Sender
+from prog_edge.backend.sessions import shown
 from prog_edge.limits.attempts import claim_of_address
 from prog_edge.platform import Platform
 from prog_edge.qr import qr_svg
-from prog_edge.web.ports import Client, EnrolmentView, SecondFactorView, Viewer
+from prog_edge.stepping_up import require_fresh_sign_in
+from prog_edge.web.ports import Client, EnrolmentView, PasskeyOffer, PasskeyView, PersonFacts, SecondFactorView, Viewer
 from prog_kit.secrets import CODE, PASSWORD, SECOND_STEP, SealError
 from prog_workers.users import queries
 
@@ -73,6 +78,68 @@ class Security:
         )
         await self._sender.ask(command, tenant_id=PLATFORM_TENANT_ID, actor=viewer.user_id)
 
+    async def passkeys(self, viewer: Viewer) -> Sequence[PasskeyView]:
+        return [
+            PasskeyView(row.passkey_id, row.name, row.backed_up, row.created_at, row.last_used_at)
+            for row in await self._passkeys(viewer)
+        ]
+
+    async def passkey_offer(self, viewer: Viewer) -> PasskeyOffer:
+        await require_fresh_sign_in(self._platform, viewer.user_id, viewer.session_id)
+        offers, own = self._platform.passkeys, await self._passkeys(viewer)
+        return shown(offers, offers.to_make(viewer.user_id, viewer.email, viewer.name, viewer.session_id, own))
+
+    async def add_passkey(
+        self, viewer: Viewer, *, name: str, token: str, credential: str, client: Client, idempotency_key: str
+    ) -> Sequence[str]:
+        command = AddPasskey(
+            user_id=viewer.user_id,
+            by_session_id=viewer.session_id,
+            passkey_id=new_id("passkey"),
+            name=name,
+            sealed_answer=self._platform.passkeys.sealed_answer(token, credential),
+            client_address=client.address,
+        )
+        return PasskeyAdded.model_validate(await self._ask(viewer, command, idempotency_key)).recovery_codes
+
+    async def facts_of(self, viewer: Viewer, user_id: str) -> PersonFacts:
+        async with self._platform.database.operator() as connection:
+            row = await queries.user(connection, user_id)
+            app_since, passkeys = await queries.second_factor_of(connection, user_id)
+        if row is None:
+            raise NotFound("There is no such user.", code="user_not_found")
+        return PersonFacts(
+            id=row.user_id,
+            name=row.name,
+            email=row.email,
+            email_verified=row.email_verified,
+            status=row.status,
+            platform_role=row.platform_role,
+            created_at=row.created_at,
+            app_since=app_since,
+            passkeys=passkeys,
+            own=row.user_id == viewer.user_id,
+        )
+
+    async def reset_second_factor(self, viewer: Viewer, user_id: str, *, reason: str, idempotency_key: str) -> None:
+        if not (is_id(user_id) and user_id.startswith("user_")):
+            raise NotFound("There is no such user.", code="user_not_found")
+        command = ResetSecondFactor(user_id=user_id, reason=reason, by_session_id=viewer.session_id)
+        await self._ask(viewer, command, idempotency_key)
+
+    async def rename_passkey(self, viewer: Viewer, passkey_id: str, name: str) -> None:
+        command = RenamePasskey(user_id=viewer.user_id, passkey_id=_checked(passkey_id), name=name)
+        await self._sender.ask(command, tenant_id=PLATFORM_TENANT_ID, actor=viewer.user_id)
+
+    async def remove_passkey(self, viewer: Viewer, passkey_id: str, *, client: Client) -> None:
+        command = RemovePasskey(
+            user_id=viewer.user_id,
+            by_session_id=viewer.session_id,
+            passkey_id=_checked(passkey_id),
+            client_address=client.address,
+        )
+        await self._sender.ask(command, tenant_id=PLATFORM_TENANT_ID, actor=viewer.user_id)
+
     async def change_password(
         self, viewer: Viewer, *, current_password: str, password: str, client: Client, idempotency_key: str
     ) -> None:
@@ -96,7 +163,18 @@ class Security:
             command, tenant_id=PLATFORM_TENANT_ID, actor=viewer.user_id, idempotency_key=idempotency_key
         )
 
+    async def _passkeys(self, viewer: Viewer) -> Sequence[queries.PasskeyRow]:
+        async with self._platform.database.scope(user_id=viewer.user_id) as connection:
+            return await queries.passkeys(connection, viewer.user_id)
+
     def _view(self, viewer: Viewer, secret: str, uri: str) -> EnrolmentView:
         text = orjson.dumps([viewer.user_id, secret, uri]).decode()
         svg = Markup(qr_svg(uri))  # noqa: S704 - drawn here, of squares alone
         return EnrolmentView(secret, uri, svg, self._platform.sealer.seal(text, SECOND_STEP))
+
+
+def _checked(passkey_id: str) -> str:
+    """The id, if it is one. Raises NotFound for another text."""
+    if not (is_id(passkey_id) and passkey_id.startswith("passkey_")):
+        raise NotFound("There is no such passkey.", code="passkey_not_found")
+    return passkey_id

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Literal
+
+import orjson
 
 from prog_contracts.credentials import is_magic_link_token
 from prog_contracts.errors import Denied, Invalid
 from prog_contracts.users import SecondFactor
 from prog_edge.limits.attempts import claim_of_address, claim_of_person
+from prog_edge.passkeys import Offer, PasskeyOffers, user_of_answer
 from prog_edge.platform import Platform
 from prog_edge.sessions import MAX_AGE_SECONDS, Waiting
-from prog_edge.web.ports import Client, OpenSession, SecondStep, SessionCookie, Viewer
+from prog_edge.web.ports import Client, OpenSession, PasskeyOffer, SecondStep, SessionCookie, Viewer
+from prog_kit.passkeys import bound_to_sign_in
+from prog_workers.users import queries
 
 
 class PageSessions:
@@ -59,6 +65,33 @@ class PageSessions:
             raise Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
         return entered(await self._sessions.sign_in_by_link(token, client.address, client.user_agent))
 
+    def passkey_offer(self, browser: str) -> PasskeyOffer:
+        return shown(self._platform.passkeys, self._platform.passkeys.to_sign("sign_in", _digest(browser)))
+
+    async def sign_in_by_passkey(self, token: str, credential: str, browser: str, client: Client) -> SessionCookie:
+        platform, user_id = self._platform, user_of_answer(credential)
+        if user_id is None:
+            raise Denied("This passkey is not good here. Use another one, or another way.", code="invalid_passkey")
+        answer = platform.passkeys.sealed_answer(token, credential)
+        async with platform.attempts.attempt(claim_of_person(platform.sealer, user_id), client.address) as attempt:
+            value = await self._sessions.sign_in_by_passkey(
+                user_id, answer, _digest(browser), client.address, client.user_agent
+            )
+            attempt.outcome = "right"
+        return SessionCookie(value, MAX_AGE_SECONDS)
+
+    def second_step_offer(self, cookie: str) -> PasskeyOffer | None:
+        needed, offers = self._sessions.waiting(cookie), self._platform.passkeys
+        if needed is None or "passkey" not in needed.methods:
+            return None
+        return shown(offers, offers.to_sign("second_step", bound_to_sign_in(needed.mfa_token)))
+
+    async def step_up_offer(self, viewer: Viewer) -> PasskeyOffer | None:
+        offers = self._platform.passkeys
+        async with self._platform.database.scope(user_id=viewer.user_id) as connection:
+            own = await queries.passkeys(connection, viewer.user_id)
+        return shown(offers, offers.to_sign("step_up", viewer.session_id, own)) if own else None
+
     def second_step(self, cookie: str) -> Sequence[SecondFactor] | None:
         needed = self._sessions.waiting(cookie)
         return None if needed is None else needed.methods
@@ -86,6 +119,15 @@ class PageSessions:
 
     async def sign_out(self, cookie: str) -> None:
         await self._sessions.sign_out(cookie)
+
+
+def shown(offers: PasskeyOffers, offer: Offer) -> PasskeyOffer:
+    """The offer as a page carries it."""
+    return PasskeyOffer(offer.token, orjson.dumps(offer.public_key).decode(), offers.party.origins[0])
+
+
+def _digest(browser: str) -> str:
+    return hashlib.sha256(browser.encode()).hexdigest()
 
 
 def entered(found: str | Waiting) -> SessionCookie | SecondStep:

@@ -34,7 +34,7 @@ KEPT_SECONDS: Final = 3600
 MAX_CLAIMS: Final = 20_000
 ACCEPTED: Final = 202
 """The status of an answer that is still to come."""
-WRONG: Final = frozenset({"invalid_credentials", "invalid_code"})
+WRONG: Final = frozenset({"invalid_credentials", "invalid_code", "invalid_passkey"})
 """Codes of denials that say that what was presented is wrong."""
 
 REFUSED: Final = prometheus.Counter(

@@ -12,6 +12,7 @@ from prog_edge.web.account.ending_routes import router as ending_router
 from prog_edge.web.account.identity_routes import oauth_router
 from prog_edge.web.account.identity_routes import router as identity_router
 from prog_edge.web.account.key_routes import router as key_router
+from prog_edge.web.account.passkey_routes import router as passkey_router
 from prog_edge.web.account.people_routes import router as people_router
 from prog_edge.web.account.provider_routes import router as provider_router
 from prog_edge.web.account.recovery_routes import router as recovery_router
@@ -25,6 +26,7 @@ from prog_edge.web.admin.live_routes import router as live_router
 from prog_edge.web.admin.replay_routes import router as replay_router
 from prog_edge.web.admin.routes import router as admin_router
 from prog_edge.web.admin.tenant_routes import router as admin_tenant_router
+from prog_edge.web.admin.user_routes import router as admin_user_router
 from prog_edge.web.mailbox.routes import router as mailbox_router
 from prog_edge.web.site.routes import router as site_router
 from prog_edge.web.ui.assets import BUILT, URL_PREFIX, BuiltFiles
@@ -36,6 +38,7 @@ ROUTERS = (
     account_router,
     second_step_router,
     security_router,
+    passkey_router,
     recovery_router,
     session_router,
     identity_router,
@@ -49,6 +52,7 @@ ROUTERS = (
     ending_router,
     admin_router,
     admin_tenant_router,
+    admin_user_router,
     live_router,
     replay_router,
     mailbox_router,

@@ -45,6 +45,15 @@ POST   /v1/users/{user_id}/mfa/reset                  platform.manage
 GET    /v1/auth/oauth                                 public
 GET    /v1/me/identities                              signed_in
 DELETE /v1/me/identities/{identity_id}                signed_in
+POST   /v1/auth/passkey/begin                         public
+POST   /v1/auth/passkey/finish                        public
+POST   /v1/auth/mfa/passkey/begin                     public
+POST   /v1/auth/step-up/passkey/begin                 signed_in
+GET    /v1/me/mfa/passkeys                            signed_in
+POST   /v1/me/mfa/passkeys/begin                      signed_in
+POST   /v1/me/mfa/passkeys                            signed_in
+PATCH  /v1/me/mfa/passkeys/{passkey_id}               signed_in
+DELETE /v1/me/mfa/passkeys/{passkey_id}               signed_in
 POST   /v1/tenants                                    signed_in
 GET    /v1/tenants                                    signed_in
 GET    /v1/tenants/{tenant_id}                        tenant.read

@@ -26,6 +26,7 @@ from prog_edge.limits.attempts import (
 from prog_edge.problems import TooMuch
 from prog_infra.servers import Valkey
 from tests.integration.edge.stage import PASSPHRASE, Stage
+from tests.integration.edge.test_passkeys import added, asked, device_for, proof
 from tests.servers import TestServers
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -163,6 +164,27 @@ async def test_check_05_wrong_codes_of_the_second_factor_make_the_next_one_wait(
     assert await try_code(stage, ada.email, "recovery_code", kept[0]) == (429, "too_many_attempts")
     step_up = await ada.request("POST", "/v1/auth/step-up", json={"method": "recovery_code", "code": kept[0]})
     assert step_up.status_code == 429
+
+
+async def test_check_05_wrong_passkeys_make_the_next_one_wait(stage: Stage) -> None:
+    """The claim is the person whom the authenticator names; a right answer has to wait as well."""
+    await forget_quotas(stage)
+    ada, device = await stage.person("passkeys@attempts.example"), device_for(stage)
+    await added(ada, device)
+    told: list[tuple[int, str]] = []
+    while not told or told[-1][0] != 429:
+        await forget_quotas(stage)
+        body = proof(device, await asked(stage), signature=b"x")
+        answer = await stage.http.post("/v1/auth/passkey/finish", json=body, headers={"Prefer": "respond-async"})
+        told.append((answer.status_code, answer.json()["code"]))
+    assert told[:-1] == [(401, "invalid_passkey")] * (len(told) - 1)
+    assert len(told) > FREE
+    assert told[-1] == (429, "too_many_attempts")
+    redis, claim = stage.platform.redis, claim_of_person(stage.platform.sealer, ada.user_id)
+    for key in [key async for key in redis.scan_iter(f"prog:attempts:{claim}:*")]:
+        await redis.hset(key, "until", (int(time.time()) + 120) * 1000)  # as after many more
+    right = await stage.http.post("/v1/auth/passkey/finish", json=proof(device, await asked(stage)))
+    assert (right.status_code, right.json()["code"]) == (429, "too_many_attempts")
 
 
 @pytest.mark.parametrize("wish", ["respond-async", "wait=0"])

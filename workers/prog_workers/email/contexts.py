@@ -18,6 +18,7 @@ from prog_contracts.email import Template
 from prog_contracts.errors import FieldError, Invalid
 from prog_contracts.money import Money
 from prog_contracts.payments import FailureReason, SubscriptionStatus
+from prog_contracts.second_factors import SecondFactorChange
 from prog_contracts.tenants import TenantRole
 from prog_workers.email.rules import greeting_name, one_line
 
@@ -86,11 +87,12 @@ class PasswordChanged(MailContext):
 
 
 class SecondFactorChanged(MailContext):
-    """`change` is what became of it; `codes_left` is told when a recovery code was used."""
+    """`change` is what became of it. `codes_left` is told when a recovery code was used, `passkey` which one it was."""
 
-    change: Literal["enrolled", "replaced", "removed", "removed_by_operator", "codes_made", "code_used"]
+    change: SecondFactorChange | Literal["code_used", "passkey_added", "passkey_removed", "passkey_copied"]
     changed_at: datetime
     codes_left: int = 0
+    passkey: str = ""
 
     def link(self, place: Place) -> str:
         return place.url("/account/forgot-password")

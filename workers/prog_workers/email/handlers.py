@@ -27,6 +27,7 @@ from prog_contracts.errors import Conflict, Invalid, NotFound
 from prog_contracts.identities import IdentityLinked, IdentityUnlinked
 from prog_contracts.inputs import clean_name, normalize_email
 from prog_contracts.messages import Message
+from prog_contracts.passkeys import PasskeyChanged, PasskeyCopyRefused
 from prog_contracts.payments import (
     CustomerCreated,
     PaymentFailed,
@@ -145,6 +146,21 @@ async def identity_linked(event: IdentityLinked, tx: Transaction) -> Outcome:
 async def identity_unlinked(event: IdentityUnlinked, tx: Transaction) -> Outcome:
     data = {"linked": False, "provider": event.title, "changed_at": event.unlinked_at}
     return await _write(tx, "identity_changed", event.email, event.name, data)
+
+
+@email.handles(PasskeyChanged)
+async def passkey_changed(event: PasskeyChanged, tx: Transaction) -> Outcome:
+    """Another name is no change to how somebody signs in."""
+    if event.change == "renamed":
+        return None
+    data = {"change": f"passkey_{event.change}", "changed_at": event.changed_at, "passkey": event.passkey_name}
+    return await _write(tx, "second_factor_changed", event.email, event.name, data)
+
+
+@email.handles(PasskeyCopyRefused)
+async def passkey_copied(event: PasskeyCopyRefused, tx: Transaction) -> Outcome:
+    data = {"change": "passkey_copied", "changed_at": event.refused_at, "passkey": event.passkey_name}
+    return await _write(tx, "second_factor_changed", event.email, event.name, data)
 
 
 @email.handles(TenantUpdated)

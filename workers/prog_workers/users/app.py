@@ -1,9 +1,11 @@
 """Wiring of the users domain: what `prog worker users` runs."""
 
 from prog_broker.worker import Resources
+from prog_kit.passkeys import RelyingParty
 from prog_workers.users import passwords
 from prog_workers.users.handlers import users as domain
 from prog_workers.users.handlers.authorizing import id_tokens
+from prog_workers.users.handlers.passkeys import parties
 from prog_workers.users.handlers.sessions import access_tokens
 from prog_workers.users.strength import BreachedPasswords
 
@@ -16,6 +18,7 @@ async def prepare(resources: Resources) -> None:
     settings = resources.settings
     access_tokens.issuer = settings.public_url
     id_tokens.issuer = settings.public_url.rstrip("/")
+    parties[:] = [RelyingParty.of(settings)]
     if settings.breached_passwords_url is not None:
         passwords.breached = BreachedPasswords(settings.breached_passwords_url, settings.breached_passwords_outage)
     async with resources.database.scope() as connection:

@@ -81,6 +81,32 @@ def wrong_recovery_code() -> Denied:
     return Denied(message, code="invalid_code", fields=[FieldError(field="code", code="invalid_code", message=message)])
 
 
+def wrong_passkey() -> Denied:
+    """One answer for a passkey that nobody knows, one of somebody else, and one that did not sign."""
+    return Denied("This passkey is not good here. Use another one, or another way.", code="invalid_passkey")
+
+
+def challenge_over() -> Denied:
+    return Denied("That took too long. Try again.", code="passkey_challenge_over")
+
+
+def passkey_not_made() -> Invalid:
+    message = "This passkey cannot be used: it does not ask who you are, or it is not for this address."
+    return Invalid.field("credential", "passkey_not_usable", message)
+
+
+def passkey_known() -> Conflict:
+    return Conflict("This passkey is there already.", code="passkey_known")
+
+
+def passkey_not_found() -> NotFound:
+    return NotFound("There is no such passkey.", code="passkey_not_found")
+
+
+def too_many_passkeys(limit: int) -> Conflict:
+    return Conflict(f"An account has at most {limit} passkeys. Remove one first.", code="too_many_passkeys")
+
+
 def sign_in_over() -> Denied:
     return Denied("This sign-in took too long, or too many codes were wrong. Begin again.", code="sign_in_over")
 

@@ -17,6 +17,7 @@ from prog_edge.web.account.views import (
     SignUpPage,
     VerifyPage,
 )
+from prog_edge.web.ports import WebServices
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
@@ -88,8 +89,7 @@ async def sign_in_form(request: Request, web: Services, next: str = "") -> Respo
     address = own_path(next, "/account")
     if web_state(request).viewer is not None:
         return see(address)
-    await goes_on_at(request, web, address)
-    return render(request, SignInPage(FormState(), address, providers=web.identities.providers))
+    return render(request, await _sign_in_page(request, web, FormState(), address))
 
 
 @router.post("/sign-in")
@@ -99,15 +99,42 @@ async def sign_in(request: Request, web: Services) -> Response:
     try:
         found = await web.sessions.sign_in(values.get("email", ""), values.get("password", ""), client_of(request))
     except (Invalid, Denied) as error:
-        await goes_on_at(request, web, address)
-        page = SignInPage(
-            form=refused(values, error),
-            next_address=address,
-            unverified=getattr(error, "code", "") == "unverified",
-            providers=web.identities.providers,
-        )
+        page = await _sign_in_page(request, web, refused(values, error), address, unverified=error.code == "unverified")
         return render(request, page, status=422)
     return entered(request, found, address)
+
+
+@router.get("/sign-in/passkey")
+async def sign_in_by_passkey_again(request: Request) -> Response:
+    """For whoever reloads the page that said what was wrong."""
+    return see(SIGN_IN)
+
+
+@router.post("/sign-in/passkey")
+async def sign_in_by_passkey(request: Request, web: Services) -> Response:
+    """Takes what a passkey has answered; who it is of, the passkey says."""
+    values = await sent_form(request)
+    address = own_path(values.get("next"), "/account")
+    try:
+        web_state(request).session = await web.sessions.sign_in_by_passkey(
+            values.get("passkey_token", ""), values.get("credential", ""), _browser(request), client_of(request)
+        )
+    except (Invalid, Denied) as error:
+        return render(request, await _sign_in_page(request, web, refused({}, error), address), status=422)
+    return see(address)
+
+
+async def _sign_in_page(
+    request: Request, web: WebServices, form: FormState, address: str, *, unverified: bool = False
+) -> SignInPage:
+    await goes_on_at(request, web, address)
+    offer = web.sessions.passkey_offer(_browser(request))
+    return SignInPage(form, address, offer, unverified, web.identities.providers)
+
+
+def _browser(request: Request) -> str:
+    """What this browser alone sends along: it binds what a passkey is asked to it."""
+    return web_state(request).csrf_token
 
 
 @router.post("/sign-out")

@@ -1,20 +1,22 @@
-"""The account's routes for the second step of a sign-in. They need no JavaScript.
+"""The account's routes for the second step of a sign-in. They need no JavaScript, but for a passkey.
 
 The sign-in waits in a cookie of its own, which is good for nothing else and for five minutes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Denied, Invalid
+from prog_contracts.passkeys import PasskeyAnswer
 from prog_contracts.users import SecondFactor
 from prog_edge.web.account.views import SecondStepPage
-from prog_edge.web.ports import SecondStep, SessionCookie
-from prog_edge.web.ui.forms import FormState, refused, sent_form
+from prog_edge.web.ports import SecondStep, SessionCookie, WebServices
+from prog_edge.web.ui.forms import FormState, SentForm, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
 from prog_edge.web.ui.sessions import SIGN_IN, Services, client_of, goes_on_at, own_path
@@ -35,42 +37,55 @@ def entered(request: Request, found: SessionCookie | SecondStep, address: str) -
     return see(address)
 
 
-def chosen_factor(name: str | None) -> SecondFactor:
-    return "recovery_code" if name == "recovery_code" else "totp"
+def chosen_factor(name: str | None, available: Sequence[SecondFactor]) -> SecondFactor:
+    """What somebody chose among what there is; the first of it for anything else."""
+    return next((factor for factor in available if factor == name), available[0] if available else "totp")
+
+
+def proof_in(values: SentForm, method: SecondFactor) -> str:
+    """What a form has as the proof: a code as it was typed, or what a passkey has answered."""
+    if method != "passkey":
+        return values.get("code", "")
+    answer = PasskeyAnswer(token=values.get("passkey_token", ""), credential=values.get("credential", ""))
+    return answer.model_dump_json()
+
+
+async def _page(
+    request: Request, web: WebServices, cookie: str, form: FormState, address: str, asked: str | None
+) -> SecondStepPage:
+    await goes_on_at(request, web, address)
+    available = web.sessions.second_step(cookie) or ()
+    method = chosen_factor(asked, available)
+    offer = web.sessions.second_step_offer(cookie) if method == "passkey" else None
+    return SecondStepPage(form, address, method, [item for item in available if item != method], offer)
 
 
 @router.get("/sign-in/second-step")
 async def second_step_form(request: Request, web: Services) -> Response:
-    waiting = web.sessions.second_step(request.cookies.get(web.sessions.second_step_cookie_name, ""))
-    if waiting is None:
+    cookie = request.cookies.get(web.sessions.second_step_cookie_name, "")
+    if web.sessions.second_step(cookie) is None:
         return see(SIGN_IN)
-    method = chosen_factor(request.query_params.get("use"))
     address = own_path(request.query_params.get("next"), "/account")
-    await goes_on_at(request, web, address)
-    return render(request, SecondStepPage(FormState(), address, method, "recovery_code" in waiting))
+    return render(request, await _page(request, web, cookie, FormState(), address, request.query_params.get("use")))
 
 
 @router.post("/sign-in/second-step")
 async def second_step(request: Request, web: Services) -> Response:
     values = await sent_form(request)
-    address, cookie = (
-        own_path(values.get("next"), "/account"),
-        request.cookies.get(web.sessions.second_step_cookie_name, ""),
-    )
-    method = chosen_factor(values.get("method"))
+    address = own_path(values.get("next"), "/account")
+    cookie = request.cookies.get(web.sessions.second_step_cookie_name, "")
     waiting = web.sessions.second_step(cookie)
+    method = chosen_factor(values.get("method"), waiting or ())
     try:
         if waiting is None:
             raise Denied("This sign-in took too long. Begin again.", code="sign_in_over")
-        session = await web.sessions.complete(cookie, method, values.get("code", ""), client_of(request))
+        session = await web.sessions.complete(cookie, method, proof_in(values, method), client_of(request))
     except (Invalid, Denied) as error:
         if error.code == "sign_in_over":
             web_state(request).ends_second_step = True
             notify(request, "error", error.message)
             return see(f"{SIGN_IN}?next={quote(address, safe='/')}")
-        await goes_on_at(request, web, address)
-        page = SecondStepPage(refused(values, error), address, method, "recovery_code" in (waiting or ()))
-        return render(request, page, status=422)
+        return render(request, await _page(request, web, cookie, refused(values, error), address, method), status=422)
     state = web_state(request)
     state.session, state.ends_second_step = session, True
     return see(address)

@@ -32,6 +32,7 @@ async def security_page(
     names = {each.provider for each in linked}
     return SecurityPage(
         factor=await web.security.second_factor(viewer),
+        passkeys=await web.security.passkeys(viewer),
         form=FormState(),
         password=password or FormState(),
         identities=linked,
@@ -42,11 +43,11 @@ async def security_page(
     )
 
 
-def _elsewhere(request: Request, error: Denied | NotFound) -> Response:
+def elsewhere(request: Request, error: Denied | NotFound, again: str = AGAIN) -> Response:
     """Where a refused change leads: to a fresh sign-in, or back to the page that shows what there is."""
     if error.code == "fresh_sign_in_required":
-        return see(AGAIN)
-    if error.code not in ("no_second_factor", "no_enrolment", "session_not_found"):
+        return see(again)
+    if error.code not in ("no_second_factor", "no_enrolment", "session_not_found", "passkey_not_found"):
         raise error
     notify(request, "error", error.message)
     return see(SECURITY)
@@ -63,7 +64,7 @@ async def start_enrolment(request: Request, web: Services, viewer: SignedIn) -> 
     try:
         enrolment = await web.security.start_enrolment(viewer, idempotency_key=form_key(values))
     except (Denied, NotFound) as error:
-        return _elsewhere(request, error)
+        return elsewhere(request, error)
     return render(request, AuthenticatorPage(enrolment=enrolment, form=FormState()))
 
 
@@ -82,7 +83,7 @@ async def confirm_enrolment(request: Request, web: Services, viewer: SignedIn) -
         if enrolment is None or not any(problem.field == "code" for problem in error.fields):
             if isinstance(error, Invalid):
                 raise
-            return _elsewhere(request, error)
+            return elsewhere(request, error)
         return render(request, AuthenticatorPage(enrolment=enrolment, form=refused(values, error)), status=422)
     if not codes:
         notify(request, "success", "The new app is in use. Your recovery codes are the same.")
@@ -95,8 +96,9 @@ async def remove_second_factor(request: Request, web: Services, viewer: SignedIn
     try:
         await web.security.remove_second_factor(viewer, client=client_of(request))
     except (Denied, NotFound) as error:
-        return _elsewhere(request, error)
-    notify(request, "success", "Two-step verification is off.")
+        return elsewhere(request, error)
+    left = await web.security.second_factor(viewer)
+    notify(request, "success", "Two-step verification is off." if left is None else "The app is removed.")
     return see(SECURITY)
 
 
@@ -108,7 +110,7 @@ async def make_recovery_codes(request: Request, web: Services, viewer: SignedIn)
             viewer, client=client_of(request), idempotency_key=form_key(values)
         )
     except (Denied, NotFound) as error:
-        return _elsewhere(request, error)
+        return elsewhere(request, error)
     return render(request, RecoveryCodesPage(codes=codes, first=False))
 
 
@@ -125,7 +127,7 @@ async def change_password(request: Request, web: Services, viewer: SignedIn) -> 
         )
     except (Invalid, Conflict, Denied) as error:
         if isinstance(error, Denied) and not error.fields:
-            return _elsewhere(request, error)
+            return elsewhere(request, error)
         return render(request, await security_page(web, viewer, password=refused(values, error)), status=422)
     notify(request, "success", "Your password is changed, and every other session is over.")
     return see(SECURITY)

@@ -9,8 +9,9 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Denied, Invalid, NotFound
+from prog_contracts.users import SecondFactor
 from prog_edge.web.account.departing import departure_token
-from prog_edge.web.account.second_step_routes import chosen_factor
+from prog_edge.web.account.second_step_routes import chosen_factor, proof_in
 from prog_edge.web.account.views import SessionsPage, SignInAgainPage
 from prog_edge.web.ports import Viewer, WebServices
 from prog_edge.web.ui.forms import FormState, refused, sent_form
@@ -68,8 +69,8 @@ async def sign_in_again(request: Request, web: Services, viewer: SignedIn) -> Re
         if values.get("method") is None:
             session = await web.sessions.step_up(viewer, "password", values.get("password", ""), client_of(request))
         else:
-            method = chosen_factor(values.get("method"))
-            session = await web.sessions.step_up(viewer, method, values.get("code", ""), client_of(request))
+            method = chosen_factor(values.get("method"), ("totp", "passkey", "recovery_code"))
+            session = await web.sessions.step_up(viewer, method, proof_in(values, method), client_of(request))
     except (Invalid, Denied) as error:
         await goes_on_at(request, web, address)
         page = await _again(web, viewer, refused(values, error), address, values.get("method"))
@@ -92,4 +93,12 @@ async def _again(web: WebServices, viewer: Viewer, form: FormState, address: str
             providers=[each for each in await web.identities.linkable(viewer) if each.name in names],
             token=departure_token(web, "step_up", viewer),
         )
-    return SignInAgainPage(form, address, chosen_factor(asked), has_recovery_codes=factor.codes_left > 0)
+    there: dict[SecondFactor, bool] = {
+        "passkey": (offer := await web.sessions.step_up_offer(viewer)) is not None,
+        "totp": factor.enrolled_at is not None,
+        "recovery_code": factor.codes_left > 0,
+    }
+    available = [name for name, is_there in there.items() if is_there]
+    method = chosen_factor(asked, available)
+    others = [name for name in available if name != method]
+    return SignInAgainPage(form, address, method, others, offer if method == "passkey" else None)

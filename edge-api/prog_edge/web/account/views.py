@@ -18,6 +18,8 @@ from prog_edge.web.ports import (
     IdentityCard,
     MadeKey,
     MemberView,
+    PasskeyOffer,
+    PasskeyView,
     Plan,
     ProviderCard,
     SecondFactorView,
@@ -119,6 +121,7 @@ class SignInPage:
     template: ClassVar[str] = "account/sign_in.html"
     form: FormState
     next_address: str
+    offer: PasskeyOffer
     unverified: bool = False
     providers: Sequence[ProviderCard] = ()
 
@@ -170,13 +173,17 @@ class SessionsPage:
 
 @dataclass(frozen=True, slots=True)
 class SignInAgainPage:
-    """For somebody who is signed in, and is about to do what needs a fresh sign-in. `method` is what is asked for."""
+    """For somebody who is signed in, and is about to do what needs a fresh sign-in. `method` is what is asked for.
+
+    `others` is what else would do, `offer` what a passkey is asked where that is the method.
+    """
 
     template: ClassVar[str] = "account/sign_in_again.html"
     form: FormState
     next_address: str
     method: Literal["password"] | SecondFactor = "password"
-    has_recovery_codes: bool = False
+    others: Sequence[SecondFactor] = ()
+    offer: PasskeyOffer | None = None
     has_password: bool = True
     providers: Sequence[ProviderCard] = ()
     """Those that the viewer's account is linked to."""
@@ -190,7 +197,9 @@ class SecondStepPage:
     form: FormState
     next_address: str
     method: SecondFactor
-    has_recovery_codes: bool
+    others: Sequence[SecondFactor]
+    """What else the sign-in may be completed with."""
+    offer: PasskeyOffer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +208,7 @@ class SecurityPage:
 
     template: ClassVar[str] = "account/security.html"
     factor: SecondFactorView | None
+    passkeys: Sequence[PasskeyView]
     form: FormState
     password: FormState
     identities: Sequence[IdentityCard] = ()
@@ -211,6 +221,23 @@ class SecurityPage:
 
 
 @dataclass(frozen=True, slots=True)
+class NewPasskeyPage:
+    template: ClassVar[str] = "account/new_passkey.html"
+    offer: PasskeyOffer
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyPage:
+    """One of the viewer's passkeys. `last` says that nothing is left of two-step verification without it."""
+
+    template: ClassVar[str] = "account/passkey.html"
+    passkey: PasskeyView
+    last: bool
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
 class AuthenticatorPage:
     template: ClassVar[str] = "account/authenticator.html"
     enrolment: EnrolmentView
@@ -219,7 +246,7 @@ class AuthenticatorPage:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryCodesPage:
-    """`first` says that they come with a new app."""
+    """`first` says that they come with a first second factor."""
 
     template: ClassVar[str] = "account/recovery_codes.html"
     codes: Sequence[str]
@@ -287,6 +314,7 @@ class MemberPage:
     roles: Sequence[tuple[str, str]]
     change: FormState
     removal: FormState
+    manages_keys: bool = False
     section: str = "overview"
 
 
@@ -300,6 +328,7 @@ def member_page(
         roles=[(name, text) for name, text in ROLES if may_grant(view.viewer_role, name)],
         change=change or FormState(),
         removal=removal or FormState(),
+        manages_keys=view.viewer_role in MANAGES_PEOPLE,
     )
 
 

@@ -19,6 +19,7 @@ from prog_edge.web.ports import (
     ListQuery,
     MessageRow,
     Page,
+    PersonFacts,
     ReplayRow,
     SearchHit,
     ShardRow,
@@ -207,6 +208,13 @@ class FindPart:
 
     template: ClassVar[str] = "admin/hits.html"
     hits: Sequence[SearchHit]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFactsPage:
+    template: ClassVar[str] = "admin/user.html"
+    person: PersonFacts
+    form: FormState
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,13 +69,14 @@ from prog_edge.web.ports.provider import (
     ProviderBackend,
     SignInFirst,
 )
-from prog_edge.web.ports.security import EnrolmentView, SecondFactorView, SecurityBackend
+from prog_edge.web.ports.security import EnrolmentView, PasskeyView, PersonFacts, SecondFactorView, SecurityBackend
 from prog_edge.web.ports.services import WebServices
 from prog_edge.web.ports.shared import (
     Client,
     ListQuery,
     OpenSession,
     Page,
+    PasskeyOffer,
     Plan,
     SecondStep,
     SessionCookie,
@@ -128,6 +129,9 @@ __all__ = [
     "MessageRow",
     "OpenSession",
     "Page",
+    "PasskeyOffer",
+    "PasskeyView",
+    "PersonFacts",
     "Plan",
     "ProviderBackend",
     "ProviderCard",

@@ -9,16 +9,48 @@ from typing import Protocol
 
 from markupsafe import Markup
 
-from prog_edge.web.ports.shared import Client, Viewer
+from prog_contracts.users import PlatformRole
+from prog_edge.web.ports.shared import Client, PasskeyOffer, Viewer
 
 
 @dataclass(frozen=True, slots=True)
 class SecondFactorView:
-    """The viewer's authenticator app and recovery codes."""
+    """The viewer's second factors. `enrolled_at` is the authenticator app's, None where there are passkeys alone."""
 
-    enrolled_at: datetime
+    enrolled_at: datetime | None
     codes_left: int
     codes_made_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyView:
+    """`backed_up` is one that is kept beyond its device, so that it is not lost with it."""
+
+    id: str
+    name: str
+    backed_up: bool
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFacts:
+    """Somebody's account, as an operator sees it. `own` is the operator's own."""
+
+    id: str
+    name: str
+    email: str
+    email_verified: bool
+    status: str
+    platform_role: PlatformRole | None
+    created_at: datetime
+    app_since: datetime | None
+    passkeys: int
+    own: bool
+
+    @property
+    def has_second_factor(self) -> bool:
+        return self.app_since is not None or self.passkeys > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +83,33 @@ class SecurityBackend(Protocol):
     async def make_recovery_codes(self, viewer: Viewer, *, client: Client, idempotency_key: str) -> Sequence[str]: ...
 
     async def remove_second_factor(self, viewer: Viewer, *, client: Client) -> None: ...
+
+    async def passkeys(self, viewer: Viewer) -> Sequence[PasskeyView]: ...
+
+    async def passkey_offer(self, viewer: Viewer) -> PasskeyOffer:
+        """To make a passkey."""
+        ...
+
+    async def add_passkey(
+        self, viewer: Viewer, *, name: str, token: str, credential: str, client: Client, idempotency_key: str
+    ) -> Sequence[str]:
+        """The recovery codes, none where those from before stay good.
+
+        Raises Denied with code `passkey_challenge_over` when the offer is not good any more.
+        """
+        ...
+
+    async def facts_of(self, viewer: Viewer, user_id: str) -> PersonFacts:
+        """For operators. Raises NotFound when there is nobody with this id."""
+        ...
+
+    async def reset_second_factor(self, viewer: Viewer, user_id: str, *, reason: str, idempotency_key: str) -> None:
+        """For operators: takes all second factors of somebody away who has lost them; their sessions end."""
+        ...
+
+    async def rename_passkey(self, viewer: Viewer, passkey_id: str, name: str) -> None: ...
+
+    async def remove_passkey(self, viewer: Viewer, passkey_id: str, *, client: Client) -> None: ...
 
     async def change_password(
         self, viewer: Viewer, *, current_password: str, password: str, client: Client, idempotency_key: str

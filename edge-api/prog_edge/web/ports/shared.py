@@ -63,6 +63,18 @@ class SecondStep:
 
 
 @dataclass(frozen=True, slots=True)
+class PasskeyOffer:
+    """What a page asks an authenticator: `options` for the browser, as JSON, and a token to come back with the answer.
+
+    `origin` is an address whose pages may ask, for people who are at another one.
+    """
+
+    token: str
+    options: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenSession:
     """`renewed` is set when the tokens inside were refreshed and the browser must keep a new value."""
 
@@ -91,12 +103,31 @@ class Sessions(Protocol):
         """Raises `Invalid` on `token` when the link is not good any more."""
         ...
 
+    def passkey_offer(self, browser: str) -> PasskeyOffer:
+        """To sign in with any passkey; `browser` is a secret of the one that asks, which alone may answer."""
+        ...
+
+    async def sign_in_by_passkey(self, token: str, credential: str, browser: str, client: Client) -> SessionCookie:
+        """Raises `Denied` with code `invalid_passkey`, or `passkey_challenge_over` for an offer that is over."""
+        ...
+
+    def second_step_offer(self, cookie: str) -> PasskeyOffer | None:
+        """To complete a sign-in with a passkey; None for a cookie that keeps none."""
+        ...
+
+    async def step_up_offer(self, viewer: Viewer) -> PasskeyOffer | None:
+        """To step up with a passkey of the viewer's; None without one."""
+        ...
+
     def second_step(self, cookie: str) -> Sequence[SecondFactor] | None:
         """What a sign-in that waits may be completed with; None for a cookie that keeps none."""
         ...
 
     async def complete(self, cookie: str, method: SecondFactor, code: str, client: Client) -> SessionCookie:
-        """Raises `Denied` with code `invalid_code` on `code`, or `sign_in_over` when it does not wait any more."""
+        """Raises `Denied` with code `invalid_code` on `code`, or `sign_in_over` when it does not wait any more.
+
+        For a passkey `code` is a `PasskeyAnswer` as JSON; so is `proof` in `step_up`.
+        """
         ...
 
     async def step_up(

@@ -30,6 +30,8 @@ MAX_LENGTHS: Final = {
     "request": 8000,
     "redirect_uris": 12_000,
     "payment_method": 200,
+    "passkey_token": 800,
+    "credential": 32 * 1024,
 }
 
 

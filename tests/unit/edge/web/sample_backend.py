@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound, ProgError
 from prog_contracts.money import Money
+from prog_contracts.passkeys import PasskeyAnswer
 from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_contracts.users import SecondFactor
 from prog_edge.web.ports import (
@@ -29,6 +30,7 @@ from prog_edge.web.ports import (
     MemberView,
     OpenSession,
     Page,
+    PasskeyOffer,
     Plan,
     SecondStep,
     SessionCard,
@@ -44,7 +46,7 @@ from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
 from tests.unit.edge.web.sample_identities import SampleIdentities
 from tests.unit.edge.web.sample_keys import SampleKeys
 from tests.unit.edge.web.sample_provider import SampleClients, SampleProvider
-from tests.unit.edge.web.sample_security import CODES, FACTOR, SampleSecurity
+from tests.unit.edge.web.sample_security import CODES, FACTOR, PASSKEYS, SIGNED, TO_SIGN, SampleSecurity
 from tests.unit.edge.web.sample_sign_on import SampleSignOn
 
 NOW = datetime.now(UTC).replace(microsecond=412_000)
@@ -112,6 +114,7 @@ class SampleSessions:
         return OpenSession(viewer) if viewer else None
 
     second_step_cookie_name: str = "prog_second_step"
+    has_passkey: bool = False
 
     async def sign_in(self, email: str, password: str, client: Client) -> SessionCookie | SecondStep:
         self.clients.append(client)
@@ -128,19 +131,44 @@ class SampleSessions:
             raise Invalid.field("token", "token_invalid", "This link is not valid any more; ask for a new one.")
         return SessionCookie("ada", 3600)
 
+    def passkey_offer(self, browser: str) -> PasskeyOffer:
+        return TO_SIGN
+
+    async def sign_in_by_passkey(self, token: str, credential: str, browser: str, client: Client) -> SessionCookie:
+        if token != TO_SIGN.token:
+            raise Denied("That took too long. Try again.", code="passkey_challenge_over")
+        if credential != SIGNED:
+            raise Denied("This passkey is not good here.", code="invalid_passkey")
+        return SessionCookie("ada", 3600)
+
+    def second_step_offer(self, cookie: str) -> PasskeyOffer | None:
+        return TO_SIGN if cookie == "waiting-keyed" else None
+
+    async def step_up_offer(self, viewer: Viewer) -> PasskeyOffer | None:
+        return TO_SIGN if self.has_passkey else None
+
     def second_step(self, cookie: str) -> Sequence[SecondFactor] | None:
-        return ("totp", "recovery_code") if cookie == "waiting" else None
+        known: dict[str, Sequence[SecondFactor]] = {
+            "waiting": ("totp", "recovery_code"),
+            "waiting-keyed": ("passkey", "totp", "recovery_code"),
+        }
+        return known.get(cookie)
 
     async def complete(self, cookie: str, method: SecondFactor, code: str, client: Client) -> SessionCookie:
         if code == "000000":
             raise Denied("This sign-in took too long. Begin again.", code="sign_in_over")
-        if code != {"totp": "123456", "recovery_code": CODES[0]}[method]:
+        if method == "passkey":
+            if PasskeyAnswer.model_validate_json(code) != PasskeyAnswer(token=TO_SIGN.token, credential=SIGNED):
+                raise Denied("This passkey is not good here.", code="invalid_passkey")
+        elif code != {"totp": "123456", "recovery_code": CODES[0]}[method]:
             raise Denied.field("code", "invalid_code", "This code is not good.")
         return SessionCookie("ada", 3600)
 
     async def step_up(
         self, viewer: Viewer, method: Literal["password"] | SecondFactor, proof: str, client: Client
     ) -> SessionCookie:
+        if method == "passkey":
+            proof = "123456" if PasskeyAnswer.model_validate_json(proof).credential == SIGNED else ""
         if proof not in ("123456", "correct horse battery"):
             name = "password" if method == "password" else "code"
             raise Denied.field(name, "wrong", "This is not good.")
@@ -483,7 +511,7 @@ def sample_services(
         api_keys=api_keys or SampleKeys(),
         admin=admin or SampleAdmin(),
         sessions=SampleSessions(),
-        security=security or SampleSecurity(FACTOR),
+        security=security or SampleSecurity(FACTOR, kept=list(PASSKEYS)),
         identities=identities or SampleIdentities(),
         provider=provider or SampleProvider(),
         clients=clients or SampleClients(),

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from prog_contracts.errors import Denied, Invalid
+from prog_contracts.errors import Denied, Invalid, NotFound
 from prog_edge.qr import qr_svg
-from prog_edge.web.ports import Client, EnrolmentView, SecondFactorView, Viewer
+from prog_edge.web.ports import Client, EnrolmentView, PasskeyOffer, PasskeyView, PersonFacts, SecondFactorView, Viewer
+from tests.unit.edge.web.sample_console import sample_id
 
+ORIGIN = "http://localhost:8000"
+MADE = '{"response": {}}'
+SIGNED = '{"response": {"userHandle": "AAAA"}}'
 CODES = tuple(f"4x7k-q2mp-9dc{number}" for number in range(10))
 FACTOR = SecondFactorView(datetime(2026, 10, 1, tzinfo=UTC), 8, datetime(2026, 10, 1, tzinfo=UTC))
 _URI = "otpauth://totp/ProgNetwork:ada%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=ProgNetwork"
 ENROLMENT = EnrolmentView("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", _URI, Markup(qr_svg(_URI)), "kept")
+
+
+SEPTEMBER, OCTOBER = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
+PASSKEYS = (
+    PasskeyView(sample_id("passkey", 1), "Phone", True, SEPTEMBER, OCTOBER),
+    PasskeyView(sample_id("passkey", 2), "Security key", False, SEPTEMBER, None),
+)
+BY_PASSKEY = SecondFactorView(None, 10, SEPTEMBER)
+TO_SIGN = PasskeyOffer("offered", '{"challenge": "AAAA", "rpId": "localhost", "userVerification": "required"}', ORIGIN)
+TO_MAKE = PasskeyOffer("offered", '{"challenge": "AAAA", "rp": {"id": "localhost"}, "user": {"id": "AAAA"}}', ORIGIN)
 
 
 @dataclass
@@ -24,6 +38,7 @@ class SampleSecurity:
 
     factor: SecondFactorView | None = None
     fresh: bool = True
+    kept: list[PasskeyView] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
 
     async def second_factor(self, viewer: Viewer) -> SecondFactorView | None:
@@ -50,6 +65,62 @@ class SampleSecurity:
     async def remove_second_factor(self, viewer: Viewer, *, client: Client) -> None:
         self._need_fresh()
         self.factor = None
+
+    async def passkeys(self, viewer: Viewer) -> Sequence[PasskeyView]:
+        return self.kept
+
+    async def passkey_offer(self, viewer: Viewer) -> PasskeyOffer:
+        self._need_fresh()
+        return TO_MAKE
+
+    async def add_passkey(
+        self, viewer: Viewer, *, name: str, token: str, credential: str, client: Client, idempotency_key: str
+    ) -> Sequence[str]:
+        self._need_fresh()
+        if not name:
+            raise Invalid.field("name", "required", "Enter a name.")
+        if token != TO_MAKE.token:
+            raise Denied("That took too long. Try again.", code="passkey_challenge_over")
+        if credential != MADE:
+            raise Invalid.field("credential", "passkey_not_usable", "This passkey cannot be used.")
+        self.kept.append(PasskeyView(sample_id("passkey", 9), name, True, OCTOBER, None))
+        had, self.factor = self.factor, self.factor or BY_PASSKEY
+        return () if had else CODES
+
+    async def facts_of(self, viewer: Viewer, user_id: str) -> PersonFacts:
+        if user_id == sample_id("user", 404):
+            raise NotFound("There is no such user.", code="user_not_found")
+        has = self.factor or SecondFactorView(None, 0, None)
+        return PersonFacts(
+            user_id,
+            "Grace Hopper",
+            "grace@example.com",
+            True,
+            "active",
+            None,
+            SEPTEMBER,
+            has.enrolled_at,
+            len(self.kept),
+            user_id == viewer.user_id,
+        )
+
+    async def reset_second_factor(self, viewer: Viewer, user_id: str, *, reason: str, idempotency_key: str) -> None:
+        self._need_fresh()
+        if not reason:
+            raise Invalid.field("reason", "required", "Say why, in 500 characters at most: it is recorded.")
+        if self.factor is None:
+            raise NotFound("There is no second factor.", code="no_second_factor")
+        self.factor, self.kept = None, []
+        self.changed.append(f"{user_id}: {reason}")
+
+    async def rename_passkey(self, viewer: Viewer, passkey_id: str, name: str) -> None:
+        if not name:
+            raise Invalid.field("name", "required", "Enter a name.")
+        self.kept = [replace(item, name=name) if item.id == passkey_id else item for item in self.kept]
+
+    async def remove_passkey(self, viewer: Viewer, passkey_id: str, *, client: Client) -> None:
+        self._need_fresh()
+        self.kept = [item for item in self.kept if item.id != passkey_id]
 
     async def change_password(
         self, viewer: Viewer, *, current_password: str, password: str, client: Client, idempotency_key: str

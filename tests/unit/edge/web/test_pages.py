@@ -11,7 +11,7 @@ import pytest
 from prog_contracts.topics import TOPICS
 from tests.unit.edge.web.conftest import Browse
 from tests.unit.edge.web.markup import Element, read
-from tests.unit.edge.web.sample_backend import TENANT, sample_services_in
+from tests.unit.edge.web.sample_backend import GRACE, TENANT, sample_services_in
 from tests.unit.edge.web.sample_console import sample_id
 
 ANYBODY = (
@@ -46,6 +46,7 @@ MEMBER = (
     "/account/sign-in/again",
     "/account/sign-in/again?use=recovery_code",
     "/account/security",
+    "/account/security/passkeys/new",
     f"/account/tenants/{TENANT}",
     f"/account/tenants/{TENANT}/billing",
     f"/account/tenants/{TENANT}/keys",
@@ -58,6 +59,7 @@ OPERATOR = (
     "/admin/users?search=ada&role=operator&verified=yes",
     "/admin/users?search=nothing",
     "/admin/users?cursor=older",
+    f"/admin/users/{GRACE}",
     "/admin/tenants",
     "/admin/subscriptions?status=past_due",
     "/admin/invoices",

@@ -15,6 +15,7 @@ whose keys they are; and those about OAuth clients under the tenant whose client
 - `revocation`  a person ends sessions of theirs
 - `second_step` prove the second factor, at sign-in and before what is dangerous
 - `sessions`    sign in, refresh, sign out
+- `passkeys`    add, name and remove passkeys, and sign in with one
 - `purging`     clear away what is past its time
 - `reactions`   what other domains' events mean here
 
@@ -30,6 +31,7 @@ from prog_workers.users.handlers import (
     factors,
     identities,
     magic,
+    passkeys,
     purging,
     reactions,
     recovery,
@@ -48,6 +50,7 @@ __all__ = [
     "factors",
     "identities",
     "magic",
+    "passkeys",
     "purging",
     "reactions",
     "recovery",

@@ -34,6 +34,16 @@ async def require_self(tx: Transaction, user_id: str) -> None:
         raise errors.not_permitted()
 
 
+async def own_account(tx: Transaction, user_id: str) -> store.User:
+    """The actor's own account, locked, for what nobody does for somebody else. Raises Denied for anybody but them."""
+    if tx.actor != user_id:
+        raise errors.not_permitted()
+    user = await store.user_by_id(tx, user_id)
+    if user is None:
+        raise errors.user_not_found()
+    return user
+
+
 async def step_up_missing(tx: Transaction, person: str, session_id: str, command: type[Command]) -> Reply | None:
     """The refusal of a command that only a fresh session may send; None for a fresh one.
 

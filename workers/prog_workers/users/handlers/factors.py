@@ -1,4 +1,4 @@
-"""A person's second factor: an authenticator app, and recovery codes for losing it.
+"""A person's second factor: an authenticator app, and recovery codes for losing it. Passkeys are in `passkeys`.
 
 Each change needs a session that was opened just now, with the second factor of whoever has one. A mail tells of it.
 """
@@ -6,7 +6,6 @@ Each change needs a session that was opened just now, with the second factor of 
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
 
 from prog_broker.domain import Finish, Work
 from prog_broker.outcome import Outcome, Reply
@@ -18,20 +17,19 @@ from prog_contracts.second_factors import (
     MakeRecoveryCodes,
     RemoveSecondFactor,
     ResetSecondFactor,
+    SecondFactorChange,
     SecondFactorChanged,
     StartTotpEnrolment,
 )
 from prog_kit import secrets
 from prog_workers.users import errors, passwords, recovery_codes, rules, store, totp
-from prog_workers.users.handlers.domain import open_sealed, step_up_missing, users
-
-_Change = Literal["enrolled", "replaced", "removed", "removed_by_operator", "codes_made"]
+from prog_workers.users.handlers.domain import open_sealed, own_account, step_up_missing, users
 
 
 @users.handles(StartTotpEnrolment)
 async def start_totp_enrolment(command: StartTotpEnrolment, tx: Transaction) -> Reply:
     """Makes a secret and tells it, sealed, to its person. An app that is in use stays so until a code confirms."""
-    user = await _own_account(tx, command.user_id)
+    user = await own_account(tx, command.user_id)
     refusal = await step_up_missing(tx, user.user_id, command.by_session_id, StartTotpEnrolment)
     if refusal is not None:
         return refusal
@@ -47,17 +45,17 @@ async def start_totp_enrolment(command: StartTotpEnrolment, tx: Transaction) -> 
 async def confirm_totp_enrolment(command: ConfirmTotpEnrolment, work: Work) -> Finish:
     """Makes the app the person's second factor. The code that confirms it counts as used: it signs nobody in.
 
-    Recovery codes are made with the first app; with another one those from before stay.
+    Recovery codes are made where there are none; those from before stay.
     """
     async with work.transaction() as tx:
         code = open_sealed(tx, command.sealed_code, secrets.CODE, "code")
-        await _own_account(tx, command.user_id)
+        await own_account(tx, command.user_id)
         wanted = await _confirmed_step(tx, command, code) is not None
         wanted = wanted and not await store.codes_left(tx, command.user_id)
     made = await CodeSet.made() if wanted else None
 
     async def record(tx: Transaction) -> Outcome:
-        user = await _own_account(tx, command.user_id)
+        user = await own_account(tx, command.user_id)
         if await store.live_session(tx, command.by_session_id, user.user_id) is None:
             raise errors.session_not_found()
         confirmed = await _confirmed_step(tx, command, code)
@@ -80,7 +78,7 @@ async def make_recovery_codes(command: MakeRecoveryCodes, work: Work) -> Finish:
     made = None if refused else await CodeSet.made()
 
     async def record(tx: Transaction) -> Outcome:
-        user = await _own_account(tx, command.user_id)
+        user = await own_account(tx, command.user_id)
         refusal = await _refusal(tx, command)
         if refusal is not None:
             return refusal
@@ -95,17 +93,20 @@ async def make_recovery_codes(command: MakeRecoveryCodes, work: Work) -> Finish:
 
 @users.handles(RemoveSecondFactor)
 async def remove_second_factor(command: RemoveSecondFactor, tx: Transaction) -> Outcome:
+    """Takes the app away; without a passkey there is nothing left that recovery codes would stand in for."""
     refusal = await _refusal(tx, command)
     if refusal is not None:
         return refusal
-    user = await _own_account(tx, command.user_id)
-    await store.drop_second_factor(tx, user.user_id)
-    return _changed(tx, user, "removed", command.client_address)
+    user = await own_account(tx, command.user_id)
+    if not await store.drop_totp(tx, user.user_id):
+        raise errors.no_second_factor()
+    kept = await forget_codes_without_factor(tx, user.user_id)
+    return _changed(tx, user, "app_removed" if kept else "removed", command.client_address)
 
 
 @users.handles(ResetSecondFactor)
 async def reset_second_factor(command: ResetSecondFactor, tx: Transaction) -> Outcome:
-    """For somebody who has lost app and codes. Their sessions end: whoever was signed in signs in anew."""
+    """For somebody who has lost app, passkeys and codes. Their sessions end: whoever was signed in signs in anew."""
     reason = rules.checked_reason(command.reason)
     if reason is None:
         raise errors.reason_needed()
@@ -141,20 +142,18 @@ class CodeSet:
         return self._codes
 
 
-async def _own_account(tx: Transaction, user_id: str) -> store.User:
-    """The actor's own account, locked. Nobody acts here for somebody else."""
-    if tx.actor != user_id:
-        raise errors.not_permitted()
-    user = await store.user_by_id(tx, user_id)
-    if user is None:
-        raise errors.user_not_found()
-    return user
+async def forget_codes_without_factor(tx: Transaction, user_id: str) -> bool:
+    """Whether there is still a second factor; where there is none, what stands in for one goes, too."""
+    if await store.has_second_factor(tx, user_id):
+        return True
+    await store.drop_second_factor(tx, user_id)
+    return False
 
 
 async def _refusal(tx: Transaction, command: MakeRecoveryCodes | RemoveSecondFactor) -> Reply | None:
     """Why a person may not change their second factor now; None when they may. Raises NotFound where there is none."""
     user_id = command.user_id
-    await _own_account(tx, user_id)
+    await own_account(tx, user_id)
     refusal = await step_up_missing(tx, user_id, command.by_session_id, type(command))
     if refusal is None and not await store.has_second_factor(tx, user_id):
         raise errors.no_second_factor()
@@ -187,7 +186,7 @@ async def _confirmed_step(tx: Transaction, command: ConfirmTotpEnrolment, code: 
 def _changed(
     tx: Transaction,
     user: store.User,
-    change: _Change,
+    change: SecondFactorChange,
     client_address: str | None,
     *,
     reason: str | None = None,

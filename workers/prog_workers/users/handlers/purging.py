@@ -33,6 +33,7 @@ async def purge_credentials(command: PurgeCredentials, tx: Transaction) -> None:
         await authorizations.purge_codes(tx, tx.now - CODES_KEPT, BATCH),
         await authorizations.purge_access_tokens(tx, BATCH),
         await authorizations.purge_authorizations(tx, before, BATCH),
+        await store.purge_challenges(tx, BATCH),
         await _seal_anew(tx),
     )
     if BATCH in done:

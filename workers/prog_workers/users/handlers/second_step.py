@@ -6,7 +6,7 @@ sign-in that waits is looked at again: not completed, not too old, not given up 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from prog_broker.domain import Finish, Work
@@ -14,11 +14,14 @@ from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
 from prog_contracts.errors import Denied
 from prog_contracts.messages import Event
+from prog_contracts.passkeys import PasskeyFailure
 from prog_contracts.second_factors import CompleteSignIn, RecoveryCodeUsed, SecondFactorFailed, StepUp, StepUpDenied
 from prog_contracts.users import SecondFactor, SessionEnded, SignInMethod
 from prog_kit import logging, secrets
+from prog_kit.passkeys import Purpose, bound_to_sign_in
 from prog_workers.users import errors, passwords, recovery_codes, rules, store, totp
 from prog_workers.users.handlers.domain import open_sealed, users
+from prog_workers.users.handlers.passkeys import Refused, prove, refusal_of
 from prog_workers.users.handlers.sessions import PENDING_DIGEST, open_session
 
 log = logging.get("prog_workers.users.second_step")
@@ -26,10 +29,15 @@ log = logging.get("prog_workers.users.second_step")
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A code that somebody presents; `code_hash` is that of a recovery code, where it could be one."""
+    """A code that somebody presents; `code_hash` is that of a recovery code, where it could be one.
+
+    Of a passkey it is the answer, to a challenge for this `purpose` that is bound to this sign-in or session.
+    """
 
     method: SecondFactor
     code: str
+    purpose: Purpose
+    bound_to: str
     code_hash: str | None = None
 
 
@@ -43,9 +51,9 @@ class PasswordShown:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a code is not good: for the record, and for whoever presented it."""
+    """Why a code or passkey is not good: for the record, and for whoever presented it."""
 
-    event: SecondFactorFailed
+    events: tuple[Event, ...]
     error: Denied
 
 
@@ -55,7 +63,8 @@ async def complete_sign_in(command: CompleteSignIn, work: Work) -> Finish:
     async with work.transaction() as tx:
         token = open_sealed(tx, command.sealed_token, secrets.TOKEN, "mfa_token")
         waits = await store.sign_in_waits(tx, tx.sealer.digests(token, PENDING_DIGEST), command.user_id)
-    proof = await _presented(work, command.user_id, command.method, command.sealed_code, hashed=waits)
+    presented = Proof(command.method, command.sealed_code, "second_step", bound_to_sign_in(token))
+    proof = await _opened(work, command.user_id, presented, hashed=waits)
 
     async def record(tx: Transaction) -> Outcome:
         user = await store.user_by_id(tx, command.user_id)
@@ -70,7 +79,7 @@ async def complete_sign_in(command: CompleteSignIn, work: Work) -> Finish:
         spent = await _spend(tx, user, proof, command.client_address)
         if isinstance(spent, Refusal):
             await store.count_wrong_code(tx, digests)
-            return Reply(None, spent.event, error=spent.error)
+            return Reply(None, *spent.events, error=spent.error)
         await store.spend_pending_sign_in(tx, digests)
         return await open_session(tx, user, pending.method, command, *spent, second_factor=proof.method)
 
@@ -87,7 +96,7 @@ async def step_up(command: StepUp, work: Work) -> Finish:
     if command.method == "password":
         proof: Proof | PasswordShown = await _shown_password(work, command)
     else:
-        proof = await _presented(work, user_id, command.method, command.sealed_proof)
+        proof = await _opened(work, user_id, Proof(command.method, command.sealed_proof, "step_up", used))
 
     async def record(tx: Transaction) -> Outcome:
         if tx.actor != user_id:
@@ -106,7 +115,9 @@ async def step_up(command: StepUp, work: Work) -> Finish:
             return await replaced(tx, user, "password", None)
         spent = await _spend(tx, user, proof, command.client_address)
         if isinstance(spent, Refusal):
-            return Reply(None, denied, spent.event, error=spent.error)
+            return Reply(None, denied, *spent.events, error=spent.error)
+        if proof.method == "passkey":
+            return await replaced(tx, user, "passkey", None, *spent)
         return await replaced(tx, user, before.method, proof.method, *spent)
 
     async def replaced(
@@ -141,18 +152,18 @@ async def _password_refusal(tx: Transaction, user: store.User, shown: PasswordSh
     return errors.wrong_password("password")
 
 
-async def _presented(work: Work, user_id: str, method: SecondFactor, sealed_code: str, *, hashed: bool = True) -> Proof:
-    """The code, opened; that of a recovery code `hashed` too, outside of any transaction.
+async def _opened(work: Work, user_id: str, proof: Proof, *, hashed: bool = True) -> Proof:
+    """The code of a proof that came sealed; that of a recovery code `hashed` too, outside of any transaction.
 
     Not for whoever comes without a sign-in that waits: the time that it takes tells whether there are recovery codes.
     """
     async with work.transaction() as tx:
-        code = open_sealed(tx, sealed_code, secrets.CODE, "code")
-        salt = await store.recovery_salt(tx, user_id) if hashed and method == "recovery_code" else None
+        code = open_sealed(tx, proof.code, secrets.CODE, "code")
+        salt = await store.recovery_salt(tx, user_id) if hashed and proof.method == "recovery_code" else None
     form = recovery_codes.kept_form(code)
     if salt is None or form is None:
-        return Proof(method, code)
-    return Proof(method, code, await passwords.hash_code(form, salt))
+        return replace(proof, code=code)
+    return replace(proof, code=code, code_hash=await passwords.hash_code(form, salt))
 
 
 async def _spend(
@@ -161,8 +172,14 @@ async def _spend(
     """Spends a code; what is to be told of it, or why it is not good. The account is locked by whoever calls."""
     if proof.method == "totp":
         return await _spend_totp(tx, user, proof, client_address)
+    if proof.method == "passkey":
+        proven = await prove(tx, user, proof.code, proof.purpose, proof.bound_to, client_address)
+        if not isinstance(proven, Refused):
+            return ()
+        failed = _failed(user, proof, proven.reason, client_address)
+        return Refusal((failed, *proven.events), refusal_of(proven.reason))
     if proof.code_hash is None or not await store.spend_recovery_code(tx, user.user_id, proof.code_hash):
-        return Refusal(_failed(user, proof, "wrong_code", client_address), errors.wrong_recovery_code())
+        return Refusal((_failed(user, proof, "wrong_code", client_address),), errors.wrong_recovery_code())
     used = RecoveryCodeUsed(
         user_id=user.user_id,
         email=user.email,
@@ -177,7 +194,7 @@ async def _spend(
 async def _spend_totp(
     tx: Transaction, user: store.User, proof: Proof, client_address: str | None
 ) -> tuple[Event, ...] | Refusal:
-    wrong = Refusal(_failed(user, proof, "wrong_code", client_address), errors.wrong_code())
+    wrong = Refusal((_failed(user, proof, "wrong_code", client_address),), errors.wrong_code())
     factor = await store.totp_factor(tx, user.user_id)
     if factor is None:
         return wrong
@@ -190,10 +207,13 @@ async def _spend_totp(
     if match.verdict == "wrong_code":
         return wrong
     spent = match.verdict == "good" and await store.spend_totp_step(tx, user.user_id, factor.sealed_secret, match.step)
-    return () if spent else Refusal(_failed(user, proof, "used_before", client_address), errors.used_code())
+    return () if spent else Refusal((_failed(user, proof, "used_before", client_address),), errors.used_code())
 
 
 def _failed(
-    user: store.User, proof: Proof, reason: Literal["wrong_code", "used_before", "sign_in_over"], address: str | None
+    user: store.User,
+    proof: Proof,
+    reason: Literal["wrong_code", "used_before", "sign_in_over"] | PasskeyFailure,
+    address: str | None,
 ) -> SecondFactorFailed:
     return SecondFactorFailed(user_id=user.user_id, method=proof.method, reason=reason, client_address=address)

@@ -20,6 +20,7 @@ from prog_contracts.identities import SignInAndLink, SignInWithIdentity, StepUpW
 from prog_contracts.ids import new_id
 from prog_contracts.inputs import EMAIL_MAX_LENGTH, normalize_email
 from prog_contracts.messages import Event
+from prog_contracts.passkeys import SignInByPasskey
 from prog_contracts.second_factors import CompleteSignIn, SecondFactorAsked, StepUp
 from prog_contracts.users import (
     Authenticate,
@@ -159,21 +160,30 @@ async def let_in(tx: Transaction, user: store.User, method: SignInMethod, comman
         method=method,
         expires_at=tx.now + rules.PENDING_SIGN_IN_LIFETIME,
     )
-    methods: tuple[SecondFactor, ...] = ("totp",)
-    if await store.codes_left(tx, user.user_id):
-        methods += ("recovery_code",)
     needed = SecondFactorNeeded(
-        mfa_token=token, methods=methods, expires_in=int(rules.PENDING_SIGN_IN_LIFETIME.total_seconds())
+        mfa_token=token,
+        methods=await _factors(tx, user.user_id),
+        expires_in=int(rules.PENDING_SIGN_IN_LIFETIME.total_seconds()),
     )
     asked = SecondFactorAsked(user_id=user.user_id, method=method, client_address=command.client_address)
     return Reply(needed, *events, asked, sealed=True)
+
+
+async def _factors(tx: Transaction, user_id: str) -> tuple[SecondFactor, ...]:
+    """What a person can complete a sign-in with, what is safest first."""
+    there: dict[SecondFactor, bool] = {
+        "passkey": await store.count_passkeys(tx, user_id) > 0,
+        "totp": await store.totp_factor(tx, user_id) is not None,
+        "recovery_code": await store.codes_left(tx, user_id) > 0,
+    }
+    return tuple(factor for factor, is_there in there.items() if is_there)
 
 
 async def open_session(
     tx: Transaction,
     user: store.User,
     method: SignInMethod,
-    command: SignIn | CompleteSignIn | StepUp | StepUpWithIdentity,
+    command: SignIn | CompleteSignIn | StepUp | StepUpWithIdentity | SignInByPasskey,
     *events: Event,
     second_factor: SecondFactor | None = None,
     before: Sequence[Event] = (),

@@ -67,9 +67,13 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class SecondFactorRow:
-    """A person's authenticator app, and how many recovery codes are good still."""
+    """What a person has as a second factor, and how many recovery codes are good still.
 
-    enrolled_at: datetime
+    `enrolled_at` is when the authenticator app was set up; None where there are passkeys alone.
+    """
+
+    enrolled_at: datetime | None
+    passkeys: int
     codes_left: int
     codes_made_at: datetime | None
 
@@ -84,6 +88,20 @@ class IdentityRow:
     issuer: str
     email: str | None
     linked_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyRow:
+    """`backed_up` is one that is kept beyond its device, where `backup_eligible` ones may be."""
+
+    passkey_id: str
+    credential_id: bytes
+    name: str
+    transports: tuple[str, ...]
+    backup_eligible: bool
+    backed_up: bool
+    created_at: datetime
     last_used_at: datetime | None
 
 
@@ -191,8 +209,7 @@ async def is_fresh_sign_in(connection: Connection, session_id: str, now: datetim
     found = await session(connection, session_id)
     if found is None or not found.is_live(now):
         return False
-    query = "SELECT EXISTS (SELECT FROM users.totp_factors WHERE user_id = $1)"
-    has_second_factor = bool(await connection.fetchval(query, found.user_id))
+    has_second_factor = await second_factor(connection, found.user_id) is not None
     proven = rules.Authentication(found.created_at, found.method, found.second_factor)
     return rules.is_fresh(proven, now, has_second_factor=has_second_factor)
 
@@ -253,14 +270,33 @@ async def second_factor(connection: Connection, user_id: str) -> SecondFactorRow
     """What the viewer has as a second factor; None when that is nothing."""
     row = await connection.fetchrow(
         """
-        SELECT t.enrolled_at, count(c.made_at) FILTER (WHERE c.spent_at IS NULL) AS codes_left,
-               max(c.made_at) AS codes_made_at
-        FROM users.totp_factors AS t LEFT JOIN users.recovery_codes AS c USING (user_id)
-        WHERE t.user_id = $1 GROUP BY t.user_id, t.enrolled_at
+        SELECT (SELECT enrolled_at FROM users.totp_factors WHERE user_id = $1) AS enrolled_at,
+               (SELECT count(*) FROM users.passkeys WHERE user_id = $1) AS passkeys,
+               count(*) FILTER (WHERE spent_at IS NULL) AS codes_left, max(made_at) AS codes_made_at
+        FROM users.recovery_codes WHERE user_id = $1
         """,
         user_id,
     )
-    return None if row is None else SecondFactorRow(**dict(row))
+    if row is None or (row["enrolled_at"] is None and row["passkeys"] == 0):
+        return None
+    return SecondFactorRow(**dict(row))
+
+
+async def second_factor_of(connection: Connection, user_id: str) -> tuple[datetime | None, int]:
+    """What an operator may know of a person's second factors: since when there is an app, and how many passkeys."""
+    enrolled_at = await connection.fetchval("SELECT enrolled_at FROM users.totp_factors WHERE user_id = $1", user_id)
+    count = await connection.fetchval("SELECT count(*) FROM users.passkeys WHERE user_id = $1", user_id)
+    return enrolled_at, count
+
+
+async def passkeys(connection: Connection, user_id: str) -> Sequence[PasskeyRow]:
+    """The viewer's own, in the order in which they were made; there are few."""
+    rows = await connection.fetch(
+        "SELECT passkey_id, credential_id, name, transports, backup_eligible, backed_up, created_at, last_used_at"
+        " FROM users.passkeys WHERE user_id = $1 ORDER BY created_at, passkey_id",
+        user_id,
+    )
+    return [PasskeyRow(**{**dict(row), "transports": tuple(row["transports"])}) for row in rows]
 
 
 async def identities(connection: Connection, user_id: str) -> Sequence[IdentityRow]:

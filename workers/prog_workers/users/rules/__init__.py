@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Protocol
@@ -39,6 +39,8 @@ CLOCK_SKEW: Final = timedelta(minutes=1)
 IDENTITY_LIFETIME: Final = timedelta(minutes=10)
 """For so long what a provider told counts as told just now: time to prove the account that it is to be linked with."""
 ENROLMENT_LIFETIME: Final = timedelta(minutes=15)
+PASSKEYS_MAX: Final = 20
+PASSKEY_NAME_MAX_LENGTH: Final = 60
 REASON_MAX_LENGTH: Final = 500
 REFRESH_GRACE: Final = timedelta(seconds=10)
 """Two tabs may send one refresh token at once; both then get the same successor."""
@@ -145,7 +147,7 @@ def is_fresh(proven: Authentication, now: datetime, *, has_second_factor: bool) 
 
     Another proof opens another session, and so gives a fresh one.
     """
-    complete = proven.second_factor is not None or not has_second_factor
+    complete = proven.method == "passkey" or proven.second_factor is not None or not has_second_factor
     return complete and now - proven.at < STEP_UP_LIFETIME
 
 
@@ -154,17 +156,27 @@ def pending_sign_in_is_good(expires_at: datetime, wrong_codes: int, now: datetim
     return now < expires_at and wrong_codes < MAX_WRONG_CODES
 
 
-_AMR: Final[dict[SignInMethod, str]] = {"password": "pwd", "magic_link": "email", "social": "fed", "sign_on": "fed"}
-
-
 def amr(method: SignInMethod, second_factor: SecondFactor | None) -> list[str]:
     """How a person was authenticated, in the words of RFC 8176.
 
     `otp` stands for a recovery code too, which is a password for one time. Two have no word there: a link by mail is
-    `email`, another identity provider `fed`.
+    `email`, another identity provider `fed`. A passkey is a key that may be kept in software (`swk`), used by somebody
+    who was there and unlocked it (`user`): more than one factor by itself.
     """
-    first = _AMR[method]
-    return [first] if second_factor is None else [first, "otp", "mfa"]
+    words = _WORDS[method] + (_WORDS[second_factor] if second_factor is not None else ())
+    more_than_one = method == "passkey" or second_factor is not None
+    return [*dict.fromkeys(words), "mfa"] if more_than_one else list(words)
+
+
+_WORDS: Final[Mapping[SignInMethod | SecondFactor, tuple[str, ...]]] = {
+    "password": ("pwd",),
+    "magic_link": ("email",),
+    "social": ("fed",),
+    "sign_on": ("fed",),
+    "passkey": ("swk", "user"),
+    "totp": ("otp",),
+    "recovery_code": ("otp",),
+}
 
 
 class Binding(Protocol):

@@ -31,8 +31,12 @@ async def totp_factor(tx: Transaction, user_id: str) -> TotpFactor | None:
 
 
 async def has_second_factor(tx: Transaction, user_id: str) -> bool:
-    """Recovery codes alone are none: they stand in for the app."""
-    return await totp_factor(tx, user_id) is not None
+    """Recovery codes alone are none: they stand in for app and passkeys."""
+    query = (
+        "SELECT EXISTS (SELECT FROM users.totp_factors WHERE user_id = $1)"
+        " OR EXISTS (SELECT FROM users.passkeys WHERE user_id = $1)"
+    )
+    return bool(await tx.fetchval(query, user_id))
 
 
 async def spend_totp_step(tx: Transaction, user_id: str, sealed_secret: str, step: int) -> bool:
@@ -66,9 +70,17 @@ async def keep_totp(tx: Transaction, user_id: str, factor: TotpFactor) -> bool:
 
 
 async def drop_second_factor(tx: Transaction, user_id: str) -> bool:
-    """Deletes the authenticator with all that stands in for it; False when there was none."""
-    for table in ("recovery_codes", "totp_enrolments", "pending_sign_ins"):
-        await tx.execute(f"DELETE FROM users.{table} WHERE user_id = $1", user_id)
+    """Deletes authenticator and passkeys with all that stands in for them; False when there was none."""
+    deleted = [
+        row_count(await tx.execute(f"DELETE FROM users.{table} WHERE user_id = $1", user_id))
+        for table in ("totp_factors", "passkeys", "recovery_codes", "totp_enrolments", "pending_sign_ins")
+    ]
+    return any(deleted[:2])
+
+
+async def drop_totp(tx: Transaction, user_id: str) -> bool:
+    """Deletes the authenticator, and one that is not confirmed; False when there was none."""
+    await tx.execute("DELETE FROM users.totp_enrolments WHERE user_id = $1", user_id)
     return row_count(await tx.execute("DELETE FROM users.totp_factors WHERE user_id = $1", user_id)) > 0
 
 
