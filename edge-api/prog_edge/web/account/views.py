@@ -146,6 +146,7 @@ class SignOnPage:
     provider: FormState
     domain: FormState
     section: str = "sign-on"
+    issuer_example: str = "https://id.acme.com"
     roles: Sequence[tuple[str, str]] = tuple(each for each in ROLES if each[0] in get_args(SignOnRole))
 
 
