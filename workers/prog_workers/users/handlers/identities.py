@@ -163,7 +163,7 @@ async def link_identity(command: LinkIdentity, tx: Transaction) -> Outcome:
 
 @users.handles(UnlinkIdentity)
 async def unlink_identity(command: UnlinkIdentity, tx: Transaction) -> Outcome:
-    """A mailbox alone is no way in that counts: a password or another identity must be left."""
+    """A mailbox alone is no way in that counts: a password, a passkey or another identity must be left."""
     user = await _own_account(tx, command.user_id)
     refusal = await step_up_missing(tx, user.user_id, command.by_session_id, UnlinkIdentity)
     if refusal is not None:
@@ -171,8 +171,12 @@ async def unlink_identity(command: UnlinkIdentity, tx: Transaction) -> Outcome:
     identity = await store.own_identity(tx, command.identity_id, user.user_id)
     if identity is None:
         raise errors.identity_not_found()
-    left = await store.count_identities(tx, user.user_id) - 1
-    if not rules.may_unlink(has_password=await store.has_password(tx, user.user_id), identities_left=left):
+    may = rules.may_unlink(
+        has_password=await store.has_password(tx, user.user_id),
+        identities_left=await store.count_identities(tx, user.user_id) - 1,
+        passkeys=await store.count_passkeys(tx, user.user_id),
+    )
+    if not may:
         raise errors.last_way_in()
     await store.delete_identity(tx, identity.identity_id)
     return IdentityUnlinked(

@@ -222,9 +222,9 @@ def name_of_identity(name: str | None, email: str) -> str:
         return email.partition("@")[0]
 
 
-def may_unlink(*, has_password: bool, identities_left: int) -> bool:
+def may_unlink(*, has_password: bool, identities_left: int, passkeys: int) -> bool:
     """Whether somebody gets in without an identity. Links by mail do not count: they stand for a lost password."""
-    return has_password or identities_left > 0
+    return has_password or identities_left > 0 or passkeys > 0
 
 
 def checked_reason(reason: str) -> str | None:
