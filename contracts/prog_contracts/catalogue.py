@@ -3,7 +3,9 @@
 from prog_contracts import (
     api_keys,
     email,
+    erasure,
     events,
+    exports,
     identities,
     monitoring,
     oauth,
@@ -18,7 +20,9 @@ from prog_contracts import (
 __all__ = [
     "api_keys",
     "email",
+    "erasure",
     "events",
+    "exports",
     "identities",
     "monitoring",
     "oauth",

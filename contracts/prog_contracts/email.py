@@ -15,6 +15,8 @@ Template = Literal[
     "reset_password",
     "magic_link",
     "password_changed",
+    "account_deletion",
+    "data_exported",
     "second_factor_changed",
     "identity_changed",
     "app_connected",

@@ -166,6 +166,11 @@ class RegisterSchema(Command):
         return _own(name)
 
 
+@command("prognetwork.events.purge_streams")
+class PurgeStreams(Command):
+    """Delete the next streams and schemas of a tenant that was deleted."""
+
+
 @event("prognetwork.events.schema_registered", key="event_type")
 class SchemaRegistered(Event):
     event_type: str

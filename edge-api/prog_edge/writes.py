@@ -49,6 +49,7 @@ UNDEFERRABLE: Final = frozenset(
         ("POST", "/v1/me/mfa/recovery-codes"),
         ("POST", "/v1/me/mfa/passkeys"),
         ("POST", "/v1/me/password"),
+        ("POST", "/v1/me/export"),
         ("POST", "/v1/api-keys"),
         ("POST", "/v1/api-keys/{key_id}/roll"),
         ("POST", "/v1/oauth-clients"),
@@ -56,7 +57,8 @@ UNDEFERRABLE: Final = frozenset(
     }
 )
 """Routes whose answer holds credentials, which no operation shows, or tells whether what was presented is right, which
-is counted by the answer: they are answered in time, or not at all, however little a client wants to wait."""
+is counted by the answer; or that is a file. They are answered in time, or not at all, however little a client wants to
+wait."""
 
 UNAWAITED: Final = frozenset(
     {("POST", "/v1/auth/email/resend"), ("POST", "/v1/auth/password/forgot"), ("POST", "/v1/auth/magic-link")}

@@ -21,7 +21,7 @@ OWN_NAMES = {
     "tenants": {"dns"},
     "users": {"ceremonies", "links", "passwords", "signing", "strength", "tokens", "totp", "recovery_codes"},
     "monitoring": {"lag", "sampling"},
-    "events": {"appending", "audit", "schemas"},
+    "events": {"appending", "audit", "forgetting", "schemas"},
 }
 """What a domain may have beside the names that all share."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from prog_broker import purging
 from prog_contracts.email import DeliverMail, PurgeMails, SendMail
-from prog_contracts.events import NewEvent, PublishEvents, RegisterSchema
+from prog_contracts.events import NewEvent, PublishEvents, PurgeStreams, RegisterSchema
 from prog_contracts.ids import new_id
 from prog_contracts.payments import CreateSubscription, SubscriptionCreated, SubscriptionUpdated
 from prog_contracts.tenants import CreateTenant, DeleteTenant, ProvisionTenant, TenantDeleted
@@ -163,6 +163,28 @@ async def test_mails_go_a_batch_at_a_time_and_a_purge_goes_on_where_it_was(
     assert len(calls) > 3
     assert calls[-1] is False
     assert not {name for name in await rows_of(platform, company.tenant_id) if name.startswith("email.")} - kept()
+
+
+async def test_streams_go_a_batch_a_transaction(platform: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    company, other = await busy(platform, "streams"), await busy(platform, "flows")
+    told = tuple(NewEvent(id=f"n{n}", source="/s", type="com.acme.n", data={}, stream=f"s{n}") for n in range(10))
+    assert (await company.send(PublishEvents(events=told))).status == "succeeded"
+    usual = purging.purge_rows
+
+    async def three(tx: Any, tables: Any) -> bool:
+        return await usual(tx, tables, batch=3)
+
+    monkeypatch.setattr("prog_workers.events.handlers.purge_rows", three)
+    await platform.publish(TenantDeleted(tenant_id=company.tenant_id), tenant_id=company.tenant_id, to="events")
+    assert (await rows_of(platform, company.tenant_id))["bus.streams"] == 8, "one batch is gone"
+    await platform.settle()
+    left = await rows_of(platform, company.tenant_id)
+    assert not {"bus.streams", "bus.event_types", "bus.event_schemas"} & set(left)
+    assert len(await platform.events(PurgeStreams, tenant_id=company.tenant_id)) > 3
+    answer = await platform.request(PurgeStreams(), tenant_id=other.tenant_id, actor="test")
+    assert answer.error is not None
+    assert answer.error.code == "tenant_not_deleted"
+    assert (await rows_of(platform, other.tenant_id))["bus.streams"] == 1
 
 
 async def test_nothing_is_written_for_a_tenant_that_was_deleted(platform: Harness) -> None:

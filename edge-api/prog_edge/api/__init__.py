@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from prog_edge.api import (
+    activity,
     api_keys,
     audit,
     auth,
@@ -16,7 +17,9 @@ from prog_edge.api import (
     customers,
     dead_letters,
     discovery,
+    ending,
     events,
+    exports,
     health,
     identities,
     invoices,
@@ -50,6 +53,9 @@ ROUTERS: Final[list[APIRouter]] = [
         discovery,
         oauth,
         people,
+        activity,
+        ending,
+        exports,
         second_factors,
         identities,
         passkeys,

@@ -36,6 +36,9 @@ class User(Resource):
     status: Literal["active", "disabled"]
     platform_role: PlatformRole | None
     created_at: datetime
+    erase_at: datetime | None = Field(
+        None, description="When the account is deleted, unless it is restored before; null where it is not to be."
+    )
 
 
 class OwnTenant(Resource):
@@ -142,7 +145,7 @@ async def list_users(
             limit=filters.limit,
             cursor=filters.cursor,
         )
-    return Listing(data=[User(**_fields(row)) for row in page.rows], next_cursor=page.next_cursor)
+    return Listing(data=[user_of(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
 @router.get("/users/{user_id}", responses=problems(401, 403, 404))
@@ -154,7 +157,7 @@ async def get_user(
         row = await queries.user(connection, user_id)
     if row is None:
         raise NotFound("There is no such user.")
-    return User(**_fields(row))
+    return user_of(row)
 
 
 def _revocation(access: Access, session_id: str | None) -> Write:
@@ -178,6 +181,10 @@ def _session(row: SessionRow, current: str) -> Session:
     )
 
 
+def user_of(row: UserRow) -> User:
+    return User(**_fields(row))
+
+
 def _fields(row: UserRow) -> dict[str, Any]:
     return {
         "id": row.user_id,
@@ -187,4 +194,5 @@ def _fields(row: UserRow) -> dict[str, Any]:
         "status": row.status,
         "platform_role": row.platform_role,
         "created_at": row.created_at,
+        "erase_at": row.erase_at,
     }

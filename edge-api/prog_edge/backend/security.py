@@ -1,14 +1,18 @@
-"""Behind the security page: second factors and the change of one's password."""
+"""Behind the security page: second factors, the change of one's password, and the account's end."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import orjson
 from markupsafe import Markup
+from starlette.responses import Response
 
 from prog_contracts.accounts import PasskeyAdded, RecoveryCodes, TotpEnrolment
+from prog_contracts.erasure import DeleteUser, RestoreUser
 from prog_contracts.errors import NotFound
+from prog_contracts.exports import ExportUser
 from prog_contracts.ids import PLATFORM_TENANT_ID, is_id, new_id
 from prog_contracts.messages import Command
 from prog_contracts.passkeys import AddPasskey, RemovePasskey, RenamePasskey
@@ -20,14 +24,30 @@ from prog_contracts.second_factors import (
     StartTotpEnrolment,
 )
 from prog_contracts.users import ChangePassword
+from prog_edge.activity import act_of
+from prog_edge.backend.acts import ACTORS, in_words
 from prog_edge.backend.sender import Sender
 from prog_edge.backend.sessions import shown
+from prog_edge.ending import needed_by, require_not_needed
+from prog_edge.exporting import ExportResponse
 from prog_edge.limits.attempts import claim_of_address
 from prog_edge.platform import Platform
 from prog_edge.qr import qr_svg
 from prog_edge.stepping_up import require_fresh_sign_in
-from prog_edge.web.ports import Client, EnrolmentView, PasskeyOffer, PasskeyView, PersonFacts, SecondFactorView, Viewer
+from prog_edge.web.ports import (
+    ActivityEntry,
+    Client,
+    EnrolmentView,
+    OwnedAlone,
+    Page,
+    PasskeyOffer,
+    PasskeyView,
+    PersonFacts,
+    SecondFactorView,
+    Viewer,
+)
 from prog_kit.secrets import CODE, PASSWORD, SECOND_STEP, SealError
+from prog_workers.events import queries as events
 from prog_workers.users import queries
 
 
@@ -157,6 +177,44 @@ class Security:
         async with self._platform.attempts.attempt(claim, client.address) as attempt:
             await self._ask(viewer, command, idempotency_key)
             attempt.outcome = "right"
+
+    async def needed_by(self, viewer: Viewer) -> Sequence[OwnedAlone]:
+        return [OwnedAlone(row.tenant_id, row.name) for row in await needed_by(self._platform, viewer.user_id)]
+
+    async def delete_account(self, viewer: Viewer, *, idempotency_key: str) -> datetime:
+        await require_fresh_sign_in(self._platform, viewer.user_id, viewer.session_id)
+        await require_not_needed(self._platform, viewer.user_id)
+        command = DeleteUser(user_id=viewer.user_id, by_session_id=viewer.session_id)
+        result = await self._ask(viewer, command, idempotency_key)
+        self._platform.people.forget(viewer.user_id)
+        return datetime.fromisoformat(str(result["erase_at"]))
+
+    async def restore_account(self, viewer: Viewer, *, idempotency_key: str) -> None:
+        await self._ask(viewer, RestoreUser(user_id=viewer.user_id), idempotency_key)
+        self._platform.people.forget(viewer.user_id)
+
+    async def export(self, viewer: Viewer, *, client: Client, idempotency_key: str) -> Response:
+        await require_fresh_sign_in(self._platform, viewer.user_id, viewer.session_id)
+        command = ExportUser(user_id=viewer.user_id, by_session_id=viewer.session_id, client_address=client.address)
+        await self._ask(viewer, command, idempotency_key)
+        return ExportResponse(self._platform, viewer.user_id)
+
+    async def activity(self, viewer: Viewer, cursor: str | None) -> Page[ActivityEntry]:
+        async with self._platform.database.scope(user_id=viewer.user_id) as connection:
+            page = await events.activity(connection, viewer.user_id, cursor=cursor)
+        found = [
+            ActivityEntry(
+                at=entry.at,
+                text=in_words(entry.action),
+                by=ACTORS[entry.by],
+                outcome=entry.outcome,
+                count=entry.count,
+                client_address=entry.client_address,
+                device=entry.device,
+            )
+            for entry in (act_of(row, viewer.user_id) for row in page.rows)
+        ]
+        return Page(found, page.next_cursor)
 
     async def _ask(self, viewer: Viewer, command: Command, idempotency_key: str) -> dict[str, object]:
         return await self._sender.ask(

@@ -43,7 +43,13 @@ class PageSessions:
         claims = opened.claims
         person = await self._platform.person(claims.user_id)
         viewer = Viewer(
-            person.user_id, person.email, person.name, claims.session_id, claims.platform_role, claims.expires_at
+            person.user_id,
+            person.email,
+            person.name,
+            claims.session_id,
+            claims.platform_role,
+            claims.expires_at,
+            person.erase_at,
         )
         renewed = None if opened.renewed is None else SessionCookie(opened.renewed, MAX_AGE_SECONDS)
         return OpenSession(viewer, renewed)

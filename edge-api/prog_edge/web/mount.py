@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from prog_contracts.errors import ProgError
 from prog_edge.web.account.client_routes import router as client_router
+from prog_edge.web.account.deletion_routes import router as deletion_router
 from prog_edge.web.account.ending_routes import router as ending_router
 from prog_edge.web.account.identity_routes import oauth_router
 from prog_edge.web.account.identity_routes import router as identity_router
@@ -49,6 +50,7 @@ ROUTERS = (
     client_router,
     provider_router,
     sign_on_router,
+    deletion_router,
     ending_router,
     admin_router,
     admin_tenant_router,

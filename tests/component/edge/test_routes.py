@@ -33,6 +33,12 @@ DELETE /v1/me/sessions                                signed_in
 DELETE /v1/me/sessions/{session_id}                   signed_in
 GET    /v1/users                                      platform.read
 GET    /v1/users/{user_id}                            platform.read
+GET    /v1/me/activity                                signed_in
+DELETE /v1/me                                         signed_in
+POST   /v1/me/restore                                 signed_in
+DELETE /v1/users/{user_id}                            platform.manage
+POST   /v1/users/{user_id}/restore                    platform.manage
+POST   /v1/me/export                                  signed_in
 POST   /v1/auth/mfa                                   public
 POST   /v1/auth/step-up                               signed_in
 GET    /v1/me/mfa                                     signed_in

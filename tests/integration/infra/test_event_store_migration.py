@@ -58,9 +58,11 @@ async def test_the_past_stays_readable_by_the_same_people(running: Any) -> None:
     kept_policies, kept_rights = await admin.fetch(POLICIES), await admin.fetch(RIGHTS)
     assert [row for row in kept_policies if row["policyname"] not in ("replay_reads", "auditor_reads")] == policies
     assert [row for row in kept_rights if row in rights] == rights
-    assert {row["grantee"] for row in kept_rights if row not in rights} <= {"prog_worker", "prog_auditor"}, (
-        "replays and audit"
-    )
+    assert {row["grantee"] for row in kept_rights if row not in rights} <= {
+        "prog_worker",
+        "prog_auditor",
+        "prog_eraser",
+    }, "replays and audit"
     new = await admin.fetchval(APPEND, new_message_id(), OURS)
     assert new > max(old), "positions go on where they were"
     edge = await Database.connect(url, "prog_edge", max_size=1)

@@ -28,7 +28,7 @@ DATA: dict[str, Any] = {
     "next_attempt_at": "2027-02-17T00:00:00Z", "current_period_end": AT, "ended_at": AT, "changed_at": AT,
     "change": "enrolled", "linked": True, "provider": "Google", "app_name": "The Shop", "connected_at": AT,
     "what": "configured", "detail": "https://id.acme.example",
-    "purge_at": AT,
+    "purge_at": AT, "step": "requested", "erase_at": AT, "exported_at": AT,
 }  # fmt: skip
 SECRETS = {"token": "prog_verify_abc"}
 
@@ -118,6 +118,25 @@ def test_a_failed_payment_is_told_in_plain_words_with_the_next_date() -> None:
     last = rendered("payment_failed", next_attempt_at=None, reason="lost_card")
     assert "We will not try this card again" in last.text
     assert "lost or stolen" in last.html
+
+
+@pytest.mark.parametrize(
+    ("step", "subject", "said"),
+    [
+        ("requested", "Your account will be deleted", "You have asked us"),
+        ("requested_by_operator", "Your account will be deleted", "An operator of the platform"),
+        ("restored", "Your account stays", "will not be deleted"),
+        ("stopped", "Your account was not deleted", "only owner of"),
+        ("done", "Your account is deleted", "the last mail"),
+    ],
+)
+def test_each_step_of_an_account_s_end_says_what_it_is(step: str, subject: str, said: str) -> None:
+    mail = rendered("account_deletion", step=step, tenant_names=["Acme", "<b>Bold</b>"])
+    assert mail.subject_line == subject
+    assert said in " ".join(mail.text.split())
+    assert said in " ".join(mail.html.split())
+    assert ("February 14, 2027" in mail.text) is step.startswith("requested")
+    assert ("Acme, &lt;b&gt;Bold&lt;/b&gt;" in mail.html) is (step == "stopped")
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,29 @@ class AppConnected(MailContext):
         return place.url("/account/apps")
 
 
+class AccountDeletion(MailContext):
+    """`step` is how far it is; `tenant_names` are those that would have no owner, where that stopped it."""
+
+    step: Literal["requested", "requested_by_operator", "restored", "stopped", "done"]
+    erase_at: datetime | None = None
+    tenant_names: tuple[str, ...] = ()
+
+    @field_validator("tenant_names")
+    @classmethod
+    def _fit_a_line(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(one_line(name, 60) for name in names)
+
+    def link(self, place: Place) -> str:
+        return place.url("/" if self.step == "done" else "/account/delete")
+
+
+class DataExported(MailContext):
+    exported_at: datetime
+
+    def link(self, place: Place) -> str:
+        return place.url("/account/forgot-password")
+
+
 class Welcome(MailContext):
     tenant_name: str | None = None
 
@@ -253,6 +276,8 @@ CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "reset_password": ResetPassword,
     "magic_link": MagicLink,
     "password_changed": PasswordChanged,
+    "account_deletion": AccountDeletion,
+    "data_exported": DataExported,
     "second_factor_changed": SecondFactorChanged,
     "identity_changed": IdentityChanged,
     "app_connected": AppConnected,

@@ -23,6 +23,7 @@ from prog_contracts.email import (
     SettleMail,
     Template,
 )
+from prog_contracts.erasure import ForgetRecipient, Person
 from prog_contracts.errors import Conflict, Invalid, NotFound
 from prog_contracts.identities import IdentityLinked, IdentityUnlinked
 from prog_contracts.inputs import clean_name, normalize_email
@@ -38,7 +39,7 @@ from prog_contracts.payments import (
 from prog_contracts.second_factors import RecoveryCodeUsed, SecondFactorChanged
 from prog_contracts.tenants import TenantDeleted, TenantUpdated
 from prog_contracts.users import EmailVerified, PasswordChanged
-from prog_kit.secrets import MAIL, SealError
+from prog_kit.secrets import MAIL, PERSON, SealError
 from prog_workers.email import rules, store
 from prog_workers.email.contexts import context_of
 from prog_workers.email.delivery import Delivery, failure, record_sent
@@ -164,8 +165,10 @@ async def passkey_copied(event: PasskeyCopyRefused, tx: Transaction) -> Outcome:
 
 
 @email.handles(TenantUpdated)
-async def tenant_ready(event: TenantUpdated, tx: Transaction) -> Outcome:
-    """Tells the owner once the tenant is provisioned."""
+async def follow_tenant(event: TenantUpdated, tx: Transaction) -> Outcome:
+    """Tells the owner once the tenant is provisioned, and its bills to whoever is the owner now."""
+    if "owner" in event.changed and event.owner_email is not None:
+        await store.readdress_customer(tx, event.owner_name or "", normalize_email(event.owner_email))
     if event.status != "active" or "status" not in event.changed or event.owner_email is None:
         return None
     data = {"tenant_id": event.tenant_id, "tenant_name": event.name}
@@ -184,6 +187,13 @@ async def purge_mails(command: PurgeMails, tx: Transaction) -> PurgeMails | None
     if not await store.is_deleted(tx):
         raise Conflict("The tenant was not deleted.", code="tenant_not_deleted")
     return command if await purge_rows(tx, email.tenant_rows.deleted) else None
+
+
+@email.handles(ForgetRecipient)
+async def forget_recipient(command: ForgetRecipient, tx: Transaction) -> None:
+    """Mails to a person who has no account any more lose their address, in every tenant."""
+    person = Person.model_validate_json(tx.sealer.open(command.sealed_person, PERSON))
+    await store.forget_person(tx, person, rules.FORGOTTEN_ADDRESS)
 
 
 @email.handles(CustomerCreated)
@@ -235,7 +245,8 @@ async def _write_customer(
         if await store.is_deleted(tx):
             return []
         raise NotFound(f"no address is known of the customer {customer_id}")
-    return await _write(tx, template, customer.address, customer.name, data)
+    # A tenant whose only owner deleted their account while it was being deleted has nobody to write to.
+    return await _write(tx, template, customer.address, customer.name, data) if customer.address else []
 
 
 async def _write(

@@ -230,6 +230,16 @@ async def leads(connection: Connection, *, cursor: str | None = None, limit: int
     return _page([LeadRow(**dict(row)) for row in rows], limit, lambda lead: (lead.captured_at, lead.lead_id))
 
 
+async def leads_of(connection: Connection, address: str) -> Sequence[LeadRow]:
+    """What somebody left on the site with this address, newest first, at most 1000."""
+    rows = await connection.fetch(
+        "SELECT lead_id, tenant_id, address, name, message, source, captured_at FROM email.leads WHERE address = $1"
+        " ORDER BY captured_at DESC LIMIT 1000",
+        address,
+    )
+    return [LeadRow(**dict(row)) for row in rows]
+
+
 def _bounded(limit: int) -> int:
     return max(1, min(limit, MAX_LIMIT))
 

@@ -15,6 +15,8 @@ MAX_HEADER_LENGTH: Final = 200
 MAX_GREETING_LENGTH: Final = 60
 MAX_LEAD_MESSAGE_LENGTH: Final = 5000
 LEAD_THANKS_PER_DAY: Final = 1
+FORGOTTEN_ADDRESS: Final = "forgotten@forgotten.invalid"
+"""What stands where the address of a person was whose account is deleted; no mail goes to it."""
 
 _LOOKS_LIKE_LINK: Final = re.compile(r"://|www\.|\b[a-z0-9-]+\.(?:com|net|org|io|info|biz|ru|cn|top|xyz)\b", re.I)
 _BAD_ADDRESS: Final = re.compile(r"\b5\.1\.[1236]\b")

@@ -10,6 +10,7 @@ from typing import Any
 
 from prog_broker.transaction import Transaction
 from prog_contracts.email import Template
+from prog_contracts.erasure import Person
 from prog_kit.database import Connection
 from prog_workers.email.rules import MailStatus
 
@@ -207,6 +208,13 @@ async def remember_customer(tx: Transaction, customer_id: str, name: str, addres
     )
 
 
+async def readdress_customer(tx: Transaction, name: str, address: str) -> None:
+    """The tenant's bills go to another owner from now on."""
+    await tx.execute(
+        "UPDATE email.customers SET name = $2, address = $3 WHERE tenant_id = $1", tx.tenant_id, name, address
+    )
+
+
 async def customer(tx: Transaction, customer_id: str) -> Customer | None:
     row = await tx.fetchrow("SELECT name, address FROM email.customers WHERE customer_id = $1", customer_id)
     return None if row is None else Customer(row["name"], row["address"])
@@ -305,3 +313,46 @@ async def note_deletion(tx: Transaction) -> None:
 async def is_deleted(tx: Transaction) -> bool:
     query = "SELECT EXISTS (SELECT FROM email.deleted_tenants WHERE tenant_id = $1)"
     return bool(await tx.fetchval(query, tx.tenant_id))
+
+
+# -- forgotten people --------------------------------------------------------------------------------------------------
+
+_EMPTY_MAILS = """
+UPDATE email.mails
+SET recipient = $2, recipient_name = NULL, subject_line = template, data = '{}', sealed_data = '{}',
+    reason = CASE WHEN status IN ('queued', 'sending', 'held') THEN 'recipient_forgotten'
+                  WHEN position($1 IN lower(reason)) > 0 THEN NULL ELSE reason END,
+    settled_at = coalesce(settled_at, $3),
+    status = CASE WHEN status IN ('queued', 'sending', 'held') THEN 'failed' ELSE status END
+WHERE recipient = $1
+"""
+_FORGET_DETAILS = """
+UPDATE email.mail_events SET detail = NULL
+WHERE mail_id IN (SELECT mail_id FROM email.mails WHERE recipient = $1) AND position($1 IN lower(detail)) > 0
+"""
+_FORGET_INVITER = """
+UPDATE email.mails SET subject_line = template, data = data - 'inviter_name'
+WHERE template = 'invitation' AND data ->> 'inviter_name' = $1
+"""
+_FORGET_LETTERS = """
+DELETE FROM email.mailbox WHERE $1 = ANY (recipients) OR position($2 IN text_body) > 0
+"""
+
+
+async def forget_person(tx: Transaction, person: Person, forgotten: str) -> None:
+    """Takes a person out of mails, whichever tenant's: `forgotten` stands where the address stood.
+
+    What became of each mail stays to be counted. One that was still to go goes nowhere.
+    """
+    await tx.execute("SELECT set_config('prog.erased_person', $1, true)", person.user_id)
+    await tx.execute(_FORGET_DETAILS, person.email)
+    await tx.execute(_EMPTY_MAILS, person.email, forgotten, tx.now)
+    await tx.execute(_FORGET_INVITER, person.name)
+    await tx.execute("DELETE FROM email.suppressions WHERE address = $1", person.email)
+    # Who is billed is somebody else by now, but for a tenant that is being deleted and has no owner any more.
+    await tx.execute("UPDATE email.customers SET name = '', address = '' WHERE address = $1", person.email)
+    await tx.execute(
+        "UPDATE email.leads SET address = $2, name = NULL, message = NULL WHERE address = $1", person.email, forgotten
+    )
+    await tx.execute(_FORGET_LETTERS, person.email, person.name)
+    await tx.execute("SELECT set_config('prog.erased_person', '', true)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -13,19 +14,24 @@ from prog_broker.purging import purge_rows
 from prog_broker.replaying import Scope
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import Envelope
+from prog_contracts.erasure import ForgetPerson, Person, PersonForgotten
 from prog_contracts.errors import Conflict, Invalid
 from prog_contracts.events import (
     EventPublished,
     NewEvent,
     PublishEvent,
     PublishEvents,
+    PurgeStreams,
     RegisterSchema,
     SchemaRegistered,
 )
 from prog_contracts.tenants import TenantDeleted
 from prog_kit.database import Connection
+from prog_kit.secrets import PERSON
 from prog_workers.events import rules, schemas, store
 from prog_workers.events.appending import append
+from prog_workers.events.forgetting import rows
+from prog_workers.events.forgetting.scrubbing import Sought
 
 events = Domain("events", linger_seconds=0.05)
 events.owns(
@@ -39,6 +45,7 @@ events.owns(
         "events.audit_checkpoints": "the trail's signatures",
         "events.audit_origins": "where acts came from, as long as the trail keeps it",
         "events.audit_notes": "what the recorder knows of acts under way",
+        "events.deleted_tenants": "that its streams and schemas may go",
     },
 )
 
@@ -57,11 +64,46 @@ async def index_messages(envelopes: list[Envelope], tx: Transaction) -> None:
 
 
 @events.handles(TenantDeleted, replay="repeat")
-async def purge_tenant(event: TenantDeleted, tx: Transaction) -> None:
-    """Deletes the tenant's schemas and streams. Its events stay as long as the log does, and this one is found, too."""
+async def purge_tenant(event: TenantDeleted, tx: Transaction) -> PurgeStreams | None:
+    """Deletes the tenant's schemas and streams, a batch at a time. Its events stay as long as the log does, and this
+    one is found, too."""
     await index_messages([tx.envelope], tx)
-    while not tx.replaying and await purge_rows(tx, events.tenant_rows.deleted):
-        pass
+    if tx.replaying:
+        return None
+    await store.note_deletion(tx)
+    return PurgeStreams() if await purge_rows(tx, events.tenant_rows.deleted) else None
+
+
+@events.handles(PurgeStreams)
+async def purge_streams(command: PurgeStreams, tx: Transaction) -> PurgeStreams | None:
+    if not await store.is_deleted(tx):
+        raise Conflict("The tenant was not deleted.", code="tenant_not_deleted")
+    return command if await purge_rows(tx, events.tenant_rows.deleted) else None
+
+
+@events.handles(ForgetPerson)
+async def forget_person(command: ForgetPerson, tx: Transaction) -> ForgetPerson | PersonForgotten:
+    """Takes a person out of the next part of what the carrier keeps, and asks for the one after it."""
+    person = Person.model_validate_json(tx.sealer.open(command.sealed_person, PERSON))
+    sought = Sought(person.user_id, person.email, person.name, tuple(tx.sealer.digests(person.email, "email")))
+    async with rows.eraser(tx, sought):
+        part, progress = command.part, await _forget_part(tx, command, sought)
+    changed = command.changed + progress.changed
+    if progress.after is None:
+        if part == "log":
+            return PersonForgotten(user_id=person.user_id, messages=changed)
+        part = "answers" if part == "letters" else "log"
+    return command.model_copy(update={"part": part, "after": progress.after or "", "changed": changed})
+
+
+async def _forget_part(tx: Transaction, command: ForgetPerson, sought: Sought) -> rows.Progress:
+    """The log comes last, for these commands are in it, too."""
+    if command.part == "letters":
+        return rows.Progress(await rows.forget_in_letters(tx, sought), None)
+    if command.part == "answers":
+        after = UUID(command.after) if command.after else rows.START
+        return await rows.forget_in_answers(tx, sought, after, rows.WINDOW)
+    return await rows.forget_in_log(tx, sought, int(command.after or 0), rows.WINDOW)
 
 
 @events.handles(PublishEvent)

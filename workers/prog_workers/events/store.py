@@ -96,3 +96,17 @@ async def schema_versions(tx: Transaction, type_name: str) -> list[SchemaVersion
 async def keep_schema(tx: Transaction, type_name: str, version: int, schema: str, compatibility: Compatibility) -> None:
     """Stores a version, or what is allowed to follow one that is there."""
     await tx.execute(_KEEP_SCHEMA, tx.tenant_id, type_name, version, schema, compatibility, tx.now, tx.actor)
+
+
+async def note_deletion(tx: Transaction) -> None:
+    """From now on the tenant's streams and schemas may be purged."""
+    await tx.execute(
+        "INSERT INTO events.deleted_tenants (tenant_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        tx.tenant_id,
+        tx.now,
+    )
+
+
+async def is_deleted(tx: Transaction) -> bool:
+    query = "SELECT EXISTS (SELECT FROM events.deleted_tenants WHERE tenant_id = $1)"
+    return bool(await tx.fetchval(query, tx.tenant_id))

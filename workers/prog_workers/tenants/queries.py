@@ -58,6 +58,14 @@ class MembershipRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnedRow:
+    """A tenant that is somebody's alone."""
+
+    tenant_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class MemberRow:
     user_id: str
     email: str
@@ -77,6 +85,21 @@ class InvitationRow:
     created_at: datetime
     expires_at: datetime
     expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NamingInvitation:
+    """An invitation to somebody, or by them."""
+
+    invitation_id: str
+    tenant_id: str
+    email: str
+    role: TenantRole
+    status: str
+    inviter_name: str
+    created_at: datetime
+    expires_at: datetime
+    settled_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +199,40 @@ async def count_owners(connection: Connection, tenant_id: str) -> int:
             "SELECT count(*) FROM tenants.members WHERE tenant_id = $1 AND role = 'owner'", tenant_id
         )
     )
+
+
+async def owned_alone(connection: Connection, user_id: str) -> Sequence[OwnedRow]:
+    """The tenants that would have no owner without a person, but for those that are being deleted, at most 100.
+
+    Asks with the rights of `Database.operator`, for it takes other people's memberships.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT t.tenant_id, t.name FROM tenants.members AS m JOIN tenants.tenants AS t USING (tenant_id)
+        WHERE m.user_id = $1 AND m.role = 'owner' AND t.status NOT IN ('deleting', 'deleted')
+          AND NOT EXISTS (SELECT FROM tenants.members AS o
+                          WHERE o.tenant_id = m.tenant_id AND o.role = 'owner' AND o.user_id <> m.user_id)
+        ORDER BY m.joined_at, t.tenant_id LIMIT 100
+        """,
+        user_id,
+    )
+    return [OwnedRow(**dict(row)) for row in rows]
+
+
+async def invitations_naming(connection: Connection, user_id: str, email: str) -> Sequence[NamingInvitation]:
+    """The invitations to a person, and those that they sent, newest first, at most 10,000.
+
+    Asks with the rights of `Database.operator`, for they are of many tenants.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT invitation_id, tenant_id, email, role, status, inviter_name, created_at, expires_at, settled_at
+        FROM tenants.invitations WHERE email = $2 OR invited_by = $1 ORDER BY created_at DESC LIMIT 10000
+        """,
+        user_id,
+        email,
+    )
+    return [NamingInvitation(**dict(row)) for row in rows]
 
 
 async def open_invitations(connection: Connection, tenant_id: str, now: datetime) -> Sequence[InvitationRow]:

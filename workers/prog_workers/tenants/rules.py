@@ -25,6 +25,8 @@ DELETION_GRACE: Final = timedelta(days=30)
 """How long a tenant that is to be deleted can be restored, on its own clock."""
 REASON_MAX_LENGTH: Final = 500
 DELETED_NAME: Final = "Deleted tenant"
+FORGOTTEN_NAME: Final = "Somebody who left"
+"""Who has sent an invitation, once their account is deleted."""
 TENANT_NAME_MAX_LENGTH: Final = 80
 SLUG_MAX_LENGTH: Final = 40
 ADVANCE_MAX: Final = timedelta(days=3660)
@@ -178,6 +180,11 @@ def removal_refusal(
     if not leaving and not may_manage(manager, member, scopes):
         return errors.rights_too_high()
     return errors.last_owner() if member == "owner" and owners <= 1 else None
+
+
+def is_needed(role: TenantRole, status: TenantStatus, *, owners: int) -> bool:
+    """Whether a member cannot go because the tenant would have no owner; one that is being deleted needs none."""
+    return role == "owner" and owners <= 1 and status not in ("deleting", "deleted")
 
 
 def checked_start(at: datetime) -> datetime:

@@ -51,6 +51,22 @@ def user_not_found() -> NotFound:
     return NotFound("There is no such user.", code="user_not_found")
 
 
+def exported_just_now() -> Conflict:
+    return Conflict("You took your data along just now. Try again in a minute.", code="exported_just_now")
+
+
+def not_being_deleted() -> Conflict:
+    return Conflict("This account is not to be deleted.", code="not_being_deleted")
+
+
+def account_ending() -> Conflict:
+    return Conflict("The grace period is over: the account is being deleted.", code="account_ending")
+
+
+def account_exists() -> Conflict:
+    return Conflict("The account is there: nobody is forgotten who has one.", code="account_exists")
+
+
 def session_not_found() -> NotFound:
     return NotFound("There is no such session.", code="session_not_found")
 

@@ -1,4 +1,4 @@
-"""The account's routes for a person's sessions, and for signing in again where something needs a fresh sign-in."""
+"""The account's routes for a person's sessions and activity, and for signing in again where something needs that."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prog_contracts.errors import Denied, Invalid, NotFound
 from prog_contracts.users import SecondFactor
 from prog_edge.web.account.departing import departure_token
 from prog_edge.web.account.second_step_routes import chosen_factor, proof_in
-from prog_edge.web.account.views import SessionsPage, SignInAgainPage
+from prog_edge.web.account.views import ActivityPage, SessionsPage, SignInAgainPage
 from prog_edge.web.ports import Viewer, WebServices
 from prog_edge.web.ui.forms import FormState, refused, sent_form
 from prog_edge.web.ui.rendering import render
@@ -52,6 +52,16 @@ async def end_sessions(request: Request, web: Services, viewer: SignedIn) -> Res
         return see(SIGN_IN)
     notify(request, "success", "Signed out there." if session_id else "Signed out everywhere else.")
     return see(SESSIONS)
+
+
+@router.get("/activity")
+async def activity(request: Request, web: Services, viewer: SignedIn) -> Response:
+    cursor = request.query_params.get("cursor")
+    try:
+        page = await web.security.activity(viewer, cursor)
+    except Invalid:
+        return see("/account/activity")
+    return render(request, ActivityPage(activity=page.rows, next_cursor=page.next_cursor, older=cursor is not None))
 
 
 @router.get("/sign-in/again")

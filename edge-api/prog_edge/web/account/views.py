@@ -11,6 +11,7 @@ from prog_contracts.sign_on import SignOnRole
 from prog_contracts.tenants import TenantRole
 from prog_contracts.users import SecondFactor
 from prog_edge.web.ports import (
+    ActivityEntry,
     ApiKeyCard,
     ApiKeysView,
     BillingView,
@@ -18,6 +19,7 @@ from prog_edge.web.ports import (
     IdentityCard,
     MadeKey,
     MemberView,
+    OwnedAlone,
     PasskeyOffer,
     PasskeyView,
     Plan,
@@ -229,12 +231,37 @@ class NewPasskeyPage:
 
 
 @dataclass(frozen=True, slots=True)
+class ActivityPage:
+    """`older` says that this is not the beginning of the list."""
+
+    template: ClassVar[str] = "account/activity.html"
+    activity: Sequence[ActivityEntry]
+    next_cursor: str | None
+    older: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DataPage:
+    template: ClassVar[str] = "account/data.html"
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
 class PasskeyPage:
     """One of the viewer's passkeys. `last` says that nothing is left of two-step verification without it."""
 
     template: ClassVar[str] = "account/passkey.html"
     passkey: PasskeyView
     last: bool
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAccountPage:
+    """`needed_by` are the tenants that are in the way. `form` deletes the account, or keeps it after all."""
+
+    template: ClassVar[str] = "account/delete_account.html"
+    needed_by: Sequence[OwnedAlone]
     form: FormState
 
 

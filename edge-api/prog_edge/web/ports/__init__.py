@@ -69,7 +69,15 @@ from prog_edge.web.ports.provider import (
     ProviderBackend,
     SignInFirst,
 )
-from prog_edge.web.ports.security import EnrolmentView, PasskeyView, PersonFacts, SecondFactorView, SecurityBackend
+from prog_edge.web.ports.security import (
+    ActivityEntry,
+    EnrolmentView,
+    OwnedAlone,
+    PasskeyView,
+    PersonFacts,
+    SecondFactorView,
+    SecurityBackend,
+)
 from prog_edge.web.ports.services import WebServices
 from prog_edge.web.ports.shared import (
     Client,
@@ -89,6 +97,7 @@ from prog_edge.web.ports.tenancy import MemberView, TenancyBackend, TenantFacts
 
 __all__ = [
     "AccountBackend",
+    "ActivityEntry",
     "AdminBackend",
     "AdminInvoiceRow",
     "AdminOverview",
@@ -128,6 +137,7 @@ __all__ = [
     "MemberView",
     "MessageRow",
     "OpenSession",
+    "OwnedAlone",
     "Page",
     "PasskeyOffer",
     "PasskeyView",

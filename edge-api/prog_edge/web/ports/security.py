@@ -1,16 +1,17 @@
-"""What the security page needs: the second factor of one's account, and one's password."""
+"""What the security page needs: the second factor of one's account, one's password, and the account's end."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from markupsafe import Markup
+from starlette.responses import Response
 
 from prog_contracts.users import PlatformRole
-from prog_edge.web.ports.shared import Client, PasskeyOffer, Viewer
+from prog_edge.web.ports.shared import Client, Page, PasskeyOffer, Viewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,27 @@ class EnrolmentView:
     uri: str
     qr: Markup
     kept: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityEntry:
+    """Something that the viewer did, or that was done to their account: `text` and `by` in words."""
+
+    at: datetime
+    text: str
+    by: str
+    outcome: Literal["success", "failure", "denial"]
+    count: int
+    client_address: str | None
+    device: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedAlone:
+    """A tenant that would have no owner without the viewer."""
+
+    tenant_id: str
+    name: str
 
 
 class SecurityBackend(Protocol):
@@ -115,4 +137,22 @@ class SecurityBackend(Protocol):
         self, viewer: Viewer, *, current_password: str, password: str, client: Client, idempotency_key: str
     ) -> None:
         """Raises Denied on `current_password` when that is wrong, TooMuch after many wrong ones."""
+        ...
+
+    async def needed_by(self, viewer: Viewer) -> Sequence[OwnedAlone]:
+        """The tenants that are in the way of deleting the account."""
+        ...
+
+    async def delete_account(self, viewer: Viewer, *, idempotency_key: str) -> datetime:
+        """Until when it can be restored. Raises Conflict with code `last_owner`."""
+        ...
+
+    async def restore_account(self, viewer: Viewer, *, idempotency_key: str) -> None: ...
+
+    async def export(self, viewer: Viewer, *, client: Client, idempotency_key: str) -> Response:
+        """The file with the viewer's data, which goes as it comes. Raises Conflict a moment after another one."""
+        ...
+
+    async def activity(self, viewer: Viewer, cursor: str | None) -> Page[ActivityEntry]:
+        """The last written first. Raises Invalid for a cursor of another list."""
         ...

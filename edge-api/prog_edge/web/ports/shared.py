@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import inf
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -33,6 +34,8 @@ class Viewer:
     platform_role: PlatformRole | None = None
     signed_in_until: float = inf
     """When the credential of this request runs out, in epoch seconds: no live stream goes on longer."""
+    erase_at: datetime | None = None
+    """When the account is deleted, unless it is restored before."""
 
     @property
     def is_operator(self) -> bool:

@@ -7,10 +7,22 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from markupsafe import Markup
+from starlette.responses import Response
 
-from prog_contracts.errors import Denied, Invalid, NotFound
+from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
 from prog_edge.qr import qr_svg
-from prog_edge.web.ports import Client, EnrolmentView, PasskeyOffer, PasskeyView, PersonFacts, SecondFactorView, Viewer
+from prog_edge.web.ports import (
+    ActivityEntry,
+    Client,
+    EnrolmentView,
+    OwnedAlone,
+    Page,
+    PasskeyOffer,
+    PasskeyView,
+    PersonFacts,
+    SecondFactorView,
+    Viewer,
+)
 from tests.unit.edge.web.sample_console import sample_id
 
 ORIGIN = "http://localhost:8000"
@@ -40,6 +52,7 @@ class SampleSecurity:
     fresh: bool = True
     kept: list[PasskeyView] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    needed: Sequence[OwnedAlone] = ()
 
     async def second_factor(self, viewer: Viewer) -> SecondFactorView | None:
         return self.factor
@@ -130,6 +143,37 @@ class SampleSecurity:
         if len(password) < 8:
             raise Invalid.field("password", "too_short", "A password has 8 characters or more.")
         self.changed.append(password)
+
+    async def needed_by(self, viewer: Viewer) -> Sequence[OwnedAlone]:
+        return self.needed
+
+    async def delete_account(self, viewer: Viewer, *, idempotency_key: str) -> datetime:
+        self._need_fresh()
+        if self.needed:
+            raise Conflict("There is no other owner.", code="last_owner")
+        self.changed.append("deleted")
+        return datetime(2026, 12, 10, tzinfo=UTC)
+
+    async def restore_account(self, viewer: Viewer, *, idempotency_key: str) -> None:
+        self.changed.append("restored")
+
+    async def export(self, viewer: Viewer, *, client: Client, idempotency_key: str) -> Response:
+        self._need_fresh()
+        if "exported" in self.changed:
+            raise Conflict("You took your data along just now. Try again in a minute.", code="exported_just_now")
+        self.changed.append("exported")
+        return Response(b"zip", media_type="application/zip")
+
+    async def activity(self, viewer: Viewer, cursor: str | None) -> Page[ActivityEntry]:
+        if cursor not in (None, "older"):
+            raise Invalid("This cursor is of another list.", code="invalid_cursor")
+        at = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+        rows = [
+            ActivityEntry(at, "Signed in", "you", "success", 1, "192.0.2.7", "Firefox on Windows"),
+            ActivityEntry(at, "Password changed", "you", "denial", 3, "192.0.2.7", None),
+            ActivityEntry(at, "Two-step verification changed", "an operator of the platform", "success", 1, None, None),
+        ]
+        return Page(rows if cursor is None else [], "older" if cursor is None else None)
 
     def _need_fresh(self) -> None:
         if not self.fresh:

@@ -1,7 +1,8 @@
 """The read side of the log. The edge calls these with a connection of its own role.
 
 What a caller sees follows from the connection: in `Database.scope(tenant_id=…)` the rows of one tenant, in
-`Database.operator()` those of all. No query here takes that decision.
+`Database.scope(user_id=…)` a person's own activity, and in `Database.operator()` the rows of all. No query here takes
+that decision.
 
 - `log`           events, newest first, and one event by id
 - `tail`          events as they are published, for live views
@@ -9,10 +10,12 @@ What a caller sees follows from the connection: in `Database.scope(tenant_id=…
 - `story`         the causal tree of any object, message or correlation
 - `schemas`       JSON Schemas of tenants' own event types
 - `audit`         the audit trail
+- `activity`      a person's own part of it
 - `dead_letters`  what was given up, one by one and grouped by cause
 """
 
 from prog_kit.pages import Page
+from prog_workers.events.queries.activity import activity
 from prog_workers.events.queries.audit import AuditOutcome, AuditRow, audit_entries
 from prog_workers.events.queries.dead_letters import (
     DeadLetter,
@@ -44,6 +47,7 @@ __all__ = [
     "Story",
     "StoryNode",
     "Tail",
+    "activity",
     "audit_entries",
     "cursor_of",
     "dead_letter",

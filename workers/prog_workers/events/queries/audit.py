@@ -21,6 +21,11 @@ _COLUMNS: Final = (
 )
 
 
+ENTRIES: Final = (
+    f"SELECT {_COLUMNS} FROM events.audit_entries AS e LEFT JOIN events.audit_origins AS o USING (tenant_id, sequence)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRow:
     """An entry, with where its request came from while that is kept.
@@ -99,10 +104,7 @@ async def audit_entries(
         where.add("e.position < {}", *decode_cursor(cursor, int))
     size = bounded(limit)
     rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM events.audit_entries AS e"
-        " LEFT JOIN events.audit_origins AS o USING (tenant_id, sequence)"
-        f" WHERE {where} ORDER BY e.position DESC LIMIT {where.value(size + 1)}",
-        *where.values,
+        f"{ENTRIES} WHERE {where} ORDER BY e.position DESC LIMIT {where.value(size + 1)}", *where.values
     )
     found = [AuditRow.of(row) for row in rows]
     more = len(found) > size

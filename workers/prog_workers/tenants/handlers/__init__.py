@@ -4,12 +4,24 @@
 - `ending`      suspended and resumed, deleted and restored, purged
 - `invitations` somebody is invited, and joins
 - `members`     roles, removals, leaving
+- `releasing`   a person whose account ends is let go
 - `clock`       the movable clock
 - `sign_on`     the tenant's own identity provider, and the domains it speaks for
 - `reactions`   what other domains' events mean here
 """
 
-from prog_workers.tenants.handlers import clock, ending, invitations, lifecycle, members, reactions, sign_on
+from prog_workers.tenants.handlers import clock, ending, invitations, lifecycle, members, reactions, releasing, sign_on
 from prog_workers.tenants.handlers.domain import PLATFORM_NAME, tenants
 
-__all__ = ["PLATFORM_NAME", "clock", "ending", "invitations", "lifecycle", "members", "reactions", "sign_on", "tenants"]
+__all__ = [
+    "PLATFORM_NAME",
+    "clock",
+    "ending",
+    "invitations",
+    "lifecycle",
+    "members",
+    "reactions",
+    "releasing",
+    "sign_on",
+    "tenants",
+]

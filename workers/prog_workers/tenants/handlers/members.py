@@ -41,7 +41,7 @@ async def change_member_role(command: ChangeMemberRole, tx: Transaction) -> Outc
     if command.role == member.role:
         return Reply(changed)
     await store.set_role(tx, member.user_id, command.role)
-    told: list[Event] = [changed, *await _revoke_ungrantable(tx, member.user_id, command.role)]
+    told: list[Event] = [changed, *await revoke_ungrantable(tx, member.user_id, command.role)]
     return [*told, *await owners_changed(tx)] if "owner" in (member.role, command.role) else told
 
 
@@ -66,11 +66,11 @@ async def remove_member(command: RemoveMember, tx: Transaction) -> Outcome:
         role=member.role,
         reason="left" if leaving else "removed",
     )
-    told: list[Event] = [removed, *await _revoke_ungrantable(tx, member.user_id, None)]
+    told: list[Event] = [removed, *await revoke_ungrantable(tx, member.user_id, None)]
     return [*told, *await owners_changed(tx)] if member.role == "owner" else told
 
 
-async def _revoke_ungrantable(tx: Transaction, inviter: str, role: TenantRole | None) -> list[InvitationRevoked]:
+async def revoke_ungrantable(tx: Transaction, inviter: str, role: TenantRole | None) -> list[InvitationRevoked]:
     """Takes back the inviter's open invitations for roles that somebody with the role `role` may not grant."""
     granted = [item for item in await store.invitations_by(tx, inviter) if not may_grant(role, item.role)]
     for item in granted:

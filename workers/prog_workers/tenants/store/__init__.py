@@ -46,6 +46,14 @@ from prog_workers.tenants.store.members import (
     rename_person,
     set_role,
 )
+from prog_workers.tenants.store.releasing import (
+    Membership,
+    drop_staff,
+    forget_invitations,
+    hand_over,
+    in_tenant,
+    memberships_of,
+)
 from prog_workers.tenants.store.sign_on import (
     DomainClaim,
     SignOn,
@@ -64,6 +72,7 @@ __all__ = [
     "Actor",
     "DomainClaim",
     "Member",
+    "Membership",
     "OpenInvitation",
     "SignOn",
     "Tenant",
@@ -79,7 +88,11 @@ __all__ = [
     "delete_member",
     "delete_sign_on",
     "domain_claim",
+    "drop_staff",
     "finish_advance",
+    "forget_invitations",
+    "hand_over",
+    "in_tenant",
     "insert_clock",
     "insert_config",
     "insert_member",
@@ -92,6 +105,7 @@ __all__ = [
     "lock_tenant",
     "mark_step",
     "member",
+    "memberships_of",
     "open_invitation",
     "owners",
     "prove_domain",

@@ -8,6 +8,8 @@ whose keys they are; and those about OAuth clients under the tenant whose client
 - `authorizing` people sign in to OAuth clients
 - `change`      a person sets another password
 - `clients`     OAuth clients of tenants, and their own tokens
+- `ending`      an account is deleted, restored, and forgotten
+- `exporting`   a person takes their data along
 - `factors`     a person's authenticator app and recovery codes
 - `identities`  sign in with, link and unlink identities of other providers
 - `magic`       sign in by a link in a mail
@@ -28,6 +30,8 @@ from prog_workers.users.handlers import (
     authorizing,
     change,
     clients,
+    ending,
+    exporting,
     factors,
     identities,
     magic,
@@ -47,6 +51,8 @@ __all__ = [
     "authorizing",
     "change",
     "clients",
+    "ending",
+    "exporting",
     "factors",
     "identities",
     "magic",

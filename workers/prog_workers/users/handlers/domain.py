@@ -56,3 +56,17 @@ async def step_up_missing(tx: Transaction, person: str, session_id: str, command
         return None
     denied = StepUpDenied(user_id=person, by_session_id=session_id, command=command.TYPE)
     return Reply(None, denied, error=errors.sign_in_again())
+
+
+async def operator_refusal(
+    tx: Transaction, person: str, session_id: str | None, command: type[Command]
+) -> Reply | None:
+    """Why somebody may not act on another's account now; None when they may: a process of the platform, or an operator
+    in a fresh session, except for the own account."""
+    if is_process(tx.actor):
+        return None
+    if tx.actor is None or tx.actor == person or session_id is None:
+        raise errors.not_permitted()
+    if await store.platform_role(tx, tx.actor) != "operator":
+        raise errors.not_permitted()
+    return await step_up_missing(tx, tx.actor, session_id, command)

@@ -11,7 +11,6 @@ from prog_broker.domain import Finish, Work
 from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
 from prog_contracts.accounts import RecoveryCodes, TotpEnrolment
-from prog_contracts.actors import is_process
 from prog_contracts.second_factors import (
     ConfirmTotpEnrolment,
     MakeRecoveryCodes,
@@ -23,7 +22,7 @@ from prog_contracts.second_factors import (
 )
 from prog_kit import secrets
 from prog_workers.users import errors, passwords, recovery_codes, rules, store, totp
-from prog_workers.users.handlers.domain import open_sealed, own_account, step_up_missing, users
+from prog_workers.users.handlers.domain import open_sealed, operator_refusal, own_account, step_up_missing, users
 
 
 @users.handles(StartTotpEnrolment)
@@ -110,7 +109,7 @@ async def reset_second_factor(command: ResetSecondFactor, tx: Transaction) -> Ou
     reason = rules.checked_reason(command.reason)
     if reason is None:
         raise errors.reason_needed()
-    refusal = await _operator_refusal(tx, command)
+    refusal = await operator_refusal(tx, command.user_id, command.by_session_id, ResetSecondFactor)
     if refusal is not None:
         return refusal
     user = await store.user_by_id(tx, command.user_id)
@@ -158,17 +157,6 @@ async def _refusal(tx: Transaction, command: MakeRecoveryCodes | RemoveSecondFac
     if refusal is None and not await store.has_second_factor(tx, user_id):
         raise errors.no_second_factor()
     return refusal
-
-
-async def _operator_refusal(tx: Transaction, command: ResetSecondFactor) -> Reply | None:
-    """A process of the platform may; an operator in a fresh session, except for the own account."""
-    if is_process(tx.actor):
-        return None
-    if tx.actor is None or tx.actor == command.user_id or command.by_session_id is None:
-        raise errors.not_permitted()
-    if await store.platform_role(tx, tx.actor) != "operator":
-        raise errors.not_permitted()
-    return await step_up_missing(tx, tx.actor, command.by_session_id, ResetSecondFactor)
 
 
 async def _confirmed_step(tx: Transaction, command: ConfirmTotpEnrolment, code: str) -> store.TotpFactor | None:

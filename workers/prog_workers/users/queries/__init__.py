@@ -15,14 +15,14 @@ import asyncpg
 
 from prog_contracts.users import PlatformRole, SecondFactor, SignInMethod
 from prog_kit.database import Connection
-from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import MAX_LIMIT, Page, Where, bounded, decode_cursor, encode_cursor
 from prog_workers.users import rules
 from prog_workers.users.rules import amr
 
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A person. `home_tenant_id` is the tenant that sign-in opens."""
+    """A person. `home_tenant_id` is the tenant that sign-in opens, `erase_at` when a deletion's grace period ends."""
 
     user_id: str
     email: str
@@ -35,6 +35,7 @@ class UserRow:
     first_paid_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    erase_at: datetime | None = None
 
     @property
     def email_verified(self) -> bool:
@@ -166,7 +167,7 @@ SELECT min(created_at) FROM line
 """
 _USERS: Final = (
     "SELECT user_id, email, name, status, platform_role, email_verified_at, verification_mail_sent_at, home_tenant_id,"
-    " first_paid_at, created_at, updated_at FROM users.users"
+    " first_paid_at, created_at, updated_at, erase_at FROM users.users"
 )
 _SESSIONS: Final = (
     "SELECT session_id, user_id, method, second_factor, client_address, user_agent, created_at, refreshed_at,"
@@ -225,6 +226,22 @@ async def sessions_of(connection: Connection, user_id: str, now: datetime) -> Se
     return [SessionRow(**dict(row)) for row in rows]
 
 
+async def session_history(connection: Connection, user_id: str, *, cursor: str | None = None) -> Page[SessionRow]:
+    """All sessions of a person that are kept, those that are over too, newest first.
+
+    Raises Invalid for a cursor of another list.
+    """
+    where = Where()
+    where.add("user_id = {}", user_id)
+    if cursor is not None:
+        where.add("(created_at, session_id) < ({}, {})", *decode_cursor(cursor, datetime, str))
+    query = f"{_SESSIONS} WHERE {where} ORDER BY created_at DESC, session_id DESC LIMIT {where.value(MAX_LIMIT + 1)}"
+    rows = [SessionRow(**dict(row)) for row in await connection.fetch(query, *where.values)]
+    if len(rows) <= MAX_LIMIT:
+        return Page(rows)
+    return Page(rows[:MAX_LIMIT], encode_cursor(rows[MAX_LIMIT - 1].created_at, rows[MAX_LIMIT - 1].session_id))
+
+
 async def api_key_of_digest(connection: Connection, tenant_id: str, digest: str) -> ApiKeyRow | None:
     """The key of a tenant that has this SHA-256; whether it is good is to be seen."""
     row = await connection.fetchrow(f"{_API_KEYS} WHERE tenant_id = $1 AND digest = $2", tenant_id, digest)
@@ -264,6 +281,15 @@ async def api_keys(
     if len(rows) <= size:
         return Page(rows)
     return Page(rows[:size], encode_cursor(rows[size - 1].created_at, rows[size - 1].key_id))
+
+
+async def api_keys_made_by(connection: Connection, user_id: str) -> Sequence[ApiKeyRow]:
+    """The keys that a person made, newest first, at most 10,000.
+
+    Asks with the rights of `Database.operator`, for they are of many tenants.
+    """
+    query = f"{_API_KEYS} WHERE created_by = $1 ORDER BY created_at DESC, key_id DESC LIMIT 10000"
+    return [_api_key(row) for row in await connection.fetch(query, user_id)]
 
 
 async def second_factor(connection: Connection, user_id: str) -> SecondFactorRow | None:

@@ -38,6 +38,12 @@ MAX_WRONG_CODES: Final = 5
 CLOCK_SKEW: Final = timedelta(minutes=1)
 IDENTITY_LIFETIME: Final = timedelta(minutes=10)
 """For so long what a provider told counts as told just now: time to prove the account that it is to be linked with."""
+DELETION_GRACE: Final = timedelta(days=14)
+"""So long a deletion can be taken back: with what follows, it is done well within the month that the GDPR gives."""
+EXPORT_INTERVAL: Final = timedelta(minutes=1)
+"""Taking all of one's data along reads much, so it is done so often at the most."""
+FORGOTTEN_AFTER: Final = timedelta(days=1)
+"""So long after an account has gone its last mail may take, and what is tried again."""
 ENROLMENT_LIFETIME: Final = timedelta(minutes=15)
 PASSKEYS_MAX: Final = 20
 PASSKEY_NAME_MAX_LENGTH: Final = 60

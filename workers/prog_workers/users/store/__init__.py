@@ -32,6 +32,15 @@ from prog_workers.users.store.api_keys import (
     revoke_api_key,
     revoke_api_keys,
 )
+from prog_workers.users.store.ending import (
+    Deletion,
+    begin_deletion,
+    begin_leaving,
+    deletion,
+    erase_user,
+    note_export,
+    stop_deletion,
+)
 from prog_workers.users.store.factors import (
     Enrolment,
     PendingSignIn,
@@ -114,6 +123,7 @@ from prog_workers.users.store.sign_on import (
 )
 
 __all__ = [
+    "Deletion",
     "Enrolment",
     "Identity",
     "Link",
@@ -128,6 +138,8 @@ __all__ = [
     "TotpFactor",
     "User",
     "api_key",
+    "begin_deletion",
+    "begin_leaving",
     "clear_home_tenant",
     "codes_left",
     "count_api_keys",
@@ -135,6 +147,7 @@ __all__ = [
     "count_passkeys",
     "count_wrong_code",
     "delete_identity",
+    "deletion",
     "drop_passkey",
     "drop_pending_sign_ins",
     "drop_second_factor",
@@ -144,6 +157,7 @@ __all__ = [
     "end_session",
     "end_sessions",
     "enrolment",
+    "erase_user",
     "has_password",
     "has_second_factor",
     "holds_refresh_token",
@@ -165,6 +179,7 @@ __all__ = [
     "mark_verified",
     "must_sign_on",
     "note_api_key_uses",
+    "note_export",
     "note_identity_use",
     "note_passkey_use",
     "own_identity",
@@ -202,6 +217,7 @@ __all__ = [
     "spend_pending_sign_in",
     "spend_recovery_code",
     "spend_totp_step",
+    "stop_deletion",
     "take_over_unverified",
     "totp_factor",
     "totp_sealed_otherwise",

@@ -1,0 +1,170 @@
+"""All that there is of a person, as a zip of JSON lines, made while it is sent.
+
+No file is kept anywhere, so none lies about that somebody could find. Each part is read a page at a time, in a
+transaction of its own, so that neither memory nor a slow reader's transaction grows.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
+
+import orjson
+from starlette.responses import StreamingResponse
+
+from prog_edge.activity import act_of
+from prog_edge.platform import Platform
+from prog_kit.database import Connection
+from prog_kit.pages import MAX_LIMIT
+from prog_workers.email import queries as mails
+from prog_workers.events import queries as events
+from prog_workers.tenants import queries as tenants
+from prog_workers.users import queries as users
+
+MEDIA_TYPE: Final = "application/zip"
+FILENAME: Final = "prognetwork-data.zip"
+README: Final = """What ProgNetwork has of you. Each file has one JSON object a line; times are UTC.
+
+account        your account
+sessions       where you signed in; what ended is kept for 30 days
+second-factor  your authenticator app and how many recovery codes are left; neither secret nor codes can be read
+identities     what you sign in with at other providers
+memberships    your tenants and your role in each
+invitations    those to you, and those that you sent
+api-keys       keys that you made; the keys themselves are nowhere
+mails          mails to you, without their text, which is not kept
+leads          what you left on our site
+activity       what you did, and what was done to you
+
+What belongs to a tenant is not in here: its invoices, events and settings are its own.
+"""
+
+Page = Callable[[str | None], Awaitable[tuple[Sequence[Any], str | None]]]
+
+
+class ExportResponse(StreamingResponse):
+    """The file. Nothing keeps it on its way."""
+
+    def __init__(self, platform: Platform, user_id: str) -> None:
+        headers = {"Content-Disposition": f'attachment; filename="{FILENAME}"', "Cache-Control": "no-store"}
+        super().__init__(archive_of(platform, user_id), media_type=MEDIA_TYPE, headers=headers)
+
+
+class _Sink:
+    """What a zip is written to: it grows until it is taken."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._chunks.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def take(self) -> bytes:
+        taken, self._chunks = b"".join(self._chunks), []
+        return taken
+
+
+async def archive_of(platform: Platform, user_id: str) -> AsyncIterator[bytes]:
+    """The bytes of the zip, as they come."""
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("README.txt", README)
+        for name, page in _parts(platform, user_id):
+            with archive.open(f"{name}.jsonl", "w", force_zip64=True) as member:
+                async for rows in _pages(page):
+                    member.write(b"".join(_line(row) for row in rows))
+                    yield sink.take()
+    yield sink.take()
+
+
+async def _pages(page: Page) -> AsyncIterator[Sequence[Any]]:
+    rows, cursor = await page(None)
+    yield rows
+    while cursor is not None:
+        rows, cursor = await page(cursor)
+        yield rows
+
+
+def _line(row: Any) -> bytes:
+    return orjson.dumps(row, default=_plain, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, frozenset):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _parts(platform: Platform, user_id: str) -> list[tuple[str, Page]]:
+    def own() -> AbstractAsyncContextManager[Connection]:
+        return platform.database.scope(user_id=user_id)
+
+    async def account(_: str | None) -> tuple[Sequence[Any], None]:
+        async with own() as connection:
+            row = await users.user(connection, user_id)
+        return [] if row is None else [row], None
+
+    async def sessions(cursor: str | None) -> tuple[Sequence[Any], str | None]:
+        async with own() as connection:
+            page = await users.session_history(connection, user_id, cursor=cursor)
+        return page.rows, page.next_cursor
+
+    async def second_factor(_: str | None) -> tuple[Sequence[Any], None]:
+        async with own() as connection:
+            row = await users.second_factor(connection, user_id)
+        return [] if row is None else [row], None
+
+    async def identities(_: str | None) -> tuple[Sequence[Any], None]:
+        async with own() as connection:
+            return await users.identities(connection, user_id), None
+
+    async def memberships(_: str | None) -> tuple[Sequence[Any], None]:
+        async with own() as connection:
+            return await tenants.tenants_of(connection, user_id), None
+
+    async def invitations(_: str | None) -> tuple[Sequence[Any], None]:
+        email = (await platform.person(user_id)).email
+        async with platform.reader.operator() as connection:
+            return await tenants.invitations_naming(connection, user_id, email), None
+
+    async def api_keys(_: str | None) -> tuple[Sequence[Any], None]:
+        async with platform.reader.operator() as connection:
+            return await users.api_keys_made_by(connection, user_id), None
+
+    async def sent(cursor: str | None) -> tuple[Sequence[Any], str | None]:
+        email = (await platform.person(user_id)).email
+        async with platform.reader.operator() as connection:
+            page = await mails.mails(connection, recipient=email, cursor=cursor, limit=MAX_LIMIT)
+        return page.rows, page.next_cursor
+
+    async def leads(_: str | None) -> tuple[Sequence[Any], None]:
+        email = (await platform.person(user_id)).email
+        async with platform.reader.operator() as connection:
+            return await mails.leads_of(connection, email), None
+
+    async def activity(cursor: str | None) -> tuple[Sequence[Any], str | None]:
+        async with own() as connection:
+            page = await events.activity(connection, user_id, limit=MAX_LIMIT, cursor=cursor)
+        return [act_of(row, user_id) for row in page.rows], page.next_cursor
+
+    return [
+        ("account", account),
+        ("sessions", sessions),
+        ("second-factor", second_factor),
+        ("identities", identities),
+        ("memberships", memberships),
+        ("invitations", invitations),
+        ("api-keys", api_keys),
+        ("mails", sent),
+        ("leads", leads),
+        ("activity", activity),
+    ]

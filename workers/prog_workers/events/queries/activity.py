@@ -1,0 +1,27 @@
+"""A person's own part of the audit trail: what they did, and what was done to them, in whichever tenant's chain."""
+
+from __future__ import annotations
+
+from prog_kit.database import Connection
+from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_workers.events.queries.audit import ENTRIES, AuditRow
+
+
+async def activity(
+    connection: Connection, user_id: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[AuditRow]:
+    """Entries, the last written first, in `Database.scope(user_id=…)`: the person's own, and nothing else.
+
+    What their API keys did is their tenants' to read. Raises Invalid for a cursor of another list.
+    """
+    where = Where()
+    where.add("(e.actor = {} OR e.subject = {})", user_id, user_id)
+    if cursor is not None:
+        where.add("e.position < {}", *decode_cursor(cursor, int))
+    size = bounded(limit)
+    rows = await connection.fetch(
+        f"{ENTRIES} WHERE {where} ORDER BY e.position DESC LIMIT {where.value(size + 1)}", *where.values
+    )
+    found = [AuditRow.of(row) for row in rows]
+    more = len(found) > size
+    return Page(found[:size], encode_cursor(found[size - 1].position) if more else None)
