@@ -2,6 +2,7 @@
 
 from prog_contracts import (
     api_keys,
+    configuration,
     email,
     erasure,
     events,
@@ -19,6 +20,7 @@ from prog_contracts import (
 
 __all__ = [
     "api_keys",
+    "configuration",
     "email",
     "erasure",
     "events",

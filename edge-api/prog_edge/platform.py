@@ -19,6 +19,7 @@ from prog_contracts.permissions import Action, closed, possible
 from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_contracts.users import PlatformRole
 from prog_edge.audit.feed import AuditFeed
+from prog_edge.branding import LOGOS_REMEMBERED, Brand, brand_of, logo_of
 from prog_edge.callers import Callers
 from prog_edge.directory import Remembered, role_in
 from prog_edge.drain import Drain
@@ -97,6 +98,8 @@ class Platform:
     tenant_limits: Remembered[Mapping[str, int | None]]
     live_sessions: Remembered[bool]
     federation: Federation
+    brands: Remembered[Brand]
+    logos: Remembered[bytes]
     signing_key: bytes
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     """How often a live stream shows that it is there, and looks whether its reader may still read."""
@@ -184,6 +187,8 @@ class Platform:
             ),
             live_sessions=live_sessions,
             federation=_federation(settings, sealer, database),
+            brands=Remembered(lambda tenant_id: brand_of(reader, tenant_id)),
+            logos=Remembered(lambda key: logo_of(reader, key), fresh_seconds=60, limit=LOGOS_REMEMBERED),
             signing_key=signing_key,
         )
 

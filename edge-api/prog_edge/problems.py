@@ -34,6 +34,8 @@ _STATUS_OF_CODE: Final = {
     "too_many_in_flight": 429,
     "rate_limited": 429,
     "too_many_attempts": 429,
+    # Somebody else was first.
+    "version_mismatch": 412,
 }
 _TITLES: Final = {
     "invalid": "The request is not valid",
@@ -50,6 +52,8 @@ _TITLES: Final = {
     "not_for_api_keys": "Not for API keys or clients",
     "api_key_text_lost": "The API key was made, and its text was lost",
     "client_secret_lost": "The secret was made, and its text was lost",
+    "version_mismatch": "Changed meanwhile",
+    "precondition_required": "Say what it was made from",
     "internal": "Something broke on our side",
 }
 

@@ -17,7 +17,7 @@ ROOMS = ("contracts", "broker", "workers", "edge-api/prog_edge", "scheduler", "i
 DOMAIN_NAMES = {"app", "handlers", "rules", "store", "queries", "errors", "migrations", "__init__"}
 OWN_NAMES = {
     "payments": {"gateway", "pdf", "model"},
-    "email": {"contexts", "delivery", "mailbox", "providers", "render", "templates"},
+    "email": {"branding", "contexts", "delivery", "mailbox", "providers", "render", "templates"},
     "tenants": {"dns"},
     "users": {"ceremonies", "links", "passwords", "signing", "strength", "tokens", "totp", "recovery_codes"},
     "monitoring": {"lag", "sampling"},

@@ -76,9 +76,11 @@ _MEANING: Final[Mapping[int, str]] = {
     403: "The caller may not do this",
     404: "There is no such thing, or none that the caller may know of",
     409: "The present state does not allow this",
+    412: "Somebody else has changed it meanwhile",
     413: "The body is too large",
     415: "The body is not JSON",
     422: "A field is wrong, or an Idempotency-Key was used with another body",
+    428: "If-Match is missing",
     429: "Too many requests",
     503: "Something that is needed does not answer; try again",
 }

@@ -8,6 +8,7 @@ from prog_edge.backend.account import Account
 from prog_edge.backend.admin import Admin
 from prog_edge.backend.api_keys import ApiKeys
 from prog_edge.backend.clients import Clients
+from prog_edge.backend.configuration import Branding, Configurations
 from prog_edge.backend.identities import Identities
 from prog_edge.backend.mailbox import Mailbox
 from prog_edge.backend.provider import Provider
@@ -35,6 +36,8 @@ def web_services(platform: Platform) -> WebServices:
         account=Account(platform, sender),
         tenancy=Tenancy(platform, sender),
         api_keys=ApiKeys(platform, sender),
+        configuration=Configurations(platform, sender),
+        branding=Branding(platform),
         admin=Admin(platform),
         sessions=PageSessions(platform),
         security=Security(platform, sender),

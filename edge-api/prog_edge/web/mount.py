@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from prog_contracts.errors import ProgError
 from prog_edge.web.account.client_routes import router as client_router
+from prog_edge.web.account.configuration_routes import router as configuration_router
 from prog_edge.web.account.deletion_routes import router as deletion_router
 from prog_edge.web.account.ending_routes import router as ending_router
 from prog_edge.web.account.identity_routes import oauth_router
@@ -23,11 +24,13 @@ from prog_edge.web.account.security_routes import router as security_router
 from prog_edge.web.account.session_routes import router as session_router
 from prog_edge.web.account.sign_on_routes import router as sign_on_router
 from prog_edge.web.account.tenant_routes import router as tenant_router
+from prog_edge.web.admin.configuration_routes import router as admin_configuration_router
 from prog_edge.web.admin.live_routes import router as live_router
 from prog_edge.web.admin.replay_routes import router as replay_router
 from prog_edge.web.admin.routes import router as admin_router
 from prog_edge.web.admin.tenant_routes import router as admin_tenant_router
 from prog_edge.web.admin.user_routes import router as admin_user_router
+from prog_edge.web.brand.routes import router as brand_router
 from prog_edge.web.mailbox.routes import router as mailbox_router
 from prog_edge.web.site.routes import router as site_router
 from prog_edge.web.ui.assets import BUILT, URL_PREFIX, BuiltFiles
@@ -47,6 +50,7 @@ ROUTERS = (
     tenant_router,
     people_router,
     key_router,
+    configuration_router,
     client_router,
     provider_router,
     sign_on_router,
@@ -55,6 +59,8 @@ ROUTERS = (
     admin_router,
     admin_tenant_router,
     admin_user_router,
+    admin_configuration_router,
+    brand_router,
     live_router,
     replay_router,
     mailbox_router,

@@ -72,6 +72,13 @@ GET    /v1/tenants/{tenant_id}/limits                 tenant.read
 POST   /v1/tenants/{tenant_id}/clock                  clock.move
 POST   /v1/tenants/{tenant_id}/clock/advance          clock.move
 GET    /v1/tenants/{tenant_id}/clock                  tenant.read
+GET    /v1/tenants/{tenant_id}/config                 config.read
+PUT    /v1/tenants/{tenant_id}/config                 config.update
+POST   /v1/tenants/{tenant_id}/config/rollback        config.update
+GET    /v1/tenants/{tenant_id}/config/history         config.read
+GET    /v1/tenants/{tenant_id}/config/history/{version} config.read
+GET    /v1/tenants/{tenant_id}/config/diff            config.read
+POST   /v1/tenants/{tenant_id}/logos                  config.update
 GET    /v1/tenants/{tenant_id}/members                member.read
 PATCH  /v1/tenants/{tenant_id}/members/{user_id}      member.manage
 DELETE /v1/tenants/{tenant_id}/members/{user_id}      member.manage

@@ -9,7 +9,7 @@ from prog_workers.tenants import queries
 from tests.component.harness import Harness
 from tests.component.tenants.company import Company
 
-TABLES = ("tenants", "members", "invitations", "limits", "configs", "provisioning_steps")
+TABLES = ("tenants", "members", "invitations", "limits", "configs", "config_versions", "logos", "provisioning_steps")
 
 
 async def test_one_tenant_sees_nothing_of_another(platform: Harness, acme: Company, edge: Database) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
+from prog_contracts.configuration import Configuration
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.money import Money
 from prog_contracts.payments import (
@@ -45,7 +46,7 @@ async def test_a_tenant_is_created_with_its_owner_and_then_provisioned(platform:
         assert (await queries.limits(connection, company.tenant_id))["members"] == 5
         config = await queries.config(connection, company.tenant_id)
         assert config is not None
-        assert (config.version, config.settings) == (1, {})
+        assert (config.version, config.configuration, config.changed_by) == (1, Configuration(), company.owner_id)
 
 
 async def test_two_tenants_of_one_name_have_two_slugs(platform: Harness) -> None:

@@ -87,6 +87,7 @@ BEYOND_REACH: Final = {
     "claim_domain": "what is made up is no domain",
     "check_domain": "the domain's DNS has no record",
     "edit_dead_letter": "the one dead letter cannot be read",
+    "store_logo": "takes a picture, and what is made up shows none",
     "publish_events": "what is made up breaks a rule of CloudEvents or of the tenant's schema",
     "create_subscription": "each tenant has its one subscription",
     "pay_invoice": "the one invoice is paid",
@@ -379,5 +380,7 @@ def put_in(case: Case[Any], exists: Mapping[str, Any], *, tenant: bool) -> None:
     for fields in (case.path_parameters, *(case.body if isinstance(case.body, list) else [case.body])):
         if isinstance(fields, dict):
             fields.update({name: exists[name] for name in fields.keys() & exists.keys()})
+    if exists and any(parameter.name == "If-Match" for parameter in case.operation.headers):
+        case.headers["If-Match"] = "*"
     if tenant and exists and any(parameter.name == "Prog-Tenant" for parameter in case.operation.headers):
         case.headers["Prog-Tenant"] = exists["tenant_id"]

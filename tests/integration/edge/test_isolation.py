@@ -73,6 +73,11 @@ async def business(stage: Stage, name: str) -> Business:
 
     await wait_until(recorded, within_seconds=20, what="an entry of the audit trail")
     await owner.post(f"/v1/tenants/{tenant_id}/clock", {"at": "2027-01-31T00:00:00Z"})
+    settings = {"branding": {"name": f"{name} brand"}, "mail": {"reply_to": f"answers@{name}.example"}}
+    configured = await owner.request(
+        "PUT", f"/v1/tenants/{tenant_id}/config", json={"settings": settings}, headers={"If-Match": "*"}
+    )
+    assert configured.status_code == 200, configured.text
     events = (await owner.get("/v1/events"))["data"]
     accepted = await owner.request(
         "POST", "/v1/tenants", json={"name": f"{name} second"}, headers={"Prefer": "respond-async"}
@@ -121,6 +126,8 @@ async def business(stage: Stage, name: str) -> Business:
         f"{name} import",
         f"{name} shop",
         f"{name}.example",
+        f"{name} brand",
+        f"answers@{name}.example",
     }
     return found
 
@@ -228,6 +235,9 @@ async def test_staff_routes_are_closed_to_tenants(
         ("POST", "/v1/tenants/{tenant_id}/leave", {}),
         ("POST", "/v1/tenants/{tenant_id}/invitations/{invitation_id}/resend", {}),
         ("DELETE", "/v1/tenants/{tenant_id}/invitations/{invitation_id}", None),
+        ("PUT", "/v1/tenants/{tenant_id}/config", {"settings": {"branding": {"name": "Stolen"}}}),
+        ("POST", "/v1/tenants/{tenant_id}/config/rollback", {"version": 1}),
+        ("POST", "/v1/tenants/{tenant_id}/logos", {"image": "aGVsbG8="}),
         ("POST", "/v1/tenants/{tenant_id}/clock", {"at": "2030-01-01T00:00:00Z"}),
         ("POST", "/v1/tenants/{tenant_id}/clock/advance", {"to": "2030-01-01T00:00:00Z"}),
         ("POST", "/v1/subscriptions/{subscription_id}/cancel", {}),
@@ -248,7 +258,7 @@ async def test_check_21_nobody_changes_a_thing_of_the_other(
     businesses: tuple[Business, Business], method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     alpha, omega = businesses
-    headers = {"Idempotency-Key": new_id("key")}
+    headers = {"Idempotency-Key": new_id("key"), "If-Match": "*"}
     answer = await alpha.owner.request(method, path.format_map(omega.ids), json=body, headers=headers)
     assert answer.status_code == 404, answer.text
     tenant = await omega.owner.get(f"/v1/tenants/{omega.ids['tenant_id']}")

@@ -1,5 +1,6 @@
 """A mail as RFC 5322 text, and how an SMTP server is addressed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import default
@@ -40,6 +41,14 @@ def test_a_mail_reads_back_as_it_was_written() -> None:
     assert html.get_content().strip() == MAIL.html
     assert raw.isascii()
     assert max(map(len, raw.split(b"\r\n"))) <= 998, "RFC 5322, section 2.1.1"
+
+
+def test_answers_go_where_the_mail_says() -> None:
+    assert message_from_bytes(compose(MAIL).as_bytes(), policy=default)["Reply-To"] is None
+    assert "reply_to" not in payload(MAIL)
+    answered = replace(MAIL, reply_to="hello@acme.example")
+    assert message_from_bytes(compose(answered).as_bytes(), policy=default)["Reply-To"] == "hello@acme.example"
+    assert payload(answered)["reply_to"] == {"email": "hello@acme.example"}
 
 
 @pytest.mark.parametrize(

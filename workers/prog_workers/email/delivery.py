@@ -18,7 +18,7 @@ from prog_broker.transaction import Transaction
 from prog_contracts.email import DeliverMail, EmailFailed, EmailHeld, EmailSent
 from prog_contracts.errors import NotFound, Unavailable
 from prog_kit.secrets import MAIL, SealError
-from prog_workers.email import rules, store
+from prog_workers.email import branding, rules, store
 from prog_workers.email.contexts import context_of
 from prog_workers.email.providers.port import Accepted, Deferred, MailProvider, OutgoingMail, Rejected, Unknown
 from prog_workers.email.render import Renderer
@@ -80,7 +80,7 @@ class Delivery:
     async def _begin(self, tx: Transaction, mail: Mail) -> OutgoingMail | None:
         """Writes a new try down and renders the mail for it; None when its secrets do not open any more."""
         try:
-            outgoing = self._compose(mail, tx)
+            outgoing = self._compose(mail, tx, await store.brand(tx))
         except SealError:
             return None
         attempt = await store.begin_attempt(tx, mail, self.provider.name)
@@ -102,17 +102,24 @@ class Delivery:
             case Unknown(reason):
                 raise Unavailable(reason, code="outcome_unknown")
 
-    def _compose(self, mail: Mail, tx: Transaction) -> OutgoingMail:
+    def _compose(self, mail: Mail, tx: Transaction, known: branding.TenantBrand | None) -> OutgoingMail:
         secrets = {name: tx.sealer.open(value, MAIL) for name, value in mail.sealed_data.items()}
         context = context_of(mail.template, mail.data, mail.sealed_data)
-        rendered = self.renderer.render(mail.template, context, tenant_id=mail.tenant_id, secrets=secrets)
+        rendered = self.renderer.render(
+            mail.template,
+            context,
+            tenant_id=mail.tenant_id,
+            secrets=secrets,
+            brand=branding.brand_of(known, mail.template),
+        )
         name, address = parseaddr(self.sender)
         return OutgoingMail(
             mail_id=mail.mail_id,
             message_id=self._message_id(mail),
             attempt=mail.attempt,
             sender=address,
-            sender_name=name,
+            sender_name=branding.sender_name(known, mail.template, name),
+            reply_to=branding.reply_to(known, mail.template),
             recipient=mail.recipient,
             recipient_name=mail.recipient_name,
             subject_line=rendered.subject_line,

@@ -13,6 +13,7 @@ from prog_broker.domain import Domain, Finish, Work
 from prog_broker.outcome import Outcome
 from prog_broker.purging import purge_rows
 from prog_broker.transaction import Transaction
+from prog_contracts.configuration import TenantConfigured
 from prog_contracts.email import (
     CaptureLead,
     DeliverMail,
@@ -37,10 +38,11 @@ from prog_contracts.payments import (
     SubscriptionUpdated,
 )
 from prog_contracts.second_factors import RecoveryCodeUsed, SecondFactorChanged
-from prog_contracts.tenants import TenantDeleted, TenantUpdated
+from prog_contracts.tenants import TenantCreated, TenantDeleted, TenantUpdated
 from prog_contracts.users import EmailVerified, PasswordChanged
 from prog_kit.secrets import MAIL, PERSON, SealError
 from prog_workers.email import rules, store
+from prog_workers.email.branding import BRANDED
 from prog_workers.email.contexts import context_of
 from prog_workers.email.delivery import Delivery, failure, record_sent
 from prog_workers.email.render import subject_line
@@ -48,7 +50,14 @@ from prog_workers.email.render import subject_line
 email = Domain("email")
 
 email.owns(
-    deleted=("email.mail_events", "email.mails", "email.suppressions", "email.customers", "email.leads"),
+    deleted=(
+        "email.mail_events",
+        "email.mails",
+        "email.suppressions",
+        "email.customers",
+        "email.leads",
+        "email.brandings",
+    ),
     kept={"email.deleted_tenants": "that nothing is to be written for the tenant any more"},
 )
 
@@ -164,9 +173,24 @@ async def passkey_copied(event: PasskeyCopyRefused, tx: Transaction) -> Outcome:
     return await _write(tx, "second_factor_changed", event.email, event.name, data)
 
 
+@email.handles(TenantConfigured)
+async def follow_configuration(event: TenantConfigured, tx: Transaction) -> None:
+    """Keeps how the tenant's mails are to look."""
+    if not await store.is_deleted(tx):
+        await store.put_brand(tx, event.version, event.configuration)
+
+
+@email.handles(TenantCreated)
+async def follow_name(event: TenantCreated, tx: Transaction) -> None:
+    if not await store.is_deleted(tx):
+        await store.put_tenant_name(tx, event.name)
+
+
 @email.handles(TenantUpdated)
 async def follow_tenant(event: TenantUpdated, tx: Transaction) -> Outcome:
-    """Tells the owner once the tenant is provisioned, and its bills to whoever is the owner now."""
+    """Keeps the tenant's name, tells the owner once it is provisioned, and its bills to whoever is the owner now."""
+    if not await store.is_deleted(tx):
+        await store.put_tenant_name(tx, event.name)
     if "owner" in event.changed and event.owner_email is not None:
         await store.readdress_customer(tx, event.owner_name or "", normalize_email(event.owner_email))
     if event.status != "active" or "status" not in event.changed or event.owner_email is None:
@@ -265,6 +289,8 @@ async def _queue(tx: Transaction, command: SendMail) -> list[Message]:
     name = rules.greeting_name(command.to_name)
     data = command.model_dump(mode="json")["data"]
     data["name"] = data.get("name") or name
+    if "locale" not in data and command.template in BRANDED and (known := await store.brand(tx)) is not None:
+        data["locale"] = known.configuration.locale
     context = context_of(command.template, data, command.sealed_data)
     _check_seals(tx, command)
     suppressed = await store.is_suppressed(tx, recipient)

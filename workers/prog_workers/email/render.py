@@ -26,6 +26,7 @@ from jinja2.runtime import Context
 
 from prog_contracts.email import Template
 from prog_contracts.money import EXPONENTS, Money
+from prog_workers.email.branding import PLATFORM, Brand
 from prog_workers.email.contexts import MailContext, Place
 from prog_workers.email.rules import REASONS, one_line
 
@@ -48,11 +49,26 @@ class Renderer:
         self._public_url = public_url
 
     def render(
-        self, template: Template, context: MailContext, *, tenant_id: str, secrets: Mapping[str, str]
+        self,
+        template: Template,
+        context: MailContext,
+        *,
+        tenant_id: str,
+        secrets: Mapping[str, str],
+        brand: Brand = PLATFORM,
     ) -> Rendered:
-        """The mail. Raises jinja2.UndefinedError when a template names what its context does not have."""
+        """The mail, in the looks of `brand`.
+
+        Raises jinja2.UndefinedError when a template names what its context does not have.
+        """
         place = Place(self._public_url, tenant_id, secrets)
-        values = {**_values(context), "link": context.link(place), "site_url": self._public_url.rstrip("/")}
+        values = {
+            **_values(context),
+            "link": context.link(place),
+            "site_url": self._public_url.rstrip("/"),
+            "brand": brand,
+            "logo_url": None if brand.logo_path is None else place.url(brand.logo_path),
+        }
         return Rendered(
             subject_line=subject_line(template, context),
             text=_text_environment().get_template(f"{template}/body.txt").render(values).strip() + "\n",

@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from prog_broker.transaction import Transaction
+from prog_contracts.configuration import Configuration
 from prog_contracts.email import Template
 from prog_contracts.erasure import Person
 from prog_kit.database import Connection
+from prog_workers.email.branding import TenantBrand
 from prog_workers.email.rules import MailStatus
 
 
@@ -356,3 +358,37 @@ async def forget_person(tx: Transaction, person: Person, forgotten: str) -> None
     )
     await tx.execute(_FORGET_LETTERS, person.email, person.name)
     await tx.execute("SELECT set_config('prog.erased_person', '', true)")
+
+
+# -- branding ----------------------------------------------------------------------------------------------------------
+
+
+async def brand(tx: Transaction) -> TenantBrand | None:
+    """What is known of the looks of the tenant's mails."""
+    row = await tx.fetchrow("SELECT tenant_name, settings FROM email.brandings WHERE tenant_id = $1", tx.tenant_id)
+    if row is None:
+        return None
+    return TenantBrand(tx.tenant_id, row["tenant_name"], Configuration.model_validate_json(row["settings"]))
+
+
+async def put_brand(tx: Transaction, version: int, configuration: Configuration) -> None:
+    """Keeps a version of the configuration, unless a later one came before it."""
+    await tx.execute(
+        """
+        INSERT INTO email.brandings (tenant_id, version, settings) VALUES ($1, $2, $3)
+        ON CONFLICT (tenant_id) DO UPDATE SET version = EXCLUDED.version, settings = EXCLUDED.settings
+        WHERE email.brandings.version < EXCLUDED.version
+        """,
+        tx.tenant_id,
+        version,
+        configuration.model_dump_json(),
+    )
+
+
+async def put_tenant_name(tx: Transaction, name: str) -> None:
+    await tx.execute(
+        "INSERT INTO email.brandings (tenant_id, tenant_name) VALUES ($1, $2)"
+        " ON CONFLICT (tenant_id) DO UPDATE SET tenant_name = EXCLUDED.tenant_name",
+        tx.tenant_id,
+        name,
+    )

@@ -119,3 +119,18 @@ def domain_taken() -> Conflict:
 
 def too_many_domains(limit: int) -> Conflict:
     return Conflict(f"A tenant has at most {limit} domains. Release one first.", code="too_many_domains")
+
+
+def version_mismatch(version: int) -> Conflict:
+    return Conflict(
+        f"The configuration has changed meanwhile: it is at version {version}. Look at it, and try again.",
+        code="version_mismatch",
+    )
+
+
+def configuration_version_unknown() -> NotFound:
+    return NotFound("The configuration never had this version.", code="config_version_not_found")
+
+
+def too_many_logos(limit: int) -> Conflict:
+    return Conflict(f"A tenant keeps {limit} logos, those of earlier versions among them.", code="too_many_logos")

@@ -48,6 +48,15 @@ from prog_edge.web.ports.admin import (
     UserRow,
 )
 from prog_edge.web.ports.api_keys import ApiKeyCard, ApiKeysBackend, ApiKeysView, MadeKey
+from prog_edge.web.ports.configuration import (
+    BrandingBackend,
+    BrandView,
+    ChangeView,
+    ConfigurationBackend,
+    ConfigurationView,
+    Upload,
+    VersionView,
+)
 from prog_edge.web.ports.identities import (
     Arrival,
     Departure,
@@ -109,11 +118,16 @@ __all__ = [
     "Arrival",
     "AuditRow",
     "BillingView",
+    "BrandView",
+    "BrandingBackend",
     "Card",
+    "ChangeView",
     "Client",
     "ClientCard",
     "ClientsBackend",
     "ClientsView",
+    "ConfigurationBackend",
+    "ConfigurationView",
     "ConsentView",
     "ConsumerRow",
     "DeadLetterCause",
@@ -172,7 +186,9 @@ __all__ = [
     "ToProve",
     "TopicReader",
     "TopicRow",
+    "Upload",
     "UserRow",
+    "VersionView",
     "Viewer",
     "WebServices",
 ]

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from prog_edge.web.ports.account import AccountBackend
 from prog_edge.web.ports.admin import AdminBackend
 from prog_edge.web.ports.api_keys import ApiKeysBackend
+from prog_edge.web.ports.configuration import BrandingBackend, ConfigurationBackend
 from prog_edge.web.ports.identities import IdentitiesBackend
 from prog_edge.web.ports.mailbox import MailboxBackend
 from prog_edge.web.ports.provider import ClientsBackend, ProviderBackend
@@ -29,6 +30,8 @@ class WebServices:
     account: AccountBackend
     tenancy: TenancyBackend
     api_keys: ApiKeysBackend
+    configuration: ConfigurationBackend
+    branding: BrandingBackend
     admin: AdminBackend
     sessions: Sessions
     security: SecurityBackend

@@ -135,6 +135,11 @@ def words(value: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def setting(value: object) -> str:
+    """A setting's value as people read it."""
+    return "not set" if value is None else str(value)
+
+
 def initials(name: str) -> str:
     parts = [part for part in name.split() if part]
     letters = [parts[0][0], parts[-1][0]] if len(parts) > 1 else [part[0] for part in parts]

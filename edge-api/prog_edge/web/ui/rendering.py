@@ -16,7 +16,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from prog_edge.web.ports import Viewer
+from prog_edge.web.ports import BrandView, Viewer
 from prog_edge.web.ui import formats
 from prog_edge.web.ui.assets import Assets
 from prog_edge.web.ui.highlight import highlight_json, highlight_python
@@ -47,6 +47,7 @@ class Chrome:
     """Path and query, for coming back to."""
     public_url: str
     has_mailbox: bool
+    brand: BrandView | None
     now: datetime
 
 
@@ -74,6 +75,7 @@ def _environment() -> Environment:
         date=formats.date,
         clock=formats.clock,
         day=formats.day,
+        setting=formats.setting,
         short_id=formats.short_id,
         short_type=formats.short_type,
         words=formats.words,
@@ -121,5 +123,6 @@ def _chrome(request: Request) -> Chrome:
         address=f"{request.url.path}?{query}" if query else request.url.path,
         public_url=services.public_url.rstrip("/"),
         has_mailbox=services.mailbox is not None,
+        brand=state.brand,
         now=datetime.now(UTC),
     )

@@ -56,6 +56,7 @@ def page_router(prefix: str = "", *, dependencies: list[Any] | None = None) -> A
 async def _answer(request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:
     try:
         await _spend(request)
+        await _dress(request)
         return await inner(request)
     except SignInNeeded as needed:
         return RedirectResponse(needed.location, status_code=303)
@@ -69,6 +70,8 @@ async def _answer(request: Request, inner: Callable[[Request], Coroutine[Any, An
     except HTTPException as error:
         problem = NotFound("There is nothing at this address.") if error.status_code == 404 else None
         return error_page(request, problem or Unavailable(str(error.detail)), status=error.status_code)
+    finally:
+        await request.close()  # files that came with a form
 
 
 def _came_from(request: Request) -> str | None:
@@ -83,6 +86,13 @@ async def _spend(request: Request) -> None:
     spend, viewer = services(request).spend, web_state(request).viewer
     if spend is not None:
         await spend(request, None if viewer is None else viewer.user_id)
+
+
+async def _dress(request: Request) -> None:
+    """Gives an account page of a tenant that tenant's looks, for those who belong to it."""
+    tenant_id, viewer = request.path_params.get("tenant_id"), web_state(request).viewer
+    if tenant_id is not None and viewer is not None and request.url.path.startswith("/account/"):
+        web_state(request).brand = await services(request).branding.for_member(viewer, tenant_id)
 
 
 async def enter(request: Request, *, anonymous: bool = False) -> None:

@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 from starlette.requests import Request
 
-from prog_edge.web.ports import SessionCookie, Viewer, WebServices
+from prog_edge.web.ports import BrandView, SessionCookie, Viewer, WebServices
 from prog_edge.web.ui.notices import Notice
 
 Theme = Literal["light", "dark"]
@@ -37,6 +37,8 @@ class WebState:
     ends_federation: bool = False
     form_origin: str | None = None
     """Another site to which the page's form leads in the end: its policy lets it."""
+    brand: BrandView | None = None
+    """How the tenant that the page is about wants it to look."""
     renders: bool = False
     """A page was rendered, so that the notices it showed are spent."""
 

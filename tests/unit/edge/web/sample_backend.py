@@ -42,6 +42,7 @@ from prog_edge.web.ports import (
     Viewer,
     WebServices,
 )
+from tests.unit.edge.web.sample_configuration import SampleBranding, SampleConfiguration
 from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
 from tests.unit.edge.web.sample_identities import SampleIdentities
 from tests.unit.edge.web.sample_keys import SampleKeys
@@ -516,6 +517,8 @@ def sample_services(
         provider=provider or SampleProvider(),
         clients=clients or SampleClients(),
         sign_on=sign_on or SampleSignOn(),
+        configuration=SampleConfiguration(),
+        branding=SampleBranding(),
         signing_key=b"k" * 32,
         public_url="http://127.0.0.1:8000",
         mailbox=mailbox or SampleMailbox(),
@@ -539,4 +542,6 @@ def sample_services_in(state: str) -> WebServices:
     if state == "past-due":
         late = SampleAccount(subscription=PAST_DUE, clock_at=NOW + timedelta(days=31))
         return sample_services(account=late)
+    if state == "branded":
+        return replace(sample_services(), branding=SampleBranding(branded=TENANT))
     return sample_services()

@@ -26,6 +26,7 @@ class OutgoingMail:
     text: str
     html: str
     date: datetime
+    reply_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

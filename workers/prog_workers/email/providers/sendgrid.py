@@ -18,6 +18,7 @@ from sendgrid.helpers.mail import (
     Mail,
     OpenTracking,
     PlainTextContent,
+    ReplyTo,
     Subject,
     To,
     TrackingSettings,
@@ -93,6 +94,8 @@ def payload(mail: OutgoingMail) -> dict[str, Any]:
         plain_text_content=PlainTextContent(mail.text),
         html_content=HtmlContent(mail.html),
     )
+    if mail.reply_to is not None:
+        message.reply_to = ReplyTo(mail.reply_to)
     message.add_header(Header("Message-ID", mail.message_id))
     message.add_header(Header("Auto-Submitted", "auto-generated"))
     message.add_custom_arg(CustomArg("mail_id", mail.mail_id))

@@ -126,6 +126,8 @@ def compose(mail: OutgoingMail) -> EmailMessage:
     message = EmailMessage(policy=_SEVEN_BIT)
     message["From"] = Address(mail.sender_name, addr_spec=mail.sender)
     message["To"] = Address(mail.recipient_name or "", addr_spec=mail.recipient)
+    if mail.reply_to is not None:
+        message["Reply-To"] = Address(addr_spec=mail.reply_to)
     message["Subject"] = mail.subject_line
     message["Date"] = format_datetime(mail.date)
     message["Message-ID"] = mail.message_id

@@ -2,6 +2,7 @@
 
 - `lifecycle`   a tenant is made, provisioned, renamed
 - `ending`      suspended and resumed, deleted and restored, purged
+- `configuration` what a tenant sets, with its history
 - `invitations` somebody is invited, and joins
 - `members`     roles, removals, leaving
 - `releasing`   a person whose account ends is let go
@@ -10,12 +11,23 @@
 - `reactions`   what other domains' events mean here
 """
 
-from prog_workers.tenants.handlers import clock, ending, invitations, lifecycle, members, reactions, releasing, sign_on
+from prog_workers.tenants.handlers import (
+    clock,
+    configuration,
+    ending,
+    invitations,
+    lifecycle,
+    members,
+    reactions,
+    releasing,
+    sign_on,
+)
 from prog_workers.tenants.handlers.domain import PLATFORM_NAME, tenants
 
 __all__ = [
     "PLATFORM_NAME",
     "clock",
+    "configuration",
     "ending",
     "invitations",
     "lifecycle",

@@ -44,6 +44,8 @@ tenants.owns(
         "tenants.members",
         "tenants.limits",
         "tenants.configs",
+        "tenants.config_versions",
+        "tenants.logos",
         "tenants.provisioning_steps",
     ),
     kept={"tenants.tenants": "a row without a name or address, which says that the id was a tenant's and until when"},

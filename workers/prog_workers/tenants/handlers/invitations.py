@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from prog_broker.transaction import Transaction
 from prog_contracts.actors import is_process
+from prog_contracts.configuration import Configuration
 from prog_contracts.credentials import invitation_token, tenant_of_invitation
 from prog_contracts.email import SendMail
 from prog_contracts.ids import new_id
@@ -42,7 +44,8 @@ async def invite_member(command: InviteMember, tx: Transaction) -> tuple[MemberI
     refuse(rules.invitation_refusal(role, command.role, is_member=member, seats=seats, scopes=scopes))
     token = _new_token(tx)
     inviter_name = await _inviter_name(tx)
-    expires_at = tx.now + rules.INVITATION_LIFETIME
+    configuration = (await store.configured(tx)).configuration
+    expires_at = tx.now + timedelta(days=configuration.invitations.lifetime_days)
     await store.replace_invitation(
         tx,
         command.invitation_id,
@@ -59,7 +62,7 @@ async def invite_member(command: InviteMember, tx: Transaction) -> tuple[MemberI
         role=command.role,
         expires_at=expires_at,
     )
-    return invited, await _mail(tx, email, command.role, inviter_name, token)
+    return invited, await _mail(tx, configuration, email, command.role, inviter_name, token)
 
 
 @tenants.handles(ResendInvitation)
@@ -78,7 +81,8 @@ async def resend_invitation(command: ResendInvitation, tx: Transaction) -> tuple
     refuse(rules.invitation_refusal(role, invitation.role, is_member=member, seats=seats, scopes=scopes))
     token = _new_token(tx)
     inviter_name = await _inviter_name(tx)
-    expires_at = tx.now + rules.INVITATION_LIFETIME
+    configuration = (await store.configured(tx)).configuration
+    expires_at = tx.now + timedelta(days=configuration.invitations.lifetime_days)
     await store.renew(
         tx,
         invitation.invitation_id,
@@ -93,7 +97,7 @@ async def resend_invitation(command: ResendInvitation, tx: Transaction) -> tuple
         role=invitation.role,
         expires_at=expires_at,
     )
-    return resent, await _mail(tx, invitation.email, invitation.role, inviter_name, token)
+    return resent, await _mail(tx, configuration, invitation.email, invitation.role, inviter_name, token)
 
 
 @tenants.handles(RevokeInvitation)
@@ -163,13 +167,16 @@ async def _inviter_name(tx: Transaction) -> str:
     return (await store.actor(tx)).member_name or PLATFORM_NAME
 
 
-async def _mail(tx: Transaction, email: str, role: TenantRole, inviter_name: str, token: str) -> SendMail:
+async def _mail(
+    tx: Transaction, configuration: Configuration, email: str, role: TenantRole, inviter_name: str, token: str
+) -> SendMail:
     tenant = await store.tenant(tx)
     assert tenant is not None
+    name = configuration.branding.name or tenant.name
     return SendMail(
         mail_id=new_id("mail"),
         template="invitation",
         to=email,
-        data={"tenant_name": tenant.name, "inviter_name": inviter_name, "role": role},
+        data={"tenant_name": name, "inviter_name": inviter_name, "role": role},
         sealed_data={"token": tx.sealer.seal(token, secrets.MAIL)},
     )

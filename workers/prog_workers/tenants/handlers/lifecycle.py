@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from prog_broker.transaction import Transaction
 from prog_contracts.actors import is_process
+from prog_contracts.configuration import Configuration
 from prog_contracts.inputs import clean_name, normalize_email
 from prog_contracts.tenants import CreateTenant, ProvisionTenant, RenameTenant, TenantCreated, TenantUpdated
 from prog_workers.tenants import errors, rules, store
@@ -63,7 +64,9 @@ async def rename_tenant(command: RenameTenant, tx: Transaction) -> TenantUpdated
 
 
 async def _configure(tx: Transaction) -> bool:
-    await store.insert_config(tx)
+    """What a tenant begins with is the first version of its history."""
+    if (await store.configured(tx, lock=True)).version == 0:
+        await store.put_configuration(tx, 1, Configuration(), ())
     return False
 
 

@@ -1,6 +1,15 @@
 """All SQL that the tenants domain writes with. Row-level security binds each statement to the command's tenant."""
 
 from prog_workers.tenants.store.clock import TestClock, clock, finish_advance, insert_clock, start_advance
+from prog_workers.tenants.store.configuration import (
+    Configured,
+    configuration_of,
+    configured,
+    count_logos,
+    has_logo,
+    insert_logo,
+    put_configuration,
+)
 from prog_workers.tenants.store.invitations import (
     OpenInvitation,
     accept,
@@ -19,7 +28,6 @@ from prog_workers.tenants.store.lifecycle import (
     actor,
     begin_deletion,
     bury,
-    insert_config,
     insert_tenant,
     is_operator,
     lock_tenant,
@@ -70,6 +78,7 @@ from prog_workers.tenants.store.sign_on import (
 
 __all__ = [
     "Actor",
+    "Configured",
     "DomainClaim",
     "Member",
     "Membership",
@@ -84,7 +93,10 @@ __all__ = [
     "bury",
     "claim_domain",
     "clock",
+    "configuration_of",
+    "configured",
     "count_domain_claims",
+    "count_logos",
     "delete_member",
     "delete_sign_on",
     "domain_claim",
@@ -92,9 +104,10 @@ __all__ = [
     "finish_advance",
     "forget_invitations",
     "hand_over",
+    "has_logo",
     "in_tenant",
     "insert_clock",
-    "insert_config",
+    "insert_logo",
     "insert_member",
     "insert_tenant",
     "invitation",
@@ -110,6 +123,7 @@ __all__ = [
     "owners",
     "prove_domain",
     "proven_domains",
+    "put_configuration",
     "put_sign_on",
     "put_staff",
     "release_domain",

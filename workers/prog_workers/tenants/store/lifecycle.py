@@ -118,14 +118,6 @@ async def mark_step(tx: Transaction, step: Step) -> None:
     )
 
 
-async def insert_config(tx: Transaction) -> None:
-    await tx.execute(
-        "INSERT INTO tenants.configs (tenant_id, updated_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        tx.tenant_id,
-        tx.now,
-    )
-
-
 async def set_limits(tx: Transaction, limits: Limits) -> None:
     await tx.execute(
         """

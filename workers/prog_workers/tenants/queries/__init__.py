@@ -9,14 +9,46 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from prog_contracts.sign_on import SignOnRole
 from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_kit.database import Connection
 from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_workers.tenants.queries.configuration import (
+    Logo,
+    VersionRow,
+    config,
+    config_history,
+    config_version,
+    logo,
+)
+
+__all__ = [
+    "ClockRow",
+    "InvitationRow",
+    "Logo",
+    "MemberRow",
+    "MembershipRow",
+    "TenantRow",
+    "VersionRow",
+    "clock",
+    "config",
+    "config_history",
+    "config_version",
+    "count",
+    "count_owners",
+    "limits",
+    "list_tenants",
+    "logo",
+    "member",
+    "members",
+    "names_of",
+    "open_invitations",
+    "role_of",
+    "tenant",
+    "tenants_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +161,6 @@ class DomainRow:
     token: str
     claimed_at: datetime
     proven_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigRow:
-    version: int
-    settings: Mapping[str, Any]
-    updated_at: datetime
 
 
 _TENANTS: Final = """
@@ -256,13 +281,6 @@ async def limits(connection: Connection, tenant_id: str) -> Mapping[str, int | N
         "SELECT name, value FROM tenants.limits WHERE tenant_id = $1 ORDER BY name", tenant_id
     )
     return {row["name"]: row["value"] for row in rows}
-
-
-async def config(connection: Connection, tenant_id: str) -> ConfigRow | None:
-    row = await connection.fetchrow(
-        "SELECT version, settings, updated_at FROM tenants.configs WHERE tenant_id = $1", tenant_id
-    )
-    return None if row is None else ConfigRow(row["version"], orjson.loads(row["settings"]), row["updated_at"])
 
 
 async def clock(connection: Connection, tenant_id: str) -> ClockRow | None:

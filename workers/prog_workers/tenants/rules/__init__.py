@@ -20,7 +20,6 @@ from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_contracts.users import PlatformRole
 from prog_workers.tenants import errors
 
-INVITATION_LIFETIME: Final = timedelta(days=7)
 DELETION_GRACE: Final = timedelta(days=30)
 """How long a tenant that is to be deleted can be restored, on its own clock."""
 REASON_MAX_LENGTH: Final = 500

@@ -1,0 +1,1 @@
+"""What anybody may fetch of a tenant's looks: its logo, and its colours as a stylesheet."""
