@@ -215,3 +215,10 @@ class Database:
         async with self.pool.acquire() as connection, connection.transaction(readonly=True):
             await connection.execute("SET LOCAL ROLE prog_operator")
             yield connection
+
+    @asynccontextmanager
+    async def analyst(self) -> AsyncIterator[Connection]:
+        """A read-only transaction that counts tenants, as `prog_analyst`, which reads none of their names or ids."""
+        async with self.pool.acquire() as connection, connection.transaction(readonly=True):
+            await connection.execute("SET LOCAL ROLE prog_analyst")
+            yield connection

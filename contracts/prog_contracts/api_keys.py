@@ -27,6 +27,8 @@ class CreateApiKey(Command):
     """The first characters of its secret part, by which people tell keys apart."""
     scopes: tuple[str, ...]
     expires_at: datetime | None = None
+    limit: int | None = None
+    """How many good keys the tenant's plan allows, as the edge knows it; never more than any tenant may have."""
 
 
 @command("prognetwork.users.roll_api_key", key="tenant_id", subject="key_id")
@@ -43,6 +45,7 @@ class RollApiKey(Command):
     hint: str
     grace_seconds: int
     expires_at: datetime | None = None
+    limit: int | None = None
 
 
 @command("prognetwork.users.revoke_api_key", key="tenant_id", subject="key_id")

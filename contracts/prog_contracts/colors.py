@@ -46,7 +46,7 @@ def is_readable(color: str, theme: Theme) -> bool:
 
 
 def nearest_readable(color: str, theme: Theme) -> str:
-    """The colour itself, or the shade nearest to it that can be read: darker in a light theme, lighter in the dark."""
+    """The colour, or the shade nearest to it that can be read: darker in the light theme, lighter in the dark."""
     end = "#000000" if theme == "light" else "#ffffff"
     shades = (_mixed(color, end, step / _STEPS) for step in range(_STEPS + 1))
     return next(shade for shade in shades if is_readable(shade, theme))

@@ -29,6 +29,7 @@ Template = Literal[
     "tenant_restored",
     "tenant_deleted",
     "tenant_sign_on_changed",
+    "usage_warning",
     "receipt",
     "payment_failed",
     "payment_recovered",

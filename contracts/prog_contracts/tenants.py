@@ -7,6 +7,7 @@ from typing import Literal
 
 from prog_contracts.ids import InvitationId, TenantId, UserId
 from prog_contracts.messages import Command, Event, command, event
+from prog_contracts.quotas import QuotaName
 
 TenantRole = Literal["owner", "admin", "billing", "member", "viewer"]
 TenantStatus = Literal["provisioning", "active", "suspended", "deleting", "deleted"]
@@ -144,6 +145,29 @@ class FinishClockAdvance(Command):
     operation_id: str
     at: datetime
     fired_timers: int
+
+
+@command("prognetwork.tenants.note_usage", key="tenant_id")
+class NoteUsage(Command):
+    """Somebody who counts has seen how much of a limit is used. At 80 and at 100 percent the owners are told, once for
+    each `period` and limit."""
+
+    tenant_id: TenantId
+    quota: QuotaName
+    used: int
+    limit: int
+    period: str = ""
+
+
+@event("prognetwork.tenants.usage_warned", key="tenant_id")
+class UsageWarned(Event):
+    """The owners were told that a limit is nearly, or wholly, used up."""
+
+    tenant_id: TenantId
+    quota: QuotaName
+    percent: Literal[80, 100]
+    used: int
+    limit: int
 
 
 @event("prognetwork.tenants.tenant_created", key="tenant_id")

@@ -36,6 +36,7 @@ from prog_edge.limits.rates import RateLimits
 from prog_edge.oauth.clients import ClientRing
 from prog_edge.operations import Operations
 from prog_edge.passkeys import PasskeyOffers
+from prog_edge.quotas import Quotas
 from prog_edge.sessions import BrowserSessions
 from prog_edge.sse import HEARTBEAT_SECONDS
 from prog_edge.tail import EventTail
@@ -63,6 +64,14 @@ class Standing:
 
     plan: str
     status: TenantStatus
+
+
+@dataclass(frozen=True, slots=True)
+class TenantLimits:
+    """What a tenant may use on its plan, by name; None is without limit."""
+
+    plan: str | None
+    limits: Mapping[str, int | None]
 
 
 @dataclass(slots=True)
@@ -95,11 +104,12 @@ class Platform:
     people: Remembered[UserRow]
     memberships: Remembered[Mapping[str, TenantRole]]
     standings: Remembered[Standing]
-    tenant_limits: Remembered[Mapping[str, int | None]]
+    tenant_limits: Remembered[TenantLimits]
     live_sessions: Remembered[bool]
     federation: Federation
     brands: Remembered[Brand]
     logos: Remembered[bytes]
+    quotas: Quotas
     signing_key: bytes
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     """How often a live stream shows that it is there, and looks whether its reader may still read."""
@@ -188,6 +198,7 @@ class Platform:
             live_sessions=live_sessions,
             federation=_federation(settings, sealer, database),
             brands=Remembered(lambda tenant_id: brand_of(reader, tenant_id)),
+            quotas=Quotas(database, commands),
             logos=Remembered(lambda key: logo_of(reader, key), fresh_seconds=60, limit=LOGOS_REMEMBERED),
             signing_key=signing_key,
         )
@@ -296,9 +307,10 @@ async def _standing(database: Database, tenant_id: str) -> Standing | None:
     return None if row is None else Standing(row.plan or FREE_PLAN, row.status)
 
 
-async def _tenant_limits(database: Database, tenant_id: str) -> Mapping[str, int | None]:
+async def _tenant_limits(database: Database, tenant_id: str) -> TenantLimits | None:
     async with database.scope(tenant_id=tenant_id) as connection:
-        return await tenants.limits(connection, tenant_id)
+        tenant = await tenants.tenant(connection, tenant_id)
+        return None if tenant is None else TenantLimits(tenant.plan, await tenants.limits(connection, tenant_id))
 
 
 def _federation(settings: Settings, sealer: Sealer, database: Database) -> Federation:

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 
 from prog_edge.api import (
     activity,
+    analytics,
     api_keys,
     audit,
     auth,
@@ -44,6 +45,7 @@ from prog_edge.api import (
     subscriptions,
     tenants,
     topics,
+    usage,
 )
 
 ROUTERS: Final[list[APIRouter]] = [
@@ -61,6 +63,7 @@ ROUTERS: Final[list[APIRouter]] = [
         identities,
         passkeys,
         tenants,
+        usage,
         configuration,
         members,
         sign_on,
@@ -81,6 +84,7 @@ ROUTERS: Final[list[APIRouter]] = [
         replays,
         monitoring,
         topics,
+        analytics,
         leads,
         health,
         reference,

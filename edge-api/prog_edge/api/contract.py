@@ -75,6 +75,7 @@ _TAGS: Final = [
     {"name": "Sign-in", "description": "Accounts and sessions."},
     {"name": "People", "description": "The caller, and for the platform's staff everybody."},
     {"name": "Tenants", "description": "Customers of the platform, their members and their clock."},
+    {"name": "Configuration", "description": "What a tenant sets: looks, addresses, every version, and the way back."},
     {"name": "API keys", "description": "Credentials of a tenant's programs."},
     {
         "name": "OpenID provider",
@@ -84,6 +85,7 @@ _TAGS: Final = [
     {"name": "Events", "description": "The log of everything that happened, as lists and live."},
     {"name": "Stories", "description": "What led to anything, and what came from it."},
     {"name": "Audit", "description": "Who did what, with which outcome."},
+    {"name": "Analytics", "description": "Figures across tenants, of which none tells about one."},
     {"name": "Mail", "description": "Mails and what became of them."},
     {"name": "Operations", "description": "Writes on their way, dead letters, and how the platform is doing."},
     {"name": "Site", "description": "What the marketing site needs."},

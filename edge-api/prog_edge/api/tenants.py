@@ -1,4 +1,4 @@
-"""Tenants: made, listed, read, renamed, suspended and deleted; what they may use, and their test clock."""
+"""Tenants: made, listed, read, renamed, suspended and deleted; and their test clock."""
 
 from __future__ import annotations
 
@@ -79,12 +79,6 @@ class ClockStart(Body):
 
 class ClockMove(Body):
     to: AwareDatetime = Field(description="Where the clock is to go.", examples=["2027-03-01T00:00:00Z"])
-
-
-class Limits(Resource):
-    """What a tenant may use, by name; null is without limit."""
-
-    limits: Mapping[str, int | None]
 
 
 class Filters(Paging):
@@ -223,12 +217,6 @@ async def _changed(request: Request, access: Access, command: Command, *told: st
     response = await perform(request, access, Write(command, access.tenant, present))
     access.platform.standings.forget(access.tenant)
     return response
-
-
-@router.get("/{tenant_id}/limits", responses=problems(401, 404))
-async def get_limits(tenant_id: str, access: Annotated[Access, Depends(Needs("tenant.read", "path"))]) -> Limits:
-    """What the tenant may use on its plan: as it was at most a second ago."""
-    return Limits(limits=await access.platform.tenant_limits.get(tenant_id) or {})
 
 
 @router.post("/{tenant_id}/clock", response_model=Clock, responses=problems(401, 403, 404, 409, 422))

@@ -10,6 +10,7 @@ from prog_contracts.api_keys import CreateApiKey, RevokeApiKey, RollApiKey
 from prog_contracts.errors import NotFound
 from prog_contracts.ids import is_id
 from prog_contracts.permissions import SCOPES, rights
+from prog_contracts.quotas import limits_of
 from prog_edge.api.api_keys import made_now, require_own_rights
 from prog_edge.backend.permission import role_for
 from prog_edge.backend.sender import Sender
@@ -70,6 +71,7 @@ class ApiKeys:
             hint=made.hint,
             scopes=tuple(scopes),
             expires_at=None if days is None else datetime.now(UTC) + timedelta(days=days),
+            limit=await self._limit(tenant_id),
         )
         result = await self._sender.ask(
             command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key
@@ -89,6 +91,7 @@ class ApiKeys:
             key_digest=made.digest,
             hint=made.hint,
             grace_seconds=grace_hours * 3600,
+            limit=await self._limit(tenant_id),
         )
         result = await self._sender.ask(
             command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key
@@ -100,6 +103,10 @@ class ApiKeys:
         command = RevokeApiKey(key_id=row.key_id, tenant_id=tenant_id)
         await self._sender.ask(command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key)
         return row.name
+
+    async def _limit(self, tenant_id: str) -> int | None:
+        standing = await self._platform.standings.get(tenant_id)
+        return limits_of(None if standing is None else standing.plan)["api_keys"]
 
     async def _found(self, viewer: Viewer, tenant_id: str, key_id: str, *, any_status: bool = False) -> ApiKeyRow:
         await role_for(self._platform, viewer, tenant_id, "api_key.manage", any_status=any_status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from prog_contracts.actors import person_of
@@ -17,7 +18,16 @@ from prog_edge.backend.permission import role_for
 from prog_edge.backend.sender import Sender
 from prog_edge.branding import Brand
 from prog_edge.platform import Platform
-from prog_edge.web.ports import BrandView, ChangeView, ConfigurationView, Upload, VersionView, Viewer
+from prog_edge.web.ports import (
+    BrandView,
+    ChangeView,
+    ConfigurationView,
+    Upload,
+    UsageView,
+    UseView,
+    VersionView,
+    Viewer,
+)
 from prog_workers.tenants import queries
 from prog_workers.tenants.queries import VersionRow
 
@@ -60,6 +70,24 @@ class Configurations:
             history=[_version(row, names) for row in page.rows],
             may_change=allowed(role, "config.update") and possible(tenant.status, "config.update"),
             logo_path=_logo_path(tenant_id, configuration),
+        )
+
+    async def usage(self, viewer: Viewer, tenant_id: str) -> UsageView:
+        role = await role_for(self._platform, viewer, tenant_id, "tenant.read")
+        async with self._platform.database.scope(tenant_id=tenant_id) as connection:
+            tenant = await queries.tenant(connection, tenant_id)
+        if tenant is None:
+            raise NotFound("There is no such tenant.")
+        uses = await self._platform.quotas.uses(tenant_id, tenant.clock_at or datetime.now(UTC))
+        reads, writes = (self._platform.rates.quota_of(kind, tenant.plan) for kind in ("reads", "writes"))
+        return UsageView(
+            tenant_id=tenant_id,
+            tenant_name=tenant.name,
+            viewer_role=role,
+            plan=tenant.plan,
+            uses=[UseView(use.name, use.used, use.limit, use.percent, use.resets_at) for use in uses],
+            reads_per_minute=None if reads is None else reads.quota,
+            writes_per_minute=None if writes is None else writes.quota,
         )
 
     async def save(

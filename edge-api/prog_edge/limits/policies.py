@@ -1,4 +1,4 @@
-"""How often a client may ask, by kind of endpoint and plan. This is the one place that knows the numbers.
+"""How often a client may ask, by kind of endpoint. What a plan multiplies that by is in `prog_contracts.quotas`.
 
 They are those of production; PROG_RATE_LIMIT_FACTOR multiplies all of them.
 """
@@ -40,12 +40,6 @@ POLICIES: Final[Mapping[EndpointClass, Policy]] = {
 WRONG_KEYS: Final = Policy("wrong_keys", 30, 60, share_alone=0.25)
 """How many API keys that are not good an address may show; further ones are answered with 429."""
 
-PLAN_FACTORS: Final[Mapping[str, float]] = {"free": 1.0, "starter": 2.0, "growth": 5.0, "scale": 10.0}
-"""What members of a tenant on a plan may ask for, as a multiple, by the plan's name in lower case."""
-
-PAID_FACTOR: Final = 2.0
-"""For a paid plan that is not listed."""
-
 _EXEMPT: Final = ("/healthz", "/readyz", "/metrics")
 _AUTH: Final = ("/v1/auth/", "/v1/me/mfa", "/v1/me/password", "/account/sign-in", "/account/sign-up", "/account/verify")
 _AUTH_PAGES: Final = (
@@ -77,7 +71,3 @@ def class_of(method: str, route: str) -> EndpointClass | None:
     if route.startswith((*_AUTH, *_AUTH_PAGES)) and route not in _BY_TOKEN:
         return "auth"
     return "writes"
-
-
-def plan_factor(plan: str | None) -> float:
-    return 1.0 if plan is None else PLAN_FACTORS.get(plan.lower(), PAID_FACTOR)

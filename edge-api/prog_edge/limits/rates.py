@@ -17,9 +17,10 @@ from typing import Final, Literal
 import prometheus_client as prometheus
 
 from prog_broker.redis.connection import OUTAGES, Client
+from prog_contracts.quotas import request_factor
 from prog_edge.context import RequestContext
 from prog_edge.limits.ahead import UnitsAhead
-from prog_edge.limits.policies import POLICIES, WRONG_KEYS, Policy, class_of, plan_factor
+from prog_edge.limits.policies import POLICIES, WRONG_KEYS, EndpointClass, Policy, class_of
 from prog_edge.limits.windows import LocalWindows, RedisWindows, Spent
 from prog_edge.problems import TooMuch
 from prog_kit.logging import get
@@ -77,7 +78,7 @@ class RateLimits:
             client = client_of_address(context.client_address)
         else:
             client = caller
-            policy = policy.scaled(plan_factor(plan))
+            policy = policy.scaled(request_factor(plan))
         policy, spent = await self._count(f"prog:limits:{kind}:{client}", policy, ahead=client == caller)
         quota = Quota(policy, spent.remaining, max(1, math.ceil(spent.more_in_milliseconds / 1000)))
         if self._mode == "shadow":
@@ -90,6 +91,10 @@ class RateLimits:
             LIMITED.labels(kind, "enforced").inc()
             detail = f"{policy.quota} requests in {policy.window_seconds} seconds are the limit here; wait a little."
             raise TooMuch(detail, code="rate_limited", retry_after_seconds=quota.more_in_seconds)
+
+    def quota_of(self, kind: EndpointClass, plan: str | None) -> Policy | None:
+        """How often each member and key of a tenant on a plan may ask; None where nothing is refused."""
+        return POLICIES[kind].scaled(self._factor).scaled(request_factor(plan)) if self._mode == "on" else None
 
     async def count_wrong_key(self, address: str | None) -> None:
         """Counts an API key from this address that is not good. Raises TooMuch when there were many.

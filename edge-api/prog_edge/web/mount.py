@@ -24,6 +24,7 @@ from prog_edge.web.account.security_routes import router as security_router
 from prog_edge.web.account.session_routes import router as session_router
 from prog_edge.web.account.sign_on_routes import router as sign_on_router
 from prog_edge.web.account.tenant_routes import router as tenant_router
+from prog_edge.web.account.usage_routes import router as usage_router
 from prog_edge.web.admin.configuration_routes import router as admin_configuration_router
 from prog_edge.web.admin.live_routes import router as live_router
 from prog_edge.web.admin.replay_routes import router as replay_router
@@ -51,6 +52,7 @@ ROUTERS = (
     people_router,
     key_router,
     configuration_router,
+    usage_router,
     client_router,
     provider_router,
     sign_on_router,

@@ -68,10 +68,11 @@ POST   /v1/tenants/{tenant_id}/suspend                platform.manage
 POST   /v1/tenants/{tenant_id}/resume                 platform.manage
 DELETE /v1/tenants/{tenant_id}                        tenant.delete
 POST   /v1/tenants/{tenant_id}/restore                tenant.delete
-GET    /v1/tenants/{tenant_id}/limits                 tenant.read
 POST   /v1/tenants/{tenant_id}/clock                  clock.move
 POST   /v1/tenants/{tenant_id}/clock/advance          clock.move
 GET    /v1/tenants/{tenant_id}/clock                  tenant.read
+GET    /v1/tenants/{tenant_id}/limits                 tenant.read
+GET    /v1/tenants/{tenant_id}/usage                  tenant.read
 GET    /v1/tenants/{tenant_id}/config                 config.read
 PUT    /v1/tenants/{tenant_id}/config                 config.update
 POST   /v1/tenants/{tenant_id}/config/rollback        config.update
@@ -153,6 +154,7 @@ GET    /v1/health/services                            platform.read
 GET    /v1/metrics/consumers                          platform.read
 GET    /v1/topics                                     platform.read
 GET    /v1/topics/{name}                              platform.read
+GET    /v1/analytics/tenants                          platform.read
 POST   /v1/leads                                      public
 GET    /healthz                                       -
 GET    /readyz                                        public

@@ -240,8 +240,8 @@ async def test_rolling_at_once_gives_one_successor(platform: Harness, keys: Keys
 
 async def test_a_tenant_has_a_hundred_good_keys(platform: Harness, keys: Keys) -> None:
     made = [await keys.made(str(number)) for number in range(rules.API_KEYS_MAX)]
-    assert code((await keys.make())[1]) == "too_many_api_keys"
-    assert code((await keys.roll(made[0]))[1]) == "too_many_api_keys"
+    assert code((await keys.make())[1]) == "api_key_limit"
+    assert code((await keys.roll(made[0]))[1]) == "api_key_limit"
     await keys.revoke(made[0])
     assert (await keys.make())[1].status == "succeeded"
     assert (await Keys(keys.person, OTHER).make())[1].status == "succeeded"

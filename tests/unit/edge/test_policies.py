@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from prog_contracts.quotas import request_factor
 from prog_edge.api import ROUTERS
 from prog_edge.api.contract import api_routes
-from prog_edge.limits.policies import POLICIES, class_of, plan_factor
+from prog_edge.limits.policies import POLICIES, class_of
 from prog_edge.limits.rates import Quota, client_of_address
 from prog_edge.middleware.rate_headers import rate_headers
 
@@ -65,8 +66,8 @@ def test_an_address_stands_for_one_client(address: str | None, client: str) -> N
 
 
 def test_paid_plans_may_ask_for_more() -> None:
-    assert plan_factor(None) == plan_factor("free") == 1.0
-    assert 1.0 < plan_factor("Starter") <= plan_factor("of one's own") < plan_factor("scale")
+    assert request_factor(None) == request_factor("free") == 1.0
+    assert 1.0 < request_factor("Starter") <= request_factor("of one's own") < request_factor("scale")
 
 
 def test_a_quota_is_never_scaled_to_nothing() -> None:

@@ -29,6 +29,7 @@ DATA: dict[str, Any] = {
     "change": "enrolled", "linked": True, "provider": "Google", "app_name": "The Shop", "connected_at": AT,
     "what": "configured", "detail": "https://id.acme.example",
     "purge_at": AT, "step": "requested", "erase_at": AT, "exported_at": AT,
+    "quota": "events_per_month", "percent": 80, "used": 8000, "limit": 10000,
 }  # fmt: skip
 SECRETS = {"token": "prog_verify_abc"}
 

@@ -18,6 +18,7 @@ from prog_contracts.email import Template
 from prog_contracts.errors import FieldError, Invalid
 from prog_contracts.money import Money
 from prog_contracts.payments import FailureReason, SubscriptionStatus
+from prog_contracts.quotas import QuotaName
 from prog_contracts.second_factors import SecondFactorChange
 from prog_contracts.tenants import TenantRole
 from prog_workers.email.rules import greeting_name, one_line
@@ -231,6 +232,16 @@ class TenantDeleted(TenantMail):
         return place.url("/account")
 
 
+class UsageWarning(TenantMail):
+    quota: QuotaName
+    percent: int
+    used: int
+    limit: int
+
+    def link(self, place: Place) -> str:
+        return place.url(f"/account/tenants/{quote(place.tenant_id)}/usage")
+
+
 class BillingContext(MailContext):
     plan: str
 
@@ -290,6 +301,7 @@ CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "tenant_restored": TenantMail,
     "tenant_sign_on_changed": TenantSignOnChanged,
     "tenant_deleted": TenantDeleted,
+    "usage_warning": UsageWarning,
     "receipt": Receipt,
     "payment_failed": PaymentFailed,
     "payment_recovered": PaymentRecovered,

@@ -20,7 +20,7 @@ from typing import Any, Final
 import jinja2
 import mjml
 from babel.dates import format_date, format_time
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_decimal
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
@@ -28,7 +28,7 @@ from prog_contracts.email import Template
 from prog_contracts.money import EXPONENTS, Money
 from prog_workers.email.branding import PLATFORM, Brand
 from prog_workers.email.contexts import MailContext, Place
-from prog_workers.email.rules import REASONS, one_line
+from prog_workers.email.rules import QUOTAS, REASONS, one_line
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -137,7 +137,9 @@ def _text_environment() -> jinja2.Environment:
 
 
 def _with_filters(environment: jinja2.Environment) -> jinja2.Environment:
-    environment.filters.update(money=_money, date=_date, instant=_instant, in_words=REASONS.__getitem__)
+    environment.filters.update(
+        money=_money, date=_date, instant=_instant, in_words=REASONS.__getitem__, quota=QUOTAS.__getitem__, count=_count
+    )
     return environment
 
 
@@ -146,6 +148,12 @@ def _money(context: Context, value: Money) -> str:
     """`$19.99`, as the recipient's locale writes it."""
     major = Decimal(value.amount).scaleb(-EXPONENTS.get(value.currency, 2))
     return format_currency(major, value.currency, locale=context["locale"])
+
+
+@pass_context
+def _count(context: Context, value: int) -> str:
+    """`10,000`, as the recipient's locale writes it."""
+    return format_decimal(value, locale=context["locale"])
 
 
 @pass_context

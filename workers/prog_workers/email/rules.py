@@ -10,6 +10,7 @@ from uuid import UUID
 from prog_contracts.errors import Invalid
 from prog_contracts.ids import encode_id
 from prog_contracts.payments import FailureReason, PaymentFailed
+from prog_contracts.quotas import QuotaName
 
 MAX_HEADER_LENGTH: Final = 200
 MAX_GREETING_LENGTH: Final = 60
@@ -31,6 +32,13 @@ REASONS: Final[dict[FailureReason, str]] = {
     "lost_card": "the card was reported lost or stolen",
     "requires_action": "the bank wants you to confirm the payment",
     "gateway_error": "the payment service did not answer",
+}
+
+
+QUOTAS: Final[dict[QuotaName, str]] = {
+    "members": "members",
+    "api_keys": "API keys",
+    "events_per_month": "events a month",
 }
 
 

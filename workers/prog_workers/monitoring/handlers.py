@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from prog_broker.domain import Domain
 from prog_broker.outcome import Reply
+from prog_broker.purging import purge_rows
 from prog_broker.replaying import Scope
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import Invalid
 from prog_contracts.monitoring import CloseWindows, RecordConsumption
+from prog_contracts.tenants import TenantDeleted
 from prog_kernels import engine
 from prog_kit.clock import Clock, SystemClock
 from prog_kit.database import Connection
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from prog_broker.worker import Resources
 
 monitoring = Domain("monitoring", linger_seconds=0.05)
+monitoring.owns(deleted=("bus.tenant_usage",), kept={})
 
 clock: Clock = SystemClock()
 """The machine's clock, and not a tenant's: how fast messages flow is not a matter of any tenant's time."""
@@ -33,7 +37,19 @@ _WARM_AFTER_SECONDS: Final = 5.0
 async def count_events(envelopes: list[Envelope], tx: Transaction) -> None:
     """Counts events by type, and how long they took to arrive. The log does not tell the latter: a replay counts."""
     arrivals = [(envelope.type, envelope.id) for envelope in envelopes]
-    await store.add(tx, rules.tally_events(arrivals, clock.now(), replaying=tx.replaying))
+    now = clock.now()
+    await store.add(tx, rules.tally_events(arrivals, now, replaying=tx.replaying))
+    if not tx.replaying:
+        published = Counter(envelope.tenant_id for envelope in envelopes if rules.is_published(envelope.type))
+        await store.count_published(tx, now, published)
+
+
+@monitoring.handles(TenantDeleted, replay="rebuild")
+async def purge_tenant(event: TenantDeleted, tx: Transaction) -> None:
+    """Counts the event as any other, and forgets what the tenant has used."""
+    await count_events([tx.envelope], tx)
+    while not tx.replaying and await purge_rows(tx, monitoring.tenant_rows.deleted):
+        pass
 
 
 @monitoring.resets

@@ -12,6 +12,7 @@ from uuid import UUID
 import numpy as np
 
 from prog_contracts.errors import Invalid
+from prog_contracts.events import PLATFORM_PREFIX, EventPublished
 from prog_contracts.messages import find
 from prog_contracts.monitoring import CloseWindows, MetricsUpdated, RecordConsumption
 from prog_contracts.topics import DOMAINS, TOPICS
@@ -152,6 +153,11 @@ def tally_reports(reports: Iterable[RecordConsumption], now: datetime) -> Tally:
             if known not in TELEMETRY:
                 columns.add(Key("group", report.group, ""), windows, sample.outcome, handler, latency)
     return _tally(columns)
+
+
+def is_published(type_name: str) -> bool:
+    """Whether an event is of a tenant's own making, and so counts against what its plan allows."""
+    return not type_name.startswith(PLATFORM_PREFIX) or type_name == EventPublished.TYPE
 
 
 def tally_events(arrivals: Iterable[tuple[str, UUID]], now: datetime, *, replaying: bool = False) -> Tally:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from prog_broker.ports import ShardLag
@@ -197,4 +197,21 @@ async def keep_backlog(connection: Connection, backlog: Sequence[Backlog], now: 
         [item.pending for item in backlog],
         [item.oldest_at for item in backlog],
         now,
+    )
+
+
+async def count_published(tx: Transaction, now: datetime, published: Mapping[str, int]) -> None:
+    """Adds to what tenants have published this month. Sorted, so that two batches wait and never deadlock."""
+    if not published:
+        return
+    rows = sorted(published.items())
+    await tx.execute(
+        """
+        INSERT INTO bus.tenant_usage AS u (tenant_id, month, events)
+        SELECT n.tenant_id, $1, n.events FROM unnest($2::text[], $3::bigint[]) AS n (tenant_id, events)
+        ON CONFLICT (tenant_id, month) DO UPDATE SET events = u.events + EXCLUDED.events
+        """,
+        now.astimezone(UTC).date().replace(day=1),
+        [tenant_id for tenant_id, _ in rows],
+        [count for _, count in rows],
     )

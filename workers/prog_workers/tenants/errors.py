@@ -50,12 +50,6 @@ def already_member() -> Conflict:
     return Conflict("This person is a member already.", code="already_member")
 
 
-def member_limit(limit: int) -> Conflict:
-    return Conflict(
-        f"The plan allows {limit} members, open invitations among them; choose a larger plan.", code="member_limit"
-    )
-
-
 def invitation_unknown() -> NotFound:
     return NotFound("This invitation does not exist or is not open any more.", code="invitation_invalid")
 

@@ -247,7 +247,3 @@ def api_key_ended() -> Conflict:
 
 def api_key_rolled() -> Conflict:
     return Conflict("This API key has a successor already: roll that one, or make a new key.", code="api_key_rolled")
-
-
-def too_many_api_keys(limit: int) -> Conflict:
-    return Conflict(f"A tenant has at most {limit} API keys at a time. Revoke one first.", code="too_many_api_keys")

@@ -55,6 +55,8 @@ from prog_edge.web.ports.configuration import (
     ConfigurationBackend,
     ConfigurationView,
     Upload,
+    UsageView,
+    UseView,
     VersionView,
 )
 from prog_edge.web.ports.identities import (
@@ -187,6 +189,8 @@ __all__ = [
     "TopicReader",
     "TopicRow",
     "Upload",
+    "UsageView",
+    "UseView",
     "UserRow",
     "VersionView",
     "Viewer",

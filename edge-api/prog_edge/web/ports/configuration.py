@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from prog_contracts.configuration import Configuration
+from prog_contracts.quotas import QuotaName
 from prog_contracts.tenants import TenantRole
 from prog_edge.web.ports.shared import Viewer
 
@@ -69,12 +70,38 @@ class Upload:
     content: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class UseView:
+    """One limit, and how much of it is used. `percent` is None without a limit."""
+
+    name: QuotaName
+    used: int
+    limit: int | None
+    percent: int | None
+    resets_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageView:
+    """What a tenant uses of its plan; requests a minute are those of each person and each key, None without limit."""
+
+    tenant_id: str
+    tenant_name: str
+    viewer_role: TenantRole
+    plan: str | None
+    uses: Sequence[UseView]
+    reads_per_minute: int | None
+    writes_per_minute: int | None
+
+
 class ConfigurationBackend(Protocol):
     """The viewer's tenants alone, all of them for the platform's operators."""
 
     async def view(self, viewer: Viewer, tenant_id: str, version: int | None = None) -> ConfigurationView:
         """The present version, or the one asked for. Raises NotFound for one that never was."""
         ...
+
+    async def usage(self, viewer: Viewer, tenant_id: str) -> UsageView: ...
 
     async def save(
         self,

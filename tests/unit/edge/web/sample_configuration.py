@@ -14,7 +14,16 @@ from prog_contracts.errors import Conflict, NotFound, ProgError
 from prog_contracts.tenants import TenantRole
 from prog_edge.backend.configuration import stylesheet
 from prog_edge.branding import Brand
-from prog_edge.web.ports import BrandView, ChangeView, ConfigurationView, Upload, VersionView, Viewer
+from prog_edge.web.ports import (
+    BrandView,
+    ChangeView,
+    ConfigurationView,
+    Upload,
+    UsageView,
+    UseView,
+    VersionView,
+    Viewer,
+)
 
 NOW = datetime.now(UTC)
 LOGO = "5f" * 16
@@ -79,6 +88,22 @@ class SampleConfiguration:
             history=HISTORY[:current][::-1],
             may_change=self.may_change,
             logo_path=f"/brand/{tenant_id}/logo/{LOGO}.png" if configuration.branding.logo else None,
+        )
+
+    async def usage(self, viewer: Viewer, tenant_id: str) -> UsageView:
+        next_month = (NOW.replace(day=1) + timedelta(days=32)).replace(day=1, hour=0, minute=0, second=0)
+        return UsageView(
+            tenant_id=tenant_id,
+            tenant_name="Analytical Engines",
+            viewer_role=self.role,
+            plan="Growth",
+            uses=(
+                UseView("members", 9, 50, 18, None),
+                UseView("api_keys", 84, 100, 84, None),
+                UseView("events_per_month", 5_000_000, 5_000_000, 100, next_month),
+            ),
+            reads_per_minute=30_000,
+            writes_per_minute=None,
         )
 
     async def save(

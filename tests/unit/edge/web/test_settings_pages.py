@@ -167,6 +167,17 @@ def test_looks_are_served_safely_and_of_their_tenant_alone(browse: Browse) -> No
         assert browser.get(path).status_code == 404, path
 
 
+def test_the_page_of_usage_tells_what_is_near_its_limit(browse: Browse) -> None:
+    page = browse("ada", services()).get(f"/account/tenants/{TENANT}/usage").text
+    assert "84 of 100" in page
+    assert "The limit is reached: more is refused." in page
+    assert "30,000" in page
+    assert "without limit" in page
+    assert f"/account/tenants/{TENANT}/billing" in page
+    member = browse("ada", services(SampleConfiguration(role="member"))).get(f"/account/tenants/{TENANT}/usage").text
+    assert "Choose a larger plan" not in member
+
+
 def test_every_setting_is_in_the_form(browse: Browse) -> None:
     page = browse("ada", services()).get(PATH).text
     for name in Configuration().values():

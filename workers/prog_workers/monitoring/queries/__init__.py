@@ -1,4 +1,5 @@
-"""The read side of monitoring: figures of the whole platform, so the edge calls these inside `Database.operator()`.
+"""The read side of monitoring: figures of the whole platform, so the edge calls these inside `Database.operator()`;
+but for `events_published`, which is about one tenant.
 
 Every function takes `now`, the machine's time; "the last window" is the youngest that is over at that instant.
 """
@@ -18,6 +19,7 @@ from prog_workers.monitoring.queries.consumers import (
     totals,
 )
 from prog_workers.monitoring.queries.topics import Reader, ShardState, TopicOverview, shards, topics
+from prog_workers.monitoring.queries.usage import events_published
 from prog_workers.monitoring.rules import Figures
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "Totals",
     "consumers",
     "event_types",
+    "events_published",
     "handlers",
     "series",
     "shards",

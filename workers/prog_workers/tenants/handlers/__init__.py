@@ -8,6 +8,7 @@
 - `releasing`   a person whose account ends is let go
 - `clock`       the movable clock
 - `sign_on`     the tenant's own identity provider, and the domains it speaks for
+- `usage`      how much of its limits is used, as its owners are told
 - `reactions`   what other domains' events mean here
 """
 
@@ -21,6 +22,7 @@ from prog_workers.tenants.handlers import (
     reactions,
     releasing,
     sign_on,
+    usage,
 )
 from prog_workers.tenants.handlers.domain import PLATFORM_NAME, tenants
 
@@ -36,4 +38,5 @@ __all__ = [
     "releasing",
     "sign_on",
     "tenants",
+    "usage",
 ]

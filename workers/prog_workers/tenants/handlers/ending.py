@@ -43,6 +43,7 @@ tenants.owns(
         "tenants.invitations",
         "tenants.members",
         "tenants.limits",
+        "tenants.usage_marks",
         "tenants.configs",
         "tenants.config_versions",
         "tenants.logos",

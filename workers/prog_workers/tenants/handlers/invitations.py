@@ -12,7 +12,7 @@ from prog_contracts.credentials import invitation_token, tenant_of_invitation
 from prog_contracts.email import SendMail
 from prog_contracts.ids import new_id
 from prog_contracts.inputs import normalize_email
-from prog_contracts.messages import Event
+from prog_contracts.messages import Event, Message
 from prog_contracts.permissions import closed, possible
 from prog_contracts.tenants import (
     AcceptInvitation,
@@ -29,12 +29,13 @@ from prog_kit import secrets
 from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.handlers.domain import PLATFORM_NAME, check_tenant, refuse, require, tenants
 from prog_workers.tenants.handlers.sign_on import owners_changed
+from prog_workers.tenants.handlers.usage import warn_owners
 
 _DIGEST: Final = "invitation"
 
 
 @tenants.handles(InviteMember)
-async def invite_member(command: InviteMember, tx: Transaction) -> tuple[MemberInvited, SendMail]:
+async def invite_member(command: InviteMember, tx: Transaction) -> list[Message]:
     """Mails a link that joins the tenant. An earlier open invitation to the same address is replaced."""
     check_tenant(command.tenant_id, tx)
     email = normalize_email(command.email)
@@ -62,7 +63,9 @@ async def invite_member(command: InviteMember, tx: Transaction) -> tuple[MemberI
         role=command.role,
         expires_at=expires_at,
     )
-    return invited, await _mail(tx, configuration, email, command.role, inviter_name, token)
+    warned = await warn_owners(tx, "members", seats.limit, seats.taken + 1)
+    mail = await _mail(tx, configuration, email, command.role, inviter_name, token)
+    return [invited, mail] if warned is None else [invited, mail, warned]
 
 
 @tenants.handles(ResendInvitation)

@@ -8,6 +8,7 @@ from prog_broker.transaction import Transaction
 from prog_contracts.actors import is_process
 from prog_contracts.configuration import Configuration
 from prog_contracts.inputs import clean_name, normalize_email
+from prog_contracts.quotas import limits_of
 from prog_contracts.tenants import CreateTenant, ProvisionTenant, RenameTenant, TenantCreated, TenantUpdated
 from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.handlers.domain import check_tenant, refuse, require, tenants, updated
@@ -72,7 +73,7 @@ async def _configure(tx: Transaction) -> bool:
 
 async def _limit(tx: Transaction) -> bool:
     tenant = await store.tenant(tx)
-    await store.set_limits(tx, rules.limits_of(None if tenant is None else tenant.plan))
+    await store.set_limits(tx, limits_of(None if tenant is None else tenant.plan))
     return False
 
 

@@ -11,6 +11,7 @@ from prog_contracts.payments import (
     SubscriptionEvent,
     SubscriptionUpdated,
 )
+from prog_contracts.quotas import limits_of
 from prog_contracts.tenants import BillingChanged, CreateTenant, MemberJoined, TenantRole
 from prog_contracts.users import EmailVerified, UserCreated, UserUpdated
 from prog_workers.tenants import rules, store
@@ -81,5 +82,5 @@ async def _follow(event: SubscriptionEvent, reason: str, tx: Transaction) -> Bil
     plan = event.plan if granted else None
     if not await store.set_plan(tx, plan):
         return None
-    await store.set_limits(tx, rules.limits_of(plan))
+    await store.set_limits(tx, limits_of(plan))
     return BillingChanged(tenant_id=tx.tenant_id, plan=plan, reason=reason)

@@ -18,7 +18,7 @@ SELECT tenant_id, version, settings, '{}', updated_at FROM tenants.configs;
 
 CREATE TABLE tenants.logos (
     tenant_id text NOT NULL REFERENCES tenants.tenants,
-    logo_id text NOT NULL CHECK (logo_id ~ '^[0-9a-f]{32}$'),
+    logo_id text NOT NULL,
     content bytea NOT NULL CHECK (octet_length(content) <= 131072),
     width int NOT NULL CHECK (width > 0),
     height int NOT NULL CHECK (height > 0),

@@ -15,6 +15,7 @@ from prog_contracts.sign_on import SignOnRole
 from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_kit.database import Connection
 from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_workers.tenants.queries.analytics import tenants_by
 from prog_workers.tenants.queries.configuration import (
     Logo,
     VersionRow,
@@ -23,9 +24,13 @@ from prog_workers.tenants.queries.configuration import (
     config_version,
     logo,
 )
+from prog_workers.tenants.queries.usage import limits, seats_taken
+from prog_workers.tenants.rules.analytics import MINIMUM, Disclosed
 
 __all__ = [
+    "MINIMUM",
     "ClockRow",
+    "Disclosed",
     "InvitationRow",
     "Logo",
     "MemberRow",
@@ -46,7 +51,9 @@ __all__ = [
     "names_of",
     "open_invitations",
     "role_of",
+    "seats_taken",
     "tenant",
+    "tenants_by",
     "tenants_of",
 ]
 
@@ -273,14 +280,6 @@ async def open_invitations(connection: Connection, tenant_id: str, now: datetime
         now,
     )
     return [InvitationRow(**dict(row)) for row in rows]
-
-
-async def limits(connection: Connection, tenant_id: str) -> Mapping[str, int | None]:
-    """What the tenant may use, by name; None is without limit."""
-    rows = await connection.fetch(
-        "SELECT name, value FROM tenants.limits WHERE tenant_id = $1 ORDER BY name", tenant_id
-    )
-    return {row["name"]: row["value"] for row in rows}
 
 
 async def clock(connection: Connection, tenant_id: str) -> ClockRow | None:

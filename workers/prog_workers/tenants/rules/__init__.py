@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
+from prog_contracts import quotas
 from prog_contracts.actors import key_of
 from prog_contracts.errors import FieldError, Invalid, ProgError
 from prog_contracts.ids import PLATFORM_TENANT_ID
@@ -38,16 +39,6 @@ STEPS: Final[tuple[Step, ...]] = ("configuration", "limits", "activation")
 
 Scopes: TypeAlias = Collection[Action] | None
 """What bounds somebody besides their role; None is nothing."""
-
-Limits = Mapping[str, int | None]
-FREE_LIMITS: Final[Limits] = {"members": 5, "events_per_month": 10_000, "mails_per_month": 500}
-PAID_LIMITS: Final[Limits] = {"members": 25, "events_per_month": 1_000_000, "mails_per_month": 50_000}
-PLAN_LIMITS: Final[Mapping[str, Limits]] = {
-    "starter": {"members": 10, "events_per_month": 100_000, "mails_per_month": 5_000},
-    "growth": {"members": 50, "events_per_month": 5_000_000, "mails_per_month": 100_000},
-    "scale": {"members": None, "events_per_month": None, "mails_per_month": None},
-}
-"""By the plan's name in lower case; a paid plan that is not listed has PAID_LIMITS. None is without limit."""
 
 
 def slug(name: str, tenant_id: str, suffix_length: int = 6) -> str:
@@ -107,9 +98,13 @@ class Seats:
     invited: int
     limit: int | None
 
+    @property
+    def taken(self) -> int:
+        return self.members + self.invited
+
 
 def is_full(seats: Seats) -> bool:
-    return seats.limit is not None and seats.members + seats.invited >= seats.limit
+    return quotas.refusal("members", seats.limit, seats.taken) is not None
 
 
 def scopes_of(actor: str | None) -> Scopes:
@@ -135,9 +130,7 @@ def invitation_refusal(
         return errors.role_too_high()
     if is_member:
         return errors.already_member()
-    if seats.limit is not None and is_full(seats):
-        return errors.member_limit(seats.limit)
-    return None
+    return quotas.refusal("members", seats.limit, seats.taken)
 
 
 def acceptance_refusal(invited: str, expires_at: datetime, accepting: str, now: datetime) -> ProgError | None:
@@ -211,11 +204,6 @@ def grants_plan(status: SubscriptionStatus) -> bool | None:
     if status in ("trialing", "active", "past_due"):
         return True
     return None if status == "incomplete" else False
-
-
-def limits_of(plan: str | None) -> Limits:
-    """What a tenant may use on a plan."""
-    return FREE_LIMITS if plan is None else PLAN_LIMITS.get(plan.lower(), PAID_LIMITS)
 
 
 # -- sign-on -----------------------------------------------------------------------------------------------------------

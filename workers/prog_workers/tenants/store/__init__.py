@@ -35,7 +35,6 @@ from prog_workers.tenants.store.lifecycle import (
     rename,
     restore,
     resume,
-    set_limits,
     set_paid,
     set_plan,
     steps_done,
@@ -75,6 +74,7 @@ from prog_workers.tenants.store.sign_on import (
     release_domain,
     sign_on,
 )
+from prog_workers.tenants.store.usage import note_mark, set_limits
 
 __all__ = [
     "Actor",
@@ -119,6 +119,7 @@ __all__ = [
     "mark_step",
     "member",
     "memberships_of",
+    "note_mark",
     "open_invitation",
     "owners",
     "prove_domain",

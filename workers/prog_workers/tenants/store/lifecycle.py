@@ -9,7 +9,7 @@ from prog_broker.transaction import Transaction
 from prog_contracts.actors import person_of
 from prog_contracts.tenants import CreateTenant, TenantRole, TenantStatus
 from prog_contracts.users import PlatformRole
-from prog_workers.tenants.rules import Limits, Step
+from prog_workers.tenants.rules import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +115,6 @@ async def mark_step(tx: Transaction, step: Step) -> None:
         tx.tenant_id,
         step,
         tx.now,
-    )
-
-
-async def set_limits(tx: Transaction, limits: Limits) -> None:
-    await tx.execute(
-        """
-        INSERT INTO tenants.limits (tenant_id, name, value)
-        SELECT $1, u.name, u.value FROM unnest($2::text[], $3::bigint[]) AS u (name, value)
-        ON CONFLICT (tenant_id, name) DO UPDATE SET value = EXCLUDED.value
-        """,
-        tx.tenant_id,
-        list(limits),
-        list(limits.values()),
     )
 
 

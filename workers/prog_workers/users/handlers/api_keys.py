@@ -22,6 +22,8 @@ from prog_contracts.api_keys import (
     RevokeApiKey,
     RollApiKey,
 )
+from prog_contracts.quotas import reached, refusal
+from prog_contracts.tenants import NoteUsage
 from prog_workers.users import errors, rules, store
 from prog_workers.users.handlers.domain import users
 
@@ -32,7 +34,7 @@ async def create_api_key(command: CreateApiKey, tx: Transaction) -> ApiKeyCreate
     now = tx.envelope.time
     maker = await _person(tx)
     wanted = rules.checked_api_key(command.name, command.scopes, command.expires_at, now)
-    await _require_room(tx)
+    await _require_room(tx, command.limit)
     return await _kept(
         tx,
         store.NewApiKey(
@@ -63,7 +65,7 @@ async def roll_api_key(command: RollApiKey, tx: Transaction) -> tuple[ApiKeyCrea
     expires_at = command.expires_at or rules.successors_expiry(old, now)
     rules.check_expiry(expires_at, now)
     ends_at = rules.expiry_after_roll(old, command.grace_seconds, now)
-    await _require_room(tx)
+    await _require_room(tx, command.limit)
     created = await _kept(
         tx,
         store.NewApiKey(
@@ -159,9 +161,15 @@ async def _person(tx: Transaction) -> str:
     return person
 
 
-async def _require_room(tx: Transaction) -> None:
-    if await store.count_api_keys(tx, tx.envelope.time) >= rules.API_KEYS_MAX:
-        raise errors.too_many_api_keys(rules.API_KEYS_MAX)
+async def _require_room(tx: Transaction, allowed: int | None) -> None:
+    """Raises Conflict when the plan allows no further key. The tenants domain tells the owners of what it nears."""
+    limit = rules.API_KEYS_MAX if allowed is None else min(allowed, rules.API_KEYS_MAX)
+    used = await store.count_api_keys(tx, tx.envelope.time)
+    refused = refusal("api_keys", limit, used)
+    if refused is not None:
+        raise refused
+    if reached(limit, used + 1) is not None:
+        tx.send(NoteUsage(tenant_id=tx.tenant_id, quota="api_keys", used=used + 1, limit=limit))
 
 
 def _check_tenant(tenant_id: str, tx: Transaction) -> None:

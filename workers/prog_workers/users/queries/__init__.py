@@ -292,6 +292,18 @@ async def api_keys_made_by(connection: Connection, user_id: str) -> Sequence[Api
     return [_api_key(row) for row in await connection.fetch(query, user_id)]
 
 
+async def count_api_keys(connection: Connection, tenant_id: str, now: datetime) -> int:
+    """How many keys of a tenant are good."""
+    return int(
+        await connection.fetchval(
+            "SELECT count(*) FROM users.api_keys"
+            " WHERE tenant_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+            tenant_id,
+            now,
+        )
+    )
+
+
 async def second_factor(connection: Connection, user_id: str) -> SecondFactorRow | None:
     """What the viewer has as a second factor; None when that is nothing."""
     row = await connection.fetchrow(
