@@ -147,6 +147,11 @@ class FinishClockAdvance(Command):
     fired_timers: int
 
 
+@command("prognetwork.tenants.wrap_tenant_keys")
+class WrapTenantKeys(Command):
+    """Wrap the tenants' keys that an older one of PROG_SECRET_KEYS has wrapped under the newest."""
+
+
 @command("prognetwork.tenants.note_usage", key="tenant_id")
 class NoteUsage(Command):
     """Somebody who counts has seen how much of a limit is used. At 80 and at 100 percent the owners are told, once for

@@ -42,6 +42,7 @@ CRON: Final = (
     CronJob("purge_members", every=timedelta(hours=1)),
     CronJob("purge_dead_letters", at="57 3 * * *"),
     CronJob("purge_credentials", at="7 4 * * *"),
+    CronJob("wrap_tenant_keys", at="12 4 * * *"),
     CronJob("purge_published_events", at="27 3 * * *"),
     CronJob("keep_event_partitions", at="37 * * * *"),
 )

@@ -8,6 +8,7 @@
 - `releasing`   a person whose account ends is let go
 - `clock`       the movable clock
 - `sign_on`     the tenant's own identity provider, and the domains it speaks for
+- `secrecy`    keys of tenants, wrapped anew
 - `usage`      how much of its limits is used, as its owners are told
 - `reactions`   what other domains' events mean here
 """
@@ -21,6 +22,7 @@ from prog_workers.tenants.handlers import (
     members,
     reactions,
     releasing,
+    secrecy,
     sign_on,
     usage,
 )
@@ -36,6 +38,7 @@ __all__ = [
     "members",
     "reactions",
     "releasing",
+    "secrecy",
     "sign_on",
     "tenants",
     "usage",

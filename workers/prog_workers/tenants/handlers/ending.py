@@ -44,6 +44,7 @@ tenants.owns(
         "tenants.members",
         "tenants.limits",
         "tenants.usage_marks",
+        "bus.tenant_keys",
         "tenants.configs",
         "tenants.config_versions",
         "tenants.logos",

@@ -1,0 +1,144 @@
+"""Secrets of tenants at rest, each tenant's under a key of its own.
+
+    cipher = await tenant_cipher(tx.connection, tx.sealer, tx.tenant_id)
+    await tx.execute("UPDATE … SET sealed_secret = $2 …", cipher.seal(client_secret, "oidc_client_secret"))
+
+A tenant's data key is 256 random bits, kept in `bus.tenant_keys` wrapped by `PROG_SECRET_KEYS`: whoever has the
+database alone reads nothing, and a rotation of those keys wraps anew a row a tenant, whatever they have sealed. When a
+tenant is purged its keys are destroyed, and what it sealed opens no more, wherever a copy of it may be. A backup that
+was made before holds the wrapped keys, too, until it is deleted.
+
+What is sealed names its tenant and its purpose as authenticated data: moved to another row it does not open.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import struct
+from collections.abc import Mapping
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from prog_kit.database import Connection
+from prog_kit.secrets import Sealer, SealError
+
+_KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+_NUMBER: Final = struct.Struct(">I")
+
+
+class TenantCipher:
+    """Seals and opens one tenant's secrets. Good for a transaction; keep it no longer, for keys are rotated."""
+
+    def __init__(self, tenant_id: str, keys: Mapping[int, bytes]) -> None:
+        """`keys` by their numbers; the highest seals."""
+        self._tenant_id = tenant_id
+        self._ciphers = {number: AESGCM(key) for number, key in keys.items()}
+        self._newest = max(keys)
+
+    def seal(self, secret: str, purpose: str) -> str:
+        """`secret`, readable only with this tenant's keys by whoever names the same purpose. URL-safe text."""
+        nonce = os.urandom(_NONCE_BYTES)
+        body = self._ciphers[self._newest].encrypt(nonce, secret.encode(), self._bound_to(purpose))
+        return base64.urlsafe_b64encode(_NUMBER.pack(self._newest) + nonce + body).decode().rstrip("=")
+
+    def open(self, sealed: str, purpose: str) -> str:
+        """The secret. Raises SealError when it does not open."""
+        try:
+            raw = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
+            (number,) = _NUMBER.unpack(raw[: _NUMBER.size])
+            nonce, body = raw[_NUMBER.size :][:_NONCE_BYTES], raw[_NUMBER.size + _NONCE_BYTES :]
+            return self._ciphers[number].decrypt(nonce, body, self._bound_to(purpose)).decode()
+        except (ValueError, KeyError, struct.error, InvalidTag) as error:
+            raise SealError("the sealed value does not open") from error
+
+    def is_current(self, sealed: str) -> bool:
+        """Whether the newest of the tenant's keys sealed it."""
+        try:
+            return base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))[:4] == _NUMBER.pack(self._newest)
+        except ValueError:
+            return False
+
+    def _bound_to(self, purpose: str) -> bytes:
+        return f"{self._tenant_id}\0{purpose}".encode()
+
+
+async def tenant_cipher(connection: Connection, sealer: Sealer, tenant_id: str) -> TenantCipher:
+    """The cipher of the tenant that the transaction is set to; its first key is made when it is first asked for.
+
+    Raises SealError when a key does not open: it was wrapped by one that is not among PROG_SECRET_KEYS any more.
+    """
+    keys = await _keys(connection, sealer, tenant_id)
+    if not keys:
+        await _insert(connection, sealer, tenant_id, 1)
+        keys = await _keys(connection, sealer, tenant_id)
+    return TenantCipher(tenant_id, keys)
+
+
+async def known_cipher(connection: Connection, sealer: Sealer, tenant_id: str) -> TenantCipher:
+    """The same for whoever only reads, such as the edge. Raises SealError for a tenant that has sealed nothing, or was
+    purged."""
+    keys = await _keys(connection, sealer, tenant_id)
+    if not keys:
+        raise SealError("the tenant has no key")
+    return TenantCipher(tenant_id, keys)
+
+
+async def rotate_key(connection: Connection, sealer: Sealer, tenant_id: str) -> TenantCipher:
+    """Gives the tenant a new key, which seals from now on. The earlier ones open what they sealed."""
+    numbers = await _keys(connection, sealer, tenant_id)
+    await _insert(connection, sealer, tenant_id, max(numbers, default=0) + 1)
+    return await tenant_cipher(connection, sealer, tenant_id)
+
+
+async def wrap_anew(connection: Connection, sealer: Sealer, limit: int) -> int:
+    """Wraps up to `limit` keys that an older secret key has wrapped, whichever the tenant; how many there were.
+
+    For a role that may do so (`prog_tenants`). A key that does not open stays as it is, and is passed over.
+    """
+    rows = await connection.fetch(
+        "SELECT tenant_id, number, wrapped FROM bus.tenant_keys WHERE left(wrapped, $1) <> $2"
+        " ORDER BY tenant_id, number LIMIT $3 FOR UPDATE",
+        len(sealer.mark),
+        sealer.mark,
+        limit,
+    )
+    done = 0
+    for row in rows:
+        try:
+            wrapped = sealer.reseal(row["wrapped"], _purpose(row["tenant_id"]))
+        except SealError:
+            continue
+        await connection.execute(
+            "UPDATE bus.tenant_keys SET wrapped = $3 WHERE tenant_id = $1 AND number = $2",
+            row["tenant_id"],
+            row["number"],
+            wrapped,
+        )
+        done += 1
+    return done
+
+
+async def _keys(connection: Connection, sealer: Sealer, tenant_id: str) -> dict[int, bytes]:
+    rows = await connection.fetch("SELECT number, wrapped FROM bus.tenant_keys WHERE tenant_id = $1", tenant_id)
+    purpose = _purpose(tenant_id)
+    return {row["number"]: base64.b64decode(sealer.open(row["wrapped"], purpose)) for row in rows}
+
+
+async def _insert(connection: Connection, sealer: Sealer, tenant_id: str, number: int) -> None:
+    """Of two who make the same one at once, one does."""
+    key = base64.b64encode(os.urandom(_KEY_BYTES)).decode()
+    await connection.execute(
+        "INSERT INTO bus.tenant_keys (tenant_id, number, wrapped, made_at)"
+        " VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT DO NOTHING",
+        tenant_id,
+        number,
+        sealer.seal(key, _purpose(tenant_id)),
+    )
+
+
+def _purpose(tenant_id: str) -> str:
+    return f"tenant_key {tenant_id}"
