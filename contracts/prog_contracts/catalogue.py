@@ -3,6 +3,7 @@
 from prog_contracts import (
     api_keys,
     configuration,
+    directory,
     email,
     erasure,
     events,
@@ -21,6 +22,7 @@ from prog_contracts import (
 __all__ = [
     "api_keys",
     "configuration",
+    "directory",
     "email",
     "erasure",
     "events",

@@ -31,6 +31,8 @@ Action = Literal[
     "api_key.manage",
     "client.manage",
     "sign_on.manage",
+    "scim.manage",
+    "directory.manage",
 ]
 
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
@@ -52,10 +54,10 @@ PERMISSIONS: Final = MappingProxyType[TenantRole, frozenset[Action]](
 )
 
 NOT_FOR_KEYS: Final[frozenset[Action]] = frozenset(
-    {"api_key.manage", "client.manage", "tenant.delete", "sign_on.manage"}
+    {"api_key.manage", "client.manage", "tenant.delete", "sign_on.manage", "directory.manage"}
 )
 """What no API key and no OAuth client may do, whoever made it: one that got out would make itself successors, end the
-tenant, or let somebody else's provider say who its people are."""
+tenant, let somebody else's provider say who its people are, or say itself which role a group gives."""
 SCOPES: Final[tuple[Action, ...]] = tuple(action for action in ACTIONS if action not in NOT_FOR_KEYS)
 """What an API key, or an OAuth client, may be made for."""
 

@@ -30,6 +30,8 @@ class RequestContext:
     public_url: str
     client_address: str | None = None
     user_agent: str | None = None
+    speaks_scim: bool = False
+    """Errors are told in SCIM's form rather than as problem documents."""
     actor: str | None = None
     actor_kind: str | None = None
     """Of the audit trail: `person`, `operator` for the platform's staff, `api_key`, `client`; None for nobody known."""

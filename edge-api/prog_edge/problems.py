@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from prog_contracts.errors import FieldError, ProgError, Unavailable
 from prog_edge.context import RequestContext
+from prog_edge.scim_errors import scim_error
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -135,6 +136,8 @@ def problem(
 ) -> Response:
     """The problem as a response; notes the code for the access log."""
     context.code = code
+    if context.speaks_scim:
+        return scim_error(status, code, detail, headers=_headers(status, headers))
     body: dict[str, Any] = {
         "type": f"{context.public_url}/docs/errors#{code}",
         "title": title_of(code),

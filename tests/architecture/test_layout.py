@@ -18,7 +18,7 @@ DOMAIN_NAMES = {"app", "handlers", "rules", "store", "queries", "errors", "migra
 OWN_NAMES = {
     "payments": {"gateway", "pdf", "model"},
     "email": {"branding", "contexts", "delivery", "mailbox", "providers", "render", "templates"},
-    "tenants": {"dns"},
+    "tenants": {"dns", "scim"},
     "users": {"ceremonies", "links", "passwords", "signing", "strength", "tokens", "totp", "recovery_codes"},
     "monitoring": {"lag", "sampling"},
     "events": {"appending", "audit", "forgetting", "schemas"},

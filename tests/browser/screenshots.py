@@ -52,6 +52,7 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-tenant": ("member", "{tenant}"),
     "account-billing": ("member", "{tenant}/billing"),
     "account-keys": ("member", "{tenant}/keys"),
+    "account-directory": ("member", "{tenant}/directory"),
     "account-key": ("member", "{key}"),
     "account-clients": ("member", "{tenant}/clients"),
     "account-client": ("member", "{client}"),

@@ -18,6 +18,7 @@ from prog_edge.api import (
     configuration,
     customers,
     dead_letters,
+    directory,
     discovery,
     ending,
     events,
@@ -39,6 +40,7 @@ from prog_edge.api import (
     reference,
     replays,
     schemas,
+    scim,
     second_factors,
     sign_on,
     stories,
@@ -69,6 +71,7 @@ ROUTERS: Final[list[APIRouter]] = [
         sign_on,
         api_keys,
         oauth_clients,
+        directory,
         catalogue,
         customers,
         subscriptions,
@@ -89,4 +92,4 @@ ROUTERS: Final[list[APIRouter]] = [
         health,
         reference,
     )
-]
+] + scim.ROUTERS

@@ -13,6 +13,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from prog_contracts.permissions import SCOPES
 from prog_edge.access import TENANT_HEADER, Declaration, Needs, Public, SignedIn, Staff
@@ -20,6 +21,9 @@ from prog_edge.api.examples import add_examples
 from prog_edge.api.shapes import PROBLEM_CONTENT, problems
 from prog_edge.oauth.metadata import TOKEN
 from prog_edge.problems import Problem
+from prog_edge.scim_errors import MEDIA_TYPE as SCIM_TYPE
+from prog_edge.scim_errors import PREFIX as SCIM_PREFIX
+from prog_edge.scim_errors import ScimError
 from prog_edge.versions.table import HEADER, NEWEST
 from prog_edge.writes import MOVES_MONEY, UNAWAITED, UNDEFERRABLE
 
@@ -80,6 +84,11 @@ _TAGS: Final = [
     {
         "name": "OpenID provider",
         "description": "Sign-in to programs outside: clients of tenants, and where they ask for tokens.",
+    },
+    {
+        "name": "SCIM",
+        "description": "An identity provider keeps a tenant's users and groups (RFC 7643, RFC 7644). Bodies and errors"
+        " are those of the standard.",
     },
     {"name": "Billing", "description": "Plans, cards, subscriptions, invoices and payments."},
     {"name": "Events", "description": "The log of everything that happened, as lists and live."},
@@ -201,7 +210,8 @@ def _build(app: FastAPI, routers: list[APIRouter], public_url: str) -> dict[str,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     document["components"]["securitySchemes"] = _SCHEMES
-    _add_problem_schema(document["components"]["schemas"])
+    _add_schema(document["components"]["schemas"], "Problem", Problem)
+    _add_schema(document["components"]["schemas"], "ScimError", ScimError)
     for route in api_routes(routers):
         for method in route.methods or ():
             operation = document["paths"].get(route.path_format, {}).get(method.lower())
@@ -229,9 +239,13 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
             parameter["description"] = _PARAMETERS.get(parameter["name"]) or _id_of(parameter["name"])
     if isinstance(declared, Staff | Needs) and declared.place == "header":
         parameters.append(_TENANT)
-    if method in ("POST", "PATCH", "PUT", "DELETE") and not route.path_format.startswith(_OAUTH):
+    scim = route.path_format.startswith(SCIM_PREFIX)
+    writes = method in ("POST", "PATCH", "PUT", "DELETE")
+    if writes and not scim and not route.path_format.startswith(_OAUTH):
         _complete_write(operation, (method, route.path_format), parameters)
     _complete_problems(operation, permission)
+    if scim:
+        _speak_scim(operation)
     if route.path_format.startswith("/v1/"):
         parameters.append(_VERSION)
         operation["responses"].setdefault("400", _problem_responses(400)["400"])
@@ -279,11 +293,22 @@ def _problem_responses(*statuses: int) -> dict[str, Any]:
     return {str(status): described for status, described in problems(*statuses).items()}
 
 
-def _add_problem_schema(schemas: dict[str, Any]) -> None:
-    """The model of all problem answers; routes only refer to it, for each mention would cost a validator at start."""
-    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+def _add_schema(schemas: dict[str, Any], name: str, model: type[BaseModel]) -> None:
+    """The model of all errors; routes only refer to it, for each mention would cost a validator at start."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schema.pop("$defs", {}))
-    schemas["Problem"] = schema
+    schemas[name] = schema
+
+
+def _speak_scim(operation: dict[str, Any]) -> None:
+    """What SCIM answers with has its media type, and errors have its form. What is wrong with a body is a 400."""
+    operation["responses"].pop("422", None)
+    operation["responses"].update(_problem_responses(400, 403, 404))
+    for status, response in operation["responses"].items():
+        if status == "default" or status >= "400":
+            response["content"] = {SCIM_TYPE: {"schema": {"$ref": "#/components/schemas/ScimError"}}}
+        elif status in ("200", "201"):
+            response["content"] = {SCIM_TYPE: {"schema": {"type": "object"}}}
 
 
 def _drop_default_errors(document: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from prog_edge.backend.admin import Admin
 from prog_edge.backend.api_keys import ApiKeys
 from prog_edge.backend.clients import Clients
 from prog_edge.backend.configuration import Branding, Configurations
+from prog_edge.backend.directory import Directories
 from prog_edge.backend.identities import Identities
 from prog_edge.backend.mailbox import Mailbox
 from prog_edge.backend.provider import Provider
@@ -27,6 +28,7 @@ def web_services(platform: Platform) -> WebServices:
     """Everything that the pages use. In production there is no mailbox."""
     sender = Sender(platform.commands)
     settings = platform.settings
+    keys = ApiKeys(platform, sender)
 
     async def spend(request: Request, user_id: str | None) -> None:
         await platform.rates.spend(request.method, request.scope["route"].path, context_of(request.scope), user_id)
@@ -35,7 +37,8 @@ def web_services(platform: Platform) -> WebServices:
         site=Site(platform, sender),
         account=Account(platform, sender),
         tenancy=Tenancy(platform, sender),
-        api_keys=ApiKeys(platform, sender),
+        api_keys=keys,
+        directories=Directories(platform, sender, keys),
         configuration=Configurations(platform, sender),
         branding=Branding(platform),
         admin=Admin(platform),

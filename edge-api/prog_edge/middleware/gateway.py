@@ -26,6 +26,7 @@ from prog_edge.middleware.metrics import IN_FLIGHT, count, route_of
 from prog_edge.middleware.rate_headers import Form, rate_headers
 from prog_edge.middleware.security_headers import Defaults, defaults, secured
 from prog_edge.problems import Refused, problem
+from prog_edge.scim_errors import PREFIX as SCIM_PREFIX
 from prog_edge.versions.table import NEWEST, version_headers, version_of
 from prog_kit.telemetry import child_traceparent
 
@@ -70,6 +71,7 @@ class GatewayMiddleware:
             client_address=self.addresses.find(client[0] if client else None, head.forwarded),
             user_agent=head.user_agent,
         )
+        context.speaks_scim = scope["path"].startswith(SCIM_PREFIX)
         put_context(scope, context)
         answer = _Answer(self, scope, context, send, head.origin)
         IN_FLIGHT.inc()

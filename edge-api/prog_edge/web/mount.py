@@ -10,6 +10,7 @@ from prog_contracts.errors import ProgError
 from prog_edge.web.account.client_routes import router as client_router
 from prog_edge.web.account.configuration_routes import router as configuration_router
 from prog_edge.web.account.deletion_routes import router as deletion_router
+from prog_edge.web.account.directory_routes import router as directory_router
 from prog_edge.web.account.ending_routes import router as ending_router
 from prog_edge.web.account.identity_routes import oauth_router
 from prog_edge.web.account.identity_routes import router as identity_router
@@ -56,6 +57,7 @@ ROUTERS = (
     client_router,
     provider_router,
     sign_on_router,
+    directory_router,
     deletion_router,
     ending_router,
     admin_router,

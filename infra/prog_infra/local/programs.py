@@ -28,6 +28,7 @@ PRELOADED = (
     "prog_kit.secrets",
     "prog_kit.telemetry",
     "prog_contracts.catalogue",
+    "prog_contracts.scim",
     "prog_broker.processing",
     "prog_broker.client",
     "prog_infra.commands._processes",

@@ -189,9 +189,12 @@ async def test_every_route_with_a_key(stage: Stage, owner: Person) -> None:
                 answer = await key.request(method, path, json=None if method in ("GET", "DELETE") else {})
                 told = f"{method} {path} with {scopes}: {answer.status_code} {answer.text[:200]}"
                 if isinstance(declared, Needs) and declared.keys and declared.action in scopes:
-                    assert answer.status_code in (200, 400, 404, 422), told
+                    assert answer.status_code in (200, 400, 404, 422, 501), told
                     continue
                 assert answer.status_code == 403, told
+                if path.startswith("/scim/"):  # whose errors have no code
+                    assert answer.json()["detail"].startswith("This API key was not made for this"), told
+                    continue
                 expected = {"denied"} if isinstance(declared, Staff) else {"not_for_api_keys", "insufficient_scope"}
                 assert answer.json()["code"] in expected, told
     assert seen >= {"signed_in", "platform.read", "platform.manage", "api_key.manage", "billing.manage", "clock.move"}

@@ -21,6 +21,7 @@ from prog_edge.access import Needs, Public, SignedIn, Staff
 from prog_edge.api import ROUTERS
 from prog_edge.api.contract import api_routes, declaration_of
 from prog_edge.app import create_app
+from tests.component.tenants.provider import GROUP, listed, user_body
 from tests.integration.edge.stage import Person, Stage
 from tests.integration.edge.test_roles import change
 from tests.waiting import wait_until
@@ -94,6 +95,9 @@ async def business(stage: Stage, name: str) -> Business:
         tenant_id,
         f"https://id.{name}.example",
     )
+    user = await owner.post("/scim/v2/Users", user_body(f"someone of {name}"))
+    crowd = {"schemas": [GROUP], "displayName": f"{name} crowd", "members": listed(user["id"])}
+    group = await owner.post("/scim/v2/Groups", crowd)
     found = Business(owner)
     found.ids = {
         "tenant_id": tenant_id,
@@ -113,6 +117,10 @@ async def business(stage: Stage, name: str) -> Business:
         "key_id": key["id"],
         "client_id": (await owner.post("/v1/oauth-clients", client))["id"],
         "domain": f"{name}.example",
+        "directory_user_id": user["id"],
+        "directory_group_id": group["id"],
+        "resource_type": "User",
+        "schema_id": user["schemas"][0],
     }
     found.marks = {
         owner.tokens["session_id"],
@@ -128,6 +136,8 @@ async def business(stage: Stage, name: str) -> Business:
         f"{name}.example",
         f"{name} brand",
         f"answers@{name}.example",
+        f"someone of {name}",
+        f"{name} crowd",
     }
     return found
 
@@ -143,6 +153,11 @@ def get_routes() -> list[APIRoute]:
 def address(route: APIRoute, ids: dict[str, str]) -> str:
     """The route with these ids in its path."""
     return route.path_format.format_map(ids)
+
+
+def describes_the_server(route: APIRoute) -> bool:
+    """What is the same for everybody."""
+    return route.path.startswith(("/scim/v2/ResourceTypes", "/scim/v2/Schemas"))
 
 
 def is_for_tenants(route: APIRoute) -> bool:
@@ -169,7 +184,7 @@ async def test_everybody_sees_their_own(
         for route in filter(is_for_tenants, get_routes()):
             response = await visit(one_connection, mine.owner, address(route, mine.ids), mine.ids["tenant_id"])
             assert response.status_code == 200, f"{route.path}: {response.status_code} {response.text}"
-            if "{" not in route.path and route.path.count("/") == 2 and route.path != "/v1/me":
+            if "{" not in route.path and route.path.count("/") == 2 and route.path not in ("/v1/me", "/v1/directory"):
                 assert response.json()["data"], f"{route.path} has nothing to show"
 
 
@@ -204,12 +219,12 @@ async def test_check_21_the_others_things_do_not_exist(
 ) -> None:
     alpha, omega = businesses
     for route in filter(is_for_tenants, get_routes()):
-        if "{" in route.path:
+        if "{" in route.path and not describes_the_server(route):
             mine = alpha.ids["tenant_id"]
             response = await visit(one_connection, alpha.owner, address(route, omega.ids), mine)
             assert response.status_code == 404, f"{route.path}: {response.status_code} {response.text}"
         elif not isinstance(declaration_of(route), SignedIn):
-            response = await visit(one_connection, alpha.owner, route.path, omega.ids["tenant_id"])
+            response = await visit(one_connection, alpha.owner, address(route, omega.ids), omega.ids["tenant_id"])
             assert response.status_code == 404, f"{route.path}: {response.status_code} {response.text}"
 
 
@@ -252,6 +267,9 @@ async def test_staff_routes_are_closed_to_tenants(
         ("POST", "/v1/tenants/{tenant_id}/domains", {"domain": "stolen.example"}),
         ("POST", "/v1/tenants/{tenant_id}/domains/{domain}/check", {}),
         ("DELETE", "/v1/tenants/{tenant_id}/domains/{domain}", None),
+        ("PATCH", "/v1/directory/groups/{directory_group_id}", {"role": "viewer"}),
+        ("DELETE", "/scim/v2/Users/{directory_user_id}", None),
+        ("DELETE", "/scim/v2/Groups/{directory_group_id}", None),
     ],
 )
 async def test_check_21_nobody_changes_a_thing_of_the_other(

@@ -128,3 +128,19 @@ def configuration_version_unknown() -> NotFound:
 
 def too_many_logos(limit: int) -> Conflict:
     return Conflict(f"A tenant keeps {limit} logos, those of earlier versions among them.", code="too_many_logos")
+
+
+def entry_not_found() -> NotFound:
+    return NotFound("There is no such entry in the directory.", code="entry_not_found")
+
+
+def entry_taken(attribute: str) -> Conflict:
+    return Conflict(f"Another entry of the directory has this {attribute}.", code="uniqueness")
+
+
+def entry_changed() -> Conflict:
+    return Conflict("The entry has changed since: read it again.", code="version_mismatch")
+
+
+def unknown_group_member() -> Invalid:
+    return Invalid("A member of a group is a user of the same directory.", code="invalid_value")

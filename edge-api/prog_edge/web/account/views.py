@@ -15,6 +15,7 @@ from prog_edge.web.ports import (
     ApiKeyCard,
     ApiKeysView,
     BillingView,
+    DirectoryView,
     EnrolmentView,
     IdentityCard,
     MadeKey,
@@ -377,10 +378,13 @@ class ApiKeysPage:
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyMadePage:
+    """With `scim_url` it is a key for the directory, which is used there."""
+
     template: ClassVar[str] = "account/key_made.html"
     view: ApiKeysView
     made: MadeKey
     section: str = "keys"
+    scim_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +395,31 @@ class ApiKeyPage:
     form: FormState
     graces: Sequence[tuple[str, str]] = GRACES
     section: str = "keys"
+
+
+DEFAULT_ROLES: Final = (("member", "Member: works in the tenant"), ("viewer", "Viewer: looks only"))
+GROUP_ROLES: Final = (
+    ("none", "No role"),
+    ("viewer", "Viewer"),
+    ("member", "Member"),
+    ("billing", "Billing"),
+    ("admin", "Admin"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryPage:
+    """`making`, `default` and `mapping` (by group) are its forms; a group without one has `untouched`."""
+
+    template: ClassVar[str] = "account/directory.html"
+    view: DirectoryView
+    making: FormState = field(default_factory=FormState)
+    default: FormState = field(default_factory=FormState)
+    mapping: Mapping[str, FormState] = field(default_factory=dict)
+    untouched: FormState = field(default_factory=FormState)
+    default_roles: Sequence[tuple[str, str]] = DEFAULT_ROLES
+    group_roles: Sequence[tuple[str, str]] = GROUP_ROLES
+    section: str = "directory"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ from prog_edge.web.ports.configuration import (
     UseView,
     VersionView,
 )
+from prog_edge.web.ports.directory import DirectoryBackend, DirectoryGroupCard, DirectoryView
 from prog_edge.web.ports.identities import (
     Arrival,
     Departure,
@@ -135,6 +136,9 @@ __all__ = [
     "DeadLetterCause",
     "DeadLetterRow",
     "Departure",
+    "DirectoryBackend",
+    "DirectoryGroupCard",
+    "DirectoryView",
     "Dunning",
     "EnrolmentView",
     "EventRow",

@@ -11,6 +11,7 @@ from prog_edge.web.ports.account import AccountBackend
 from prog_edge.web.ports.admin import AdminBackend
 from prog_edge.web.ports.api_keys import ApiKeysBackend
 from prog_edge.web.ports.configuration import BrandingBackend, ConfigurationBackend
+from prog_edge.web.ports.directory import DirectoryBackend
 from prog_edge.web.ports.identities import IdentitiesBackend
 from prog_edge.web.ports.mailbox import MailboxBackend
 from prog_edge.web.ports.provider import ClientsBackend, ProviderBackend
@@ -32,6 +33,7 @@ class WebServices:
     api_keys: ApiKeysBackend
     configuration: ConfigurationBackend
     branding: BrandingBackend
+    directories: DirectoryBackend
     admin: AdminBackend
     sessions: Sessions
     security: SecurityBackend

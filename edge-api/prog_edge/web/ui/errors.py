@@ -24,6 +24,8 @@ _TITLES: Final = {
     503: "We cannot reach that right now",
 }
 
+_FOR_PROGRAMS: Final = ("/v1", "/scim", "/healthz", "/readyz", "/metrics", "/oauth2", "/webhooks", "/.well-known")
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorPage:
@@ -48,6 +50,8 @@ def error_page(request: Request, error: ProgError, *, status: int | None = None)
 
 def wants_page(request: Request) -> bool:
     """Whether an error should be a page: a browser looks at something outside the API."""
-    if request.url.path.startswith(("/v1", "/healthz", "/readyz", "/metrics", "/oauth2", "/webhooks", "/.well-known")):
+    if request.url.path.startswith(
+        ("/v1", "/scim", "/healthz", "/readyz", "/metrics", "/oauth2", "/webhooks", "/.well-known")
+    ):
         return False
     return "text/html" in request.headers.get("accept", "")

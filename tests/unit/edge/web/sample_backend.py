@@ -44,6 +44,7 @@ from prog_edge.web.ports import (
 )
 from tests.unit.edge.web.sample_configuration import SampleBranding, SampleConfiguration
 from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
+from tests.unit.edge.web.sample_directory import SampleDirectory
 from tests.unit.edge.web.sample_identities import SampleIdentities
 from tests.unit.edge.web.sample_keys import SampleKeys
 from tests.unit.edge.web.sample_provider import SampleClients, SampleProvider
@@ -497,6 +498,7 @@ def sample_services(
     account: SampleAccount | None = None,
     tenancy: SampleTenancy | None = None,
     api_keys: SampleKeys | None = None,
+    directories: SampleDirectory | None = None,
     admin: SampleAdmin | None = None,
     mailbox: SampleMailbox | None = None,
     security: SampleSecurity | None = None,
@@ -510,6 +512,7 @@ def sample_services(
         account=account or SampleAccount(),
         tenancy=tenancy or SampleTenancy(),
         api_keys=api_keys or SampleKeys(),
+        directories=directories or SampleDirectory(),
         admin=admin or SampleAdmin(),
         sessions=SampleSessions(),
         security=security or SampleSecurity(FACTOR, kept=list(PASSKEYS)),
@@ -531,6 +534,7 @@ def sample_services_in(state: str) -> WebServices:
         return sample_services(
             account=SampleAccount(empty=True),
             api_keys=SampleKeys(empty=True),
+            directories=SampleDirectory(empty=True),
             admin=SampleAdmin(empty=True),
             mailbox=SampleMailbox(empty=True),
             security=SampleSecurity(),

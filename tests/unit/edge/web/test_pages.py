@@ -54,6 +54,7 @@ MEMBER = (
     f"/account/tenants/{TENANT}",
     f"/account/tenants/{TENANT}/billing",
     f"/account/tenants/{TENANT}/keys",
+    f"/account/tenants/{TENANT}/directory",
     "/account/invitations/accept?token=good",
     "/account/invitations/accept",
 )

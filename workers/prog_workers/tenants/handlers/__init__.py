@@ -6,6 +6,7 @@
 - `invitations` somebody is invited, and joins
 - `members`     roles, removals, leaving
 - `releasing`   a person whose account ends is let go
+- `directory`   users and groups that an identity provider keeps over SCIM, and what follows for members
 - `clock`       the movable clock
 - `sign_on`     the tenant's own identity provider, and the domains it speaks for
 - `secrecy`    keys of tenants, wrapped anew
@@ -26,6 +27,7 @@ from prog_workers.tenants.handlers import (
     sign_on,
     usage,
 )
+from prog_workers.tenants.handlers.directory import groups, users
 from prog_workers.tenants.handlers.domain import PLATFORM_NAME, tenants
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "clock",
     "configuration",
     "ending",
+    "groups",
     "invitations",
     "lifecycle",
     "members",
@@ -42,4 +45,5 @@ __all__ = [
     "sign_on",
     "tenants",
     "usage",
+    "users",
 ]

@@ -7,6 +7,7 @@ from typing import Final
 from prog_broker.domain import Domain
 from prog_broker.transaction import Transaction
 from prog_contracts.actors import is_process, key_of
+from prog_contracts.directory import Versions
 from prog_contracts.email import SendMail, Template
 from prog_contracts.errors import ProgError
 from prog_contracts.ids import new_id
@@ -67,6 +68,23 @@ async def locked(tx: Transaction) -> store.Tenant:
     if tenant is None:
         raise errors.tenant_not_found()
     return tenant
+
+
+async def begin_directory_change(tx: Transaction, tenant_id: str) -> TenantRole:
+    """The role of whoever keeps the directory. Changes of one tenant's directory wait for each other.
+
+    Over people a key for it has its maker's rights: the tenant has made it to have them added and removed.
+    """
+    check_tenant(tenant_id, tx)
+    role = await require(tx, "scim.manage")
+    await locked(tx)
+    return role
+
+
+def require_version(if_match: Versions | None, version: int) -> None:
+    """Refuses a change of another version than those that its sender knows of; None knows of any."""
+    if if_match is not None and not {"*", str(version)} & set(if_match):
+        raise errors.entry_changed()
 
 
 async def tell_owners(tx: Transaction, template: Template, tenant_id: str | None = None, **data: object) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 
 from prog_broker.transaction import Transaction
 from prog_contracts.actors import is_process
@@ -13,7 +14,7 @@ from prog_contracts.email import SendMail
 from prog_contracts.ids import new_id
 from prog_contracts.inputs import normalize_email
 from prog_contracts.messages import Event, Message
-from prog_contracts.permissions import closed, possible
+from prog_contracts.permissions import closed, may_grant, possible
 from prog_contracts.tenants import (
     AcceptInvitation,
     InvitationResent,
@@ -27,6 +28,7 @@ from prog_contracts.tenants import (
 )
 from prog_kit import secrets
 from prog_workers.tenants import errors, rules, store
+from prog_workers.tenants.handlers.directory.links import link_joined
 from prog_workers.tenants.handlers.domain import PLATFORM_NAME, check_tenant, refuse, require, tenants
 from prog_workers.tenants.handlers.sign_on import owners_changed
 from prog_workers.tenants.handlers.usage import warn_owners
@@ -43,28 +45,8 @@ async def invite_member(command: InviteMember, tx: Transaction) -> list[Message]
     seats = await store.seats(tx, inviting=email)
     member, scopes = await store.is_member(tx, email), rules.scopes_of(tx.actor)
     refuse(rules.invitation_refusal(role, command.role, is_member=member, seats=seats, scopes=scopes))
-    token = _new_token(tx)
-    inviter_name = await _inviter_name(tx)
-    configuration = (await store.configured(tx)).configuration
-    expires_at = tx.now + timedelta(days=configuration.invitations.lifetime_days)
-    await store.replace_invitation(
-        tx,
-        command.invitation_id,
-        email=email,
-        role=command.role,
-        token_digest=tx.sealer.digest(token, _DIGEST),
-        inviter_name=inviter_name,
-        expires_at=expires_at,
-    )
-    invited = MemberInvited(
-        invitation_id=command.invitation_id,
-        tenant_id=command.tenant_id,
-        email=email,
-        role=command.role,
-        expires_at=expires_at,
-    )
+    invited, mail = await invite(tx, command.invitation_id, email, command.role)
     warned = await warn_owners(tx, "members", seats.limit, seats.taken + 1)
-    mail = await _mail(tx, configuration, email, command.role, inviter_name, token)
     return [invited, mail] if warned is None else [invited, mail, warned]
 
 
@@ -112,14 +94,8 @@ async def revoke_invitation(command: RevokeInvitation, tx: Transaction) -> Invit
     if invitation is None:
         raise errors.invitation_unknown()
     refuse(rules.revocation_refusal(role, invitation.role, rules.scopes_of(tx.actor)))
-    await store.revoke(tx, invitation.invitation_id)
-    return InvitationRevoked(
-        invitation_id=invitation.invitation_id,
-        tenant_id=tx.tenant_id,
-        email=invitation.email,
-        role=invitation.role,
-        reason="revoked",
-    )
+    [revoked] = await take_back(tx, [invitation])
+    return revoked
 
 
 @tenants.handles(AcceptInvitation)
@@ -152,7 +128,56 @@ async def accept_invitation(command: AcceptInvitation, tx: Transaction) -> list[
         tx, joined.user_id, email=email, name=joined.name, role=joined.role, invitation_id=joined.invitation_id
     ):
         raise errors.already_member()
-    return [joined, *await owners_changed(tx)] if joined.role == "owner" else [joined]
+    told: list[Event] = [joined, *await link_joined(tx, joined.user_id, email)]
+    return [*told, *await owners_changed(tx)] if joined.role == "owner" else told
+
+
+async def invite(tx: Transaction, invitation_id: str, email: str, role: TenantRole) -> tuple[MemberInvited, SendMail]:
+    """Opens an invitation that whoever asks for may open, in place of an open one to the same address."""
+    token = _new_token(tx)
+    inviter_name = await _inviter_name(tx)
+    configuration = (await store.configured(tx)).configuration
+    expires_at = tx.now + timedelta(days=configuration.invitations.lifetime_days)
+    await store.replace_invitation(
+        tx,
+        invitation_id,
+        email=email,
+        role=role,
+        token_digest=tx.sealer.digest(token, _DIGEST),
+        inviter_name=inviter_name,
+        expires_at=expires_at,
+    )
+    invited = MemberInvited(
+        invitation_id=invitation_id, tenant_id=tx.tenant_id, email=email, role=role, expires_at=expires_at
+    )
+    return invited, await _mail(tx, configuration, email, role, inviter_name, token)
+
+
+async def take_back(
+    tx: Transaction,
+    invitations: Iterable[store.OpenInvitation],
+    reason: Literal["revoked", "inviter_lost_rights"] = "revoked",
+) -> list[InvitationRevoked]:
+    """Ends open invitations: their links do not work any more."""
+    revoked = []
+    for item in invitations:
+        await store.revoke(tx, item.invitation_id)
+        revoked.append(
+            InvitationRevoked(
+                invitation_id=item.invitation_id,
+                tenant_id=tx.tenant_id,
+                email=item.email,
+                role=item.role,
+                reason=reason,
+            )
+        )
+    return revoked
+
+
+async def take_back_ungrantable(tx: Transaction, inviter: str, role: TenantRole | None) -> list[InvitationRevoked]:
+    """Takes back the inviter's open invitations for roles that somebody with the role `role` may not grant."""
+    beyond = [item for item in await store.invitations_by(tx, inviter) if not may_grant(role, item.role)]
+    return await take_back(tx, beyond, "inviter_lost_rights")
 
 
 def _open_token(tx: Transaction, sealed: str) -> str:

@@ -5,17 +5,11 @@ from __future__ import annotations
 from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
 from prog_contracts.messages import Event
-from prog_contracts.permissions import may_grant
-from prog_contracts.tenants import (
-    ChangeMemberRole,
-    InvitationRevoked,
-    MemberRemoved,
-    MemberRoleChanged,
-    RemoveMember,
-    TenantRole,
-)
+from prog_contracts.tenants import ChangeMemberRole, MemberRemoved, MemberRoleChanged, RemoveMember
 from prog_workers.tenants import errors, rules, store
+from prog_workers.tenants.handlers.directory.links import forget_member
 from prog_workers.tenants.handlers.domain import check_tenant, refuse, require, role_of, tenants
+from prog_workers.tenants.handlers.invitations import take_back_ungrantable
 from prog_workers.tenants.handlers.sign_on import owners_changed
 
 
@@ -41,7 +35,7 @@ async def change_member_role(command: ChangeMemberRole, tx: Transaction) -> Outc
     if command.role == member.role:
         return Reply(changed)
     await store.set_role(tx, member.user_id, command.role)
-    told: list[Event] = [changed, *await revoke_ungrantable(tx, member.user_id, command.role)]
+    told: list[Event] = [changed, *await take_back_ungrantable(tx, member.user_id, command.role)]
     return [*told, *await owners_changed(tx)] if "owner" in (member.role, command.role) else told
 
 
@@ -66,22 +60,9 @@ async def remove_member(command: RemoveMember, tx: Transaction) -> Outcome:
         role=member.role,
         reason="left" if leaving else "removed",
     )
-    told: list[Event] = [removed, *await revoke_ungrantable(tx, member.user_id, None)]
-    return [*told, *await owners_changed(tx)] if member.role == "owner" else told
-
-
-async def revoke_ungrantable(tx: Transaction, inviter: str, role: TenantRole | None) -> list[InvitationRevoked]:
-    """Takes back the inviter's open invitations for roles that somebody with the role `role` may not grant."""
-    granted = [item for item in await store.invitations_by(tx, inviter) if not may_grant(role, item.role)]
-    for item in granted:
-        await store.revoke(tx, item.invitation_id)
-    return [
-        InvitationRevoked(
-            invitation_id=item.invitation_id,
-            tenant_id=tx.tenant_id,
-            email=item.email,
-            role=item.role,
-            reason="inviter_lost_rights",
-        )
-        for item in granted
+    told: list[Event] = [
+        removed,
+        *await take_back_ungrantable(tx, member.user_id, None),
+        *await forget_member(tx, member.user_id),
     ]
+    return [*told, *await owners_changed(tx)] if member.role == "owner" else told

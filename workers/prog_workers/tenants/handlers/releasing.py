@@ -11,7 +11,7 @@ from prog_contracts.tenants import MemberRemoved
 from prog_kit import secrets
 from prog_workers.tenants import rules, store
 from prog_workers.tenants.handlers.domain import tenants, updated
-from prog_workers.tenants.handlers.members import revoke_ungrantable
+from prog_workers.tenants.handlers.invitations import take_back_ungrantable
 
 
 @tenants.handles(UserLeaving)
@@ -60,7 +60,7 @@ async def _let_go(tx: Transaction, user_id: str) -> None:
             reason="left",
         )
     )
-    for revoked in await revoke_ungrantable(tx, user_id, None):
+    for revoked in await take_back_ungrantable(tx, user_id, None):
         tx.send(revoked)
     if await store.hand_over(tx, user_id):
         tx.send(await updated(tx, "owner"))

@@ -7,10 +7,11 @@ import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from prog_contracts import quotas
 from prog_contracts.actors import key_of
+from prog_contracts.directory import DefaultRole, MappedRole
 from prog_contracts.errors import FieldError, Invalid, ProgError
 from prog_contracts.ids import PLATFORM_TENANT_ID
 from prog_contracts.inputs import normalize_email
@@ -32,6 +33,9 @@ SLUG_MAX_LENGTH: Final = 40
 ADVANCE_MAX: Final = timedelta(days=3660)
 CLOCK_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 CLOCK_LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
+
+DIRECTORY_ROLES: Final[tuple[MappedRole, ...]] = get_args(MappedRole)
+"""Where groups give somebody several roles, the first of these counts."""
 
 Step = Literal["configuration", "limits", "activation"]
 STEPS: Final[tuple[Step, ...]] = ("configuration", "limits", "activation")
@@ -177,6 +181,16 @@ def removal_refusal(
 def is_needed(role: TenantRole, status: TenantStatus, *, owners: int) -> bool:
     """Whether a member cannot go because the tenant would have no owner; one that is being deleted needs none."""
     return role == "owner" and owners <= 1 and status not in ("deleting", "deleted")
+
+
+def mapping_refusal(mapper: TenantRole | None, role: TenantRole | None) -> ProgError | None:
+    """Why somebody with the role `mapper` may not have a group give `role`, or None: they could not give it either."""
+    return None if role is None or may_grant(mapper, role) else errors.role_too_high()
+
+
+def directory_role(given: Collection[str], default: DefaultRole) -> MappedRole:
+    """The role of somebody whose groups give these."""
+    return next((role for role in DIRECTORY_ROLES if role in given), default)
 
 
 def checked_start(at: datetime) -> datetime:

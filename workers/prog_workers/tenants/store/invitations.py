@@ -142,3 +142,45 @@ async def revoke(tx: Transaction, invitation_id: str) -> None:
         invitation_id,
         tx.now,
     )
+
+
+async def open_invitation_at(tx: Transaction, email: str) -> OpenInvitation | None:
+    """The open invitation to an address; locked until the end."""
+    row = await tx.fetchrow(
+        "SELECT invitation_id, email, role, expires_at FROM tenants.invitations"
+        " WHERE tenant_id = $1 AND email = $2 AND status = 'open' FOR UPDATE",
+        tx.tenant_id,
+        email,
+    )
+    return None if row is None else OpenInvitation(**dict(row))
+
+
+async def of_directory(tx: Transaction, invitation_id: str, directory_user_id: str) -> None:
+    """Says that an invitation follows from an entry of the directory."""
+    await tx.execute(
+        "UPDATE tenants.invitations SET directory_user_id = $3 WHERE tenant_id = $1 AND invitation_id = $2",
+        tx.tenant_id,
+        invitation_id,
+        directory_user_id,
+    )
+
+
+async def directory_invitations(tx: Transaction, directory_user_id: str) -> list[OpenInvitation]:
+    """The open invitations that follow from an entry of the directory."""
+    rows = await tx.fetch(
+        "SELECT invitation_id, email, role, expires_at FROM tenants.invitations"
+        " WHERE tenant_id = $1 AND directory_user_id = $2 AND status = 'open' ORDER BY invitation_id FOR UPDATE",
+        tx.tenant_id,
+        directory_user_id,
+    )
+    return [OpenInvitation(**dict(row)) for row in rows]
+
+
+async def set_invited_role(tx: Transaction, directory_user_id: str, role: TenantRole) -> None:
+    """Changes what those are invited for who follow from an entry of the directory. Their links stay."""
+    await tx.execute(
+        "UPDATE tenants.invitations SET role = $3 WHERE tenant_id = $1 AND directory_user_id = $2 AND status = 'open'",
+        tx.tenant_id,
+        directory_user_id,
+        role,
+    )

@@ -60,6 +60,17 @@ async def member(tx: Transaction, user_id: str) -> Member | None:
     return None if row is None else Member(**dict(row))
 
 
+async def member_at(tx: Transaction, email: str) -> Member | None:
+    """The member with an address, locked until the transaction ends."""
+    row = await tx.fetchrow(
+        "SELECT user_id, email, name, role FROM tenants.members WHERE tenant_id = $1 AND email = $2"
+        " ORDER BY joined_at LIMIT 1 FOR UPDATE",
+        tx.tenant_id,
+        email,
+    )
+    return None if row is None else Member(**dict(row))
+
+
 async def lock_owners(tx: Transaction) -> int:
     """How many owners there are. They are locked until the transaction ends, so that two never go at once."""
     rows = await tx.fetch(
