@@ -96,7 +96,8 @@ class Provider:
                 return SignInFirst(self._come_back(place, query), again=True)
             async with self._platform.database.scope(user_id=viewer.user_id) as connection:
                 given = await queries.consent(connection, viewer.user_id, place.client.client_id)
-            asks = bool(asked.prompt & {"consent", "select_account"}) or not set(asked.scopes) <= set(given)
+            wished = bool(asked.prompt & {"consent", "select_account"})
+            asks = wished or not place.is_assured or not set(asked.scopes) <= set(given)
             if asks and agrees is None:
                 if "none" in asked.prompt:
                     raise OAuthError("consent_required", "The person has not agreed to this yet.")

@@ -47,6 +47,12 @@ class Place:
         return f"{self.redirect_uri}{mark}{urlencode(query)}"
 
     @property
+    def is_assured(self) -> bool:
+        """Whether an answer gets to the client and nobody else. Any app may take a scheme of another one, or listen on
+        the machine: people are asked each time then (RFC 8252, section 8.6)."""
+        return self.client.confidential or self.redirect_uri.startswith("https://")
+
+    @property
     def origin(self) -> str:
         """What a page's policy has to let a form lead to, for the answer to get there."""
         parts = urlsplit(self.redirect_uri)

@@ -367,6 +367,13 @@ async def test_a_public_client_proves_itself_by_the_verifier_alone(owner: Person
     app = await register(owner, name="App", confidential=False, redirect_uris=[BACK, "com.example.app:/back"])
     assert app.made["client_secret"] is None
     tokens = await app.tokens_for(grace)
+    async with browser_of(grace) as browser:
+        assert "code" in answer_of(await browser.get(app.asks()))
+        anybody_s = await browser.get(app.asks(redirect_uri="com.example.app:/back"))
+        assert anybody_s.status_code == 200, "any app may take this address: its person is asked each time"
+        assert "form-action 'self' com.example.app:;" in anybody_s.headers["content-security-policy"]
+        silent = await browser.get(app.asks(redirect_uri="com.example.app:/back", prompt="none"))
+        assert "error=consent_required" in silent.headers["location"]
     assert (await app.refresh(tokens["refresh_token"])).status_code == 200
     asked = await app.post("/oauth2/introspect", app.proof | {"token": tokens["access_token"]})
     assert asked.json()["error"] == "unauthorized_client"

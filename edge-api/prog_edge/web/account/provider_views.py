@@ -21,9 +21,9 @@ SCOPE_TEXTS: Final[Mapping[PersonScope, str]] = MappingProxyType(
     }
 )
 KINDS: Final = (
-    ("web", "A website with a server: it can keep a secret"),
-    ("app", "An app, or a page without a server: it can keep none"),
-    ("machine", "A program that nobody signs in to"),
+    ("web", "A website with a server"),
+    ("app", "An app without a server"),
+    ("machine", "A program without people"),
 )
 OFFERED: Final[tuple[PersonScope, ...]] = ("profile", "email", "offline_access")
 """What a form asks for; `openid` goes without saying."""
