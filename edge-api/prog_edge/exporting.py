@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
+from uuid import UUID
 
 import orjson
 from starlette.responses import StreamingResponse
@@ -101,6 +102,8 @@ def _line(row: Any) -> bytes:
 def _plain(value: object) -> object:
     if isinstance(value, frozenset):
         return sorted(value)
+    if isinstance(value, UUID):  # of the database's driver: a class of its own, which orjson does not know
+        return str(value)
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 

@@ -56,7 +56,7 @@ async def note_export(tx: Transaction, user_id: str, *, apart: timedelta) -> boo
     return (
         await tx.fetchval(
             "UPDATE users.users SET exported_at = $2 WHERE user_id = $1"
-            " AND (exported_at IS NULL OR exported_at <= $2 - $3::interval) RETURNING true",
+            " AND (exported_at IS NULL OR exported_at <= $2::timestamptz - $3::interval) RETURNING true",
             user_id,
             tx.now,
             apart,
