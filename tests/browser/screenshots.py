@@ -106,7 +106,7 @@ class Studio:
         page.goto(f"{self.base}/account/sign-in")
         page.get_by_label("Email").fill(email)
         page.get_by_label("Password").fill(password)
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         page.wait_for_url("**/account")
         self.sessions[who] = context.storage_state()
         context.close()

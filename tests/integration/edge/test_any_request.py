@@ -74,6 +74,7 @@ BEYOND_REACH: Final = {
     "complete_sign_in": "takes a code of an app that nobody has",
     "sign_in_by_passkey": "takes what an authenticator answers",
     "add_passkey": "takes what an authenticator answers",
+    "begin_passkey_second_step": "no sign-in waits",
     "begin_passkey_step_up": "nobody has a passkey",
     "rename_passkey": "nobody has a passkey",
     "remove_passkey": "nobody has a passkey",
@@ -219,6 +220,7 @@ async def world(stage: Stage) -> AsyncIterator[World]:
         },
         {
             "/v1/tenants": {"user_id": member.user_id},
+            "/v1/auth/step-up": {"code": None, "passkey": None},
             "/v1/auth": {"email": alpha.owner.email},
             "/v1/oauth-clients": {
                 "confidential": True,

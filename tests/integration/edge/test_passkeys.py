@@ -113,13 +113,12 @@ async def test_a_passkey_completes_a_sign_in_and_steps_up(stage: Stage) -> None:
 
 
 async def test_check_04_no_answer_about_passkeys_tells_whether_there_is_an_account(stage: Stage) -> None:
-    ada, device = await stage.person("alike@passkeys.example"), device_for(stage)
+    ada, device, stranger = await stage.person("alike@passkeys.example"), device_for(stage), device_for(stage)
+    stranger.make((await ada.post("/v1/me/mfa/passkeys/begin"))["public_key"])
     await added(ada, device)
     begun = [await stage.http.post("/v1/auth/passkey/begin") for _ in range(2)]
     options = [{**answer.json()["public_key"], "challenge": ""} for answer in begun]
     assert options[0] == options[1], "nobody says who they are"
-    stranger = device_for(stage)
-    stranger.make((await ada.post("/v1/me/mfa/passkeys/begin"))["public_key"])
     nobody = decode_id(new_id("user"), "user").bytes
     answers = [
         await stage.http.post("/v1/auth/passkey/finish", json=proof(which, await asked(stage), **wrong))

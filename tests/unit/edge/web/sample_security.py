@@ -41,7 +41,12 @@ PASSKEYS = (
 )
 BY_PASSKEY = SecondFactorView(None, 10, SEPTEMBER)
 TO_SIGN = PasskeyOffer("offered", '{"challenge": "AAAA", "rpId": "localhost", "userVerification": "required"}', ORIGIN)
-TO_MAKE = PasskeyOffer("offered", '{"challenge": "AAAA", "rp": {"id": "localhost"}, "user": {"id": "AAAA"}}', ORIGIN)
+TO_MAKE = PasskeyOffer(
+    "offered",
+    '{"challenge": "AAAA", "rp": {"id": "localhost", "name": "ProgNetwork"}, "user": {"id": "AAAA", "name": "ada",'
+    ' "displayName": "Ada"}, "pubKeyCredParams": [{"type": "public-key", "alg": -7}]}',
+    ORIGIN,
+)
 
 
 @dataclass
