@@ -61,7 +61,8 @@ class KafkaTransport:
             consumer_only=True,
             logger=None,  # FastStream's way to say: no logs of its own
             apply_types=False,
-            serializer=None,  # handlers take what our decoder made; a model of each would be built and never used
+            # Handlers take what our decoder made: a model of each would be built and never used.
+            serializer=None,
             graceful_timeout=settings.drain_seconds + 5,
         )
 
