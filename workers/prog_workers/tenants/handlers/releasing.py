@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from prog_broker.transaction import Transaction
 from prog_contracts.erasure import ForgetMember, Person, PersonReleased, PersonRetained, UserLeaving
+from prog_contracts.messages import Event
 from prog_contracts.tenants import MemberRemoved
 from prog_kit import secrets
 from prog_workers.tenants import rules, store
+from prog_workers.tenants.handlers.directory import links as directory
 from prog_workers.tenants.handlers.domain import tenants, updated
 from prog_workers.tenants.handlers.invitations import take_back_ungrantable
+from prog_workers.tenants.handlers.sign_on import owners_changed
 
 
 @tenants.handles(UserLeaving)
@@ -36,13 +39,14 @@ async def release_person(event: UserLeaving, tx: Transaction) -> PersonReleased 
 
 @tenants.handles(ForgetMember)
 async def forget_member(command: ForgetMember, tx: Transaction) -> None:
-    """Of whoever is no member any more invitations tell: those to them, and those that they sent."""
+    """Of whoever is no member any more invitations tell, those to them and those that they sent, and directories."""
     person = Person.model_validate_json(tx.sealer.open(command.sealed_person, secrets.PERSON))
     for membership in await store.memberships_of(tx, person.user_id):
         # Joined in the moment in which the account ended: nobody can act in it.
         async with store.in_tenant(tx, membership.tenant_id) as there:
             await _let_go(there, person.user_id)
     await store.forget_invitations(tx, person.user_id, email=person.email, forgotten=rules.FORGOTTEN_NAME)
+    await store.forget_directory_users(tx, person.user_id, email=person.email)
 
 
 async def _let_go(tx: Transaction, user_id: str) -> None:
@@ -60,7 +64,12 @@ async def _let_go(tx: Transaction, user_id: str) -> None:
             reason="left",
         )
     )
-    for revoked in await take_back_ungrantable(tx, user_id, None):
-        tx.send(revoked)
+    left: list[Event] = [
+        *await take_back_ungrantable(tx, user_id, None),
+        *await directory.forget_member(tx, user_id),
+        *(await owners_changed(tx) if member.role == "owner" else ()),
+    ]
+    for told in left:
+        tx.send(told)
     if await store.hand_over(tx, user_id):
         tx.send(await updated(tx, "owner"))

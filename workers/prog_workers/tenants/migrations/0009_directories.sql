@@ -79,5 +79,11 @@ BEGIN
 END
 $$;
 
+-- As with invitations: what names a person who is erased is found whichever tenant's it is.
+CREATE POLICY erasure_reads ON tenants.directory_users FOR SELECT TO prog_tenants
+    USING ((SELECT bus.erased_person()) IS NOT NULL);
+CREATE POLICY erasure_deletes ON tenants.directory_users FOR DELETE TO prog_tenants
+    USING ((SELECT bus.erased_person()) IS NOT NULL);
+
 ALTER TABLE tenants.invitations ADD COLUMN directory_user_id text;
 COMMENT ON COLUMN tenants.invitations.directory_user_id IS 'The entry of the directory that it follows from; its groups say the role until it is accepted';

@@ -87,6 +87,7 @@ from prog_workers.tenants.store.members import (
 from prog_workers.tenants.store.releasing import (
     Membership,
     drop_staff,
+    forget_directory_users,
     forget_invitations,
     hand_over,
     in_tenant,
@@ -147,6 +148,7 @@ __all__ = [
     "drop_staff",
     "due_roles",
     "finish_advance",
+    "forget_directory_users",
     "forget_invitations",
     "group_members",
     "group_name_taken",

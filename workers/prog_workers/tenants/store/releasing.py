@@ -81,3 +81,12 @@ async def forget_invitations(tx: Transaction, user_id: str, *, email: str, forgo
         tx.now,
     )
     await tx.execute("SELECT set_config('prog.erased_person', '', true)")
+
+
+async def forget_directory_users(tx: Transaction, user_id: str, *, email: str) -> None:
+    """Deletes what identity providers of tenants have said of a person. They may say it again."""
+    await tx.execute("SELECT set_config('prog.erased_person', $1, true)", user_id)
+    await tx.execute(
+        "DELETE FROM tenants.directory_users WHERE user_id = $1 OR email = $2 OR account_email = $2", user_id, email
+    )
+    await tx.execute("SELECT set_config('prog.erased_person', '', true)")
