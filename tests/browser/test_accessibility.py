@@ -1,0 +1,80 @@
+"""axe-core on every page, light and dark, at the width of a phone and of a desk: no rule of it is broken.
+
+Over sample data. What only colours can break is looked at in both themes, all else once at each width.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Visit
+from tests.browser.screenshots import PAGES, SIZES
+from tests.browser.test_behaviour import ADDRESSES
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow(60)]
+
+AXE: Final = Path(__file__).parents[2] / "edge-api/frontend/node_modules/axe-core/axe.min.js"
+COOKIES: Final = {"anybody": {}, "member": {"prog_session": "ada"}, "operator": {"prog_session": "operator"}}
+WAITING: Final = {"prog_second_step": "waiting-keyed"}
+SECOND_STEPS: Final = {
+    "account-second-step-passkey": "/account/sign-in/second-step",
+    "account-second-step-app": "/account/sign-in/second-step?use=totp",
+    "account-second-step-code": "/account/sign-in/second-step?use=recovery_code",
+}
+EVERYWHERE: Final[list[tuple[str, dict[str, str], str]]] = [
+    *((name, COOKIES[who], path.format(**ADDRESSES)) for name, (who, path) in PAGES.items()),
+    *((name, WAITING, path) for name, path in SECOND_STEPS.items()),
+]
+
+_RUN: Final = """
+async (colours) => {
+  const found = await axe.run(document, {
+    resultTypes: ["violations"],
+    ...(colours ? { runOnly: { type: "rule", values: ["color-contrast", "link-in-text-block"] } } : {}),
+  });
+  return found.violations.flatMap((broken) => broken.nodes.map((node) => `${broken.id} at ${node.target.join(" ")}`));
+}
+"""
+
+
+def violations(page: Page, address: str, *, colours: bool) -> list[str]:
+    page.goto(address)
+    page.evaluate(AXE.read_text())
+    found: list[str] = page.evaluate(_RUN, colours)
+    return found
+
+
+@pytest.mark.parametrize("width", SIZES)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_page_keeps_anybody_out(visit: Visit, sample: str, width: str, theme: Any) -> None:
+    """At an address that has a name, so that what is about passkeys is shown too."""
+    base = sample.replace("127.0.0.1", "localhost")
+    across, down = SIZES[width]
+    page = visit(base_url=base, viewport={"width": across, "height": down}, color_scheme=theme, reduced_motion="reduce")
+    broken: list[str] = []
+    for name, cookies, address in EVERYWHERE:
+        page.context.clear_cookies()
+        page.context.add_cookies([{"name": key, "value": value, "url": base} for key, value in cookies.items()])
+        broken += [f"{name}: {found}" for found in violations(page, address, colours=theme == "dark")]
+    assert broken == [], "\n".join(broken)
+
+
+def test_this_would_see_what_is_wrong(visit: Visit, sample: str) -> None:
+    page = visit(base_url=sample)
+    page.goto("/")
+    page.evaluate(
+        """() => {
+          const image = document.createElement("img");
+          const faint = Object.assign(document.createElement("p"), { textContent: "Faint" });
+          document.querySelector("main").append(image, faint);
+          faint.style.color = "#ccc";
+          faint.style.background = "#fff";
+        }"""
+    )
+    page.evaluate(AXE.read_text())
+    found = page.evaluate(_RUN, False)
+    assert [rule for rule in ("image-alt", "color-contrast") if not any(rule in item for item in found)] == []
