@@ -95,7 +95,6 @@ PUT_USER: Final[dict[str, Any]] = NEW_USER | {"parameters": [_MATCH, *_ATTRIBUTE
 PUT_GROUP: Final[dict[str, Any]] = NEW_GROUP | {"parameters": [_MATCH, *_ATTRIBUTES]}
 DELETE: Final[dict[str, Any]] = {"parameters": [_MATCH]}
 PATCH: Final[dict[str, Any]] = {
-    "parameters": [_MATCH, *_ATTRIBUTES],
     "requestBody": _taken(
         _PATCH,
         {
