@@ -9,8 +9,8 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid
+from prog_edge.web.account.own_views import DataPage, DeleteAccountPage
 from prog_edge.web.account.session_routes import AGAIN
-from prog_edge.web.account.views import DataPage, DeleteAccountPage
 from prog_edge.web.ui.formats import date
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
 from prog_edge.web.ui.rendering import render

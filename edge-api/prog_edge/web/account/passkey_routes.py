@@ -11,8 +11,8 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound, ProgError
+from prog_edge.web.account.own_views import NewPasskeyPage, PasskeyPage, RecoveryCodesPage
 from prog_edge.web.account.security_routes import SECURITY, elsewhere
-from prog_edge.web.account.views import NewPasskeyPage, PasskeyPage, RecoveryCodesPage
 from prog_edge.web.ports import Viewer, WebServices
 from prog_edge.web.ui.forms import FormState, SentForm, form_key, refused, sent_form
 from prog_edge.web.ui.rendering import render

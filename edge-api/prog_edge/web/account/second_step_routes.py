@@ -14,7 +14,7 @@ from starlette.responses import Response
 from prog_contracts.errors import Denied, Invalid
 from prog_contracts.passkeys import PasskeyAnswer
 from prog_contracts.users import SecondFactor
-from prog_edge.web.account.views import SecondStepPage
+from prog_edge.web.account.own_views import SecondStepPage
 from prog_edge.web.ports import SecondStep, SessionCookie, WebServices
 from prog_edge.web.ui.forms import FormState, SentForm, refused, sent_form
 from prog_edge.web.ui.rendering import render

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
 from prog_edge.web.account.departing import departure_token
-from prog_edge.web.account.views import AuthenticatorPage, RecoveryCodesPage, SecurityPage
+from prog_edge.web.account.own_views import AuthenticatorPage, RecoveryCodesPage, SecurityPage
 from prog_edge.web.ports import Viewer, WebServices
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
 from prog_edge.web.ui.rendering import render

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from prog_contracts.errors import Denied, Invalid, NotFound
 from prog_contracts.users import SecondFactor
 from prog_edge.web.account.departing import departure_token
+from prog_edge.web.account.own_views import ActivityPage, SessionsPage, SignInAgainPage
 from prog_edge.web.account.second_step_routes import chosen_factor, proof_in
-from prog_edge.web.account.views import ActivityPage, SessionsPage, SignInAgainPage
 from prog_edge.web.ports import Viewer, WebServices
 from prog_edge.web.ui.forms import FormState, refused, sent_form
 from prog_edge.web.ui.rendering import render

@@ -1,0 +1,134 @@
+"""What the pages about a person's own account show: sessions, second factor, passkeys, data, the account's end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from prog_contracts.users import SecondFactor
+from prog_edge.web.ports import (
+    ActivityEntry,
+    EnrolmentView,
+    IdentityCard,
+    OwnedAlone,
+    PasskeyOffer,
+    PasskeyView,
+    ProviderCard,
+    SecondFactorView,
+    SessionCard,
+)
+from prog_edge.web.ui.forms import FormState
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsPage:
+    template: ClassVar[str] = "account/sessions.html"
+    sessions: Sequence[SessionCard]
+
+
+@dataclass(frozen=True, slots=True)
+class SignInAgainPage:
+    """For somebody who is signed in, and is about to do what needs a fresh sign-in. `method` is what is asked for.
+
+    `others` is what else would do, `offer` what a passkey is asked where that is the method.
+    """
+
+    template: ClassVar[str] = "account/sign_in_again.html"
+    form: FormState
+    next_address: str
+    method: Literal["password"] | SecondFactor = "password"
+    others: Sequence[SecondFactor] = ()
+    offer: PasskeyOffer | None = None
+    has_password: bool = True
+    providers: Sequence[ProviderCard] = ()
+    """Those that the viewer's account is linked to."""
+    token: str = ""
+    """Shows that the link to a provider is of this page."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecondStepPage:
+    template: ClassVar[str] = "account/second_step.html"
+    form: FormState
+    next_address: str
+    method: SecondFactor
+    others: Sequence[SecondFactor]
+    """What else the sign-in may be completed with."""
+    offer: PasskeyOffer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityPage:
+    """`form` begins what changes the second factor, `password` changes that, `unlink` takes an identity away."""
+
+    template: ClassVar[str] = "account/security.html"
+    factor: SecondFactorView | None
+    passkeys: Sequence[PasskeyView]
+    form: FormState
+    password: FormState
+    identities: Sequence[IdentityCard] = ()
+    providers: Sequence[ProviderCard] = ()
+    """Those that an account can be linked to still."""
+    has_password: bool = True
+    token: str = ""
+    """Shows that the link to a provider is of this page."""
+    unlink: FormState = field(default_factory=FormState)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPasskeyPage:
+    template: ClassVar[str] = "account/new_passkey.html"
+    offer: PasskeyOffer
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityPage:
+    """`older` says that this is not the beginning of the list."""
+
+    template: ClassVar[str] = "account/activity.html"
+    activity: Sequence[ActivityEntry]
+    next_cursor: str | None
+    older: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DataPage:
+    template: ClassVar[str] = "account/data.html"
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyPage:
+    """One of the viewer's passkeys. `last` says that nothing is left of two-step verification without it."""
+
+    template: ClassVar[str] = "account/passkey.html"
+    passkey: PasskeyView
+    last: bool
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAccountPage:
+    """`needed_by` are the tenants that are in the way. `form` deletes the account, or keeps it after all."""
+
+    template: ClassVar[str] = "account/delete_account.html"
+    needed_by: Sequence[OwnedAlone]
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticatorPage:
+    template: ClassVar[str] = "account/authenticator.html"
+    enrolment: EnrolmentView
+    form: FormState
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryCodesPage:
+    """`first` says that they come with a first second factor."""
+
+    template: ClassVar[str] = "account/recovery_codes.html"
+    codes: Sequence[str]
+    first: bool
