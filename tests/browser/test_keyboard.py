@@ -142,6 +142,7 @@ def test_a_passkey_is_made_and_used(visit: Visit, sample: str) -> None:
         press(page, "Make the passkey")
     assert "attestationObject" in (sent.value.post_data or "")
     assert len(device.credentials()) == 1
+    expect(page.get_by_text("This passkey cannot be used.")).to_be_visible()
 
 
 def test_an_invitation_members_and_api_keys(visit: Visit, sample: str) -> None:
