@@ -36,7 +36,7 @@ _SCHEMA: Final[dict[str, Any]] = {
 _ANSWER: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"application/json": {"schema": _SCHEMA}}, "description": "The metadata"}
 }
-Anybody = Annotated[Visit, Depends(Public())]
+Anybody = Annotated[Visit, Depends(Public(any_origin=True))]
 
 
 @router.get("/openid-configuration", response_class=Response, responses=_ANSWER)

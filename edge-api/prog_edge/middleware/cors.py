@@ -16,7 +16,8 @@ from starlette.types import Scope
 
 Headers = list[tuple[bytes, bytes]]
 
-PREFIX: Final = "/v1/"
+PREFIXES: Final = ("/v1/", "/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/userinfo")
+"""What programs call; the page where people agree is not among it."""
 MAX_AGE_SECONDS: Final = 600
 METHODS: Final = "GET, HEAD, POST, PATCH, PUT, DELETE"
 TAKEN: Final = (
@@ -45,7 +46,7 @@ class Cors:
             return []
         if path in self._open_paths and method in ("GET", "HEAD"):
             return [] if origin is None else [(b"access-control-allow-origin", b"*"), _SHOWN]
-        if not self._origins or not path.startswith(PREFIX):
+        if not self._origins or not path.startswith(PREFIXES):
             return []
         if origin not in self._origins:
             return [_VARY]
@@ -59,7 +60,7 @@ class Cors:
             return None
         path: str = scope["path"]
         headers = {"Access-Control-Max-Age": str(MAX_AGE_SECONDS), "Vary": "Origin, Access-Control-Request-Headers"}
-        if origin in self._origins and path.startswith(PREFIX):
+        if origin in self._origins and path.startswith(PREFIXES):
             allowed = {"Origin": origin, "Methods": METHODS, "Headers": TAKEN}
         elif path in self._open_paths:
             allowed = {"Origin": "*", "Methods": "GET, HEAD", "Headers": TAKEN_FROM_ALL}

@@ -29,6 +29,8 @@ async def http(
 
     @app.get("/v1/prices")
     @app.get("/v1/tenants")
+    @app.get("/userinfo")
+    @app.get("/oauth2/authorize")
     @app.get("/account")
     async def answer() -> dict[str, str]:
         return {"a": "b"}
@@ -45,12 +47,13 @@ def preflight(origin: str, method: str = "POST") -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize("path", ["/v1/tenants", "/userinfo"])
 async def test_a_listed_page_reads_answers_and_sends_credentials_of_its_own(
-    http: tuple[httpx.AsyncClient, bool],
+    http: tuple[httpx.AsyncClient, bool], path: str
 ) -> None:
     client, listed = http
-    answer = await client.get("/v1/tenants", headers={"Origin": LISTED})
-    asked = await client.options("/v1/tenants", headers=preflight(LISTED))
+    answer = await client.get(path, headers={"Origin": LISTED})
+    asked = await client.options(path, headers=preflight(LISTED))
     if not listed:
         assert "access-control-allow-origin" not in answer.headers
         assert asked.status_code == 405
@@ -95,7 +98,8 @@ async def test_no_answer_ever_allows_cookies_and_no_page_of_ours_is_read(http: t
                 await client.options(path, headers=preflight(origin)),
             ):
                 assert "access-control-allow-credentials" not in answer.headers
-    assert "access-control-allow-origin" not in (await client.get("/account", headers={"Origin": LISTED})).headers
+    for page in ("/account", "/oauth2/authorize"):
+        assert "access-control-allow-origin" not in (await client.get(page, headers={"Origin": LISTED})).headers
 
 
 @pytest.mark.parametrize(
@@ -108,5 +112,5 @@ def test_what_is_no_origin_is_no_setting(origins: str) -> None:
 
 def test_what_everybody_may_read_takes_no_credential(settings: Settings) -> None:
     document = create_app(settings).openapi()
-    for path in ("/v1/prices", "/v1/products"):
+    for path in ("/v1/prices", "/v1/products", "/.well-known/jwks.json", "/.well-known/openid-configuration"):
         assert document["paths"][path]["get"]["security"] == []
