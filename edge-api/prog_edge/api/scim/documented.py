@@ -65,7 +65,17 @@ LIST: Final[dict[str, Any]] = {
     ]
 }
 SEARCH: Final[dict[str, Any]] = {
-    "requestBody": _taken(_SEARCH, {"count": {"type": "integer"}, "startIndex": {"type": "integer"}}, [], {"count": 10})
+    "requestBody": {
+        "required": True,
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "example": {"schemas": [_SEARCH], "filter": 'userName eq "ada@example.com"', "count": 10},
+                }
+            }
+        },
+    }
 }
 NEW_USER: Final[dict[str, Any]] = {
     "parameters": _ATTRIBUTES,
