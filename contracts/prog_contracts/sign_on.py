@@ -114,4 +114,4 @@ class SignOnAdmissionRefused(Event):
 
     tenant_id: TenantId
     user_id: UserId
-    reason: Literal["member_limit", "tenant_closed", "no_sign_on"]
+    reason: Literal["member_limit", "tenant_closed", "no_sign_on", "deactivated"]

@@ -8,9 +8,11 @@ import pytest
 
 from prog_contracts.directory import DirectoryUserDeleted, DirectoryUserLinked, DirectoryUserUpdated
 from prog_contracts.email import SendMail
-from prog_contracts.ids import new_id
+from prog_contracts.erasure import ForgetMember, Person
+from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.scim import GROUP_MEMBERS_MAX
 from prog_contracts.tenants import InvitationRevoked, MemberJoined, MemberRemoved, MemberRoleChanged
+from prog_kit.secrets import PERSON
 from tests.component.harness import Harness
 from tests.component.tenants.company import Company, code
 from tests.component.tenants.provider import Provider, listed, user_body
@@ -390,3 +392,17 @@ async def test_a_group_of_the_largest_size_is_changed_as_a_small_one(acme: Compa
     assert await acme.platform.settle(limit=100) > 20, "the roles of all, some in each transaction"
     left = await acme.platform.fetch("SELECT FROM tenants.directory_users WHERE role = 'member'")
     assert len(left) == 1, "who is not in it"
+
+
+async def test_who_was_erased_is_in_no_directory_any_more(platform: Harness, acme: Company, okta: Provider) -> None:
+    _, person = await okta.join("ada@example.com")
+    other = Company(platform, "Other", owner_email="owner@other.example")
+    await other.open()
+    await Provider(other).add("somebody", emails=[{"value": "ada@example.com", "primary": True}])
+    stays = await okta.add("grace@example.com")
+    erased = Person(user_id=person, email="ada@example.com", name="Ada")
+    command = ForgetMember(user_id=person, sealed_person=platform.seal(erased.model_dump_json(), PERSON))
+    assert (await platform.request(command, tenant_id=PLATFORM_TENANT_ID)).status == "succeeded"
+    left = await platform.fetch("SELECT directory_user_id FROM tenants.directory_users")
+    assert [row["directory_user_id"] for row in left] == [stays]
+    assert person not in await acme.roles()

@@ -26,6 +26,7 @@ from prog_contracts.tenants import ChangeMemberRole, MemberJoined, TenantRole
 from prog_kit.secrets import sign_on_purpose
 from prog_workers.tenants import dns
 from tests.component.tenants.company import Company, code
+from tests.component.tenants.provider import Provider
 from tests.dns_server import DnsServer
 
 ISSUER = "https://id.acme.example"
@@ -219,6 +220,19 @@ async def test_whoever_signs_on_becomes_a_member_once_with_the_chosen_role(acme:
     await admit(acme, new_id("user"))
     assert (await acme.platform.events(SignOnAdmissionRefused))[-1].reason == "member_limit"
     assert code(await admit(acme, new_id("user"), actor=new_id("user"))) == "not_permitted"
+
+
+async def test_whoever_signs_on_is_linked_to_their_entry_in_the_directory(acme: Company) -> None:
+    await configure(acme)
+    provider, person = Provider(acme), new_id("user")
+    entry = await provider.add(f"{person}@{DOMAIN}")
+    assert (await admit(acme, person)).status == "succeeded"
+    assert (await provider.row(entry))["user_id"] == person
+    await provider.set_active(entry, False)
+    assert person not in await acme.roles()
+    assert (await admit(acme, person)).status == "succeeded"
+    assert person not in await acme.roles(), "whom the directory has deactivated does not sign on again"
+    assert [refused.reason for refused in await acme.platform.events(SignOnAdmissionRefused)] == ["deactivated"]
 
 
 async def test_a_suspended_tenant_takes_nobody_in(acme: Company) -> None:

@@ -25,6 +25,7 @@ from prog_contracts.tenants import MemberJoined
 from prog_kit import secrets
 from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.dns import Unanswered, texts
+from prog_workers.tenants.handlers.directory.links import link_joined
 from prog_workers.tenants.handlers.domain import check_tenant, require, tell_owners, tenants
 
 Change = Literal["configured", "removed", "domain_proven", "domain_released", "owners_changed"]
@@ -126,8 +127,11 @@ async def release_domain(command: ReleaseDomain, tx: Transaction) -> SignOnChang
 
 
 @tenants.handles(AdmitSignedOn)
-async def admit_signed_on(command: AdmitSignedOn, tx: Transaction) -> MemberJoined | SignOnAdmissionRefused | None:
-    """The users domain has seen who signed on. A member stays with the role that they have."""
+async def admit_signed_on(command: AdmitSignedOn, tx: Transaction) -> Outcome:
+    """The users domain has seen who signed on. A member stays with the role that they have.
+
+    Whom the same provider keeps in the tenant's directory is linked to their entry, and is let in while that is active.
+    """
     check_tenant(command.tenant_id, tx)
     if tx.actor is not None and not is_process(tx.actor):
         raise errors.not_permitted()
@@ -138,6 +142,9 @@ async def admit_signed_on(command: AdmitSignedOn, tx: Transaction) -> MemberJoin
         return SignOnAdmissionRefused(tenant_id=tx.tenant_id, user_id=command.user_id, reason="no_sign_on")
     if not possible(tenant.status, "member.invite"):
         return SignOnAdmissionRefused(tenant_id=tx.tenant_id, user_id=command.user_id, reason="tenant_closed")
+    entry = await store.directory_user_at(tx, command.email)
+    if entry is not None and not entry.active:
+        return SignOnAdmissionRefused(tenant_id=tx.tenant_id, user_id=command.user_id, reason="deactivated")
     seats = await store.seats(tx, inviting=command.email)
     if rules.is_full(seats):
         return SignOnAdmissionRefused(tenant_id=tx.tenant_id, user_id=command.user_id, reason="member_limit")
@@ -150,7 +157,7 @@ async def admit_signed_on(command: AdmitSignedOn, tx: Transaction) -> MemberJoin
     )
     if not await store.insert_member(tx, joined.user_id, email=joined.email, name=joined.name, role=joined.role):
         return None
-    return joined
+    return [joined, *await link_joined(tx, joined.user_id, joined.email)]
 
 
 async def owners_changed(tx: Transaction) -> list[SignOnChanged]:
