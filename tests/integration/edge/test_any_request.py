@@ -87,6 +87,8 @@ BEYOND_REACH: Final = {
     "configure_sign_on": "nobody has a provider that answers",
     "claim_domain": "what is made up is no domain",
     "check_domain": "the domain's DNS has no record",
+    "delete_user": "whoever is there is needed as the owner of a tenant",
+    "restore_user": "nobody's account is being deleted",
     "edit_dead_letter": "the one dead letter cannot be read",
     "store_logo": "takes a picture, and what is made up shows none",
     "publish_events": "what is made up breaks a rule of CloudEvents or of the tenant's schema",
