@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from pydantic import BaseModel, Field
@@ -13,7 +13,7 @@ PREFIX: Final = "/scim/v2"
 MEDIA_TYPE: Final = "application/scim+json"
 SCHEMA: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 
-_TYPES: Final[Mapping[str, str]] = {
+TYPES: Final[Mapping[str, str]] = {
     "invalid": "invalidValue",
     "invalid_filter": "invalidFilter",
     "invalid_path": "invalidPath",
@@ -55,7 +55,11 @@ def scim_error(status: int, code: str, detail: str, *, headers: Mapping[str, str
     if status == 409:
         status = 403
     status = _STATUSES.get(code, status)
-    body = {"schemas": [SCHEMA], "status": str(status), "scimType": _TYPES.get(code), "detail": detail}
-    if body["scimType"] is None:
-        del body["scimType"]
+    body = error_body(status, code, detail)
     return Response(orjson.dumps(body), status, headers=dict(headers), media_type=MEDIA_TYPE)
+
+
+def error_body(status: int, code: str, detail: str) -> dict[str, Any]:
+    """How an error with this status looks; `scimType` is there where the standard has a word for the code."""
+    scim_type = {"scimType": TYPES[code]} if code in TYPES else {}
+    return {"schemas": [SCHEMA], "status": str(status), **scim_type, "detail": detail}

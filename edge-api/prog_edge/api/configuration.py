@@ -44,6 +44,8 @@ IfMatch = Annotated[
     ),
 ]
 Version = Annotated[int, Path(ge=1, le=MAX_VERSION)]
+_LOGO_ID: Final = "9f86d081884c7d659a2feaa0c55ad015"
+_LOGO_URL: Final = f"https://app.example.com/brand/tenant_01jd7z4c8nf3ktv9q2m6x0r5we/logo/{_LOGO_ID}.png"
 _STRICT: Final = ConfigDict(extra="forbid")
 
 
@@ -122,11 +124,11 @@ class LogoWish(Body):
 class Logo(Resource):
     """A picture that `settings.branding.logo` may name by its `id`. It was drawn anew as PNG."""
 
-    id: str
+    id: str = Field(examples=[_LOGO_ID])
     width: int
     height: int
     size_bytes: int
-    url: str
+    url: str = Field(examples=[_LOGO_URL])
 
 
 @router.get("/config", response_model=ConfigVersion, responses=problems(401, 403, 404))

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from prog_contracts.permissions import SCOPES
 from prog_edge.access import TENANT_HEADER, Declaration, Needs, Public, SignedIn, Staff
-from prog_edge.api.examples import add_examples
+from prog_edge.api.examples import add_examples, scim_example
 from prog_edge.api.shapes import PROBLEM_CONTENT, problems
 from prog_edge.oauth.metadata import TOKEN
 from prog_edge.problems import Problem
@@ -306,9 +306,10 @@ def _speak_scim(operation: dict[str, Any]) -> None:
     operation["responses"].update(_problem_responses(400, 403, 404))
     for status, response in operation["responses"].items():
         if status == "default" or status >= "400":
-            response["content"] = {SCIM_TYPE: {"schema": {"$ref": "#/components/schemas/ScimError"}}}
+            schema = {"$ref": "#/components/schemas/ScimError"}
+            response["content"] = {SCIM_TYPE: {"schema": schema, "example": scim_example(status)}}
         elif status in ("200", "201"):
-            response["content"] = {SCIM_TYPE: {"schema": {"type": "object"}}}
+            response["content"] = {SCIM_TYPE: {"schema": {"type": "object"}, **response["content"].get(SCIM_TYPE, {})}}
 
 
 def _drop_default_errors(document: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ _ADDRESS: Final = {"type": "string", "format": "uri"}
 _TEXTS: Final = {"type": "array", "items": {"type": "string"}}
 _SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
+    "examples": [metadata("https://app.example.com")],
     "required": [
         "issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported",
         "subject_types_supported", "id_token_signing_alg_values_supported",

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from prog_edge.api.samples import sample
 from prog_edge.problems import MEDIA_TYPE, title_of
+from prog_edge.scim_errors import error_body
 
 TRACE_ID: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -27,11 +28,22 @@ PROBLEMS: Final[Mapping[int, tuple[tuple[str, str], ...]]] = {
 }
 """What problems of a status look like, by code. Each code is described at /docs/errors."""
 
+_SCIM_ERRORS: Final[Mapping[str, tuple[int, str, str]]] = {
+    "400": (400, "invalid_filter", "The filter cannot be read."),
+    "401": (401, "unauthenticated", "The API key is not good any more."),
+    "403": (403, "denied", "The key's scopes do not allow this (scim.manage)."),
+    "404": (404, "not_found", "There is no such user."),
+    "429": (429, "rate_limited", "1200 requests in 60 seconds are the limit here; wait a little."),
+    "default": (409, "uniqueness", "There is a user with this userName already."),
+}
+"""What errors of SCIM look like: status, code and words."""
+
 _FIELD_ERROR: Final = {"field": "name", "code": "required", "message": "This field is required."}
 
 
 _BY_MEDIA_TYPE: Final = {
     "application/pdf": "%PDF-1.7 …",
+    "application/zip": "PK\x03\x04 …",
     "text/csv": "id,occurred_at\r\n01932b4e-8f00-7c3a-9d2e-5a1b2c3d4e5f,2027-01-31T09:00:00Z\r\n",
     "text/event-stream": "id: 01932b4e-8f00-7c3a-9d2e-5a1b2c3d4e5f\nevent: com.acme.order.placed\ndata: {…}\n\n",
     "text/plain": "prog_http_in_flight 1.0\n",
@@ -54,6 +66,11 @@ def add_examples(document: dict[str, Any]) -> None:
                 if media_type in _BY_MEDIA_TYPE:
                     described["example"] = _BY_MEDIA_TYPE[media_type]
                 _complete(described, schemas)
+
+
+def scim_example(status: str) -> dict[str, Any]:
+    """An error of a status in SCIM's form; `default` stands for those that have no status of their own here."""
+    return error_body(*_SCIM_ERRORS[status])
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

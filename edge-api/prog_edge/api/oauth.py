@@ -72,29 +72,42 @@ _CLIENT: Final = {
     "client_secret": "Of a confidential client, where it does not prove itself with Basic.",
 }
 _TOKEN: Final = {"token": "prog_machine_01jd7z4c8nf3ktv9q2m6x0r5we_q7Rk0bV2mXc9LtNw4hZs8aGdYe3fPu2JS0K2aa81bb2"}
-_ERROR: Final = {
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["error"],
-                "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
-            }
-        }
-    },
-    "description": "What is wrong, as OAuth calls it",
+_PUBLIC_ID: Final = "prog_client_01jd7z4c8nf3ktv9q2m6x0r5we_01jd7z4c8nf3ktv9q2m6x0r5we"
+
+
+def _error(error: str, description: str) -> dict[str, Any]:
+    """An answer that says what is wrong as OAuth calls it (RFC 6749, section 5.2)."""
+    schema = {
+        "type": "object",
+        "required": ["error"],
+        "examples": [{"error": error, "error_description": description}],
+        "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+    }
+    return {"description": "What is wrong, as OAuth calls it", "content": {"application/json": {"schema": schema}}}
+
+
+def _success(description: str, example: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "examples": [example]}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+_OF_CLIENT: Final[dict[int | str, dict[str, Any]]] = {
+    400: _error("invalid_request", "The parameter token is missing."),
+    401: _error("invalid_client", "The client is unknown, or its secret is not good."),
 }
-_OBJECT: Final = {"content": {"application/json": {"schema": {"type": "object"}}}}
-
-
-def _answers(success: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"description": success, **_OBJECT}, 400: _ERROR, 401: _ERROR}
 
 
 @router.post(
     TOKEN,
     response_class=Response,
-    responses=_answers("The tokens (RFC 6749, section 5.1)"),
+    responses={
+        200: _success(
+            "The tokens (RFC 6749, section 5.1)",
+            {"access_token": _TOKEN["token"], "token_type": "Bearer", "expires_in": 3600, "scope": "event.read"},
+        ),
+        **_OF_CLIENT,
+        400: _error("invalid_grant", "The code or token is not good."),
+    },
     openapi_extra=_described(
         {
             "grant_type": "authorization_code, refresh_token or client_credentials.",
@@ -192,7 +205,23 @@ async def post_authorize(request: Request) -> Response:
 @router.post(
     INTROSPECT,
     response_class=Response,
-    responses=_answers("What the token is worth (RFC 7662)"),
+    responses={
+        200: _success(
+            "What the token is worth (RFC 7662)",
+            {
+                "active": True,
+                "iss": "https://app.example.com",
+                "client_id": _PUBLIC_ID,
+                "sub": _PUBLIC_ID,
+                "token_type": "Bearer",
+                "scope": "event.read",
+                "tenant_id": "tenant_01jd7z4c8nf3ktv9q2m6x0r5we",
+                "iat": 1801386000,
+                "exp": 1801389600,
+            },
+        ),
+        **_OF_CLIENT,
+    },
     openapi_extra=_described(
         {"token": "Of a client of the same tenant.", "token_type_hint": "Not heard.", **_CLIENT}, _TOKEN
     ),
@@ -240,7 +269,7 @@ async def _worth(platform: Platform, asks: ClientRow, token: str) -> dict[str, A
 @router.post(
     REVOKE,
     response_class=Response,
-    responses={200: {"description": "It is good no more, or never was"}, 400: _ERROR, 401: _ERROR},
+    responses={200: {"description": "It is good no more, or never was"}, **_OF_CLIENT},
     openapi_extra=_described(
         {"token": "A refresh token ends all that came of its code.", "token_type_hint": "Not heard.", **_CLIENT},
         _TOKEN,
@@ -262,7 +291,19 @@ async def revoke_token(request: Request) -> Response:
     USERINFO,
     methods=["GET"],
     response_class=Response,
-    responses={**_answers("What the token's scopes tell of its person"), 403: _ERROR},
+    responses={
+        200: _success(
+            "What the token's scopes tell of its person",
+            {
+                "sub": "user_01jd7z4c8nf3ktv9q2m6x0r5we",
+                "name": "Ada Lovelace",
+                "email": "ada@example.com",
+                "email_verified": True,
+            },
+        ),
+        401: _error("invalid_token", "The access token is not good."),
+        403: _error("insufficient_scope", "This takes the scope openid."),
+    },
 )
 async def get_userinfo(request: Request) -> Response:
     """Who has signed in to the client (OpenID Connect Core, section 5.3). Send the access token as `Bearer`."""

@@ -38,7 +38,15 @@ PasskeyToken = Annotated[
 ]
 PasskeyName = Annotated[str, Field(min_length=1, max_length=60, examples=["Phone"])]
 _Bytes = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*={0,2}$", max_length=16_384, description="In base64url.")]
-_Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=1400, description="In base64url.")]
+_Id = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_-]+$",
+        max_length=1400,
+        description="In base64url.",
+        examples=["pWFFJwzms769HdAStzlIZw"],
+    ),
+]
 
 
 class _Credential(Body):
@@ -102,7 +110,9 @@ class PasskeyChallenge(Resource):
     `parseCreationOptionsFromJSON` reads."""
 
     passkey_token: str
-    public_key: dict[str, Any] = Field(examples=[{"challenge": "…", "rpId": "example.com"}])
+    public_key: dict[str, Any] = Field(
+        examples=[{"challenge": "LdAL134CIs7YgmZUganB2fkHMJ0W4F7QB6HqY5KEd6k", "rpId": "app.example.com"}]
+    )
     expires_in: int = Field(description="Seconds for which an answer is taken.")
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from prog_contracts.accounts import RecoveryCodes, TotpEnrolment
@@ -48,6 +48,12 @@ Me = Annotated[Access, Depends(SignedIn())]
 class SecondStep(Body):
     """`code` for an app or a recovery code; `passkey`, with the method of that name, for a passkey."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"mfa_token": "prog_mfa_4c8nf3ktv9q2m6x0r5we", "method": "totp", "code": "492039"}]
+        }
+    )
+
     mfa_token: Token
     method: SecondFactor = Field("totp", description="What it is proven with.")
     code: Code | None = None
@@ -61,6 +67,8 @@ class SecondStep(Body):
 
 class FreshProof(Body):
     """Exactly one of `password`, `code` and `passkey`: one of the latter where the account has a second factor."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"password": "correct horse battery staple"}]})
 
     password: Password | None = None
     method: SecondFactor = Field("totp", description="What it is proven with, if not with the password.")

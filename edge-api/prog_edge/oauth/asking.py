@@ -40,10 +40,14 @@ class OAuthError(Exception):
         self.description = description
         self.challenge = challenge
 
+    @property
+    def status(self) -> int:
+        return _STATUS.get(self.error, 400)
+
     def response(self, request: Request) -> Response:
         context_of(request.scope).code = self.error
         body = orjson.dumps({"error": self.error, "error_description": self.description})
-        response = Response(body, _STATUS.get(self.error, 400), media_type="application/json")
+        response = Response(body, self.status, media_type="application/json")
         if self.challenge is not None:
             response.headers["WWW-Authenticate"] = self.challenge
         return unstored(response)

@@ -13,8 +13,10 @@ from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from prog_edge import scim_errors
 from prog_edge.api.reference import _KNOWN_CODES
 from prog_edge.app import create_app
+from prog_edge.oauth.asking import OAuthError
 from prog_edge.problems import MEDIA_TYPE
 from prog_edge.process import openapi
 from prog_edge.writes import UNAWAITED
@@ -81,19 +83,60 @@ def test_every_body_and_answer_has_an_example_that_fits(document: dict[str, Any]
                 wrong = [error.message for error in jsonschema_rs.iter_errors(schema, example)]
                 assert wrong == [], f"{name} {where}"
                 assert not has_gap(example), f"{name} {where}: an example with a gap"
+                assert example != {}, f"{name} {where}: an example of nothing"
+
+
+def errors(operation: dict[str, Any]) -> dict[str, Any]:
+    """The contents of the answers that tell of something wrong, by status."""
+    answers = operation["responses"].items()
+    return {status: answer["content"] for status, answer in answers if status == "default" or status >= "400"}
+
+
+def has_oauths_errors(name: str, status: str) -> bool:
+    """RFC 6749 says what these look like; all else that such an operation refuses is a problem."""
+    return is_of_oauth(name) and status in ("400", "401", "403")
 
 
 def test_every_problem_shows_its_code_and_the_codes_are_described(document: dict[str, Any]) -> None:
-    described = {code for code, _, _ in _KNOWN_CODES} | {"internal", "unavailable"}
+    described = {code for code, _, _ in _KNOWN_CODES}
     for name, operation in operations(document):
-        statuses = [status for status in operation["responses"] if status == "default" or status >= "400"]
-        assert {"429", "default"} <= set(statuses), name
-        for status in statuses:
-            shown = operation["responses"][status]["content"][MEDIA_TYPE]["examples"]
+        wrong = errors(operation)
+        assert {"429", "default"} <= set(wrong), name
+        for status, content in wrong.items():
+            if is_scim(name) or has_oauths_errors(name, status):
+                continue
+            shown = content[MEDIA_TYPE]["examples"]
+            assert shown, f"{name} {status}"
             for code, example in shown.items():
                 assert example["value"]["code"] == code
                 assert code in described, f"{name} {status}"
                 assert status in ("default", str(example["value"]["status"])), name
+
+
+def test_every_error_of_oauth_shows_what_is_answered_with_its_status(document: dict[str, Any]) -> None:
+    seen = set()
+    for name, operation in operations(document):
+        for status, content in errors(operation).items():
+            if has_oauths_errors(name, status):
+                (example,) = examples(content["application/json"])
+                assert set(example) == {"error", "error_description"}, f"{name} {status}"
+                assert str(OAuthError(example["error"], "").status) == status, name
+                assert example["error_description"], f"{name} {status}"
+                seen.add(status)
+    assert seen == {"400", "401", "403"}
+
+
+def test_every_error_of_scim_shows_its_status_and_a_type_of_the_standard(document: dict[str, Any]) -> None:
+    seen = set()
+    for name, operation in operations(document):
+        for status, content in errors(operation).items() if is_scim(name) else ():
+            (example,) = examples(content[scim_errors.MEDIA_TYPE])
+            assert example["schemas"] == [scim_errors.SCHEMA], f"{name} {status}"
+            assert status in ("default", example["status"]), name
+            assert example.get("scimType") in {None, *scim_errors.TYPES.values()}, f"{name} {status}"
+            assert example["detail"], f"{name} {status}"
+            seen.add(status)
+    assert {"400", "401", "403", "404", "429", "default"} <= seen
 
 
 def test_every_operation_has_a_summary_of_its_own(document: dict[str, Any]) -> None:
@@ -151,7 +194,7 @@ def is_of_oauth(name: str) -> bool:
 def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         for status, response in operation["responses"].items():
-            if is_of_oauth(name) and status in ("400", "401", "403"):
+            if has_oauths_errors(name, status):
                 assert set(response["content"]) == {"application/json"}, f"{name} {status}"
             elif status == "default" or status >= "400":
                 form = "application/scim+json" if is_scim(name) else "application/problem+json"

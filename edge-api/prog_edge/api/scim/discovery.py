@@ -25,6 +25,7 @@ from starlette.responses import Response
 from prog_contracts.errors import NotFound
 from prog_contracts.scim import EnterpriseUser, FullUser, Group, User
 from prog_edge.access import Access, Needs
+from prog_edge.api.scim import documented
 from prog_edge.api.scim.answers import PAGE_SIZE_MAX, base_of, list_of, plain
 from prog_edge.problems import Refused
 from prog_edge.scim_errors import PREFIX
@@ -59,7 +60,7 @@ def provider() -> ScimProvider:
     )
 
 
-@router.get("/ServiceProviderConfig")
+@router.get("/ServiceProviderConfig", openapi_extra=documented.answered(documented.CONFIGURATION))
 async def get_scim_configuration(request: Request, access: Keeps) -> Response:
     """What this server can do of SCIM."""
     config = provider().config
@@ -67,27 +68,27 @@ async def get_scim_configuration(request: Request, access: Keeps) -> Response:
     return plain(_located([config], request, "ServiceProviderConfig", by_id=False)[0])
 
 
-@router.get("/ResourceTypes")
+@router.get("/ResourceTypes", openapi_extra=documented.answered_with_list(documented.RESOURCE_TYPE))
 async def list_scim_resource_types(request: Request, access: Keeps) -> Response:
     """That there are users and groups, and where."""
     found = _located(provider().resource_types, request, "ResourceTypes")
     return plain(list_of(found, len(found)))
 
 
-@router.get("/ResourceTypes/{resource_type}")
+@router.get("/ResourceTypes/{resource_type}", openapi_extra=documented.answered(documented.RESOURCE_TYPE))
 async def get_scim_resource_type(resource_type: str, request: Request, access: Keeps) -> Response:
     """Where users, or groups, are."""
     return plain(_one(_located(provider().resource_types, request, "ResourceTypes"), resource_type))
 
 
-@router.get("/Schemas")
+@router.get("/Schemas", openapi_extra=documented.answered_with_list(documented.SCHEMA))
 async def list_scim_schemas(request: Request, access: Keeps) -> Response:
     """Which attributes are kept, and which schemas this description itself follows."""
     found = _located(provider().schemas, request, "Schemas")
     return plain(list_of(found, len(found)))
 
 
-@router.get("/Schemas/{schema_id}")
+@router.get("/Schemas/{schema_id}", openapi_extra=documented.answered(documented.SCHEMA))
 async def get_scim_schema(schema_id: str, request: Request, access: Keeps) -> Response:
     """The attributes of one schema."""
     return plain(_one(_located(provider().schemas, request, "Schemas"), schema_id))

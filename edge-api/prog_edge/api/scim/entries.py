@@ -58,19 +58,19 @@ _PREFIXES: Final[Mapping[Kind, str]] = {"User": "diruser", "Group": "dirgroup"}
 # -- users -------------------------------------------------------------------------------------------------------------
 
 
-@router.get("/Users", openapi_extra=documented.LIST)
+@router.get("/Users", openapi_extra=documented.LIST_USERS)
 async def list_scim_users(request: Request, access: Keeps) -> Response:
     """Users of the directory, by filter and page."""
     return await _list(request, access, "User", search_in_query(request, "User"))
 
 
-@router.post("/Users/.search", openapi_extra=documented.SEARCH)
+@router.post("/Users/.search", openapi_extra=documented.SEARCH_USERS)
 async def search_scim_users(request: Request, access: Keeps) -> Response:
-    """The same, with the parameters in the body."""
+    """Users of the directory, with the filter and the page in the body."""
     return await _list(request, access, "User", search_in("User", await body_of(request)))
 
 
-@router.get("/Users/{directory_user_id}", openapi_extra=documented.READ)
+@router.get("/Users/{directory_user_id}", openapi_extra=documented.READ_USER)
 async def get_scim_user(directory_user_id: UserKey, request: Request, access: Keeps) -> Response:
     """One user of the directory."""
     return await _get(request, access, "User", directory_user_id)
@@ -102,7 +102,7 @@ async def replace_scim_user(directory_user_id: UserKey, request: Request, access
     return await _written(request, access, command, directory_user_id, wanted)
 
 
-@router.patch("/Users/{directory_user_id}", openapi_extra=documented.PATCH)
+@router.patch("/Users/{directory_user_id}", openapi_extra=documented.PATCH_USER)
 async def patch_scim_user(directory_user_id: UserKey, request: Request, access: Keeps) -> Response:
     """Change parts of a user. Somebody who is not active any more is out within 5 seconds, and their streams within
     15."""
@@ -129,19 +129,19 @@ async def delete_scim_user(directory_user_id: UserKey, request: Request, access:
 # -- groups ------------------------------------------------------------------------------------------------------------
 
 
-@router.get("/Groups", openapi_extra=documented.LIST)
+@router.get("/Groups", openapi_extra=documented.LIST_GROUPS)
 async def list_scim_groups(request: Request, access: Keeps) -> Response:
     """Groups of the directory, by filter and page."""
     return await _list(request, access, "Group", search_in_query(request, "Group"))
 
 
-@router.post("/Groups/.search", openapi_extra=documented.SEARCH)
+@router.post("/Groups/.search", openapi_extra=documented.SEARCH_GROUPS)
 async def search_scim_groups(request: Request, access: Keeps) -> Response:
-    """The same, with the parameters in the body."""
+    """Groups of the directory, with the filter and the page in the body."""
     return await _list(request, access, "Group", search_in("Group", await body_of(request)))
 
 
-@router.get("/Groups/{directory_group_id}", openapi_extra=documented.READ)
+@router.get("/Groups/{directory_group_id}", openapi_extra=documented.READ_GROUP)
 async def get_scim_group(directory_group_id: GroupKey, request: Request, access: Keeps) -> Response:
     """One group of the directory."""
     return await _get(request, access, "Group", directory_group_id)
@@ -171,7 +171,7 @@ async def replace_scim_group(directory_group_id: GroupKey, request: Request, acc
 
 @router.patch(
     "/Groups/{directory_group_id}",
-    openapi_extra=documented.PATCH,
+    openapi_extra=documented.PATCH_GROUP,
     responses={204: {"description": "Done; there is no body"}},
 )
 async def patch_scim_group(directory_group_id: GroupKey, request: Request, access: Keeps) -> Response:
