@@ -54,7 +54,7 @@ def test_a_role_is_changed_and_a_member_removed_without_javascript(visit: Visit,
 
 def test_an_invitation_is_sent_again_and_taken_back(visit: Visit, sample: str) -> None:
     page = account(visit, sample, scripts=True)
-    page.get_by_role("button", name="Send the invitation to annabella@example.com again").click()
+    page.get_by_role("button", name="Send again the invitation to annabella@example.com").click()
     expect(page.get_by_text("A new link is on its way")).to_be_visible()
     page.get_by_role("button", name="Take back the invitation to mary@example.com").click()
     expect(page.get_by_text("is taken back")).to_be_visible()

@@ -66,6 +66,7 @@ async function find(text) {
   if (!response.ok || number !== asked || text !== input.value.trim()) return;
   const template = document.createElement("template");
   template.innerHTML = await response.text();
+  for (const hit of template.content.children) hit.setAttribute("role", "option");
   list.prepend(template.content);
   if (!items().length) list.textContent = "Nothing found. Ids must be whole.";
   choose(0);

@@ -44,7 +44,8 @@ TO_SIGN = PasskeyOffer("offered", '{"challenge": "AAAA", "rpId": "localhost", "u
 TO_MAKE = PasskeyOffer(
     "offered",
     '{"challenge": "AAAA", "rp": {"id": "localhost", "name": "ProgNetwork"}, "user": {"id": "AAAA", "name": "ada",'
-    ' "displayName": "Ada"}, "pubKeyCredParams": [{"type": "public-key", "alg": -7}]}',
+    ' "displayName": "Ada"}, "pubKeyCredParams": [{"type": "public-key", "alg": -7},'
+    ' {"type": "public-key", "alg": -8}, {"type": "public-key", "alg": -257}]}',
     ORIGIN,
 )
 

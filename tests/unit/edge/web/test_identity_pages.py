@@ -32,7 +32,9 @@ def departures(html: str) -> list[str]:
 def test_sign_in_and_sign_up_lead_to_the_providers(browse: Browse, page: str) -> None:
     identities = SampleIdentities()
     client = browse(None, backed(identities))
-    google, github = departures(client.get(page).text)
+    html = client.get(page).text
+    assert html.count('class="or"') == 1
+    google, github = departures(html)
     assert (urlsplit(google).path, urlsplit(github).path) == (
         "/v1/auth/oauth/google/start",
         "/v1/auth/oauth/github/start",
