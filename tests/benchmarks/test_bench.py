@@ -90,7 +90,14 @@ def test_a_command_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.Monk
 def test_the_edge_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(edge.ROUNDS, "short", (2, 0.1))
     told = edge.run(Options(length="short"))
-    paths = ["authenticated get", "command post", "jwt check", "login", "reader in a login storm"]
+    paths = [
+        "authenticated get",
+        "read of the database",
+        "command post",
+        "jwt check",
+        "login",
+        "reader in a login storm",
+    ]
     promised(json.dumps(told.json()), "edge", paths)
     assert [row.runs for row in told.rows] == [2] * 5
     ratios = {row.path: row.ratio for row in told.rows}

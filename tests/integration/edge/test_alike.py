@@ -56,7 +56,7 @@ WHO: Final[dict[str, Callable[[], str]]] = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
-async def accounts(stage: Stage) -> None:
+async def accounts(module_strong_hashing: None, stage: Stage) -> None:
     """Accounts that differ in what nobody is to know."""
     for email in (KNOWN, DISABLED, SIGNS_ON):
         await stage.person(email)
