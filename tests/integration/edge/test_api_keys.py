@@ -60,6 +60,8 @@ async def owner(stage: Stage) -> Person:
     owner = await stage.person("owner@keys.example")
     await stage.tenant_of(owner, "Keys Ltd")
     await change(stage, "UPDATE tenants.limits SET value = NULL WHERE tenant_id = $1", owner.tenant_id)
+    # A plan with room for the keys of all these tests.
+    await change(stage, "UPDATE tenants.tenants SET plan = 'Scale' WHERE tenant_id = $1", owner.tenant_id)
     return owner
 
 
