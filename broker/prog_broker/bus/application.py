@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from itertools import islice
 from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
@@ -35,8 +34,7 @@ log = logging.get("prog_broker.bus")
 M = TypeVar("M", bound=Message)
 F = TypeVar("F", bound=Callable[..., Awaitable[None]])
 
-_CHUNK: Final = 125
-"""Messages a round trip: the broker takes in one lot while the next is made."""
+_CHUNK: Final = 500
 _PATIENCE_SECONDS: Final = 10.0
 
 
@@ -155,31 +153,22 @@ class Bus(AbstractAsyncContextManager["Bus"]):
         actor: str | None = None,
         wait_seconds: float = _PATIENCE_SECONDS,
     ) -> list[UUID]:
-        """Publishes in order, a hundred a round trip; a pair names a message's own tenant. Returns the ids.
+        """Publishes in order, hundreds a round trip; a pair names a message's own tenant. Returns the ids.
 
         Raises as `publish` does; some may then be published.
         """
         ids: list[UUID] = []
-        sending: asyncio.Task[None] | None = None
-        waiting = iter(messages)
-        try:
-            while items := list(islice(waiting, _CHUNK)):
-                chunk: list[tuple[Topic, Envelope]] = []
-                for item in items:
-                    message, tenant = item if isinstance(item, tuple) else (item, tenant_id)
-                    envelope = wrap(message, tenant_id=tenant, source=self._source, actor=actor)
-                    chunk.append((self._topic_of(message), envelope))
-                    ids.append(envelope.id)
-                if sending is not None:
-                    await sending
-                sending = asyncio.create_task(self._send(chunk, wait_seconds))
-                for _ in range(2):
-                    await asyncio.sleep(0)  # it writes, before the next ones are made
-            if sending is not None:
-                await sending
-        finally:
-            if sending is not None:
-                await cancelled([sending])
+        chunk: list[tuple[Topic, Envelope]] = []
+        for item in messages:
+            message, tenant = item if isinstance(item, tuple) else (item, tenant_id)
+            envelope = wrap(message, tenant_id=tenant, source=self._source, actor=actor)
+            chunk.append((self._topic_of(message), envelope))
+            ids.append(envelope.id)
+            if len(chunk) == _CHUNK:
+                await self._send(chunk, wait_seconds)
+                chunk = []
+        if chunk:
+            await self._send(chunk, wait_seconds)
         return ids
 
     async def request(

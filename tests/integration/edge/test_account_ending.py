@@ -198,7 +198,7 @@ def opened(content: bytes) -> dict[str, list[dict[str, Any]]]:
 async def test_people_take_their_data_along_and_nobody_else_s(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prog_edge.exporting.MAX_LIMIT", 2)  # page by page
     person, other = await stage.person("mine@export.example", "Mine"), await stage.person("theirs@export.example")
-    await stage.http.post("/v1/leads", json={"email": person.email, "name": "Mine", "message": "Hello"})
+    await stage.http.post("/v1/leads", json={"email": person.email, "name": "Mine", "note": "Hello"})
     await stage.tenant_of(person, "Exported")
     tenant = person.tenant_id
     await person.post(f"/v1/tenants/{tenant}/invitations", {"email": other.email, "role": "viewer"})
