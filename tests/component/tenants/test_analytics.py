@@ -46,7 +46,7 @@ async def test_groups_are_counted_and_small_ones_are_not_told(platform: Harness,
         total, plans = await queries.tenants_by(connection, "plan", TODAY)
         _, months = await queries.tenants_by(connection, "month", TODAY)
         _, sizes = await queries.tenants_by(connection, "size", TODAY)
-    assert (total.tenants, total.mean_members) == (15, 11), "16, without those that are deleted and the platform's own"
+    assert (total.tenants, total.mean_members) == (10, 14), "those of the two groups that are told"
     assert {item.group: item.tenants for item in plans} == {
         "free": 5, "starter": None, "growth": 5, "scale": None, "other": None
     }  # fmt: skip

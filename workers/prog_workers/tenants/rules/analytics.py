@@ -1,9 +1,9 @@
 """What may be told about many tenants, so that nothing is told about one.
 
 A group of fewer than MINIMUM is not told, nor whether there is anybody in it at all: the groups of a question are the
-same, whoever there is. Counts are told in steps of MINIMUM, rounded down, the total too, so that no difference between
-two answers, or between a total and its parts, is the count of a small group. There are no filters: what two of them
-would tell apart is what their difference would tell. A mean is left out where one tenant has more than half of it.
+same, whoever there is. Counts are told in steps of MINIMUM, rounded down, and the total is that of the groups which are
+told, so that whoever is in small groups changes nothing in an answer. There are no filters: what two of them would tell
+apart is what their difference would tell. A mean is left out where one tenant has more than half of it.
 """
 
 from __future__ import annotations
@@ -73,9 +73,11 @@ def group_of(dimension: Dimension, value: str | int | date | None, groups: Seque
 
 
 def disclosed(counted: Mapping[str, Counted], groups: Sequence[str]) -> tuple[Disclosed, list[Disclosed]]:
-    """The total and each group, as far as they may be told."""
-    everything = sum(counted.values(), Counted())
-    return _told("all", everything), [_told(group, counted.get(group, Counted())) for group in groups]
+    """The total of all groups that may be told, and each group."""
+    parts = [_told(group, counted.get(group, Counted())) for group in groups]
+    shown = sum((counted[part.group] for part in parts if part.tenants is not None), Counted())
+    tenants = sum(part.tenants or 0 for part in parts) or None
+    return Disclosed("all", tenants, _told("all", shown).mean_members), parts
 
 
 def tallied(rows: Iterable[tuple[str, Counted]]) -> dict[str, Counted]:
