@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -35,7 +36,7 @@ _PURPOSE: Final = "signing_key"
 Key = TypeVar("Key", Ed25519PrivateKey, RSAPrivateKey)
 
 
-class SignedTokens(Generic[Key]):
+class SignedTokens(ABC, Generic[Key]):
     """Signs claims of one kind of token. One a process; `issuer` is the platform's public address."""
 
     ALGORITHM: ClassVar[str]
@@ -50,24 +51,25 @@ class SignedTokens(Generic[Key]):
         kid, key = await self.ensure_key(connection, sealer)
         return jwt.encode(claims, key, algorithm=self.ALGORITHM, headers={"kid": kid, "typ": self.TOKEN_TYPE})
 
+    @abstractmethod
     def new_key(self) -> Key:
-        raise NotImplementedError
+        """A fresh private key."""
 
+    @abstractmethod
     def load(self, text: str) -> Key:
         """A private key from its text."""
-        raise NotImplementedError
 
+    @abstractmethod
     def dump(self, key: Key) -> str:
         """The text of a private key, which is kept sealed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def public_text(self, key: Key) -> str:
         """What is published of a key."""
-        raise NotImplementedError
 
+    @abstractmethod
     def key_id(self, public: str) -> str:
         """The JWK thumbprint (RFC 7638) of a public key."""
-        raise NotImplementedError
 
     async def prepare(self, connection: Connection, sealer: Sealer) -> None:
         """For a worker's start, in a transaction: seals every key under the newest secret key and makes sure of one.
