@@ -1,5 +1,6 @@
 """uvicorn's HTTP/1.1 with bounds on the head of a request, which it has none of: nobody fills the memory with header
-fields without end, or holds a connection with a head that never is complete.
+fields without end, or holds a connection with a head that never is complete. And with an end that cuts off nobody who
+has asked.
 
 Bodies are bounded where a problem document can say so: `prog_edge.middleware.body_limit`.
 """
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_FIELDS: Final = 200
 HEAD_SECONDS: Final = 30.0
+PARTING_SECONDS: Final = 0.5
 
 
 class HeadTooLarge(Exception):
@@ -25,7 +27,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     max_head_bytes = MAX_HEAD_BYTES
     head_seconds = HEAD_SECONDS
+    parting_seconds = PARTING_SECONDS
     _in_head = False
+    _parting = False
     _head_bytes = 0
     _field_bytes = 0
     _timer: asyncio.TimerHandle | None = None
@@ -64,6 +68,24 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
+        if self._parting and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Ends with the answer in flight, or with that to a request which comes within `parting_seconds`.
+
+        uvicorn closes a connection without a request at once, also one that the kernel took a moment ago and whose
+        request waits to be read: its client would see a closed connection where an answer was due.
+        """
+        self._parting = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(self.parting_seconds, self._part)
+        else:
+            super().shutdown()
+
+    def _part(self) -> None:
+        if not self._in_head:
+            super().shutdown()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

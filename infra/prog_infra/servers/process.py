@@ -173,16 +173,30 @@ def servers_in(directory: Path, name: str) -> list[int]:
 
 
 def end_servers(directory: Path, name: str, *, first: signal.Signals, grace_seconds: float) -> None:
-    """End what still works in `directory`: `first` to each, and SIGKILL to what stays after the grace period."""
+    """End what still works in `directory`: `first` to each, and SIGKILL to what stays after the grace period.
+
+    A server ends its own children, so they are asked only when it is gone: PostgreSQL's checkpointer takes SIGINT for
+    the order to write the last checkpoint, and the server takes one that comes early for a crash.
+    """
     deadline = time.monotonic() + grace_seconds
     asked: set[int] = set()
     while left := servers_in(directory, name):
+        late = time.monotonic() > deadline
         for pid in left:
-            late = time.monotonic() > deadline
-            if late or pid not in asked:
-                _signal(pid, signal.SIGKILL if late else first)
+            if late:
+                _signal(pid, signal.SIGKILL)
+            elif pid not in asked and _parent(pid) not in left:
+                _signal(pid, first)
                 asked.add(pid)
         time.sleep(0.02)
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        status = (Path("/proc") / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(status.rpartition(")")[2].split()[1])  # what is before the last parenthesis is the program's name
 
 
 def wait_until_ready(
