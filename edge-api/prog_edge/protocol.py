@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_FIELDS: Final = 200
@@ -68,7 +68,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
-        if self._parting and self.cycle is not None:
+        if self._parting:
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
@@ -78,7 +78,8 @@ class BoundedProtocol(HttpToolsProtocol):
         request waits to be read: its client would see a closed connection where an answer was due.
         """
         self._parting = True
-        if self.cycle is None or self.cycle.response_complete:
+        cycle: RequestResponseCycle | None = self.cycle  # None, as long as nothing was asked
+        if cycle is None or cycle.response_complete:
             self.loop.call_later(self.parting_seconds, self._part)
         else:
             super().shutdown()

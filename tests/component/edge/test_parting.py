@@ -60,6 +60,7 @@ async def served(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
     await wait_until(lambda: bool(server.server_state.connections), within_seconds=PATIENCE_SECONDS)
     server.should_exit = True
     (connection,) = server.server_state.connections
+    assert isinstance(connection, BoundedProtocol)
     await wait_until(lambda: connection._parting, within_seconds=PATIENCE_SECONDS, what="the connection to be told")
     yield Served(reader, writer)
     writer.close()
