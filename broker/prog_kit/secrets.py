@@ -9,7 +9,8 @@ A rotation, with a restart of every process after each step:
 1. `OLD,NEW`: every process can open what the new key seals, before any seals with it.
 2. `NEW,OLD`: the new key seals and digests from now on. A worker of the users domain seals the signing keys of access
    tokens anew when it starts, and the secrets of authenticator apps in the nightly purge; tenants' keys are wrapped
-   anew every night (`prog_kit.tenant_secrets`); refresh tokens move to the new key when they are used.
+   anew every night, so that what rests under them stays (`prog_kit.tenant_secrets`); refresh tokens move to the new key
+   when they are used.
 3. `NEW`, after 14 days or more: by then every session that still lives has been refreshed and every link and invitation
    has been used or has expired, so that nobody notices.
 

@@ -1,7 +1,7 @@
 """Secrets of tenants at rest, each tenant's under a key of its own.
 
     cipher = await tenant_cipher(tx.connection, tx.sealer, tx.tenant_id)
-    await tx.execute("UPDATE … SET sealed_secret = $2 …", cipher.seal(client_secret, "oidc_client_secret"))
+    await tx.execute("UPDATE … SET sealed_secret = $2 …", cipher.seal(client_secret, CLIENT_SECRET))
 
 A tenant's data key is 256 random bits, kept in `bus.tenant_keys` wrapped by `PROG_SECRET_KEYS`: whoever has the
 database alone reads nothing, and a rotation of those keys wraps anew a row a tenant, whatever they have sealed. When a
@@ -24,6 +24,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from prog_kit.database import Connection
 from prog_kit.secrets import Sealer, SealError
+
+CLIENT_SECRET: Final = "client_secret"
+"""Purpose of the secret that a tenant shares with its own identity provider."""
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
@@ -69,28 +72,30 @@ class TenantCipher:
 async def tenant_cipher(connection: Connection, sealer: Sealer, tenant_id: str) -> TenantCipher:
     """The cipher of the tenant that the transaction is set to; its first key is made when it is first asked for.
 
-    Raises SealError when a key does not open: it was wrapped by one that is not among PROG_SECRET_KEYS any more.
+    Raises SealError when the newest key does not open: it was wrapped by one that is not among PROG_SECRET_KEYS any
+    more. What an earlier one sealed that does not open is lost alone.
     """
-    keys = await _keys(connection, sealer, tenant_id)
-    if not keys:
+    cipher = await _cipher(connection, sealer, tenant_id)
+    if cipher is None:
         await _insert(connection, sealer, tenant_id, 1)
-        keys = await _keys(connection, sealer, tenant_id)
-    return TenantCipher(tenant_id, keys)
+        cipher = await _cipher(connection, sealer, tenant_id)
+        assert cipher is not None
+    return cipher
 
 
 async def known_cipher(connection: Connection, sealer: Sealer, tenant_id: str) -> TenantCipher:
     """The same for whoever only reads, such as the edge. Raises SealError for a tenant that has sealed nothing, or was
     purged."""
-    keys = await _keys(connection, sealer, tenant_id)
-    if not keys:
+    cipher = await _cipher(connection, sealer, tenant_id)
+    if cipher is None:
         raise SealError("the tenant has no key")
-    return TenantCipher(tenant_id, keys)
+    return cipher
 
 
 async def rotate_key(connection: Connection, sealer: Sealer, tenant_id: str) -> TenantCipher:
-    """Gives the tenant a new key, which seals from now on. The earlier ones open what they sealed."""
-    numbers = await _keys(connection, sealer, tenant_id)
-    await _insert(connection, sealer, tenant_id, max(numbers, default=0) + 1)
+    """Gives the tenant a new key, which seals from now on. The earlier ones open what they sealed, where they open."""
+    newest = await connection.fetchval("SELECT max(number) FROM bus.tenant_keys WHERE tenant_id = $1", tenant_id)
+    await _insert(connection, sealer, tenant_id, (newest or 0) + 1)
     return await tenant_cipher(connection, sealer, tenant_id)
 
 
@@ -122,10 +127,19 @@ async def wrap_anew(connection: Connection, sealer: Sealer, limit: int) -> int:
     return done
 
 
-async def _keys(connection: Connection, sealer: Sealer, tenant_id: str) -> dict[int, bytes]:
-    rows = await connection.fetch("SELECT number, wrapped FROM bus.tenant_keys WHERE tenant_id = $1", tenant_id)
-    purpose = _purpose(tenant_id)
-    return {row["number"]: base64.b64decode(sealer.open(row["wrapped"], purpose)) for row in rows}
+async def _cipher(connection: Connection, sealer: Sealer, tenant_id: str) -> TenantCipher | None:
+    """None for a tenant without any key."""
+    rows = await connection.fetch(
+        "SELECT number, wrapped FROM bus.tenant_keys WHERE tenant_id = $1 ORDER BY number DESC", tenant_id
+    )
+    keys: dict[int, bytes] = {}
+    for row in rows:
+        try:
+            keys[row["number"]] = base64.b64decode(sealer.open(row["wrapped"], _purpose(tenant_id)))
+        except SealError:
+            if not keys:
+                raise
+    return TenantCipher(tenant_id, keys) if keys else None
 
 
 async def _insert(connection: Connection, sealer: Sealer, tenant_id: str, number: int) -> None:

@@ -152,6 +152,13 @@ class WrapTenantKeys(Command):
     """Wrap the tenants' keys that an older one of PROG_SECRET_KEYS has wrapped under the newest."""
 
 
+@command("prognetwork.tenants.seal_tenant_secrets")
+class SealTenantSecrets(Command):
+    """Seal what PROG_SECRET_KEYS have sealed for tenants with ids behind `after` under the tenants' own keys."""
+
+    after: str = ""
+
+
 @command("prognetwork.tenants.note_usage", key="tenant_id")
 class NoteUsage(Command):
     """Somebody who counts has seen how much of a limit is used. At 80 and at 100 percent the owners are told, once for

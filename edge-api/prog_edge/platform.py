@@ -45,7 +45,7 @@ from prog_kit.database import OUTAGES as DATABASE_OUTAGES
 from prog_kit.database import Database
 from prog_kit.logging import get
 from prog_kit.passkeys import RelyingParty
-from prog_kit.secrets import Sealer, SealError, sign_on_purpose
+from prog_kit.secrets import Sealer, SealError
 from prog_kit.settings import Settings
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries as users
@@ -332,13 +332,13 @@ async def _sign_on(database: Database, sealer: Sealer, tenant_id: str) -> SignOn
     async with database.scope(tenant_id=tenant_id) as connection:
         row, tenant = await tenants.sign_on(connection, tenant_id), await tenants.tenant(connection, tenant_id)
         claimed = await tenants.domains(connection, tenant_id)
-    if row is None or tenant is None or tenant.status == "deleted":
-        return None
-    try:
-        secret = sealer.open(row.sealed_client_secret, sign_on_purpose(tenant_id))
-    except SealError:
-        _log.warning("a tenant's client secret does not open, its people cannot sign on", tenant_id=tenant_id)
-        return None
+        if row is None or tenant is None or tenant.status == "deleted":
+            return None
+        try:
+            secret = await tenants.client_secret(connection, sealer, tenant_id, row)
+        except SealError:
+            _log.warning("a tenant's client secret does not open, its people cannot sign on", tenant_id=tenant_id)
+            return None
     return SignOnProvider(
         tenant_id,
         tenant.name,

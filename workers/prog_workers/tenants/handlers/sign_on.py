@@ -27,6 +27,7 @@ from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.dns import Unanswered, texts
 from prog_workers.tenants.handlers.directory.links import link_joined
 from prog_workers.tenants.handlers.domain import check_tenant, require, tell_owners, tenants
+from prog_workers.tenants.handlers.secrecy import own_seal
 
 Change = Literal["configured", "removed", "domain_proven", "domain_released", "owners_changed"]
 
@@ -40,17 +41,15 @@ async def configure_sign_on(command: ConfigureSignOn, tx: Transaction) -> SignOn
     before = await store.sign_on(tx)
     if command.enforced and not await store.proven_domains(tx):
         raise errors.nothing_to_enforce()
+    under: store.Seal = "tenant"
     if command.sealed_client_secret is not None:
-        try:
-            tx.sealer.open(command.sealed_client_secret, secrets.sign_on_purpose(tx.tenant_id))
-        except secrets.SealError:
-            raise errors.unreadable_client_secret() from None
-        sealed = command.sealed_client_secret
+        sealed = await own_seal(tx, command.sealed_client_secret)
     elif before is None or before.issuer != issuer:
         raise errors.client_secret_needed()  # a secret that was given for one server is shown to no other
     else:
-        sealed = before.sealed_client_secret
-    await store.put_sign_on(tx, store.SignOn(issuer, client_id, sealed, command.default_role, command.enforced))
+        sealed, under = before.sealed_client_secret, before.sealed_under
+    wanted = store.SignOn(issuer, client_id, sealed, under, command.default_role, command.enforced)
+    await store.put_sign_on(tx, wanted)
     return await _told(tx, "configured", issuer)
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from prog_contracts.sign_on import SignOnRole
 from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_kit.database import Connection
 from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
@@ -24,6 +23,14 @@ from prog_workers.tenants.queries.configuration import (
     config_version,
     logo,
 )
+from prog_workers.tenants.queries.sign_on import (
+    DomainRow,
+    SignOnRow,
+    client_secret,
+    domains,
+    sign_on,
+    sign_on_tenant,
+)
 from prog_workers.tenants.queries.usage import limits, seats_taken
 from prog_workers.tenants.rules.analytics import MINIMUM, Disclosed
 
@@ -31,18 +38,22 @@ __all__ = [
     "MINIMUM",
     "ClockRow",
     "Disclosed",
+    "DomainRow",
     "InvitationRow",
     "Logo",
     "MemberRow",
     "MembershipRow",
+    "SignOnRow",
     "TenantRow",
     "VersionRow",
+    "client_secret",
     "clock",
     "config",
     "config_history",
     "config_version",
     "count",
     "count_owners",
+    "domains",
     "limits",
     "list_tenants",
     "logo",
@@ -52,6 +63,8 @@ __all__ = [
     "open_invitations",
     "role_of",
     "seats_taken",
+    "sign_on",
+    "sign_on_tenant",
     "tenant",
     "tenants_by",
     "tenants_of",
@@ -146,28 +159,6 @@ class ClockRow:
     stands_at: datetime
     advancing_to: datetime | None
     fired_timers: int
-
-
-@dataclass(frozen=True, slots=True)
-class SignOnRow:
-    """The tenant's own identity provider. The secret is sealed, and not shown to operators."""
-
-    issuer: str
-    client_id: str
-    sealed_client_secret: str
-    default_role: SignOnRole
-    enforced: bool
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class DomainRow:
-    """A domain of addresses that the tenant has claimed; `proven_at` None while its record was not found."""
-
-    domain: str
-    token: str
-    claimed_at: datetime
-    proven_at: datetime | None
 
 
 _TENANTS: Final = """
@@ -288,36 +279,6 @@ async def clock(connection: Connection, tenant_id: str) -> ClockRow | None:
         "SELECT stands_at, advancing_to, fired_timers FROM bus.tenant_clocks WHERE tenant_id = $1", tenant_id
     )
     return None if row is None else ClockRow(**dict(row))
-
-
-async def sign_on(connection: Connection, tenant_id: str) -> SignOnRow | None:
-    """How the tenant's people sign on, in the tenant's own scope."""
-    row = await connection.fetchrow(
-        "SELECT issuer, client_id, sealed_client_secret, default_role, enforced, updated_at FROM tenants.sign_on"
-        " WHERE tenant_id = $1",
-        tenant_id,
-    )
-    return None if row is None else SignOnRow(**dict(row))
-
-
-async def domains(connection: Connection, tenant_id: str) -> Sequence[DomainRow]:
-    """The domains that the tenant has claimed, by name."""
-    rows = await connection.fetch(
-        "SELECT c.domain, c.token, c.claimed_at, p.proven_at FROM tenants.domain_claims AS c"
-        " LEFT JOIN tenants.proven_domains AS p USING (tenant_id, domain) WHERE tenant_id = $1 ORDER BY c.domain",
-        tenant_id,
-    )
-    return [DomainRow(**dict(row)) for row in rows]
-
-
-async def sign_on_tenant(connection: Connection, domain: str) -> tuple[str, str] | None:
-    """Id and name of the tenant whose people with addresses of this domain sign on; for an operator's scope."""
-    row = await connection.fetchrow(
-        "SELECT t.tenant_id, t.name FROM tenants.proven_domains AS p JOIN tenants.sign_on AS s USING (tenant_id)"
-        " JOIN tenants.tenants AS t USING (tenant_id) WHERE p.domain = $1 AND t.status <> 'deleted'",
-        domain,
-    )
-    return None if row is None else (row["tenant_id"], row["name"])
 
 
 async def list_tenants(

@@ -95,6 +95,7 @@ from prog_workers.tenants.store.releasing import (
 )
 from prog_workers.tenants.store.sign_on import (
     DomainClaim,
+    Seal,
     SignOn,
     claim_domain,
     count_domain_claims,
@@ -104,7 +105,9 @@ from prog_workers.tenants.store.sign_on import (
     proven_domains,
     put_sign_on,
     release_domain,
+    seal_sign_on,
     sign_on,
+    tenants_sealed_under_platform,
 )
 from prog_workers.tenants.store.usage import note_mark, set_limits
 
@@ -118,6 +121,7 @@ __all__ = [
     "Member",
     "Membership",
     "OpenInvitation",
+    "Seal",
     "SignOn",
     "Tenant",
     "TestClock",
@@ -191,6 +195,7 @@ __all__ = [
     "restore",
     "resume",
     "revoke",
+    "seal_sign_on",
     "seats",
     "set_default_role",
     "set_directory_role",
@@ -206,5 +211,6 @@ __all__ = [
     "suspend",
     "taken_by_another",
     "tenant",
+    "tenants_sealed_under_platform",
     "update_directory_user",
 ]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from prog_broker.transaction import Transaction
 from prog_contracts.sign_on import SignOnRole
+
+Seal = Literal["platform", "tenant"]
+"""Whose key has sealed a secret: the platform's, as before tenants had keys, or the tenant's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,7 @@ class SignOn:
     issuer: str
     client_id: str
     sealed_client_secret: str
+    sealed_under: Seal
     default_role: SignOnRole
     enforced: bool
 
@@ -28,7 +33,7 @@ class DomainClaim:
 async def sign_on(tx: Transaction) -> SignOn | None:
     """The tenant's provider, locked until the transaction ends."""
     row = await tx.fetchrow(
-        "SELECT issuer, client_id, sealed_client_secret, default_role, enforced FROM tenants.sign_on"
+        "SELECT issuer, client_id, sealed_client_secret, sealed_under, default_role, enforced FROM tenants.sign_on"
         " WHERE tenant_id = $1 FOR UPDATE",
         tx.tenant_id,
     )
@@ -38,23 +43,39 @@ async def sign_on(tx: Transaction) -> SignOn | None:
 async def put_sign_on(tx: Transaction, wanted: SignOn) -> None:
     await tx.execute(
         """
-        INSERT INTO tenants.sign_on (tenant_id, issuer, client_id, sealed_client_secret, default_role, enforced,
-                                     updated_by, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        INSERT INTO tenants.sign_on (tenant_id, issuer, client_id, sealed_client_secret, sealed_under, default_role,
+                                     enforced, updated_by, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT (tenant_id) DO UPDATE
         SET issuer = excluded.issuer, client_id = excluded.client_id, default_role = excluded.default_role,
-            sealed_client_secret = excluded.sealed_client_secret, enforced = excluded.enforced,
-            updated_by = excluded.updated_by, updated_at = excluded.updated_at
+            sealed_client_secret = excluded.sealed_client_secret, sealed_under = excluded.sealed_under,
+            enforced = excluded.enforced, updated_by = excluded.updated_by, updated_at = excluded.updated_at
         """,
         tx.tenant_id,
         wanted.issuer,
         wanted.client_id,
         wanted.sealed_client_secret,
+        wanted.sealed_under,
         wanted.default_role,
         wanted.enforced,
         tx.actor,
         tx.now,
     )
+
+
+async def seal_sign_on(tx: Transaction, sealed: str) -> None:
+    """Puts the same secret there, sealed by the tenant's own key."""
+    await tx.execute(
+        "UPDATE tenants.sign_on SET sealed_client_secret = $2, sealed_under = 'tenant' WHERE tenant_id = $1",
+        tx.tenant_id,
+        sealed,
+    )
+
+
+async def tenants_sealed_under_platform(tx: Transaction, after: str, most: int) -> list[str]:
+    """Whose secrets their own keys have not sealed yet, in the order of their ids."""
+    rows = await tx.fetch("SELECT tenants.sealed_under_platform($1, $2) AS tenant_id", after, most)
+    return [row["tenant_id"] for row in rows]
 
 
 async def delete_sign_on(tx: Transaction) -> bool:
