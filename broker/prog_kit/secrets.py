@@ -42,6 +42,7 @@ SECOND_STEP: Final = "second_step"
 IDENTITY: Final = "identity"
 FEDERATION: Final = "federation"
 PERSON: Final = "person"
+PICTURE: Final = "picture"
 """Purposes: of `sealed_password` fields, of tokens that people present, of `SendMail.sealed_data`, of sealed replies on
 their way and at rest, of the browser's session cookie, of codes that people present as their second factor, of the
 secrets that authenticator apps share with the platform, of the cookie of a sign-in that waits for such a code, of

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from prog_contracts.ids import SessionId, UserId
 from prog_contracts.messages import Command, Event, command, event
+from prog_contracts.profiles import AvatarId, Theme
 
 PlatformRole = Literal["operator", "support"]
 SignInMethod = Literal["password", "magic_link", "social", "sign_on", "passkey"]
@@ -157,12 +158,6 @@ class ChangePassword(Command):
     client_address: str | None = None
 
 
-@command("prognetwork.users.update_profile", key="user_id")
-class UpdateProfile(Command):
-    user_id: UserId
-    name: str | None = None
-
-
 @command("prognetwork.users.purge_credentials")
 class PurgeCredentials(Command):
     """Delete what ended or expired more than 30 days ago, and seal what is kept anew where an older key sealed it.
@@ -184,11 +179,17 @@ class UserCreated(Event):
 
 @event("prognetwork.users.user_updated", key="user_id")
 class UserUpdated(Event):
+    """What a person is called and prefers, whole; None is what they have not said. `changed` names what is another."""
+
     user_id: UserId
     email: str
     name: str
     email_verified: bool
     changed: tuple[str, ...] = ()
+    locale: str | None = None
+    time_zone: str | None = None
+    theme: Theme | None = None
+    avatar_id: AvatarId | None = None
 
 
 @event("prognetwork.users.user_deleted", key="user_id")

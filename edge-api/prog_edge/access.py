@@ -79,11 +79,6 @@ class Access:
             raise Refused(400, "tenant_required", f"Say which tenant is meant in the {TENANT_HEADER} header.")
         return self.tenant_id
 
-    async def plan(self) -> str | None:
-        """What the tenant pays for; None is the free plan."""
-        standing = await self.platform.standings.get(self.tenant)
-        return None if standing is None else standing.plan
-
     @property
     def sees_billing(self) -> bool:
         """Whether the caller may know how the tenant pays: by the role there, or as staff."""

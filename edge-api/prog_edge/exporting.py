@@ -23,12 +23,14 @@ from prog_workers.email import queries as mails
 from prog_workers.events import queries as events
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries as users
+from prog_workers.users.queries import api_keys as api_keys_queries
+from prog_workers.users.queries import profiles
 
 MEDIA_TYPE: Final = "application/zip"
 FILENAME: Final = "prognetwork-data.zip"
 README: Final = """What ProgNetwork has of you. Each file has one JSON object a line; times are UTC.
 
-account        your account
+account        your account, with what you prefer; picture.webp is what you are shown by, if you have one
 sessions       where you signed in; what ended is kept for 30 days
 second-factor  your authenticator app and how many recovery codes are left; neither secret nor codes can be read
 identities     what you sign in with at other providers
@@ -79,12 +81,23 @@ async def archive_of(platform: Platform, user_id: str) -> AsyncIterator[bytes]:
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("README.txt", README)
+        picture = await _picture(platform, user_id)
+        if picture is not None:
+            archive.writestr("picture.webp", picture, zipfile.ZIP_STORED)
         for name, page in _parts(platform, user_id):
             with archive.open(f"{name}.jsonl", "w", force_zip64=True) as member:
                 async for rows in _pages(page):
                     member.write(b"".join(_line(row) for row in rows))
                     yield sink.take()
     yield sink.take()
+
+
+async def _picture(platform: Platform, user_id: str) -> bytes | None:
+    async with platform.database.scope(user_id=user_id) as connection:
+        row = await users.user(connection, user_id)
+        if row is None or row.avatar_id is None:
+            return None
+        return await profiles.avatar(connection, user_id, row.avatar_id)
 
 
 async def _pages(page: Page) -> AsyncIterator[Sequence[Any]]:
@@ -141,7 +154,7 @@ def _parts(platform: Platform, user_id: str) -> list[tuple[str, Page]]:
 
     async def api_keys(_: str | None) -> tuple[Sequence[Any], None]:
         async with platform.reader.operator() as connection:
-            return await users.api_keys_made_by(connection, user_id), None
+            return await api_keys_queries.api_keys_made_by(connection, user_id), None
 
     async def sent(cursor: str | None) -> tuple[Sequence[Any], str | None]:
         email = (await platform.person(user_id)).email

@@ -19,7 +19,7 @@ from prog_contracts.errors import ProgError
 from prog_edge.limits.commands import Commands
 from prog_kit.database import FAILURES
 from prog_kit.logging import get
-from prog_workers.users.queries import ApiKeyRow
+from prog_workers.users.queries.api_keys import ApiKeyRow
 
 ACTOR: Final = "prog-edge"
 LOOK_SECONDS: Final = 2.0

@@ -29,8 +29,9 @@ from prog_contracts.tenants import TenantRole
 from prog_edge.directory import Remembered, role_in
 from prog_kit.database import Database
 from prog_kit.settings import Environment
-from prog_workers.users import queries
-from prog_workers.users.queries import ApiKeyRow, UserRow
+from prog_workers.users.queries import UserRow
+from prog_workers.users.queries import api_keys as queries
+from prog_workers.users.queries.api_keys import ApiKeyRow
 
 
 @dataclass(frozen=True, slots=True)

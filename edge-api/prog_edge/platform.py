@@ -16,6 +16,7 @@ from prog_contracts.errors import Unavailable, from_body
 from prog_contracts.ids import PLATFORM_TENANT_ID, is_id
 from prog_contracts.messages import Command
 from prog_contracts.permissions import Action, closed, possible
+from prog_contracts.quotas import QuotaName, limits_of
 from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_contracts.users import PlatformRole
 from prog_edge.audit.feed import AuditFeed
@@ -49,11 +50,12 @@ from prog_kit.secrets import Sealer, SealError
 from prog_kit.settings import Settings
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries as users
-from prog_workers.users.queries import UserRow
+from prog_workers.users.queries import UserRow, profiles
 
 _log = get("prog_edge.platform")
 _ROLE: Final = "prog_edge"
 FREE_PLAN: Final = "free"
+AVATARS_REMEMBERED: Final = 500
 LIMITS_FRESH_SECONDS: Final = 1.0
 """How old the limits of a tenant may be when they are shown. They follow from its plan, some time after a payment."""
 
@@ -68,10 +70,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class TenantLimits:
-    """What a tenant may use on its plan, by name; None is without limit."""
+    """What a tenant may use, by name; None is without limit. It is what its plan allows, or what it was given."""
 
     plan: str | None
     limits: Mapping[str, int | None]
+
+    def of(self, quota: QuotaName) -> int | None:
+        """As the plan says where the tenant has none of its own yet, for it is just being made."""
+        return self.limits[quota] if quota in self.limits else limits_of(self.plan)[quota]
 
 
 @dataclass(slots=True)
@@ -109,6 +115,7 @@ class Platform:
     federation: Federation
     brands: Remembered[Brand]
     logos: Remembered[bytes]
+    avatars: Remembered[bytes]
     quotas: Quotas
     signing_key: bytes
     heartbeat_seconds: float = HEARTBEAT_SECONDS
@@ -200,6 +207,7 @@ class Platform:
             brands=Remembered(lambda tenant_id: brand_of(reader, tenant_id)),
             quotas=Quotas(database, commands),
             logos=Remembered(lambda key: logo_of(reader, key), fresh_seconds=60, limit=LOGOS_REMEMBERED),
+            avatars=Remembered(lambda key: _avatar(database, key), fresh_seconds=60, limit=AVATARS_REMEMBERED),
             signing_key=signing_key,
         )
 
@@ -229,6 +237,10 @@ class Platform:
         standing = await self.standings.get(tenant_id)
         if standing is not None and not possible(standing.status, action):
             raise closed(standing.status)
+
+    async def limit(self, tenant_id: str, quota: QuotaName) -> int | None:
+        """How much a tenant may use of something; None is without limit."""
+        return (await self.tenant_limits.get(tenant_id) or TenantLimits(None, {})).of(quota)
 
     async def person(self, user_id: str) -> UserRow:
         """Raises Unavailable when a signed-in person has no account: it is being deleted."""
@@ -294,6 +306,13 @@ async def _live_session(database: Database, key: str) -> bool | None:
 async def _person(database: Database, user_id: str) -> UserRow | None:
     async with database.scope(user_id=user_id) as connection:
         return await users.user(connection, user_id)
+
+
+async def _avatar(database: Database, key: str) -> bytes | None:
+    """The picture of a person and an avatar, both of which are named in the key."""
+    user_id, _, avatar_id = key.partition(" ")
+    async with database.scope(user_id=user_id) as connection:
+        return await profiles.avatar(connection, user_id, avatar_id)
 
 
 async def _memberships(database: Database, user_id: str) -> Mapping[str, TenantRole]:

@@ -12,14 +12,14 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from prog_contracts.errors import ProgError
-from prog_contracts.quotas import QuotaName, limits_of, reached, refusal
+from prog_contracts.quotas import QuotaName, reached, refusal
 from prog_contracts.tenants import NoteUsage
 from prog_edge.directory import Remembered
 from prog_edge.limits.commands import Commands
 from prog_kit.database import FAILURES, Database
 from prog_kit.logging import get
 from prog_workers.tenants import queries as tenants
-from prog_workers.users import queries as users
+from prog_workers.users.queries import api_keys
 
 ACTOR: Final = "prog-edge"
 FRESH_SECONDS: Final = 1.0
@@ -58,7 +58,7 @@ class Quotas:
         async with self._database.scope(tenant_id=tenant_id) as connection:
             limits = await tenants.limits(connection, tenant_id)
             seats = await tenants.seats_taken(connection, tenant_id, now)
-            keys = await users.count_api_keys(connection, tenant_id, datetime.now(UTC))
+            keys = await api_keys.count_api_keys(connection, tenant_id, datetime.now(UTC))
             events = await monitoring.events_published(connection, tenant_id, month)
         return [
             Use("members", seats, limits.get("members")),
@@ -66,9 +66,8 @@ class Quotas:
             Use("events_per_month", events, limits.get("events_per_month"), _next_month(month)),
         ]
 
-    async def admit_events(self, tenant_id: str, plan: str | None, wanted: int) -> None:
+    async def admit_events(self, tenant_id: str, limit: int | None, wanted: int) -> None:
         """Raises Conflict with code `event_limit` when these are more than are left of the month."""
-        limit = limits_of(plan)["events_per_month"]
         if limit is None:
             return
         used = await self._events.get(tenant_id) or 0

@@ -32,6 +32,7 @@ BECOMES: Final = {
     "email.brandings": "the tenant's own name and addresses",
     "email.suppressions": "email.forget_person deletes it",
     "email.customers": "another owner takes over; emptied where there is none",
+    "email.wishes": "email.forget_person deletes it",
     "email.leads": "email.forget_person takes it out",
     "email.mailbox": "email.forget_person deletes what was for the person",
     "users.identities": "goes with the account",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -20,7 +22,9 @@ from prog_contracts.erasure import (
 from prog_contracts.events import NewEvent, PublishEvents
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.payments import CreateSubscription
-from prog_contracts.users import UpdateProfile, UserDeleted
+from prog_contracts.profiles import SetAvatar, UpdateProfile
+from prog_contracts.users import UserDeleted
+from prog_kit import secrets
 from prog_kit.database import Database
 from prog_workers.email.handlers import email
 from prog_workers.events.forgetting import rows
@@ -38,6 +42,8 @@ from tests.component.tenants.company import Company
 from tests.component.users.people import Person, administrator
 
 ADDRESS, NAME, NAME_BEFORE = "quirina@vanish.example", "Quirina Vanish", "Quirina Beforehand"
+PICTURE = b"RIFF\x10\0\0\0WEBPquirina"
+AVATAR = hashlib.sha256(PICTURE).hexdigest()[:32]
 KEPT = {"payments.invoices"}
 """Where address and name stay, for the law says so."""
 
@@ -107,6 +113,11 @@ async def busy_life(platform: Harness, quirina: Person) -> tuple[Company, Compan
     await own.open()
     renamed = await platform.request(UpdateProfile(user_id=quirina.user_id, name=NAME), actor=quirina.user_id)
     assert renamed.status == "succeeded"
+    wishes = UpdateProfile(user_id=quirina.user_id, locale="de-DE", time_zone="Europe/Berlin")
+    assert (await platform.request(wishes, actor=quirina.user_id)).status == "succeeded"
+    picture = platform.seal(base64.b64encode(PICTURE).decode(), secrets.PICTURE)
+    shown = SetAvatar(user_id=quirina.user_id, sealed_picture=picture)
+    assert (await platform.request(shown, actor=quirina.user_id)).status == "succeeded"
     await platform.settle()
     await own.take_in("olga@example.com", "owner")
     await own.invite("guest@example.com", "viewer")
@@ -188,14 +199,16 @@ async def test_nothing_names_a_person_whose_account_is_deleted(
     assert before >= {
         "users.users", "users.link_tokens", "tenants.tenants", "tenants.members", "tenants.invitations",
         "payments.customers", "payments.invoices", "email.mails", "email.customers", "email.leads",
-        "email.suppressions", "email.mailbox", "bus.event_log", "bus.inbox", "bus.dead_letters", "bus.retries",
-        "bus.command_outbox",
+        "email.suppressions", "email.mailbox", "email.wishes", "bus.event_log", "bus.inbox", "bus.dead_letters",
+        "bus.retries", "bus.command_outbox",
     }, "there is something to forget"  # fmt: skip
+    assert await named(platform, AVATAR, PICTURE.hex()) >= {"users.users", "users.avatars", "bus.event_log"}
     await erase(quirina)
     async with trail_of(platform) as trail:
         await trail.record()
         assert all(chain.findings == [] for chain in await trail.verified())
     assert await named(platform, ADDRESS, NAME, NAME_BEFORE) == KEPT
+    assert not await named(platform, AVATAR, PICTURE.hex()), "nor what they were shown by"
     assert not await named(platform, *platform.sealer.digests(ADDRESS, "email")), "nor what the address is found by"
     log = await platform.fetch("SELECT FROM bus.event_log WHERE position($1 IN data) > 0", b"192.0.2.7")
     assert not log, "nor where they were"

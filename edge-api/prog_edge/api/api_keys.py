@@ -15,14 +15,13 @@ from prog_contracts.errors import Conflict, Denied, NotFound
 from prog_contracts.ids import is_id
 from prog_contracts.inputs import NAME_MAX_LENGTH
 from prog_contracts.permissions import SCOPES, rights
-from prog_contracts.quotas import limits_of
 from prog_contracts.tenants import TenantRole
 from prog_edge.access import Access, Needs
 from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
 from prog_edge.keyring import NewKey, new_key
 from prog_edge.writes import Write, perform
-from prog_workers.users import queries
-from prog_workers.users.queries import ApiKeyRow
+from prog_workers.users.queries import api_keys as queries
+from prog_workers.users.queries.api_keys import ApiKeyRow
 
 router = APIRouter(prefix="/v1/api-keys", tags=["API keys"])
 
@@ -113,7 +112,7 @@ async def create_api_key(body: ApiKeyWish, request: Request, access: Manages) ->
         hint=made.hint,
         scopes=tuple(body.scopes),
         expires_at=body.expires_at,
-        limit=limits_of(await access.plan())["api_keys"],
+        limit=await access.platform.limit(access.tenant, "api_keys"),
     )
     return await perform(request, access, _write(access, command, made))
 
@@ -132,7 +131,7 @@ async def roll_api_key(key_id: KeyId, body: Roll, request: Request, access: Mana
         hint=made.hint,
         grace_seconds=body.grace_seconds,
         expires_at=body.expires_at,
-        limit=limits_of(await access.plan())["api_keys"],
+        limit=await access.platform.limit(access.tenant, "api_keys"),
     )
     return await perform(request, access, _write(access, command, made))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -21,10 +19,11 @@ from prog_contracts.configuration import (
     RollBackConfiguration,
     StoreLogo,
 )
-from prog_contracts.errors import Invalid, NotFound
+from prog_contracts.errors import NotFound
 from prog_edge import logos
 from prog_edge.access import Access, Needs
 from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
+from prog_edge.pictures import from_base64
 from prog_edge.problems import Refused
 from prog_edge.writes import Write, perform
 from prog_workers.tenants import queries
@@ -218,7 +217,7 @@ async def store_logo(tenant_id: str, body: LogoWish, request: Request, access: C
 
     It is decoded and drawn anew as a PNG of 640 by 320 pixels at most, so nothing else that was in the file is kept.
     """
-    picture = await logos.drawn(_decoded(body.image))
+    picture = await logos.drawn(from_base64(body.image))
     command = StoreLogo(tenant_id=tenant_id, content=picture.content, width=picture.width, height=picture.height)
 
     def present(result: Mapping[str, Any]) -> Logo:
@@ -306,10 +305,3 @@ def _expected(if_match: str) -> int | None:
     if len(text) == len(number) + 2 and number.isascii() and number.isdecimal() and len(number) < 11:
         return int(number)
     raise Refused(412, "version_mismatch", 'If-Match takes one ETag that GET has given, such as "3", or *.')
-
-
-def _decoded(image: str) -> bytes:
-    try:
-        return base64.b64decode(image, validate=True)
-    except (binascii.Error, ValueError):
-        raise Invalid.field("image", "not_base64", "The picture is not in base64.") from None

@@ -82,7 +82,7 @@ async def _changed(request: Request, access: Access, user_id: str, command: Comm
 
     def present(result: Mapping[str, Any]) -> User:
         erase_at = result.get("erase_at")
-        return user_of(row).model_copy(
+        return user_of(row, access.context.public_url).model_copy(
             update={"erase_at": None if erase_at is None else datetime.fromisoformat(erase_at)}
         )
 

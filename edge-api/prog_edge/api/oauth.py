@@ -297,6 +297,9 @@ async def revoke_token(request: Request) -> Response:
             {
                 "sub": "user_01jd7z4c8nf3ktv9q2m6x0r5we",
                 "name": "Ada Lovelace",
+                "locale": "en-GB",
+                "zoneinfo": "Europe/London",
+                "updated_at": 1801386000,
                 "email": "ada@example.com",
                 "email_verified": True,
             },

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
+from pydantic.config import JsonDict
 from starlette.responses import Response
 
 from prog_contracts.errors import NotFound
 from prog_contracts.ids import PLATFORM_TENANT_ID, is_id
 from prog_contracts.inputs import NAME_MAX_LENGTH
+from prog_contracts.profiles import RemoveAvatar, SetAvatar, Theme, UpdateProfile, avatar_path
 from prog_contracts.tenants import TenantRole
-from prog_contracts.users import PlatformRole, RevokeSessions, SecondFactor, SignInMethod, UpdateProfile
+from prog_contracts.users import PlatformRole, RevokeSessions, SecondFactor, SignInMethod
+from prog_edge import avatars
 from prog_edge.access import Access, SignedIn, Staff
 from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
 from prog_edge.devices import device_name
+from prog_edge.pictures import from_base64
 from prog_edge.writes import Write, perform
+from prog_kit.secrets import PICTURE
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries
 from prog_workers.users.queries import SessionRow, UserRow
 
 router = APIRouter(prefix="/v1", tags=["People"])
+
+_PICTURE: Final = (
+    "https://app.example.com/avatars/user_01jd7z4c8nf3ktv9q2m6x0r5we/9f86d081884c7d659a2feaa0c55ad015.webp"
+)
 
 
 class User(Resource):
@@ -39,6 +49,13 @@ class User(Resource):
     erase_at: datetime | None = Field(
         None, description="When the account is deleted, unless it is restored before; null where it is not to be."
     )
+    locale: str | None = Field(None, description="A language tag (BCP 47).", examples=["en-GB"])
+    time_zone: str | None = Field(None, description="A name of the IANA database.", examples=["Europe/London"])
+    theme: Theme | None = Field(None, description="How pages look; null follows the system.")
+    picture: str | None = Field(
+        None, description="Where the person's picture is: another one has another address.", examples=[_PICTURE]
+    )
+    updated_at: datetime
 
 
 class OwnTenant(Resource):
@@ -51,8 +68,35 @@ class Me(User):
     tenants: list[OwnTenant]
 
 
+def _without_default(schema: JsonDict) -> None:
+    """What is left out stays, so nothing stands for it."""
+    del schema["default"]
+
+
 class Profile(Body):
-    name: str = Field(min_length=1, max_length=NAME_MAX_LENGTH, examples=["Ada Lovelace"])
+    """What is to change. What is left out stays; a preference that is null is taken back."""
+
+    name: str = Field(
+        "",
+        min_length=1,
+        max_length=NAME_MAX_LENGTH,
+        examples=["Ada Lovelace"],
+        json_schema_extra=_without_default,
+    )
+    locale: str | None = Field(None, max_length=64, description="A language tag (BCP 47).", examples=["en-GB"])
+    time_zone: str | None = Field(
+        None, max_length=64, description="A name of the IANA database.", examples=["Europe/London"]
+    )
+    theme: Theme | None = None
+
+
+class PictureWish(Body):
+    image: str = Field(
+        min_length=1,
+        max_length=(avatars.SENT_MAX_BYTES + 2) // 3 * 4,
+        description="A PNG, JPEG or WebP picture in base64.",
+        json_schema_extra={"contentEncoding": "base64"},
+    )
 
 
 class Session(Resource):
@@ -87,20 +131,36 @@ async def get_me(access: Annotated[Access, Depends(SignedIn())]) -> Me:
     if row is None:
         raise NotFound("This account does not exist any more.")
     mine = [OwnTenant(id=item.tenant_id, name=item.name, role=item.role) for item in own]
-    return Me(**_fields(row), tenants=mine)
+    return Me(**_fields(row, access.context.public_url), tenants=mine)
 
 
 @router.patch("/me", response_model=User, responses=problems(401, 422))
 async def change_me(body: Profile, request: Request, access: Annotated[Access, Depends(SignedIn())]) -> Response:
-    """Change the caller's name."""
-    person = await access.platform.person(access.caller.user_id)
+    """Change the caller's name or preferences."""
+    said = body.model_dump(exclude_unset=True)
+    unset = tuple(name for name, value in said.items() if value is None)
+    command = UpdateProfile.model_validate({"user_id": access.caller.user_id, **said, "unset": unset})
+    return await _change(request, access, command)
 
-    def renamed(result: Mapping[str, Any]) -> User:
-        return User(**{**_fields(person), "name": result["name"]})
 
-    command = UpdateProfile(user_id=person.user_id, name=body.name)
-    response = await perform(request, access, Write(command, PLATFORM_TENANT_ID, renamed))
-    access.platform.people.forget(person.user_id)
+@router.put("/me/avatar", response_model=User, responses=problems(401, 413, 422, 503))
+async def set_avatar(body: PictureWish, request: Request, access: Annotated[Access, Depends(SignedIn())]) -> Response:
+    """Show a picture for the caller.
+
+    It is decoded and drawn anew as a WebP, 256 pixels square, cut out of the middle, so nothing else that was in the
+    file is kept. Whoever knows its address sees it: apps that the caller signs in to, and members of their tenants.
+    """
+    content = await avatars.drawn(from_base64(body.image))
+    sealed = access.platform.sealer.seal(content, PICTURE)
+    return await _change(request, access, SetAvatar(user_id=access.caller.user_id, sealed_picture=sealed))
+
+
+@router.delete("/me/avatar", status_code=204, responses=problems(401))
+async def remove_avatar(request: Request, access: Annotated[Access, Depends(SignedIn())]) -> Response:
+    """Show the caller by the first letters of their name again."""
+    command = RemoveAvatar(user_id=access.caller.user_id)
+    response = await perform(request, access, Write(command, PLATFORM_TENANT_ID, lambda _: None))
+    access.platform.people.forget(access.caller.user_id)
     return response
 
 
@@ -145,7 +205,8 @@ async def list_users(
             limit=filters.limit,
             cursor=filters.cursor,
         )
-    return Listing(data=[user_of(row) for row in page.rows], next_cursor=page.next_cursor)
+    public_url = access.context.public_url
+    return Listing(data=[user_of(row, public_url) for row in page.rows], next_cursor=page.next_cursor)
 
 
 @router.get("/users/{user_id}", responses=problems(401, 403, 404))
@@ -157,7 +218,20 @@ async def get_user(
         row = await queries.user(connection, user_id)
     if row is None:
         raise NotFound("There is no such user.")
-    return user_of(row)
+    return user_of(row, access.context.public_url)
+
+
+async def _change(request: Request, access: Access, command: UpdateProfile | SetAvatar) -> Response:
+    person = await access.platform.person(access.caller.user_id)
+
+    def changed(result: Mapping[str, Any]) -> User:
+        said = {name: result[name] for name in ("name", "locale", "time_zone", "theme", "avatar_id")}
+        updated_at = datetime.now(UTC) if result["changed"] else person.updated_at
+        return user_of(replace(person, **said, updated_at=updated_at), access.context.public_url)
+
+    response = await perform(request, access, Write(command, PLATFORM_TENANT_ID, changed))
+    access.platform.people.forget(person.user_id)
+    return response
 
 
 def _revocation(access: Access, session_id: str | None) -> Write:
@@ -181,11 +255,11 @@ def _session(row: SessionRow, current: str) -> Session:
     )
 
 
-def user_of(row: UserRow) -> User:
-    return User(**_fields(row))
+def user_of(row: UserRow, public_url: str) -> User:
+    return User(**_fields(row, public_url))
 
 
-def _fields(row: UserRow) -> dict[str, Any]:
+def _fields(row: UserRow, public_url: str) -> dict[str, Any]:
     return {
         "id": row.user_id,
         "email": row.email,
@@ -195,4 +269,9 @@ def _fields(row: UserRow) -> dict[str, Any]:
         "platform_role": row.platform_role,
         "created_at": row.created_at,
         "erase_at": row.erase_at,
+        "locale": row.locale,
+        "time_zone": row.time_zone,
+        "theme": row.theme,
+        "picture": None if row.avatar_id is None else public_url + avatar_path(row.user_id, row.avatar_id),
+        "updated_at": row.updated_at,
     }

@@ -139,7 +139,8 @@ async def publish_events(
     if len(command.model_dump_json(exclude_none=True)) > MAX_BODY_BYTES - _ENVELOPE_BYTES:
         limit = (MAX_BODY_BYTES - _ENVELOPE_BYTES) // 1024
         raise Refused(413, "body_too_large", f"The events of a request have {limit} KiB at most; send them in parts.")
-    await access.platform.quotas.admit_events(access.tenant, await access.plan(), len(events))
+    most = await access.platform.limit(access.tenant, "events_per_month")
+    await access.platform.quotas.admit_events(access.tenant, most, len(events))
     return await perform(request, access, Write(command, access.tenant, _published, status=201, location=_place))
 
 

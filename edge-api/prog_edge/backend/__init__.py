@@ -12,6 +12,7 @@ from prog_edge.backend.configuration import Branding, Configurations
 from prog_edge.backend.directory import Directories
 from prog_edge.backend.identities import Identities
 from prog_edge.backend.mailbox import Mailbox
+from prog_edge.backend.profile import Profile
 from prog_edge.backend.provider import Provider
 from prog_edge.backend.security import Security
 from prog_edge.backend.sender import Sender
@@ -44,6 +45,7 @@ def web_services(platform: Platform) -> WebServices:
         admin=Admin(platform),
         sessions=PageSessions(platform),
         security=Security(platform, sender),
+        profile=Profile(platform, sender),
         identities=Identities(platform, sender),
         provider=Provider(platform, sender),
         clients=Clients(platform, sender),

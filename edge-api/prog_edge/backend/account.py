@@ -11,6 +11,7 @@ from prog_contracts.ids import PLATFORM_TENANT_ID, is_id, new_id
 from prog_contracts.inputs import normalize_email
 from prog_contracts.payments import AttachPaymentMethod, CancelSubscription, CreateSubscription
 from prog_contracts.permissions import Action, allowed
+from prog_contracts.profiles import avatar_path
 from prog_contracts.tenants import AcceptInvitation, CreateTenant, InviteMember, TenantRole
 from prog_contracts.users import (
     RegisterUser,
@@ -41,6 +42,7 @@ from prog_kit.secrets import PASSWORD, TOKEN
 from prog_workers.payments import queries as payments
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries as users
+from prog_workers.users.queries import profiles
 
 
 class Account:
@@ -160,6 +162,8 @@ class Account:
             invitations = await tenants.open_invitations(connection, tenant_id, now)
             limits = await tenants.limits(connection, tenant_id)
             current = await billing.current_subscription(connection) if allowed(role, "billing.read") else None
+        async with self._platform.reader.operator() as connection:
+            avatars = await profiles.avatar_ids(connection, [item.user_id for item in members])
         return TenantView(
             id=row.tenant_id,
             name=row.name,
@@ -167,7 +171,17 @@ class Account:
             status=row.status,
             role=role,
             created_at=row.created_at,
-            members=[MemberRow(item.user_id, item.name, item.email, item.role, item.joined_at) for item in members],
+            members=[
+                MemberRow(
+                    item.user_id,
+                    item.name,
+                    item.email,
+                    item.role,
+                    item.joined_at,
+                    avatar_path(item.user_id, avatars[item.user_id]) if item.user_id in avatars else None,
+                )
+                for item in members
+            ],
             invitations=[
                 InvitationRow(item.invitation_id, item.email, item.role, item.expires_at, item.expired)
                 for item in invitations

@@ -10,7 +10,6 @@ from prog_contracts.api_keys import CreateApiKey, RevokeApiKey, RollApiKey
 from prog_contracts.errors import NotFound
 from prog_contracts.ids import is_id
 from prog_contracts.permissions import SCOPES, rights
-from prog_contracts.quotas import limits_of
 from prog_edge.api.api_keys import made_now, require_own_rights
 from prog_edge.backend.permission import role_for
 from prog_edge.backend.sender import Sender
@@ -20,8 +19,8 @@ from prog_edge.web.ports import ApiKeyCard, ApiKeysView, MadeKey, Viewer
 from prog_kit.database import Connection
 from prog_kit.pages import MAX_LIMIT
 from prog_workers.tenants import queries as tenants
-from prog_workers.users import queries
-from prog_workers.users.queries import ApiKeyRow
+from prog_workers.users.queries import api_keys as queries
+from prog_workers.users.queries.api_keys import ApiKeyRow
 
 NEWEST: Final = 200
 """So many keys are shown, those that are over among them. What is good is shown however old it is."""
@@ -71,7 +70,7 @@ class ApiKeys:
             hint=made.hint,
             scopes=tuple(scopes),
             expires_at=None if days is None else datetime.now(UTC) + timedelta(days=days),
-            limit=await self._limit(tenant_id),
+            limit=await self._platform.limit(tenant_id, "api_keys"),
         )
         result = await self._sender.ask(
             command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key
@@ -91,7 +90,7 @@ class ApiKeys:
             key_digest=made.digest,
             hint=made.hint,
             grace_seconds=grace_hours * 3600,
-            limit=await self._limit(tenant_id),
+            limit=await self._platform.limit(tenant_id, "api_keys"),
         )
         result = await self._sender.ask(
             command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key
@@ -103,10 +102,6 @@ class ApiKeys:
         command = RevokeApiKey(key_id=row.key_id, tenant_id=tenant_id)
         await self._sender.ask(command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key)
         return row.name
-
-    async def _limit(self, tenant_id: str) -> int | None:
-        standing = await self._platform.standings.get(tenant_id)
-        return limits_of(None if standing is None else standing.plan)["api_keys"]
 
     async def _found(self, viewer: Viewer, tenant_id: str, key_id: str, *, any_status: bool = False) -> ApiKeyRow:
         await role_for(self._platform, viewer, tenant_id, "api_key.manage", any_status=any_status)

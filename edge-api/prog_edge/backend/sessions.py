@@ -10,6 +10,7 @@ import orjson
 
 from prog_contracts.credentials import is_magic_link_token
 from prog_contracts.errors import Denied, Invalid
+from prog_contracts.profiles import avatar_path
 from prog_contracts.users import SecondFactor
 from prog_edge.limits.attempts import claim_of_address, claim_of_person
 from prog_edge.passkeys import Offer, PasskeyOffers, user_of_answer
@@ -50,6 +51,9 @@ class PageSessions:
             claims.platform_role,
             claims.expires_at,
             person.erase_at,
+            person.time_zone,
+            person.theme,
+            None if person.avatar_id is None else avatar_path(person.user_id, person.avatar_id),
         )
         renewed = None if opened.renewed is None else SessionCookie(opened.renewed, MAX_AGE_SECONDS)
         return OpenSession(viewer, renewed)

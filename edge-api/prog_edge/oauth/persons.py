@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from prog_contracts.claims import claims_about
 from prog_contracts.credentials import user_of_access_token, user_of_client_refresh_token
 from prog_edge.oauth.clients import digest_of
 from prog_edge.platform import Platform
@@ -37,9 +38,4 @@ async def find_refresh_token(platform: Platform, text: str) -> PersonTokenRow | 
 async def claims_for(platform: Platform, token: PersonTokenRow) -> dict[str, Any]:
     """What the scopes of a token tell of its person (OpenID Connect Core, section 5.4)."""
     person = await platform.person(token.user_id)
-    claims: dict[str, Any] = {"sub": person.user_id}
-    if "profile" in token.scopes:
-        claims["name"] = person.name
-    if "email" in token.scopes:
-        claims |= {"email": person.email, "email_verified": person.email_verified}
-    return claims
+    return claims_about(person, token.scopes, platform.settings.public_url.rstrip("/"))

@@ -17,6 +17,7 @@ from prog_edge.web.account.identity_routes import router as identity_router
 from prog_edge.web.account.key_routes import router as key_router
 from prog_edge.web.account.passkey_routes import router as passkey_router
 from prog_edge.web.account.people_routes import router as people_router
+from prog_edge.web.account.profile_routes import router as profile_router
 from prog_edge.web.account.provider_routes import router as provider_router
 from prog_edge.web.account.recovery_routes import router as recovery_router
 from prog_edge.web.account.routes import router as account_router
@@ -32,6 +33,7 @@ from prog_edge.web.admin.replay_routes import router as replay_router
 from prog_edge.web.admin.routes import router as admin_router
 from prog_edge.web.admin.tenant_routes import router as admin_tenant_router
 from prog_edge.web.admin.user_routes import router as admin_user_router
+from prog_edge.web.avatars.routes import router as avatar_router
 from prog_edge.web.brand.routes import router as brand_router
 from prog_edge.web.mailbox.routes import router as mailbox_router
 from prog_edge.web.site.routes import router as site_router
@@ -43,6 +45,7 @@ ROUTERS = (
     site_router,
     account_router,
     second_step_router,
+    profile_router,
     security_router,
     passkey_router,
     recovery_router,
@@ -64,6 +67,7 @@ ROUTERS = (
     admin_tenant_router,
     admin_user_router,
     admin_configuration_router,
+    avatar_router,
     brand_router,
     live_router,
     replay_router,

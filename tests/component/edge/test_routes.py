@@ -28,6 +28,8 @@ GET    /userinfo                                      -
 POST   /userinfo                                      -
 GET    /v1/me                                         signed_in
 PATCH  /v1/me                                         signed_in
+PUT    /v1/me/avatar                                  signed_in
+DELETE /v1/me/avatar                                  signed_in
 GET    /v1/me/sessions                                signed_in
 DELETE /v1/me/sessions                                signed_in
 DELETE /v1/me/sessions/{session_id}                   signed_in

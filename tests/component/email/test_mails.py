@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from prog_contracts.email import CaptureLead, EmailFailed, EmailSent, LeadCaptured, SendMail, Template
-from prog_contracts.ids import new_id
+from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.messages import Message
 from prog_contracts.money import Money
 from prog_contracts.payments import (
@@ -17,7 +17,7 @@ from prog_contracts.payments import (
     SubscriptionUpdated,
 )
 from prog_contracts.tenants import TenantUpdated
-from prog_contracts.users import EmailVerified, PasswordChanged
+from prog_contracts.users import EmailVerified, PasswordChanged, UserUpdated
 from prog_kit.secrets import MAIL
 from tests.component.email.providers import ScriptedProvider
 from tests.component.harness import Harness
@@ -228,3 +228,27 @@ async def suppress(platform: Harness, tenant_id: str, address: str) -> None:
     await platform.admin.execute(
         "INSERT INTO email.suppressions VALUES ($1, $2, 'manual', $3)", tenant_id, address, platform.clock.now()
     )
+
+
+def wishes(**said: Any) -> UserUpdated:
+    fields = {"user_id": new_id("user"), "email": "Ada@example.com", "name": "Ada", "email_verified": True}
+    return UserUpdated(**(fields | said))
+
+
+async def test_times_are_told_in_the_recipient_s_zone_and_as_they_write_them(
+    platform: Harness, provider: ScriptedProvider
+) -> None:
+    await platform.publish(wishes(time_zone="Europe/Berlin", locale="en-GB"), tenant_id=PLATFORM_TENANT_ID)
+    await platform.publish(CHANGED, tenant_id=PLATFORM_TENANT_ID)
+    await platform.settle()
+    assert "was changed on 14 January 2027, 01:00 GMT+01:00" in " ".join(provider.sent[-1].text.split())
+    assert "14 January 2027, 01:00 GMT+01:00" in provider.sent[-1].html
+    await platform.publish(wishes(locale="de-DE"), tenant_id=PLATFORM_TENANT_ID)
+    await platform.publish(paid(), tenant_id=TENANT)
+    await platform.settle()
+    assert "49,00" in provider.sent[-1].text, "whichever tenant writes"
+    await platform.publish(wishes(), tenant_id=PLATFORM_TENANT_ID)
+    await platform.publish(CHANGED.model_copy(update={"sessions_ended": 3}), tenant_id=PLATFORM_TENANT_ID)
+    await platform.settle()
+    assert "January 14, 2027, 12:00\u202fAM UTC" in " ".join(provider.sent[-1].text.split(" "))
+    assert await platform.fetch("SELECT FROM email.wishes") == []

@@ -6,11 +6,11 @@ import pytest
 
 from prog_contracts.email import EmailSent, SendMail
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
+from prog_contracts.profiles import UpdateProfile
 from prog_contracts.users import (
     EmailVerified,
     EnsureAdministrator,
     RegisterUser,
-    UpdateProfile,
     UserCreated,
     UserUpdated,
 )

@@ -26,8 +26,9 @@ from prog_contracts.ids import new_id
 from prog_contracts.permissions import SCOPES
 from prog_contracts.tenants import MemberRemoved, TenantDeleted
 from prog_kit.database import Database
-from prog_workers.users import queries, rules
-from prog_workers.users.queries import ApiKeyRow
+from prog_workers.users import rules
+from prog_workers.users.queries import api_keys as queries
+from prog_workers.users.queries.api_keys import ApiKeyRow
 from tests.component.harness import Harness
 from tests.component.users.people import Person, administrator, code
 

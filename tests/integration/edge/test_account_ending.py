@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import zipfile
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from tests.component.test_erased_people import TABLES
 from tests.integration.edge.stage import Person, Stage
 from tests.integration.edge.test_lifecycle import stale
 from tests.integration.edge.test_roles import browser_of, change, join
+from tests.unit.edge.test_logos import picture
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -205,6 +207,8 @@ async def test_people_take_their_data_along_and_nobody_else_s(stage: Stage, monk
     await person.post("/v1/api-keys", {"name": "Import", "scopes": ["event.read"]})
     assert (await person.request("POST", "/v1/me/export", headers={"Authorization": "Bearer x"})).status_code == 401
     session = await stage.sign_in(person.email)
+    shown = await session.request("PUT", "/v1/me/avatar", json={"image": base64.b64encode(picture()).decode()})
+    assert shown.status_code == 200, shown.text
 
     async def written() -> bool:
         return len((await session.get("/v1/me/activity"))["data"]) > 3
@@ -214,6 +218,8 @@ async def test_people_take_their_data_along_and_nobody_else_s(stage: Stage, monk
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
     assert answer.headers["cache-control"] == "no-store"
     found = opened(answer.content)
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.read("picture.webp") == (await stage.http.get(shown.json()["picture"])).content
     assert set(found) == {
         "account", "sessions", "second-factor", "identities", "memberships", "invitations", "api-keys", "mails",
         "leads", "activity",

@@ -92,6 +92,7 @@ BEYOND_REACH: Final = {
     "edit_dead_letter": "the one dead letter cannot be read",
     "put_config": "what is made up breaks a rule of colours or addresses",
     "store_logo": "takes a picture, and what is made up shows none",
+    "set_avatar": "takes a picture, and what is made up shows none",
     "publish_events": "what is made up breaks a rule of CloudEvents or of the tenant's schema",
     "create_subscription": "each tenant has its one subscription",
     "pay_invoice": "the one invoice is paid",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import jwt
 import pytest
 import pytest_asyncio
 from authlib.integrations.httpx_client import AsyncOAuth2Client
@@ -29,6 +31,7 @@ from tests.integration.edge.relying import (
 from tests.integration.edge.stage import PASSPHRASE, Person, Stage
 from tests.integration.edge.test_roles import browser_of, change
 from tests.integration.edge.test_second_factors import enrolled
+from tests.unit.edge.test_logos import picture
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -77,7 +80,8 @@ async def test_a_client_that_others_wrote_works_unchanged(stage: Stage, shop: Re
     about = {"sub": grace.user_id, "name": "Grace Hopper", "email": grace.email, "email_verified": True}
     assert {name: tokens["userinfo"][name] for name in about} == about
     assert tokens["userinfo"]["amr"] == ["pwd"]
-    assert await oauth.shop.userinfo(token=tokens) == about
+    told = await oauth.shop.userinfo(token=tokens)
+    assert {name: told[name] for name in told if name != "updated_at"} == about, "nobody has said anything else"
     metadata = await oauth.shop.load_server_metadata()
     async with AsyncOAuth2Client(shop.client_id, shop.made["client_secret"], token=tokens) as client:
         newer = await client.refresh_token(metadata["token_endpoint"])
@@ -88,6 +92,39 @@ async def test_a_client_that_others_wrote_works_unchanged(stage: Stage, shop: Re
     assert (await shop.userinfo(newer["access_token"])).status_code == 401
     with pytest.raises(Exception, match="mismatching_state"):
         await oauth.shop.authorize_access_token(arrival(back.headers["location"], {}))
+
+
+async def test_what_people_say_of_themselves_reaches_clients_and_their_picture_anybody(
+    stage: Stage, shop: Relying
+) -> None:
+    lin = await stage.person("lin@people.example", "Lin")
+    bad = await lin.request("PATCH", "/v1/me", json={"locale": "klingon", "time_zone": "Mars/Olympus", "theme": "dark"})
+    assert bad.status_code == 422
+    assert {problem["field"] for problem in bad.json()["errors"]} == {"locale", "time_zone"}
+    said = {"locale": "pt-BR", "time_zone": "America/Sao_Paulo", "theme": "dark"}
+    assert said.items() <= (await lin.request("PATCH", "/v1/me", json=said)).json().items()
+    for wrong in ("%%%", base64.b64encode(b"<svg/>").decode()):
+        answer = await lin.request("PUT", "/v1/me/avatar", json={"image": wrong})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "image")
+    answer = await lin.request("PUT", "/v1/me/avatar", json={"image": base64.b64encode(picture()).decode()})
+    shown = answer.json()["picture"]
+    assert said.items() | {("name", "Lin"), ("picture", shown)} <= (await lin.get("/v1/me")).items()
+    served = await stage.http.get(shown)
+    assert (served.status_code, served.headers["content-type"]) == (200, "image/webp")
+    assert served.headers["x-content-type-options"] == "nosniff"
+    tokens = await shop.tokens_for(lin, scope="openid profile")
+    told = (await shop.userinfo(tokens["access_token"])).json()
+    claims = {"name": "Lin", "locale": "pt-BR", "zoneinfo": "America/Sao_Paulo", "picture": shown}
+    assert claims.items() <= told.items()
+    assert abs(told["updated_at"] - datetime.now(UTC).timestamp()) < 600
+    id_token = jwt.decode(tokens["id_token"], options={"verify_signature": False})
+    assert claims.items() | {("updated_at", told["updated_at"])} <= id_token.items()
+    few = await shop.tokens_for(lin, scope="openid email")
+    assert (await shop.userinfo(few["access_token"])).json().keys() == {"sub", "email", "email_verified"}
+    assert (await lin.request("PATCH", "/v1/me", json={"time_zone": None})).json()["time_zone"] is None
+    assert (await lin.request("DELETE", "/v1/me/avatar")).status_code == 204
+    gone = (await shop.userinfo(tokens["access_token"])).json()
+    assert gone.keys() == {"sub", "name", "locale", "updated_at"}
 
 
 async def test_the_answer_carries_state_and_issuer_and_consent_is_remembered(shop: Relying, owner: Person) -> None:

@@ -51,6 +51,12 @@ async def counted(stage: Stage, person: Person, events: int) -> None:
     stage.platform.quotas._events.forget(person.tenant_id)
 
 
+async def limited(stage: Stage, person: Person, quota: str, value: int) -> None:
+    """As an operator may do for one customer: the tenant has a limit of its own."""
+    query = "UPDATE tenants.limits SET value = $3 WHERE tenant_id = $1 AND name = $2"
+    await change(stage, query, person.tenant_id, quota, value)
+
+
 async def test_limits_and_usage_are_shown(stage: Stage, acme: Person) -> None:
     limits = await acme.get(f"/v1/tenants/{acme.tenant_id}/limits")
     assert limits["plan"] is None
@@ -99,6 +105,12 @@ async def test_events_beyond_the_plan_are_refused_and_the_owners_are_told(stage:
     other = await stage.person("other@usage.example")
     await stage.tenant_of(other, "Room Ltd")
     assert (await publish(other)).status_code == 201, "another tenant has its own"
+    await limited(stage, acme, "events_per_month", limit + 10)
+
+    async def has_more() -> bool:
+        return bool((await publish(acme)).status_code == 201)
+
+    await wait_until(has_more, within_seconds=60, what="the tenant's own limit to hold, whatever the plan says")
 
 
 async def test_keys_beyond_the_plan_are_refused(stage: Stage) -> None:
@@ -112,6 +124,15 @@ async def test_keys_beyond_the_plan_are_refused(stage: Stage) -> None:
     refused = await owner.request("POST", "/v1/api-keys", json=wish)
     assert (refused.status_code, refused.json()["code"]) == (409, "api_key_limit")
     assert "allows 20 API keys" in refused.json()["detail"]
+    await limited(stage, owner, "api_keys", limit + 1)
+
+    async def has_more() -> bool:
+        return (await owner.request("POST", "/v1/api-keys", json=wish)).status_code == 201
+
+    await wait_until(has_more, within_seconds=60, what="the tenant's own limit to hold, whatever the plan says")
+    assert (await owner.request("POST", "/v1/api-keys", json=wish)).status_code == 409
+    async with browser_of(owner) as browser:
+        assert "21 of 21" in (await browser.get(f"/account/tenants/{owner.tenant_id}/usage")).text
 
     async def told() -> bool:
         mails = (await owner.get("/v1/messages"))["data"]

@@ -162,8 +162,7 @@ def test_a_secret_s_grace_has_bounds() -> None:
 
 
 def test_claims_are_those_of_the_scopes_and_bound_to_the_access_token() -> None:
-    ada = rules.Profile("user_1", "ada@example.com", "Ada", True)
-    assert rules.claims_about(ada, ("openid",)) == {"sub": "user_1"}
+    ada = rules.Profile("user_1", "ada@example.com", "Ada", True, NOW)
     claims = rules.id_claims(
         ada,
         issuer="https://id.example",

@@ -40,7 +40,7 @@ class Place:
 
 
 class MailContext(BaseModel):
-    """The data of a mail. `name` greets, `locale` decides how money and dates look."""
+    """The data of a mail. `name` greets, `locale` decides how money and dates look, times are in `time_zone`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -48,6 +48,7 @@ class MailContext(BaseModel):
 
     name: str | None = None
     locale: str = "en_US"
+    time_zone: str = "UTC"
 
     @field_validator("name")
     @classmethod

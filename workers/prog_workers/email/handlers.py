@@ -39,13 +39,14 @@ from prog_contracts.payments import (
 )
 from prog_contracts.second_factors import RecoveryCodeUsed, SecondFactorChanged
 from prog_contracts.tenants import TenantCreated, TenantDeleted, TenantUpdated
-from prog_contracts.users import EmailVerified, PasswordChanged
+from prog_contracts.users import EmailVerified, PasswordChanged, UserUpdated
 from prog_kit.secrets import MAIL, PERSON, SealError
 from prog_workers.email import rules, store
 from prog_workers.email.branding import BRANDED
 from prog_workers.email.contexts import context_of
 from prog_workers.email.delivery import Delivery, failure, record_sent
 from prog_workers.email.render import subject_line
+from prog_workers.email.store import wishes
 
 email = Domain("email")
 
@@ -173,6 +174,13 @@ async def passkey_copied(event: PasskeyCopyRefused, tx: Transaction) -> Outcome:
     return await _write(tx, "second_factor_changed", event.email, event.name, data)
 
 
+@email.handles(UserUpdated)
+async def follow_wishes(event: UserUpdated, tx: Transaction) -> None:
+    """Keeps in which time zone a person wants to read times, and how dates and amounts are written to them."""
+    locale = None if event.locale is None else event.locale.replace("-", "_")
+    await wishes.put_wishes(tx, normalize_email(event.email), locale=locale, time_zone=event.time_zone)
+
+
 @email.handles(TenantConfigured)
 async def follow_configuration(event: TenantConfigured, tx: Transaction) -> None:
     """Keeps how the tenant's mails are to look."""
@@ -291,6 +299,7 @@ async def _queue(tx: Transaction, command: SendMail) -> list[Message]:
     data["name"] = data.get("name") or name
     if "locale" not in data and command.template in BRANDED and (known := await store.brand(tx)) is not None:
         data["locale"] = known.configuration.locale
+    data |= await wishes.wishes_of(tx, recipient)
     context = context_of(command.template, data, command.sealed_data)
     _check_seals(tx, command)
     suppressed = await store.is_suppressed(tx, recipient)

@@ -11,15 +11,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jinja2
 import mjml
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_time, get_timezone_gmt
 from babel.numbers import format_currency, format_decimal
 from jinja2 import pass_context
 from jinja2.runtime import Context
@@ -158,12 +159,23 @@ def _count(context: Context, value: int) -> str:
 
 @pass_context
 def _date(context: Context, value: datetime) -> str:
-    """`January 31, 2027`, in UTC, as the recipient's locale writes it."""
-    return format_date(value.astimezone(UTC), "long", locale=context["locale"])
+    """`January 31, 2027`, in the recipient's time zone, as their locale writes it."""
+    return format_date(value.astimezone(_zone(context)), "long", locale=context["locale"])
 
 
 @pass_context
 def _instant(context: Context, value: datetime) -> str:
-    """`January 31, 2027, 4:05 PM UTC`, as the recipient's locale writes it."""
-    at = value.astimezone(UTC)
-    return f"{_date(context, value)}, {format_time(at, 'short', locale=context['locale'])} UTC"
+    """`January 31, 2027, 4:05 PM UTC`, or `… GMT+01:00`, as the recipient's locale writes it."""
+    zone = _zone(context)
+    at = value.astimezone(zone)
+    where = "UTC" if zone is UTC else get_timezone_gmt(at, locale="en")
+    return f"{_date(context, value)}, {format_time(at, 'short', locale=context['locale'])} {where}"
+
+
+def _zone(context: Context) -> tzinfo:
+    """The recipient's time zone; UTC for one that is not known any more."""
+    name: str = context["time_zone"]
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC

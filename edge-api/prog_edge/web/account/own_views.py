@@ -14,6 +14,7 @@ from prog_edge.web.ports import (
     OwnedAlone,
     PasskeyOffer,
     PasskeyView,
+    ProfileView,
     ProviderCard,
     SecondFactorView,
     SessionCard,
@@ -91,6 +92,19 @@ class ActivityPage:
     activity: Sequence[ActivityEntry]
     next_cursor: str | None
     older: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilePage:
+    """`form` changes what is said, `picture` sends a picture."""
+
+    template: ClassVar[str] = "account/profile.html"
+    view: ProfileView
+    form: FormState
+    picture: FormState
+    locales: Sequence[tuple[str, str]]
+    time_zones: Sequence[tuple[str, str]]
+    themes: Sequence[tuple[str, str]] = (("", "As the system"), ("light", "Light"), ("dark", "Dark"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from prog_edge.web.ui.forms import FormState
 SCOPE_TEXTS: Final[Mapping[PersonScope, str]] = MappingProxyType(
     {
         "openid": "Know that it is you",
-        "profile": "See your name",
+        "profile": "See your name, picture, language and time zone",
         "email": "See your mail address",
         "offline_access": "Go on doing so while you are away",
     }

@@ -70,6 +70,7 @@ from prog_edge.web.ports.identities import (
     ToProve,
 )
 from prog_edge.web.ports.mailbox import MailboxBackend, MailRow, MailView
+from prog_edge.web.ports.profile import ProfileBackend, ProfileView
 from prog_edge.web.ports.provider import (
     Answered,
     AppCard,
@@ -163,6 +164,8 @@ __all__ = [
     "PasskeyView",
     "PersonFacts",
     "Plan",
+    "ProfileBackend",
+    "ProfileView",
     "ProviderBackend",
     "ProviderCard",
     "Purpose",

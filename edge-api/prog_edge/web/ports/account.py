@@ -34,6 +34,7 @@ class MemberRow:
     email: str
     role: TenantRole
     joined_at: datetime
+    picture: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from prog_edge.web.ports.configuration import BrandingBackend, ConfigurationBack
 from prog_edge.web.ports.directory import DirectoryBackend
 from prog_edge.web.ports.identities import IdentitiesBackend
 from prog_edge.web.ports.mailbox import MailboxBackend
+from prog_edge.web.ports.profile import ProfileBackend
 from prog_edge.web.ports.provider import ClientsBackend, ProviderBackend
 from prog_edge.web.ports.security import SecurityBackend
 from prog_edge.web.ports.shared import Sessions
@@ -37,6 +38,7 @@ class WebServices:
     admin: AdminBackend
     sessions: Sessions
     security: SecurityBackend
+    profile: ProfileBackend
     identities: IdentitiesBackend
     provider: ProviderBackend
     clients: ClientsBackend

@@ -10,6 +10,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from prog_contracts.money import Money
 from prog_contracts.payments import Interval
+from prog_contracts.profiles import Theme
 from prog_contracts.users import PlatformRole, SecondFactor
 
 Row = TypeVar("Row")
@@ -36,6 +37,10 @@ class Viewer:
     """When the credential of this request runs out, in epoch seconds: no live stream goes on longer."""
     erase_at: datetime | None = None
     """When the account is deleted, unless it is restored before."""
+    time_zone: str | None = None
+    theme: Theme | None = None
+    picture: str | None = None
+    """The path of the picture that they are shown by."""
 
     @property
     def is_operator(self) -> bool:

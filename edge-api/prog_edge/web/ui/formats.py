@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel.numbers import format_currency
 from markupsafe import Markup
@@ -13,6 +17,7 @@ from prog_contracts.money import EXPONENTS, Money
 _MINUTE_SECONDS = 60
 _HOUR_SECONDS = 3600
 _DAY_SECONDS = 86400
+_zone: Final[ContextVar[tzinfo]] = ContextVar("zone", default=UTC)
 
 
 def money(value: Money, *, short: bool = False) -> str:
@@ -62,14 +67,30 @@ def hours(value: int) -> str:
     return f"{amount} {unit}" if amount == 1 else f"{amount} {unit}s"
 
 
+def show_in(time_zone: str | None) -> None:
+    """Times are in this zone from now on, for whoever serves the request at hand; None is UTC."""
+    _zone.set(UTC if time_zone is None else _found(time_zone))
+
+
+@cache
+def _found(time_zone: str) -> tzinfo:
+    """UTC for a name that is not known any more."""
+    try:
+        return ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
 def day(value: datetime) -> str:
-    return f"{value.astimezone(UTC):%-d %b %Y}"
+    return f"{value.astimezone(_zone.get()):%-d %b %Y}"
 
 
 def exact(value: datetime) -> str:
-    """To the millisecond, in UTC; what a time's tooltip says."""
-    moment = value.astimezone(UTC)
-    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} UTC"
+    """To the millisecond, with the zone; what a time's tooltip says."""
+    zone = _zone.get()
+    moment = value.astimezone(zone)
+    where = "UTC" if zone is UTC else f"{moment:%z} {zone}"
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} {where}"
 
 
 def ago(value: datetime, now: datetime | None = None) -> str:
@@ -102,7 +123,7 @@ def date(value: datetime) -> Markup:
 
 def clock(value: datetime) -> Markup:
     """A `time` element that shows the time of day to the millisecond."""
-    at = value.astimezone(UTC)
+    at = value.astimezone(_zone.get())
     return _time_element(value, f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}")
 
 

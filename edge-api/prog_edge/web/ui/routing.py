@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from prog_contracts.errors import NotFound, ProgError, Unavailable
 from prog_edge.context import context_of
 from prog_edge.web.ports import StillWorking
-from prog_edge.web.ui import csrf, notices, security
+from prog_edge.web.ui import csrf, formats, notices, security
 from prog_edge.web.ui.errors import error_page
 from prog_edge.web.ui.notices import Notice
 from prog_edge.web.ui.sessions import SignInNeeded, own_path
@@ -109,11 +109,13 @@ async def enter(request: Request, *, anonymous: bool = False) -> None:
     new_visitor = csrf.new_visitor() if session is None and not visitor and not anonymous else None
     binding = session.viewer.session_id if session else visitor or new_visitor or ""
     theme = cookies.get(THEME_COOKIE)
+    preferred = None if session is None else session.viewer.theme
+    formats.show_in(None if session is None else session.viewer.time_zone)
     request.state.web = WebState(
         nonce=security.new_nonce(),
         csrf_token=csrf.form_token(web.signing_key, binding),
         viewer=session.viewer if session else None,
-        theme=theme if theme in ("light", "dark") else None,  # type: ignore[arg-type]  # narrowed by the test
+        theme=theme if theme in ("light", "dark") else preferred,  # type: ignore[arg-type]  # narrowed by the test
         notices=notices.open_notices(web.signing_key, cookies.get(notices.COOKIE)),
         new_visitor=new_visitor,
         session=session.renewed if session else None,

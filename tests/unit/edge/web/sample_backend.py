@@ -47,6 +47,7 @@ from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
 from tests.unit.edge.web.sample_directory import SampleDirectory
 from tests.unit.edge.web.sample_identities import SampleIdentities
 from tests.unit.edge.web.sample_keys import SampleKeys
+from tests.unit.edge.web.sample_profile import SampleProfile
 from tests.unit.edge.web.sample_provider import SampleClients, SampleProvider
 from tests.unit.edge.web.sample_security import CODES, FACTOR, PASSKEYS, SIGNED, TO_SIGN, SampleSecurity
 from tests.unit.edge.web.sample_sign_on import SampleSignOn
@@ -521,6 +522,7 @@ def sample_services(
         clients=clients or SampleClients(),
         sign_on=sign_on or SampleSignOn(),
         configuration=SampleConfiguration(),
+        profile=SampleProfile(),
         branding=SampleBranding(),
         signing_key=b"k" * 32,
         public_url="http://127.0.0.1:8000",

@@ -20,6 +20,8 @@ _WHOLE: Final = r"(?<![\w.+-]){}(?![\w-]|\.\w)"
 
 ADDRESSES: Final = ("client_address", "user_agent")
 """Where a request came from: of a message about the person, or by them."""
+SEALED: Final = ("sealed_person", "sealed_picture")
+"""What of the person a message of theirs has in it that only its consumer opens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,9 @@ def value(found: Any, sought: Sought, *, acted: bool = False, theirs: bool = Fal
     mine = "" in families
     changed: dict[str, Any] = {}
     for key, item in found.items():
-        if key == "sealed_person" and found.get("user_id") == sought.user_id:
+        if key in SEALED and found.get("user_id") == sought.user_id:
             changed[key] = ""
-        elif key in ADDRESSES and (acted or mine):
+        elif (key in ADDRESSES and (acted or mine)) or (key == "avatar_id" and mine):
             changed[key] = None
         elif isinstance(item, str) and _is_their_name(key, item, families, sought, acted=acted):
             changed[key] = NO_NAME

@@ -1,4 +1,4 @@
-"""Sign up, verify the address, make the first administrator, change the profile."""
+"""Sign up, verify the address, make the first administrator."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ from prog_contracts import credentials
 from prog_contracts.actors import is_process
 from prog_contracts.email import SendMail
 from prog_contracts.ids import new_id
-from prog_contracts.inputs import clean_name, normalize_email
+from prog_contracts.inputs import normalize_email
 from prog_contracts.users import (
     EmailVerified,
     EnsureAdministrator,
     RegisterUser,
     ResendVerification,
-    UpdateProfile,
     UserCreated,
-    UserUpdated,
     VerifyEmail,
 )
 from prog_kit import secrets
 from prog_workers.users import errors, passwords, rules, store
-from prog_workers.users.handlers.domain import open_sealed, require_self, users
+from prog_workers.users.handlers.domain import open_sealed, users
 
 _DIGEST: Final = "verify_email"
 
@@ -126,26 +124,6 @@ async def resend_verification(command: ResendVerification, tx: Transaction) -> R
     pending = None if last is None else last.pending
     name = user.name if pending is None else pending.name
     return Reply(answer, await _verification_mail(tx, user.user_id, user.email, name, pending))
-
-
-@users.handles(UpdateProfile)
-async def update_profile(command: UpdateProfile, tx: Transaction) -> Outcome:
-    await require_self(tx, command.user_id)
-    user = await store.user_by_id(tx, command.user_id)
-    if user is None:
-        raise errors.user_not_found()
-    name = user.name if command.name is None else clean_name(command.name)
-    updated = UserUpdated(
-        user_id=user.user_id,
-        email=user.email,
-        name=name,
-        email_verified=user.email_verified_at is not None,
-        changed=() if name == user.name else ("name",),
-    )
-    if not updated.changed:
-        return Reply(updated)
-    await store.rename(tx, user.user_id, name)
-    return updated
 
 
 async def _may_mail(tx: Transaction, user: store.User) -> bool:

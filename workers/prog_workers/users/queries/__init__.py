@@ -7,12 +7,11 @@ What a caller sees follows from the connection: `Database.scope(user_id=…)` sh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-import asyncpg
-
+from prog_contracts.profiles import Theme
 from prog_contracts.users import PlatformRole, SecondFactor, SignInMethod
 from prog_kit.database import Connection
 from prog_kit.pages import MAX_LIMIT, Page, Where, bounded, decode_cursor, encode_cursor
@@ -36,6 +35,10 @@ class UserRow:
     created_at: datetime
     updated_at: datetime
     erase_at: datetime | None = None
+    locale: str | None = None
+    time_zone: str | None = None
+    theme: Theme | None = None
+    avatar_id: str | None = None
 
     @property
     def email_verified(self) -> bool:
@@ -124,50 +127,9 @@ class PublicKey:
         return {"kty": "OKP", "crv": "Ed25519", "x": self.public_key} | about
 
 
-ApiKeyStatus = Literal["active", "expired", "revoked"]
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKeyRow:
-    """A key of a tenant's program. `hint` are the first characters of its secret; times are by the wall clock."""
-
-    key_id: str
-    tenant_id: str
-    name: str
-    hint: str
-    scopes: frozenset[str]
-    created_by: str
-    created_at: datetime
-    expires_at: datetime | None
-    last_used_at: datetime | None
-    last_used_address: str | None
-    revoked_at: datetime | None
-    revoked_by: str | None
-    replaces: str | None
-    replaced_by: str | None
-    first_made_at: datetime | None = None
-    """When the first of the keys was made that follow one another up to this one; told of a key found by its digest."""
-
-    def status(self, now: datetime) -> ApiKeyStatus:
-        if self.revoked_at is not None:
-            return "revoked"
-        return "active" if self.expires_at is None or now < self.expires_at else "expired"
-
-
-_API_KEYS: Final = (
-    "SELECT key_id, tenant_id, name, hint, scopes, created_by, created_at, expires_at, last_used_at,"
-    " last_used_address, revoked_at, revoked_by, replaces, replaced_by FROM users.api_keys"
-)
-_FIRST_MADE: Final = """
-WITH RECURSIVE line AS (
-    SELECT replaces, created_at FROM users.api_keys WHERE key_id = $1
-    UNION SELECT k.replaces, k.created_at FROM users.api_keys AS k JOIN line ON k.key_id = line.replaces
-)
-SELECT min(created_at) FROM line
-"""
 _USERS: Final = (
     "SELECT user_id, email, name, status, platform_role, email_verified_at, verification_mail_sent_at, home_tenant_id,"
-    " first_paid_at, created_at, updated_at, erase_at FROM users.users"
+    " first_paid_at, created_at, updated_at, erase_at, locale, time_zone, theme, avatar_id FROM users.users"
 )
 _SESSIONS: Final = (
     "SELECT session_id, user_id, method, second_factor, client_address, user_agent, created_at, refreshed_at,"
@@ -240,68 +202,6 @@ async def session_history(connection: Connection, user_id: str, *, cursor: str |
     if len(rows) <= MAX_LIMIT:
         return Page(rows)
     return Page(rows[:MAX_LIMIT], encode_cursor(rows[MAX_LIMIT - 1].created_at, rows[MAX_LIMIT - 1].session_id))
-
-
-async def api_key_of_digest(connection: Connection, tenant_id: str, digest: str) -> ApiKeyRow | None:
-    """The key of a tenant that has this SHA-256; whether it is good is to be seen."""
-    row = await connection.fetchrow(f"{_API_KEYS} WHERE tenant_id = $1 AND digest = $2", tenant_id, digest)
-    if row is None:
-        return None
-    made_at = row["created_at"] if row["replaces"] is None else await connection.fetchval(_FIRST_MADE, row["replaces"])
-    return replace(_api_key(row), first_made_at=made_at or row["created_at"])
-
-
-async def api_key(connection: Connection, tenant_id: str, key_id: str) -> ApiKeyRow | None:
-    """One key of a tenant."""
-    row = await connection.fetchrow(f"{_API_KEYS} WHERE tenant_id = $1 AND key_id = $2", tenant_id, key_id)
-    return None if row is None else _api_key(row)
-
-
-async def api_keys(
-    connection: Connection,
-    tenant_id: str,
-    *,
-    good_at: datetime | None = None,
-    limit: int = 50,
-    cursor: str | None = None,
-) -> Page[ApiKeyRow]:
-    """The keys of a tenant, newest first: also those that are over, or only those that are good at an instant.
-
-    Raises Invalid for a cursor of another list.
-    """
-    where = Where()
-    where.add("tenant_id = {}", tenant_id)
-    if good_at is not None:
-        where.add("revoked_at IS NULL AND (expires_at IS NULL OR expires_at > {})", good_at)
-    if cursor is not None:
-        where.add("(created_at, key_id) < ({}, {})", *decode_cursor(cursor, datetime, str))
-    size = bounded(limit)
-    query = f"{_API_KEYS} WHERE {where} ORDER BY created_at DESC, key_id DESC LIMIT {where.value(size + 1)}"
-    rows = [_api_key(row) for row in await connection.fetch(query, *where.values)]
-    if len(rows) <= size:
-        return Page(rows)
-    return Page(rows[:size], encode_cursor(rows[size - 1].created_at, rows[size - 1].key_id))
-
-
-async def api_keys_made_by(connection: Connection, user_id: str) -> Sequence[ApiKeyRow]:
-    """The keys that a person made, newest first, at most 10,000.
-
-    Asks with the rights of `Database.operator`, for they are of many tenants.
-    """
-    query = f"{_API_KEYS} WHERE created_by = $1 ORDER BY created_at DESC, key_id DESC LIMIT 10000"
-    return [_api_key(row) for row in await connection.fetch(query, user_id)]
-
-
-async def count_api_keys(connection: Connection, tenant_id: str, now: datetime) -> int:
-    """How many keys of a tenant are good."""
-    return int(
-        await connection.fetchval(
-            "SELECT count(*) FROM users.api_keys"
-            " WHERE tenant_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
-            tenant_id,
-            now,
-        )
-    )
 
 
 async def second_factor(connection: Connection, user_id: str) -> SecondFactorRow | None:
@@ -391,10 +291,6 @@ async def list_users(
 async def count(connection: Connection) -> int:
     """How many accounts there are."""
     return int(await connection.fetchval("SELECT count(*) FROM users.users"))
-
-
-def _api_key(row: asyncpg.Record) -> ApiKeyRow:
-    return ApiKeyRow(**{**dict(row), "scopes": frozenset(row["scopes"])})
 
 
 def _literal(text: str) -> str:

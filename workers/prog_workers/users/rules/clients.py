@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
+from prog_contracts.claims import claims_about
 from prog_contracts.errors import FieldError, Invalid
 from prog_contracts.inputs import clean_name
 from prog_contracts.oauth import Grant, PersonScope
@@ -219,16 +220,10 @@ class Profile:
     email: str
     name: str
     email_verified: bool
-
-
-def claims_about(person: Profile, scopes: Sequence[str]) -> dict[str, Any]:
-    """What a client with these scopes is told (OpenID Connect Core, section 5.4)."""
-    claims: dict[str, Any] = {"sub": person.user_id}
-    if "profile" in scopes:
-        claims["name"] = person.name
-    if "email" in scopes:
-        claims |= {"email": person.email, "email_verified": person.email_verified}
-    return claims
+    updated_at: datetime
+    locale: str | None = None
+    time_zone: str | None = None
+    avatar_id: str | None = None
 
 
 def id_claims(
@@ -246,7 +241,7 @@ def id_claims(
 ) -> dict[str, Any]:
     """The claims of an ID token (OpenID Connect Core, sections 2 and 3.1.3.6)."""
     issued_at = int(now.timestamp())
-    claims = claims_about(person, scopes) | {
+    claims = claims_about(person, scopes, issuer) | {
         "iss": issuer,
         "aud": audience,
         "azp": audience,

@@ -98,10 +98,6 @@ async def platform_role(tx: Transaction, user_id: str) -> PlatformRole | None:
     return role
 
 
-async def rename(tx: Transaction, user_id: str, name: str) -> None:
-    await tx.execute("UPDATE users.users SET name = $2, updated_at = $3 WHERE user_id = $1", user_id, name, tx.now)
-
-
 async def password_hash(tx: Transaction, email: str) -> str | None:
     """The stored hash of an address; None when it has no account."""
     stored: str | None = await tx.fetchval(

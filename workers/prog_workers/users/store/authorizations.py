@@ -32,8 +32,8 @@ async def session_proof(tx: Transaction, session_id: str, user_id: str, at: date
 async def profile(tx: Transaction, user_id: str) -> Profile | None:
     """What there is to tell of a person, who is locked until the transaction ends; None for a disabled account."""
     row = await tx.fetchrow(
-        "SELECT user_id, email, name, email_verified_at IS NOT NULL AS email_verified FROM users.users"
-        " WHERE user_id = $1 AND status = 'active' FOR UPDATE",
+        "SELECT user_id, email, name, email_verified_at IS NOT NULL AS email_verified, updated_at, locale, time_zone,"
+        " avatar_id FROM users.users WHERE user_id = $1 AND status = 'active' FOR UPDATE",
         user_id,
     )
     return None if row is None else Profile(**dict(row))

@@ -351,6 +351,7 @@ async def forget_person(tx: Transaction, person: Person, forgotten: str) -> None
     await tx.execute(_EMPTY_MAILS, person.email, forgotten, tx.now)
     await tx.execute(_FORGET_INVITER, person.name)
     await tx.execute("DELETE FROM email.suppressions WHERE address = $1", person.email)
+    await tx.execute("DELETE FROM email.wishes WHERE address = $1", person.email)
     # Who is billed is somebody else by now, but for a tenant that is being deleted and has no owner any more.
     await tx.execute("UPDATE email.customers SET name = '', address = '' WHERE address = $1", person.email)
     await tx.execute(

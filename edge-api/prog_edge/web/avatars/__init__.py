@@ -1,0 +1,1 @@
+"""The pictures that people are shown by."""
