@@ -19,7 +19,7 @@ from starlette.responses import Response
 from prog_contracts.errors import ProgError, Unavailable, from_body
 from prog_contracts.messages import Command
 from prog_edge.context import context_of, current_context
-from prog_edge.oauth.clients import has_secret
+from prog_edge.oauth.clients import shown_by
 from prog_edge.platform import Platform
 from prog_workers.users.queries.clients import ClientRow
 
@@ -91,7 +91,7 @@ def once(pairs: list[tuple[str, str]]) -> dict[str, str]:
 
 
 async def authenticate(request: Request, platform: Platform, form: Mapping[str, str]) -> ClientRow:
-    """The client that asks, with its secret where it has one. Spends one of its quota.
+    """The client that asks, with its secret where it has one, as it is by that secret. Spends one of its quota.
 
     One answer for a client that is unknown, was removed, or does not prove itself as it is registered to.
     """
@@ -105,8 +105,10 @@ async def authenticate(request: Request, platform: Platform, form: Mapping[str, 
     client = await platform.clients.find(public_id)
     if client is None or client.confidential != (secret is not None):
         raise await _stranger(request, platform)
-    if secret is not None and not has_secret(client, secret):
-        raise await _stranger(request, platform)
+    if secret is not None:
+        client = shown_by(client, secret)
+        if client is None:
+            raise await _stranger(request, platform)
     context.tenant_id = client.tenant_id
     context.actor, context.actor_kind = client.client_id, "client"
     standing = await platform.standings.get(client.tenant_id)

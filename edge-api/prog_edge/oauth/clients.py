@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from prog_contracts.credentials import (
@@ -41,12 +42,16 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def has_secret(client: ClientRow, text: str) -> bool:
-    """Whether a text is a secret of this client that is good now."""
-    if not is_client_secret(text):
-        return False
-    digest = digest_of(text)
-    return any(hmac.compare_digest(digest, good) for good in client.secret_digests(datetime.now(UTC)))
+def shown_by(client: ClientRow, secret: str) -> ClientRow | None:
+    """The client, as it is for whoever comes with this secret of it: `held_by` is whose that is.
+
+    None for a text that is no secret of it which is good now.
+    """
+    if not is_client_secret(secret):
+        return None
+    digest, holders = digest_of(secret), client.holders(datetime.now(UTC))
+    good = [each for each in holders if hmac.compare_digest(digest, each)]
+    return replace(client, held_by=holders[good[0]]) if good else None
 
 
 class ClientRing:
@@ -70,12 +75,7 @@ class ClientRing:
 
     async def role_of_holder(self, client: ClientRow) -> TenantRole | None:
         """The present role of whoever holds the secret; None where nobody does who is a member with a good account."""
-        if client.held_by is None:
-            return None
-        holder = await self._people.get(client.held_by)
-        if holder is None or holder.status != "active":
-            return None
-        return await role_in(self._memberships, client.held_by, client.tenant_id)
+        return None if client.held_by is None else await self._role_of(client.held_by, client.tenant_id)
 
     async def find_token(self, text: str) -> tuple[HeldKey, ClientTokenRow] | None:
         """A client's own token, as the key that it is to the API; None for one that is not good."""
@@ -97,11 +97,19 @@ class ClientRing:
         if row is None or datetime.now(UTC) >= row.expires_at:
             return nothing
         client = await self._clients.get(f"{tenant_id} {row.client_id}")
-        if client is None or "client_credentials" not in client.grants or client.held_by != row.held_by:
+        if client is None or "client_credentials" not in client.grants:
             return nothing
-        if await self.role_of_holder(client) is None:
+        if row.held_by not in client.holders(datetime.now(UTC)).values():
+            return nothing
+        if await self._role_of(row.held_by, tenant_id) is None:
             return nothing
         return row, row.scopes.intersection(client.scopes)
+
+    async def _role_of(self, holder: str, tenant_id: str) -> TenantRole | None:
+        person = await self._people.get(holder)
+        if person is None or person.status != "active":
+            return None
+        return await role_in(self._memberships, holder, tenant_id)
 
 
 async def _client(database: Database, place: str) -> ClientRow | None:

@@ -290,6 +290,38 @@ async def test_a_client_s_own_tokens_end_with_its_holder_s_membership(platform: 
     assert (await shop.authorize()).status == "succeeded", "people sign in all the same"
 
 
+async def test_check_17_whoever_knows_the_secret_before_gains_nothing_by_another_being_made(
+    platform: Harness, shop: Shop
+) -> None:
+    bob = Person(platform, email="bob@example.com", name="Bob")
+    await bob.become_verified()
+    machine = Shop(shop.person, shop.session)
+    wish = {"redirect_uris": (), "grants": ("client_credentials",), "scopes": ("event.read",)}
+    await machine.register(name="Machine", **wish)
+    roll = RollClientSecret(
+        client_id=machine.id, tenant_id=TENANT, secret_digest="0" * 64, secret_hint="abcdef", grace_seconds=3600
+    )
+    assert (await machine.ask(roll, actor=bob.user_id)).status == "succeeded"
+    command = IssueClientToken(client_id=machine.id, scopes=("event.read",))
+    of_ada, of_bob = (actor_of_key(each.user_id, machine.id) for each in (shop.person, bob))
+    for actor in (of_ada, of_bob):
+        assert (await machine.ask(command, actor=actor)).status == "succeeded"
+    tokens = await platform.fetch("SELECT held_by FROM users.oauth_client_tokens ORDER BY issued_at, held_by")
+    assert {row["held_by"] for row in tokens} == {shop.person.user_id, bob.user_id}, "each within their own rights"
+    left = MemberRemoved(
+        tenant_id=TENANT, user_id=shop.person.user_id, email="a@b.example", name="A", role="admin", reason="removed"
+    )
+    await platform.publish(left, tenant_id=TENANT)
+    assert code(await machine.ask(command, actor=of_ada)) == "unauthorized_client"
+    assert (await machine.ask(command, actor=of_bob)).status == "succeeded"
+    kept = await platform.fetch("SELECT held_by FROM users.oauth_client_tokens")
+    assert {row["held_by"] for row in kept} == {bob.user_id}
+    again = roll.model_copy(update={"secret_digest": "1" * 64})
+    assert (await machine.ask(again, actor=bob.user_id)).status == "succeeded"
+    platform.clock.at += timedelta(hours=1)
+    assert (await machine.ask(command, actor=of_bob)).status == "succeeded"
+
+
 async def test_with_the_tenant_its_clients_end(platform: Harness, shop: Shop) -> None:
     token = (await shop.tokens()).refresh_token
     await platform.publish(TenantDeleted(tenant_id=TENANT), tenant_id=TENANT)

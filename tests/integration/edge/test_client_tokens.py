@@ -113,7 +113,7 @@ async def test_check_17_a_client_shrinks_with_its_holder_and_its_own_scopes(stag
     await assert_kept_out(stage, token)
     gone = await client.token(grant_type="client_credentials")
     assert gone.json()["error"] == "unauthorized_client"
-    rolled = await owner.post(f"/v1/oauth-clients/{client.id}/roll-secret", {"grace_seconds": 0})
+    rolled = await owner.post(f"/v1/oauth-clients/{client.id}/roll-secret", {"grace_seconds": 3600})
     assert rolled["held_by"] == owner.user_id
 
     async def taken_over() -> bool:
@@ -121,8 +121,16 @@ async def test_check_17_a_client_shrinks_with_its_holder_and_its_own_scopes(stag
         return (await mine.token(grant_type="client_credentials")).status_code == 200
 
     await wait_until(taken_over, within_seconds=FRESH_SECONDS + 5, what="the client to be the owner's")
-    assert (await client.token(grant_type="client_credentials")).status_code == 401, "the secret before has ended"
+    still_gone = await client.token(grant_type="client_credentials")
+    assert still_gone.json()["error"] == "unauthorized_client", "who has left has the secret before, and no more by it"
     await assert_kept_out(stage, token)
+    ended = await owner.post(f"/v1/oauth-clients/{client.id}/roll-secret", {"grace_seconds": 0})
+
+    async def ends() -> bool:
+        return (await Relying(stage, rolled).token(grant_type="client_credentials")).status_code == 401
+
+    await wait_until(ends, within_seconds=FRESH_SECONDS + 5, what="the secret before to end")
+    assert (await Relying(stage, ended).token(grant_type="client_credentials")).status_code == 200
 
 
 async def test_check_17_a_token_that_is_given_back_or_whose_client_is_gone(stage: Stage, owner: Person) -> None:

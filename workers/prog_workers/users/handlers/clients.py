@@ -100,7 +100,10 @@ async def update_client(command: UpdateClient, tx: Transaction) -> Outcome:
 
 @users.handles(RollClientSecret)
 async def roll_client_secret(command: RollClientSecret, tx: Transaction) -> ClientSecretRolled:
-    """The client calls the API within the rights of whoever rolls, for that person sees the secret."""
+    """The client calls the API within the rights of whoever rolls, for that person sees the secret.
+
+    With the secret before, while that is good, it does so within those of whoever has seen that one.
+    """
     _check_tenant(command.tenant_id, tx)
     holder = await _person(tx)
     client = await _client(tx, command.client_id)
@@ -139,21 +142,23 @@ async def remove_client(command: RemoveClient, tx: Transaction) -> ClientRemoved
 
 @users.handles(IssueClientToken)
 async def issue_client_token(command: IssueClientToken, tx: Transaction) -> Reply:
-    """A token of the client's own for the API. The edge has seen the secret."""
+    """A token of the client's own for the API. The edge has seen the secret, and says whose it is."""
+    now, holder = tx.envelope.time, person_of(tx.actor)
     client = await clients.client(tx, command.client_id)
-    if client is None or client.held_by is None:
+    if client is None:
         raise errors.grant_not_allowed()
-    if tx.actor is None or (person_of(tx.actor), key_of(tx.actor)) != (client.held_by, client.client_id):
+    if holder is None or key_of(tx.actor) != client.client_id:
         raise errors.not_permitted()
+    if not client.is_held_by(holder, now):
+        raise errors.grant_not_allowed()
     if "client_credentials" not in client.grants:
         raise errors.grant_not_allowed()
     scopes = tuple(scope for scope in SCOPES if scope in command.scopes)
     if not scopes or not set(command.scopes) <= set(client.scopes).intersection(SCOPES):
         raise errors.scope_refused()
-    now = tx.envelope.time
     token = credentials.client_access_token(tx.tenant_id, secrets.new_token())
     ends_at = now + rules.CLIENT_ACCESS_LIFETIME
-    await clients.insert_client_token(tx, digest_of(token), client, scopes, at=now, expires_at=ends_at)
+    await clients.insert_client_token(tx, digest_of(token), client, scopes, held_by=holder, at=now, expires_at=ends_at)
     issued = IssuedTokens(
         access_token=token, expires_in=int(rules.CLIENT_ACCESS_LIFETIME.total_seconds()), scopes=scopes
     )

@@ -20,7 +20,10 @@ from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
 
 @dataclass(frozen=True, slots=True)
 class ClientRow:
-    """A client that was not removed. `held_by` is within whose rights it calls the API; None for nobody's."""
+    """A client that was not removed. `held_by` is within whose rights it calls the API; None for nobody's.
+
+    `previous_held_by` is the same of whoever still comes with the secret before.
+    """
 
     client_id: str
     tenant_id: str
@@ -34,6 +37,7 @@ class ClientRow:
     scopes: tuple[str, ...]
     created_by: str
     held_by: str | None
+    previous_held_by: str | None
     created_at: datetime
     updated_at: datetime
 
@@ -41,11 +45,14 @@ class ClientRow:
     def confidential(self) -> bool:
         return self.secret_digest is not None
 
-    def secret_digests(self, now: datetime) -> list[str]:
-        """The digests of the secrets that are good; none of a public client."""
-        found = [] if self.secret_digest is None else [self.secret_digest]
+    def holders(self, now: datetime) -> dict[str, str | None]:
+        """By the digests of the secrets that are good, within whose rights each calls the API: none of a public client.
+
+        Whoever knows the secret before gains nothing by another one being made.
+        """
+        found = {} if self.secret_digest is None else {self.secret_digest: self.held_by}
         if self.previous_secret_digest is not None and self.previous_secret_until is not None:
-            found += [self.previous_secret_digest] * (now < self.previous_secret_until)
+            found |= {self.previous_secret_digest: self.previous_held_by} if now < self.previous_secret_until else {}
         return found
 
 
@@ -87,7 +94,8 @@ class ConsentRow:
 
 _CLIENTS: Final = (
     "SELECT client_id, tenant_id, name, secret_digest, secret_hint, previous_secret_digest, previous_secret_until,"
-    " redirect_uris, grants, scopes, created_by, held_by, created_at, updated_at FROM users.oauth_clients"
+    " redirect_uris, grants, scopes, created_by, held_by, previous_held_by, created_at, updated_at"
+    " FROM users.oauth_clients"
 )
 _GOES_ON: Final = """
     a.ended_at IS NULL AND least(a.idle_until, a.expires_at) > $3

@@ -20,13 +20,24 @@ class Client:
     grants: tuple[Grant, ...]
     scopes: tuple[str, ...]
     held_by: str | None
+    previous_held_by: str | None
+    previous_secret_until: datetime | None
 
     @property
     def confidential(self) -> bool:
         return self.secret_digest is not None
 
+    def is_held_by(self, person: str | None, now: datetime) -> bool:
+        """Whether somebody holds a secret of it that is good: the newest, or the one before."""
+        if person is None:
+            return False
+        replaced = self.previous_secret_until is not None and now < self.previous_secret_until
+        return person == self.held_by or (replaced and person == self.previous_held_by)
 
-_CLIENT: Final = "client_id, name, secret_digest, redirect_uris, grants, scopes, held_by"
+
+_CLIENT: Final = (
+    "client_id, name, secret_digest, redirect_uris, grants, scopes, held_by, previous_held_by, previous_secret_until"
+)
 
 
 async def insert_client(
@@ -97,12 +108,13 @@ async def change_client(tx: Transaction, client_id: str, wanted: WantedClient, a
 async def replace_secret(
     tx: Transaction, client_id: str, *, digest: str, hint: str, held_by: str, previous_until: datetime, at: datetime
 ) -> bool:
-    """Another secret, with the one before good until then; False when it is in use already."""
+    """Another secret, with the one before good until then for whoever held it; False when it is in use already."""
     if await tx.fetchval("SELECT EXISTS (SELECT FROM users.oauth_clients WHERE secret_digest = $1)", digest):
         return False
     await tx.execute(
         "UPDATE users.oauth_clients SET previous_secret_digest = secret_digest, previous_secret_until = $5,"
-        " secret_digest = $2, secret_hint = $3, held_by = $4, updated_at = $6 WHERE client_id = $1",
+        " previous_held_by = held_by, secret_digest = $2, secret_hint = $3, held_by = $4, updated_at = $6"
+        " WHERE client_id = $1",
         client_id,
         digest,
         hint,
@@ -119,9 +131,12 @@ async def remove_client(tx: Transaction, client_id: str, at: datetime) -> None:
 
 async def release_clients(tx: Transaction, person: str) -> None:
     """Nobody holds the secrets any more that this person has seen last: their clients call the API no longer."""
-    await tx.execute(
-        "UPDATE users.oauth_clients SET held_by = NULL WHERE tenant_id = $1 AND held_by = $2", tx.tenant_id, person
-    )
+    for column in ("held_by", "previous_held_by"):
+        await tx.execute(
+            f"UPDATE users.oauth_clients SET {column} = NULL WHERE tenant_id = $1 AND {column} = $2",
+            tx.tenant_id,
+            person,
+        )
     await tx.execute(
         "DELETE FROM users.oauth_client_tokens WHERE tenant_id = $1 AND held_by = $2", tx.tenant_id, person
     )
@@ -140,7 +155,14 @@ async def live_clients(tx: Transaction) -> list[str]:
 
 
 async def insert_client_token(
-    tx: Transaction, digest: str, client: Client, scopes: tuple[str, ...], *, at: datetime, expires_at: datetime
+    tx: Transaction,
+    digest: str,
+    client: Client,
+    scopes: tuple[str, ...],
+    *,
+    held_by: str,
+    at: datetime,
+    expires_at: datetime,
 ) -> None:
     """Keeps a token of a client, and lets go of those that are over."""
     await tx.execute(
@@ -152,7 +174,7 @@ async def insert_client_token(
         digest,
         tx.tenant_id,
         client.client_id,
-        client.held_by,
+        held_by,
         list(scopes),
         at,
         expires_at,
