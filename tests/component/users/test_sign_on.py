@@ -175,6 +175,25 @@ async def test_check_09_sign_on_asks_for_the_second_factor_too(platform: Harness
     assert SecondFactorNeeded.model_validate(answer.result).mfa_required
 
 
+async def test_check_19_a_tenant_that_has_lost_a_domain_opens_the_accounts_of_its_addresses_no_more(
+    platform: Harness, ada: Person
+) -> None:
+    """Its provider may say what it likes of the addresses that are left to it: the account's own is none of them."""
+    await ada.become_verified()
+    await sign_on(platform, domains=("example.com", "kept.example"))
+    tokens = await ada.tokens()
+    assert (await social.link(platform, tokens, identity(platform))).status == "succeeded"
+    await sign_on(platform, domains=("kept.example",), change="domain_released")
+    elsewhere = identity(platform, emails=("whoever@kept.example",))
+    assert code(await social.sign_in(platform, elsewhere)) == "identity_of_other_domain"
+    assert code(await social.step_up(platform, tokens, elsewhere)) == "identity_of_other_domain"
+    await sign_on(platform, OTHER)
+    assert code(await social.sign_in(platform, elsewhere)) == "identity_of_other_domain"
+    assert set(await social.refusals(platform)) == {"other_domain"}
+    await sign_on(platform, domains=("example.com", "kept.example"))
+    assert (await social.signed_in(platform, elsewhere)).user_id == ada.user_id
+
+
 async def test_a_domain_that_moves_to_another_tenant_is_the_new_one_s(platform: Harness) -> None:
     await sign_on(platform)
     await sign_on(platform, OTHER)

@@ -67,6 +67,8 @@ async def sign_in_with_identity(command: SignInWithIdentity, tx: Transaction) ->
         user = await store.user_by_id(tx, linked.user_id)
         if user is None or user.status != "active":
             return _refused(tx, command, proven, "disabled", errors.identity_opens_nothing(), linked.user_id)
+        if not await _still_speaks_for(tx, proven, user):
+            return _refused(tx, command, proven, "other_domain", errors.other_domain(proven.title), user.user_id)
         await store.note_identity_use(tx, linked.identity_id, address)
         return await _enter(tx, user, command, proven)
     if address is None:
@@ -78,6 +80,12 @@ async def _speaks_for(tx: Transaction, tenant_id: str, address: str | None) -> b
     """Whether a tenant's provider may say whose an address is: the tenant has proven the address's domain."""
     rule = None if address is None else await store.sign_on_rule(tx, address)
     return rule is not None and rule.tenant_id == tenant_id
+
+
+async def _still_speaks_for(tx: Transaction, proven: ProvenIdentity, user: store.User) -> bool:
+    """Whether a provider may open the account that it was linked to: a tenant's may no more, once the domain of the
+    account's own address is not the tenant's any more, whatever address the provider comes with."""
+    return proven.tenant_id is None or await _speaks_for(tx, proven.tenant_id, user.email)
 
 
 async def _enter(
@@ -210,6 +218,8 @@ async def step_up_with_identity(command: StepUpWithIdentity, tx: Transaction) ->
         return Reply(None, denied, error=errors.second_factor_required())
     if linked is None or linked.user_id != user.user_id:
         return Reply(None, denied, error=errors.not_your_identity(proven.title))
+    if not await _still_speaks_for(tx, proven, user):
+        return Reply(None, denied, error=errors.other_domain(proven.title))
     if not rules.identity_is_fresh(proven.proven_at, tx.now):
         return Reply(None, denied, error=errors.identity_too_old())
     await store.note_identity_use(tx, linked.identity_id, rules.first_address(proven.emails))
