@@ -197,3 +197,19 @@ async def test_an_expired_invitation_is_sent_again_only_while_there_are_seats(pl
     for number in range(4):
         assert (await acme.invite(f"p{number}@example.com")).status == "succeeded"
     assert code(await acme.resend(invited.result["invitation_id"])) == "member_limit"
+
+
+async def test_check_17_whoever_is_removed_comes_back_by_no_invitation_from_before(acme: Company) -> None:
+    """Somebody may have joined otherwise than by the invitation that waits for them, as by signing on."""
+    assert (await acme.invite("joe@example.com", "admin")).status == "succeeded"
+    token, joe = await acme.mailed_token(), new_id("user")
+    await acme.platform.fetch(
+        "INSERT INTO tenants.members (tenant_id, user_id, email, name, role, joined_at)"
+        " VALUES ($1, $2, 'joe@example.com', 'Joe', 'member', $3)",
+        acme.tenant_id,
+        joe,
+        acme.platform.clock.at,
+    )
+    assert (await acme.remove(joe)).status == "succeeded"
+    assert code(await acme.accept(token, "joe@example.com", joe)) == "invitation_invalid"
+    assert joe not in await acme.roles()

@@ -242,3 +242,32 @@ async def test_a_suspended_tenant_takes_nobody_in(acme: Company) -> None:
     )
     await admit(acme, new_id("user"))
     assert [refused.reason for refused in await acme.platform.events(SignOnAdmissionRefused)] == ["tenant_closed"]
+
+
+async def test_check_17_a_directory_that_calls_somebody_otherwise_shuts_them_out_all_the_same(acme: Company) -> None:
+    """The entry means the account that has joined, whatever address the provider writes later."""
+    await configure(acme)
+    provider, person = Provider(acme), new_id("user")
+    entry = await provider.add(f"{person}@{DOMAIN}")
+    assert (await admit(acme, person)).status == "succeeded"
+    renamed = {"op": "replace", "path": "emails", "value": [{"value": f"married@{DOMAIN}", "primary": True}]}
+    assert (await provider.patch(entry, renamed)).status == "succeeded"
+    await provider.set_active(entry, False)
+    assert person not in await acme.roles()
+    assert (await admit(acme, person)).status == "succeeded"
+    assert person not in await acme.roles()
+    assert [refused.reason for refused in await acme.platform.events(SignOnAdmissionRefused)] == ["deactivated"]
+
+
+async def test_check_17_an_owner_whom_the_directory_removes_signs_on_as_all_do(
+    acme: Company, server: DnsServer
+) -> None:
+    await prove(acme, server)
+    assert (await configure(acme, enforced=True)).status == "succeeded"
+    second = await acme.take_in(f"second@{DOMAIN}", "owner")
+    assert set((await last_change(acme)).owners) == {acme.owner_id, second}
+    provider = Provider(acme)
+    entry = await provider.add(f"second@{DOMAIN}")
+    assert (await provider.set_active(entry, False)).status == "succeeded"
+    assert second not in await acme.roles()
+    assert (await last_change(acme)).owners == (acme.owner_id,)

@@ -174,6 +174,12 @@ async def take_back(
     return revoked
 
 
+async def take_back_at(tx: Transaction, *emails: str | None) -> list[InvitationRevoked]:
+    """Takes back the open invitations to the addresses of somebody who is out: they come back by a new one alone."""
+    found = [await store.open_invitation_at(tx, email) for email in dict.fromkeys(emails) if email is not None]
+    return await take_back(tx, [item for item in found if item is not None])
+
+
 async def take_back_ungrantable(tx: Transaction, inviter: str, role: TenantRole | None) -> list[InvitationRevoked]:
     """Takes back the inviter's open invitations for roles that somebody with the role `role` may not grant."""
     beyond = [item for item in await store.invitations_by(tx, inviter) if not may_grant(role, item.role)]

@@ -9,7 +9,7 @@ from prog_contracts.tenants import ChangeMemberRole, MemberRemoved, MemberRoleCh
 from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.handlers.directory.links import forget_member
 from prog_workers.tenants.handlers.domain import check_tenant, refuse, require, role_of, tenants
-from prog_workers.tenants.handlers.invitations import take_back_ungrantable
+from prog_workers.tenants.handlers.invitations import take_back_at, take_back_ungrantable
 from prog_workers.tenants.handlers.sign_on import owners_changed
 
 
@@ -41,7 +41,10 @@ async def change_member_role(command: ChangeMemberRole, tx: Transaction) -> Outc
 
 @tenants.handles(RemoveMember)
 async def remove_member(command: RemoveMember, tx: Transaction) -> Outcome:
-    """Ends a membership, and takes back what the person has invited for. Whoever leaves may do so in any state."""
+    """Ends a membership, and takes back what the person has invited for, and what they are invited to.
+
+    Whoever leaves may do so in any state.
+    """
     check_tenant(command.tenant_id, tx)
     leaving = tx.actor == command.user_id
     manager = role_of(tx, await store.actor(tx)) if leaving else await require(tx, "member.manage")
@@ -62,6 +65,7 @@ async def remove_member(command: RemoveMember, tx: Transaction) -> Outcome:
     )
     told: list[Event] = [
         removed,
+        *await take_back_at(tx, member.email),
         *await take_back_ungrantable(tx, member.user_id, None),
         *await forget_member(tx, member.user_id),
     ]

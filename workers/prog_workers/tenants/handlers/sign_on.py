@@ -129,7 +129,8 @@ async def release_domain(command: ReleaseDomain, tx: Transaction) -> SignOnChang
 async def admit_signed_on(command: AdmitSignedOn, tx: Transaction) -> Outcome:
     """The users domain has seen who signed on. A member stays with the role that they have.
 
-    Whom the same provider keeps in the tenant's directory is linked to their entry, and is let in while that is active.
+    Whom the same provider keeps in the tenant's directory is linked to their entry, and is let in while that is active:
+    the one that the account has joined by, whatever address it has now, or else the one with the account's address.
     """
     check_tenant(command.tenant_id, tx)
     if tx.actor is not None and not is_process(tx.actor):
@@ -141,7 +142,8 @@ async def admit_signed_on(command: AdmitSignedOn, tx: Transaction) -> Outcome:
         return SignOnAdmissionRefused(tenant_id=tx.tenant_id, user_id=command.user_id, reason="no_sign_on")
     if not possible(tenant.status, "member.invite"):
         return SignOnAdmissionRefused(tenant_id=tx.tenant_id, user_id=command.user_id, reason="tenant_closed")
-    entry = await store.directory_user_at(tx, command.email)
+    joined_by = await store.directory_user_of(tx, command.user_id)
+    entry = joined_by or await store.directory_user_at(tx, command.email)
     if entry is not None and not entry.active:
         return SignOnAdmissionRefused(tenant_id=tx.tenant_id, user_id=command.user_id, reason="deactivated")
     seats = await store.seats(tx, inviting=command.email)

@@ -17,7 +17,8 @@ from prog_contracts.tenants import MemberJoined, MemberRemoved, MemberRoleChange
 from prog_workers.tenants import rules, store
 from prog_workers.tenants.handlers.directory.links import link
 from prog_workers.tenants.handlers.domain import check_tenant, refuse, tenants
-from prog_workers.tenants.handlers.invitations import invite, take_back, take_back_ungrantable
+from prog_workers.tenants.handlers.invitations import invite, take_back, take_back_at, take_back_ungrantable
+from prog_workers.tenants.handlers.sign_on import owners_changed
 
 ROLES_AT_ONCE: Final = 200
 """So many members get another role in one transaction; a command of its own goes on with the rest."""
@@ -82,9 +83,7 @@ async def _shut_out(tx: Transaction, entry: store.DirectoryUser, manager: Tenant
         member = await store.member_at(tx, entry.email)
         if member is not None:
             messages.append(await link(tx, entry, member.user_id))
-    if entry.email is not None:
-        invitation = await store.open_invitation_at(tx, entry.email)
-        messages += await take_back(tx, [] if invitation is None else [invitation])
+    messages += await take_back_at(tx, entry.email, None if member is None else member.email)
     if member is None:
         return messages
     owners = await store.lock_owners(tx)
@@ -99,7 +98,8 @@ async def _shut_out(tx: Transaction, entry: store.DirectoryUser, manager: Tenant
         role=member.role,
         reason="removed",
     )
-    return [removed, *messages, *await take_back_ungrantable(tx, member.user_id, None)]
+    taken_back = await take_back_ungrantable(tx, member.user_id, None)
+    return [removed, *messages, *taken_back, *(await owners_changed(tx) if member.role == "owner" else ())]
 
 
 async def settle_roles(tx: Transaction, users: frozenset[str] | None = None) -> list[Message]:
