@@ -22,6 +22,7 @@ from prog_edge.web.account.security_routes import SECURITY, security_page
 from prog_edge.web.account.session_routes import AGAIN
 from prog_edge.web.account.views import OrganisationPage, ProveAccountPage
 from prog_edge.web.ports import Arrival, Purpose, WebServices
+from prog_edge.web.ui.csrf import is_sent_from_elsewhere
 from prog_edge.web.ui.forms import FormState, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
@@ -37,11 +38,18 @@ _PURPOSES: Final[dict[str, Purpose]] = {"link": "link", "step_up": "step_up"}
 
 @oauth_router.get("/{provider}/start")
 async def start(request: Request, provider: str, web: Services) -> Response:
-    """To the provider. `for` is `link` or `step_up` for a signed-in person, with the page's token; else it signs in."""
+    """To the provider. `for` is `link` or `step_up` for a signed-in person, with the page's token; else it signs in.
+
+    Another site signs nobody in: with a provider of its own it could, as whom it likes, and whoever does not notice
+    works for somebody else. People choose to on a page of ours then.
+    """
     query = request.query_params
     purpose = _PURPOSES.get(query.get("for", ""), "sign_in")
     address = own_path(query.get("next"), "/account")
     viewer = None
+    if purpose == "sign_in" and is_sent_from_elsewhere(request):
+        notify(request, "info", "Another site has sent you here to sign in. Choose how, if that is what you want.")
+        return see(f"{SIGN_IN}?next={quote(address, safe='/')}")
     if purpose != "sign_in":
         viewer = signed_in(request)
         if not is_departure_token(web, purpose, viewer, query.get("token", "")):
@@ -121,7 +129,7 @@ async def prove(request: Request, web: Services) -> Response:
             return _back(request, error, "sign_in", "/account")
         return render(request, ProveAccountPage(waiting, refused(values, error)), status=422)
     state.ends_federation = True
-    answer = entered(request, found, "/account")
+    answer = await entered(request, web, found, "/account")
     if state.second_step is None:
         notify(request, "success", f"{waiting.title} is linked: you can sign in with it from now on.")
     else:
@@ -153,12 +161,9 @@ async def _arrived(request: Request, web: WebServices, arrival: Arrival) -> Resp
     if arrival.entered is None:
         notify(request, "success", f"{arrival.title} is linked: you can sign in with it from now on.")
         return see(SECURITY)
-    before = request.cookies.get(web.sessions.cookie_name)
-    if arrival.purpose == "sign_in" and before and state.viewer is not None:
-        await web.sessions.sign_out(before)
     if arrival.purpose == "step_up":
         notify(request, "success", "Thank you. For ten minutes you can change what needs a fresh sign-in.")
-    return entered(request, arrival.entered, arrival.next_address)
+    return await entered(request, web, arrival.entered, arrival.next_address)
 
 
 def _back(request: Request, error: ProgError, purpose: Purpose, address: str) -> Response:

@@ -89,4 +89,4 @@ async def sign_in_by_link(request: Request, web: Services) -> Response:
         found = await web.sessions.sign_in_by_link(values.get("token", ""), client_of(request))
     except (Invalid, Denied) as error:
         return render(request, OpenSignInLinkPage(token="", form=refused({}, error)), status=422)
-    return entered(request, found, "/account")
+    return await entered(request, web, found, "/account")

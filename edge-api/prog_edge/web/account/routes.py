@@ -9,7 +9,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
-from prog_edge.web.account.second_step_routes import entered
+from prog_edge.web.account.second_step_routes import begin_session, entered
 from prog_edge.web.account.views import (
     AcceptInvitationPage,
     CheckYourMailPage,
@@ -101,7 +101,7 @@ async def sign_in(request: Request, web: Services) -> Response:
     except (Invalid, Denied) as error:
         page = await _sign_in_page(request, web, refused(values, error), address, unverified=error.code == "unverified")
         return render(request, page, status=422)
-    return entered(request, found, address)
+    return await entered(request, web, found, address)
 
 
 @router.get("/sign-in/passkey")
@@ -116,11 +116,12 @@ async def sign_in_by_passkey(request: Request, web: Services) -> Response:
     values = await sent_form(request)
     address = own_path(values.get("next"), "/account")
     try:
-        web_state(request).session = await web.sessions.sign_in_by_passkey(
+        session = await web.sessions.sign_in_by_passkey(
             values.get("passkey_token", ""), values.get("credential", ""), _browser(request), client_of(request)
         )
     except (Invalid, Denied) as error:
         return render(request, await _sign_in_page(request, web, refused({}, error), address), status=422)
+    await begin_session(request, web, session)
     return see(address)
 
 

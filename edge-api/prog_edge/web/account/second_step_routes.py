@@ -27,14 +27,21 @@ router = page_router("/account")
 SECOND_STEP = "/account/sign-in/second-step"
 
 
-def entered(request: Request, found: SessionCookie | SecondStep, address: str) -> Response:
+async def entered(request: Request, web: WebServices, found: SessionCookie | SecondStep, address: str) -> Response:
     """The page after a first factor: where the person wanted to go, or the second step before that."""
-    state = web_state(request)
     if isinstance(found, SecondStep):
-        state.second_step = found.cookie
+        web_state(request).second_step = found.cookie
         return see(f"{SECOND_STEP}?next={quote(address, safe='/')}")
-    state.session = found
+    await begin_session(request, web, found)
     return see(address)
+
+
+async def begin_session(request: Request, web: WebServices, session: SessionCookie) -> None:
+    """Keeps a session in the browser, and ends the one that it had: nobody could find that one again to sign it out."""
+    state, before = web_state(request), request.cookies.get(web.sessions.cookie_name)
+    if before is not None and state.viewer is not None:
+        await web.sessions.sign_out(before)
+    state.session = session
 
 
 def chosen_factor(name: str | None, available: Sequence[SecondFactor]) -> SecondFactor:
@@ -86,6 +93,6 @@ async def second_step(request: Request, web: Services) -> Response:
             notify(request, "error", error.message)
             return see(f"{SIGN_IN}?next={quote(address, safe='/')}")
         return render(request, await _page(request, web, cookie, refused(values, error), address, method), status=422)
-    state = web_state(request)
-    state.session, state.ends_second_step = session, True
+    await begin_session(request, web, session)
+    web_state(request).ends_second_step = True
     return see(address)

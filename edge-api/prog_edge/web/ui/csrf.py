@@ -37,17 +37,23 @@ async def check_csrf(request: Request) -> None:
     """Dependency of every page router. Raises `Denied` with code `stale_form` on a missing or wrong token."""
     if request.method in _SAFE_METHODS:
         return
-    site = request.headers.get("sec-fetch-site")
-    if site is not None and site not in _OWN_SITES:
-        raise Denied("This form was sent from another site.", code="cross_site")
     origin = request.headers.get("origin")
-    if site is None and origin is not None and _is_elsewhere(origin, request.headers.get("host")):
+    told = "sec-fetch-site" in request.headers
+    if is_sent_from_elsewhere(request) or (
+        not told and origin is not None and _is_elsewhere(origin, request.headers.get("host"))
+    ):
         raise Denied("This form was sent from another site.", code="cross_site")
     sent = request.headers.get(HEADER)
     if sent is None:
         sent = str((await request.form()).get(FIELD, ""))
     if not hmac.compare_digest(sent.encode(errors="replace"), web_state(request).csrf_token.encode()):
         raise Denied("This form has expired. Go back, reload the page and send it again.", code="stale_form")
+
+
+def is_sent_from_elsewhere(request: Request) -> bool:
+    """Whether the browser says that another site has made it send this."""
+    site = request.headers.get("sec-fetch-site")
+    return site is not None and site not in _OWN_SITES
 
 
 def _is_elsewhere(origin: str, host: str | None) -> bool:

@@ -111,6 +111,7 @@ class SampleSessions:
     cookie_name: str = "prog_session"
     viewers: dict[str, Viewer] = field(default_factory=lambda: {"ada": ADA, "operator": OPERATOR})
     clients: list[Client] = field(default_factory=list)
+    signed_out: list[str] = field(default_factory=list)
 
     async def open(self, cookie: str) -> OpenSession | None:
         viewer = self.viewers.get(cookie)
@@ -178,7 +179,7 @@ class SampleSessions:
         return SessionCookie("ada", 3600)
 
     async def sign_out(self, cookie: str) -> None:
-        return None
+        self.signed_out.append(cookie)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from prog_edge.web.ports import WebServices
 from tests.unit.edge.web.conftest import Browse
 from tests.unit.edge.web.markup import read
 from tests.unit.edge.web.sample_backend import sample_services
-from tests.unit.edge.web.sample_identities import KEPT, LINKED, SampleIdentities
+from tests.unit.edge.web.sample_identities import ACME, KEPT, LINKED, SampleIdentities
 from tests.unit.edge.web.sample_security import SampleSecurity
 from tests.unit.edge.web.test_forms import PASSWORD, fill
 
@@ -44,6 +44,24 @@ def test_sign_in_and_sign_up_lead_to_the_providers(browse: Browse, page: str) ->
     assert "prog_federation=begun; HttpOnly; Max-Age=600; Path=/; SameSite=lax" in gone.headers["set-cookie"]
     wanted = "/account/sessions" if "next" in page else "/account"
     assert identities.departed == [("google", "sign_in", wanted)]
+
+
+@pytest.mark.parametrize(
+    ("site", "goes"), [("same-origin", True), ("none", True), ("same-site", False), ("cross-site", False)]
+)
+def test_check_19_another_site_has_nobody_sign_in_with_a_provider_of_its_choice(
+    browse: Browse, site: str, goes: bool
+) -> None:
+    """It could sign people in as somebody else, and out of their own session: its own provider says who they are."""
+    identities = SampleIdentities()
+    client = browse(None, backed(identities))
+    headers = {"Sec-Fetch-Site": site}
+    gone = client.get(f"/v1/auth/oauth/{ACME.name}/start?next=/account/sessions", headers=headers)
+    assert bool(identities.departed) == goes
+    if not goes:
+        assert gone.headers["location"] == "/account/sign-in?next=/account/sessions"
+        assert "prog_federation" not in client.cookies
+        assert "Another site has sent you here" in client.get(gone.headers["location"]).text
 
 
 @pytest.mark.parametrize("address", ["https://evil.example", "//evil.example", "/\\evil.example"])

@@ -7,7 +7,7 @@ import pytest
 from prog_edge.web.ports import WebServices
 from tests.unit.edge.web.conftest import Browse
 from tests.unit.edge.web.markup import read
-from tests.unit.edge.web.sample_backend import sample_services
+from tests.unit.edge.web.sample_backend import SampleSessions, sample_services
 from tests.unit.edge.web.sample_security import CODES, ENROLMENT, FACTOR, SampleSecurity
 from tests.unit.edge.web.test_forms import PASSWORD, fill, problem_at
 
@@ -117,6 +117,18 @@ def test_the_password_is_changed_and_what_is_wrong_stands_beside_its_field(brows
     assert done.headers["location"] == SECURITY
     assert isinstance(services.security, SampleSecurity)
     assert services.security.changed == ["a better sentence"]
+
+
+def test_check_16_whoever_signs_in_again_leaves_no_session_behind(browse: Browse) -> None:
+    services, opened = careful(), "/account/sign-in-link/open"
+    assert isinstance(services.sessions, SampleSessions)
+    client = browse("operator", services)
+    assert fill(client, f"{opened}?token=good", opened).headers["location"] == "/account"
+    assert client.cookies["prog_session"] == "ada"
+    assert services.sessions.signed_out == ["operator"]
+    client = browse(None, services)
+    fill(client, f"{opened}?token=good", opened)
+    assert services.sessions.signed_out == ["operator"], "there was none"
 
 
 def token(html: str) -> str:
