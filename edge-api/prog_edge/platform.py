@@ -25,7 +25,7 @@ from prog_edge.callers import Callers
 from prog_edge.directory import Remembered, role_in
 from prog_edge.drain import Drain
 from prog_edge.federation import Federation, SignOnProvider
-from prog_edge.federation.outbound import Outbound
+from prog_edge.federation.outbound import MOST_OF_A_STRANGER, Outbound
 from prog_edge.idempotency import IdempotencyKeys
 from prog_edge.key_uses import KeyUses
 from prog_edge.keyring import HeldKey, KeyRing, mode_of
@@ -340,7 +340,7 @@ def _federation(settings: Settings, sealer: Sealer, database: Database) -> Feder
         sealer,
         settings.public_url,
         Outbound(private=True, plain=True),
-        Outbound(private=trying, plain=trying),
+        Outbound(private=trying, plain=trying, most_of_a_host=MOST_OF_A_STRANGER),
         lambda name: _sign_on(database, sealer, name),
     )
 

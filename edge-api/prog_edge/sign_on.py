@@ -22,7 +22,7 @@ async def configuration(
     """The command, for an issuer that answers as a provider does. Raises Invalid on `issuer` for any other."""
     issuer = issuer.strip()
     try:
-        await platform.federation.probe(issuer)
+        await platform.federation.probe(tenant_id, issuer)
     except (Unreachable, ValueError) as error:
         message = error.message if isinstance(error, Unreachable) else "This is no address of a provider."
         raise Invalid.field("issuer", "provider_unusable", message) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
@@ -148,8 +148,8 @@ def _metadata(document: dict[str, Any], issuer: str, *, templated: bool) -> Meta
         raise Unreachable("The identity provider does not publish the addresses that are needed.")
     if issuer.startswith("https://") and not all(url.startswith("https://") for url in addresses):
         raise Unreachable("The identity provider publishes an address without TLS.")
-    offered = published.get("id_token_signing_alg_values_supported") or ["RS256"]
-    methods = published.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+    offered = _listed(published, "id_token_signing_alg_values_supported") or ["RS256"]
+    methods = _listed(published, "token_endpoint_auth_methods_supported") or ["client_secret_basic"]
     return Metadata(
         issuer=found,
         authorization_endpoint=addresses[0],
@@ -164,7 +164,7 @@ def _metadata(document: dict[str, Any], issuer: str, *, templated: bool) -> Meta
 def _key_set(document: dict[str, Any]) -> KeySet:
     """The keys that can be read, of those for signatures; a kind that is not known here spoils no other."""
     keys: list[Key] = []
-    for each in list(document.get("keys") or [])[:MOST_KEYS]:
+    for each in _listed(document, "keys")[:MOST_KEYS]:
         if not isinstance(each, dict) or each.get("kty") == "oct" or each.get("use", "sig") != "sig":
             continue
         try:
@@ -174,3 +174,9 @@ def _key_set(document: dict[str, Any]) -> KeySet:
     if not keys:
         raise Unreachable("The identity provider publishes no key that can be used.")
     return KeySet(keys)
+
+
+def _listed(document: Mapping[str, Any], name: str) -> list[Any]:
+    """A list that a provider publishes; none for what is no list."""
+    found = document.get(name)
+    return found if isinstance(found, list) else []

@@ -16,12 +16,13 @@ from pydantic import ValidationError
 from prog_contracts.errors import NotFound
 from prog_contracts.identities import EMAILS_MAX, ProvenIdentity
 from prog_contracts.inputs import NAME_MAX_LENGTH
+from prog_edge import texts
 from prog_edge.federation import pending as kept
 from prog_edge.federation.discovery import Directory
 from prog_edge.federation.errors import Untrusted
 from prog_edge.federation.github import GitHub
 from prog_edge.federation.openid import OpenIdProvider
-from prog_edge.federation.outbound import Outbound
+from prog_edge.federation.outbound import Outbound, Unreachable
 from prog_edge.federation.pending import Pending, Purpose
 from prog_kit.identity_providers import IdentityProvider
 from prog_kit.secrets import Sealer
@@ -89,6 +90,7 @@ class Federation:
         self._outbound = outbound
         self._strict = strict
         self._sign_on = sign_on
+        self._probing: set[str] = set()
         self.directory: Final = Directory(outbound)
         self.tenants_directory: Final = Directory(strict)
         self._public_url = public_url.rstrip("/")
@@ -98,11 +100,17 @@ class Federation:
         await self._outbound.close()
         await self._strict.close()
 
-    async def probe(self, issuer: str) -> None:
-        """Looks whether a provider that a tenant names is one. Raises Unreachable."""
-        self.tenants_directory.forget(issuer)
-        metadata = await self.tenants_directory.metadata(issuer)
-        await self.tenants_directory.keys(metadata)
+    async def probe(self, tenant_id: str, issuer: str) -> None:
+        """Looks whether a provider that a tenant names is one, for a tenant one at a time. Raises Unreachable."""
+        if tenant_id in self._probing:
+            raise Unreachable("The identity provider that was named before is being asked. Wait until that is done.")
+        self._probing.add(tenant_id)
+        try:
+            self.tenants_directory.forget(issuer)
+            metadata = await self.tenants_directory.metadata(issuer)
+            await self.tenants_directory.keys(metadata)
+        finally:
+            self._probing.discard(tenant_id)
 
     async def begin(
         self,
@@ -221,8 +229,14 @@ class Federation:
 def _identity(
     provider: IdentityProvider, sign_on: SignOnProvider | None, found: _Found, now: datetime
 ) -> ProvenIdentity:
-    """Of a tenant's provider, with the addresses that it speaks for."""
-    emails = found.emails
+    """Of a tenant's provider, with the addresses that it speaks for.
+
+    What cannot be stored is left out; a subject that cannot be is nobody's.
+    """
+    if not texts.is_clean(found.subject):
+        raise Untrusted("bad_id_token")
+    emails = tuple(email for email in found.emails if texts.is_clean(email))
+    name = found.name if isinstance(found.name, str) and texts.is_clean(found.name) else None
     if sign_on is not None:
         emails = tuple(email for email in emails if email.rpartition("@")[2].lower() in sign_on.domains)
     try:
@@ -232,7 +246,7 @@ def _identity(
             issuer=found.issuer,
             subject=found.subject,
             emails=emails[:EMAILS_MAX],
-            name=found.name[: NAME_MAX_LENGTH * 2] if isinstance(found.name, str) else None,
+            name=None if name is None else name[: NAME_MAX_LENGTH * 2],
             proven_at=now,
             tenant_id=None if sign_on is None else sign_on.tenant_id,
         )

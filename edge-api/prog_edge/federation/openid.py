@@ -182,7 +182,7 @@ class OpenIdProvider:
                 },
             )
             claims.validate(now=int(now), leeway=LEEWAY_SECONDS)
-        except (JoseError, ValueError, TypeError, KeyError) as error:
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise Untrusted("bad_id_token") from error
         subject, signed_in_at = claims["sub"], claims.get("auth_time")
         if not isinstance(subject, str) or not subject:

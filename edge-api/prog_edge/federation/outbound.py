@@ -10,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 
@@ -24,6 +27,9 @@ ANSWER_SECONDS: Final = 10.0
 """For all of one request: name, connection, answer."""
 MOST_BYTES: Final = 512 * 1024
 MOST_AT_ONCE: Final = 50
+MOST_OF_A_STRANGER: Final = 10
+"""At once of one host that a tenant has named: one that takes its time leaves room for all others."""
+LOOK_UPS_AT_ONCE: Final = 8
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
@@ -39,8 +45,11 @@ class Answer:
     content: bytes
 
     def json(self) -> Any:
-        """Raises ValueError for what is no JSON."""
-        return httpx.Response(self.status_code, content=self.content).json()
+        """Raises ValueError for what is no JSON, and for what goes deeper than can be read."""
+        try:
+            return httpx.Response(self.status_code, content=self.content).json()
+        except RecursionError as error:
+            raise ValueError("arrays and objects in one another without end") from error
 
     def raise_for_status(self) -> None:
         """As Authlib calls it for an answer without a JSON object. Raises Unreachable for an error status."""
@@ -49,10 +58,15 @@ class Answer:
 
 
 class Outbound:
-    """One a process and policy. `private` lets it connect to private and loopback addresses, `plain` without TLS."""
+    """One a process and policy. `private` lets it connect to private and loopback addresses, `plain` without TLS.
 
-    def __init__(self, *, private: bool, plain: bool) -> None:
+    `most_of_a_host` is how many requests one host may have at once; None is as many as there are.
+    """
+
+    def __init__(self, *, private: bool, plain: bool, most_of_a_host: int | None = None) -> None:
         self._plain = plain
+        self._most_of_a_host = most_of_a_host
+        self._asked: Counter[str] = Counter()
         transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(
             verify=_tls(), limits=httpx.Limits(max_connections=MOST_AT_ONCE, max_keepalive_connections=0)
         )
@@ -77,10 +91,24 @@ class Outbound:
         if not url.startswith("https://") and not (self._plain and url.startswith("http://")):
             raise Unreachable("The identity provider names an address without TLS.")
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await self._answer(method, url, headers or {}, body)
+            with self._room(httpx.URL(url).host):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    return await self._answer(method, url, headers or {}, body)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, UnicodeError) as error:
             raise Unreachable("The identity provider does not answer. Try again in a minute.") from error
+
+    @contextmanager
+    def _room(self, host: str) -> Iterator[None]:
+        """Around a request to a host. Raises Unreachable where too many wait for that one already."""
+        if self._most_of_a_host is not None and self._asked[host] >= self._most_of_a_host:
+            raise Unreachable("The identity provider has not answered others yet. Try again in a minute.")
+        self._asked[host] += 1
+        try:
+            yield
+        finally:
+            self._asked[host] -= 1
+            if not self._asked[host]:
+                del self._asked[host]
 
     async def _answer(self, method: str, url: str, headers: Mapping[str, str], body: str | None) -> Answer:
         content = None if body is None else body.encode()
@@ -98,25 +126,33 @@ class Outbound:
 
 
 class PublicOnly(httpx.AsyncBaseTransport):
-    """Connects to public addresses alone, and to those that it has looked at."""
+    """Connects to public addresses alone, and to those that it has looked at.
+
+    Names are looked up in threads of its own: a look-up cannot be given up, and nothing else has to wait for one of a
+    name whose servers say nothing.
+    """
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner
+        self._threads = ThreadPoolExecutor(LOOK_UPS_AT_ONCE, thread_name_prefix="look-up")
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
-        address = await public_address(host, request.url.port or (443 if request.url.scheme == "https" else 80))
+        port = request.url.port or (443 if request.url.scheme == "https" else 80)
+        address = await public_address(host, port, self._threads)
         request.extensions = {**request.extensions, "sni_hostname": host}
         request.url = request.url.copy_with(host=address)
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
         await self._inner.aclose()
 
 
-async def public_address(host: str, port: int) -> str:
+async def public_address(host: str, port: int, threads: Executor | None = None) -> str:
     """An address of a host that has public ones alone. Raises Unreachable for any other, OSError for an unknown one."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(threads, look_up)
     addresses = [str(entry[4][0]) for entry in found]
     if not addresses or not all(is_public(ip_address(address.partition("%")[0])) for address in addresses):
         raise Unreachable("The identity provider's address is not a public one.")

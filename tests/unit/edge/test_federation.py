@@ -371,7 +371,7 @@ async def test_production_asks_a_tenant_s_provider_at_public_addresses_alone(pro
     with pytest.raises(Unreachable):
         await federation.begin(TENANT, "sign_in", "/")
     with pytest.raises(Unreachable):
-        await federation.probe(provider.issuer)
+        await federation.probe(TENANT, provider.issuer)
     assert provider.asked == []
     await federation.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -13,6 +14,8 @@ import pytest
 
 from prog_edge.federation import outbound
 from prog_edge.federation.outbound import Outbound, Unreachable, is_public
+from prog_kit.tasks import cancelled
+from tests.waiting import wait_until
 
 Reply = Callable[[asyncio.StreamWriter], Any]
 
@@ -75,12 +78,12 @@ async def test_a_name_is_resolved_once_and_connected_to_where_it_was_looked_at(m
     async with server(head("200 OK", "Content-Length: 2"), b"{}") as (url, requests):
         port, resolved = int(url.rpartition(":")[2]), []
 
-        async def resolve(host: str, asked_port: int, **_: Any) -> list[Any]:
+        def resolve(host: str, asked_port: int, **_: Any) -> list[Any]:
             resolved.append(host)
             address = "93.184.216.34" if len(resolved) == 1 else "127.0.0.1"
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, asked_port))]
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
         assert await outbound.public_address("rebinding.example", port) == "93.184.216.34"
         with pytest.raises(Unreachable):
             await outbound.public_address("rebinding.example", port)
@@ -123,6 +126,44 @@ async def test_a_server_that_takes_its_time_is_given_up(monkeypatch: pytest.Monk
         with pytest.raises(Unreachable, match="does not answer"):
             await ours.get(url)
         await ours.close()
+
+
+async def test_a_name_that_takes_its_time_keeps_no_other_thread_from_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    over, begun = threading.Event(), []
+
+    def silent(host: str, *_: Any, **__: Any) -> list[Any]:
+        begun.append(host)
+        over.wait(60)
+        raise socket.gaierror("no server has answered")
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    public = Outbound(private=False, plain=True)
+    try:
+        waiting = [asyncio.create_task(public.get(f"https://{number}.silent.example/")) for number in range(40)]
+        await wait_until(lambda: len(begun) >= outbound.LOOK_UPS_AT_ONCE, within_seconds=30, what="names to be asked")
+        async with asyncio.timeout(30):
+            assert await asyncio.to_thread(lambda: "done") == "done"
+        await cancelled(waiting)
+    finally:
+        over.set()
+        await public.close()
+
+
+async def test_a_server_that_takes_its_time_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "ANSWER_SECONDS", 30)
+    ours = Outbound(private=True, plain=True, most_of_a_host=2)
+    async with (
+        server(head("200 OK", "Content-Length: 10"), b"{", stays=True) as (slow, asked),
+        server(head("200 OK", "Content-Length: 2"), b"{}") as (quick, _),
+    ):
+        waiting = [asyncio.create_task(ours.get(slow)) for _ in range(2)]
+        await wait_until(lambda: len(asked) == 2, within_seconds=30, what="the slow server to be asked twice")
+        with pytest.raises(Unreachable, match="not answered others"):
+            await ours.get(slow)
+        assert (await ours.get(quick.replace("127.0.0.1", "localhost"))).content == b"{}"
+        await cancelled(waiting)
+        assert len(asked) == 2
+    await ours.close()
 
 
 @pytest.mark.parametrize("url", ["http://id.example.com/", "ftp://id.example.com/", "file:///etc/passwd", "//x", ""])
