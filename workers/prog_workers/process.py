@@ -26,6 +26,8 @@ def load(names: Sequence[str]) -> list[Domain]:
             f"no such domain: {', '.join(unknown) or '(none given)'}; choose from {', '.join(DOMAINS)}",
             code="unknown_domain",
         )
+    if "tenants" in names:
+        importlib.import_module("prog_contracts.scim")  # first, from a shallow stack: see prog_edge.process
     return [importlib.import_module(f"prog_workers.{name}.app").domain for name in dict.fromkeys(names)]
 
 
