@@ -5,6 +5,8 @@ failed, 2 used wrongly. With `--json` an error is an object on standard output, 
 """
 
 import ast
+import difflib
+import inspect
 import json
 import os
 import sys
@@ -22,8 +24,8 @@ from prog_infra.errors import OperatorError
 
 # What a newcomer needs comes first; commands that are not named here follow by the alphabet.
 _ORDER = (
-    "up", "demo", "doctor", "migrate", "topics", "edge", "worker", "relay", "scheduler", "mailbox", "publish", "tail",
-    "events", "dead", "replay", "admin", "keys", "clock", "bench", "openapi", "asyncapi",
+    "up", "demo", "doctor", "publish", "tail", "dead", "replay", "audit", "events", "producers", "admin", "migrate",
+    "topics", "edge", "worker", "relay", "scheduler", "mailbox", "openapi", "asyncapi", "schemas", "bench",
 )  # fmt: skip
 
 
@@ -39,6 +41,10 @@ class _Commands(TyperGroup):
         return None if path is None else TyperCommand(cmd_name, help=_first_line(path))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and args[0] not in _modules():
+            near = difflib.get_close_matches(args[0], _modules(), n=2, cutoff=0.5)
+            meant = f"Did you mean {' or '.join(near)}?" if near else "prog --help lists them."
+            ctx.fail(f"There is no command {args[0]}. {meant}")
         name, command, rest = super().resolve_command(ctx, args)
         if name is None or command is None:
             return name, command, rest
@@ -46,7 +52,16 @@ class _Commands(TyperGroup):
         module.app._add_completion = False  # typer would offer it for each command by itself
         command = typer.main.get_command(module.app)
         command.name = name
+        _flow(command)
         return name, command, rest
+
+
+def _flow(command: Any) -> None:
+    """Let the paragraphs of a command's help be as wide as the window, not as the line in its source."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for other in getattr(command, "commands", {}).values():
+        _flow(other)
 
 
 _app = typer.Typer(
@@ -121,6 +136,8 @@ def _tell(error: Exception, *, as_json: bool) -> int:
 def _explain(error: Exception) -> tuple[str, str]:
     if isinstance(error, OperatorError):
         return error.message, error.remedy
+    if isinstance(error, typer.Abort):
+        return "a question got no answer", "nothing was done"
     kind = type(error)
     if kind.__name__ == "SettingsError" or kind.__module__ == "prog_contracts.errors":
         return str(error), ""

@@ -98,7 +98,7 @@ def show(letter_id: str = typer.Argument(metavar="ID"), data: Path = DATA, as_js
 
 @app.command()
 def redrive(
-    letter_id: str | None = typer.Argument(None, metavar="[ID]"),
+    letter_id: str | None = typer.Argument(None, metavar="ID"),
     cause: str | None = CAUSE,
     body: str | None = typer.Option(None, "--body", help="A mended JSON body, for a single one."),
     by: str = BY,
@@ -121,7 +121,7 @@ def redrive(
 
 @app.command()
 def drop(
-    letter_id: str | None = typer.Argument(None, metavar="[ID]"),
+    letter_id: str | None = typer.Argument(None, metavar="ID"),
     cause: str | None = CAUSE,
     by: str = BY,
     data: Path = DATA,

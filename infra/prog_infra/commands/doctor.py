@@ -30,7 +30,7 @@ def doctor(context: typer.Context, data: Data = None, as_json: AsJson = False) -
     from prog_infra import local
     from prog_infra.doctor import examine
 
-    _tell(asyncio.run(examine(local.environment(data))), as_json, width=13)
+    _tell(asyncio.run(examine(local.known_environment(data))), as_json, width=13)
 
 
 @app.command()
@@ -42,7 +42,7 @@ def isolation(data: Data = None, as_json: AsJson = False) -> None:
     from prog_infra import local
     from prog_infra.isolation import examine
 
-    _tell(asyncio.run(examine(local.environment(data))), as_json, width=32)
+    _tell(asyncio.run(examine(local.known_environment(data))), as_json, width=32)
 
 
 def _tell(findings: "list[Finding]", as_json: bool, *, width: int) -> None:

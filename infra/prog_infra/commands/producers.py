@@ -17,7 +17,7 @@ AS_JSON = typer.Option(False, "--json", help="Print JSON.")
 
 @app.command()
 def add(
-    name: str = typer.Argument(help="A letter, then a-z, 0-9 and '-'."),
+    name: str = typer.Argument(metavar="NAME", help="A letter, then a-z, 0-9 and '-'."),
     types: list[str] = typer.Option(["prognetwork.events.*"], "--type", help="A pattern of message types; repeatable."),
     tenants: list[str] = typer.Option(["*"], "--tenant", help="An id, * for every customer's, platform; repeatable."),
     data: Path = DATA,
@@ -31,7 +31,7 @@ def add(
 
 
 @app.command()
-def renew(name: str = typer.Argument(), data: Path = DATA, as_json: bool = AS_JSON) -> None:
+def renew(name: str = typer.Argument(metavar="NAME"), data: Path = DATA, as_json: bool = AS_JSON) -> None:
     """Take the producer's key back, as when somebody else knows it, and print a new one."""
     producers, path = _kept(data)
     rights = _known(producers, name)
@@ -40,14 +40,14 @@ def renew(name: str = typer.Argument(), data: Path = DATA, as_json: bool = AS_JS
 
 
 @app.command()
-def key(name: str = typer.Argument(), data: Path = DATA, as_json: bool = AS_JSON) -> None:
+def key(name: str = typer.Argument(metavar="NAME"), data: Path = DATA, as_json: bool = AS_JSON) -> None:
     """Print the producer's key, which follows from PROG_SECRET_KEYS and is stored nowhere."""
     producers, _ = _kept(data)
     _print_key(name, _known(producers, name).generation, data, as_json)
 
 
 @app.command()
-def remove(name: str = typer.Argument(), data: Path = DATA) -> None:
+def remove(name: str = typer.Argument(metavar="NAME"), data: Path = DATA) -> None:
     """Forget the producer: what it sends from now on becomes a dead letter."""
     from prog_broker.producers import write
 

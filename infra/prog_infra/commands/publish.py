@@ -13,7 +13,9 @@ app = typer.Typer()
 @app.command()
 def publish(
     type_name: str = typer.Argument(metavar="TYPE", help="Such as prognetwork.tenants.rename_tenant."),
-    body: str = typer.Argument("{}", metavar="[JSON|-|@FILE]", help="The body; - reads it from standard input."),
+    body: str = typer.Argument(
+        "{}", metavar="JSON|-|@FILE", help="The body; - reads it from standard input, @FILE from a file."
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Check it against its schema, and publish nothing."),
     tenant: str = typer.Option(None, "--tenant", help="The tenant it belongs to; the platform by default."),
     actor: str = typer.Option("prog publish", "--actor", help="Who asks, for the audit trail."),

@@ -23,7 +23,7 @@ QUIET_SECONDS: Final = 2.0
 
 @app.command()
 def tail(
-    topics: list[str] = typer.Argument(None, metavar="TOPIC…", help="Such as prog.users.events; all by default."),
+    topics: list[str] = typer.Argument(None, metavar="TOPIC", help="Such as prog.users.events; all by default."),
     from_start: bool = typer.Option(False, "--from-start", help="Begin with what the broker still holds."),
     since: str = typer.Option(
         None, "--since", metavar="TIME|DURATION", help="Begin at a time (UTC), or so long ago: 90s, 15m, 2h, 1d."

@@ -12,7 +12,7 @@ app = typer.Typer()
 
 @app.command()
 def worker(
-    domains: Annotated[list[str], typer.Argument(metavar="DOMAIN…", help=f"One or more of: {', '.join(DOMAINS)}.")],
+    domains: Annotated[list[str], typer.Argument(metavar="DOMAIN", help=f"One or more of: {', '.join(DOMAINS)}.")],
 ) -> None:
     """Run the consumers of the domains until SIGTERM; they finish the batch in hand first."""
     if unknown := sorted(set(domains) - set(DOMAINS)):

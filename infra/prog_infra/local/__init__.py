@@ -5,7 +5,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prog_infra.errors import OperatorError
 from prog_infra.local.directory import DEFAULT_DIRECTORY, DataDirectory
@@ -13,7 +13,25 @@ from prog_infra.local.directory import DEFAULT_DIRECTORY, DataDirectory
 if TYPE_CHECKING:
     from prog_kit.settings import Settings
 
-__all__ = ["DEFAULT_DIRECTORY", "DataDirectory", "database_url", "environment", "public_url", "settings"]
+HOW_TO_NAME_ONE: Final = (
+    "start one with `prog up`, go to the directory where it runs, name its data with --data, or set PROG_DATABASE_URL"
+    " and the other settings (infra/SETTINGS.md)"
+)
+"""The remedy where a command does not know which platform is meant."""
+_ESSENTIAL: Final = frozenset(
+    name + suffix for name in ("PROG_DATABASE_URL", "PROG_REDIS_URL", "PROG_SECRET_KEYS") for suffix in ("", "_FILE")
+)
+
+__all__ = [
+    "DEFAULT_DIRECTORY",
+    "HOW_TO_NAME_ONE",
+    "DataDirectory",
+    "database_url",
+    "environment",
+    "known_environment",
+    "public_url",
+    "settings",
+]
 
 
 def environment(data: Path | None = None) -> dict[str, str]:
@@ -28,11 +46,22 @@ def environment(data: Path | None = None) -> dict[str, str]:
     return own | kept if data is not None else kept | own
 
 
+def known_environment(data: Path | None = None) -> dict[str, str]:
+    """The same. Raises OperatorError where nothing tells of a platform at all."""
+    values = environment(data)
+    if not values.keys() & _ESSENTIAL:
+        raise OperatorError(f"no platform has run in {DEFAULT_DIRECTORY.absolute()} yet", remedy=HOW_TO_NAME_ONE)
+    return values
+
+
 def settings(data: Path | None = None) -> "Settings":
-    """The settings of the platform to talk to. Raises SettingsError when there is none."""
+    """The settings of the platform to talk to.
+
+    Raises OperatorError where nothing tells of one, SettingsError where what is told is incomplete or wrong.
+    """
     from prog_kit.settings import Settings
 
-    return Settings.load(environment(data))
+    return Settings.load(known_environment(data))
 
 
 def database_url(data: Path | None = None) -> str:
@@ -42,7 +71,7 @@ def database_url(data: Path | None = None) -> str:
         return Path(file).read_text(encoding="utf-8").strip()
     url = values.get("PROG_DATABASE_URL")
     if url is None:
-        raise OperatorError("there is no database", remedy="set PROG_DATABASE_URL, or start one with `prog up`")
+        raise OperatorError("there is no database", remedy=HOW_TO_NAME_ONE)
     return url
 
 

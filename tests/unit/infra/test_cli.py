@@ -1,10 +1,14 @@
 """The command line: help that imports nothing, exit codes, and errors of one line."""
 
 import json
+import os
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
+import typer
 
 from prog_infra import cli
 from prog_infra.errors import OperatorError
@@ -70,11 +74,54 @@ def test_wrong_settings_are_told_all_at_once(
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize(("typed", "told"), [("tial", "Did you mean tail?"), ("zzzz", "prog --help lists them.")])
+def test_a_mistyped_command_is_met_with_the_nearest_one(
+    typed: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([typed]) == 2
+    assert f"There is no command {typed}. {told}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["doctor", "tail", "dead list", "audit list", "admin create-user ada@example.com"])
+def test_where_no_platform_has_run_a_command_says_how_to_name_one(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("PROG_")]:
+        monkeypatch.delenv(name)
+    assert cli.run(command.split()) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"prog: no platform has run in {tmp_path / '.prog'} yet - start one with `prog up`")
+    assert "--data" in told
+
+
+def test_a_question_without_an_answer_ends_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prog_infra.local.database_url", _unanswered)
+    assert cli.run(["migrate"]) == 1
+    assert capsys.readouterr().err == "prog: a question got no answer - nothing was done\n"
+
+
+def test_help_breaks_lines_where_the_window_ends_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["bench", "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "A ratio is ours over the reference, for times the reference over ours" in words
+    command = typer.main.get_command(import_module("prog_infra.commands.bench").app)
+    cli._flow(command)
+    assert command.help is not None
+    assert all("\n" not in paragraph for paragraph in command.help.split("\n\n"))
+
+
 def test_an_error_told_by_another_process_keeps_its_remedy() -> None:
     error = OperatorError("the disk is full", remedy="free some space")
     assert str(OperatorError.from_line(f"prog: {error}", remedy="see the log")) == str(error)
     assert OperatorError.from_line("Segmentation fault", remedy="see the log").remedy == "see the log"
 
 
-def _no_database() -> str:
+def _unanswered(data: Path | None = None) -> str:
+    raise typer.Abort
+
+
+def _no_database(data: Path | None = None) -> str:
     raise OperatorError("there is no database", remedy="start one")
