@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from prog_contracts.users import SecondFactor
 from prog_edge.web.ports import (
     ActivityEntry,
     EnrolmentView,
@@ -20,6 +19,7 @@ from prog_edge.web.ports import (
     SessionCard,
 )
 from prog_edge.web.ui.forms import FormState
+from prog_edge.web.ui.pages import FactorPage, FormPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +28,11 @@ class SessionsPage:
     sessions: Sequence[SessionCard]
 
 
-@dataclass(frozen=True, slots=True)
-class SignInAgainPage:
-    """For somebody who is signed in, and is about to do what needs a fresh sign-in. `method` is what is asked for.
-
-    `others` is what else would do, `offer` what a passkey is asked where that is the method.
-    """
+@dataclass(frozen=True)
+class SignInAgainPage(FactorPage):
+    """For somebody who is signed in, and is about to do what needs a fresh sign-in."""
 
     template: ClassVar[str] = "account/sign_in_again.html"
-    form: FormState
-    next_address: str
-    method: Literal["password"] | SecondFactor = "password"
-    others: Sequence[SecondFactor] = ()
-    offer: PasskeyOffer | None = None
     has_password: bool = True
     providers: Sequence[ProviderCard] = ()
     """Those that the viewer's account is linked to."""
@@ -48,15 +40,8 @@ class SignInAgainPage:
     """Shows that the link to a provider is of this page."""
 
 
-@dataclass(frozen=True, slots=True)
-class SecondStepPage:
+class SecondStepPage(FactorPage):
     template: ClassVar[str] = "account/second_step.html"
-    form: FormState
-    next_address: str
-    method: SecondFactor
-    others: Sequence[SecondFactor]
-    """What else the sign-in may be completed with."""
-    offer: PasskeyOffer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +92,8 @@ class ProfilePage:
     themes: Sequence[tuple[str, str]] = (("", "As the system"), ("light", "Light"), ("dark", "Dark"))
 
 
-@dataclass(frozen=True, slots=True)
-class DataPage:
+class DataPage(FormPage):
     template: ClassVar[str] = "account/data.html"
-    form: FormState
 
 
 @dataclass(frozen=True, slots=True)

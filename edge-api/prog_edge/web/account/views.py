@@ -26,6 +26,7 @@ from prog_edge.web.ports import (
 )
 from prog_edge.web.ports.sign_on import SignOnView
 from prog_edge.web.ui.forms import FormState
+from prog_edge.web.ui.pages import FormPage, MailedPage, TokenPage
 
 SANDBOX_CARDS: Final = (
     ("pm_ok", "Visa •••• 4242, is charged"),
@@ -66,49 +67,28 @@ class SignUpPage:
     providers: Sequence[ProviderCard] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CheckYourMailPage:
+class CheckYourMailPage(FormPage):
     template: ClassVar[str] = "account/check_your_mail.html"
-    form: FormState
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyPage:
+class VerifyPage(TokenPage):
     template: ClassVar[str] = "account/verify.html"
-    token: str
-    form: FormState
 
 
-@dataclass(frozen=True, slots=True)
-class ForgotPasswordPage:
+class ForgotPasswordPage(MailedPage):
     template: ClassVar[str] = "account/forgot_password.html"
-    form: FormState
-    sent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ResetPasswordPage:
-    """Without a `token` it says that the link does not work."""
-
+class ResetPasswordPage(TokenPage):
     template: ClassVar[str] = "account/reset_password.html"
-    token: str
-    form: FormState
 
 
-@dataclass(frozen=True, slots=True)
-class SignInLinkPage:
+class SignInLinkPage(MailedPage):
     template: ClassVar[str] = "account/sign_in_link.html"
-    form: FormState
-    sent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OpenSignInLinkPage:
-    """Without a `token` it says that the link does not work."""
-
+class OpenSignInLinkPage(TokenPage):
     template: ClassVar[str] = "account/open_sign_in_link.html"
-    token: str
-    form: FormState
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +134,8 @@ class ProveAccountPage:
     form: FormState
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptInvitationPage:
+class AcceptInvitationPage(TokenPage):
     template: ClassVar[str] = "account/accept_invitation.html"
-    token: str
-    form: FormState
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +253,7 @@ class ApiKeyPage:
     section: str = "keys"
 
 
-DEFAULT_ROLES: Final = (("member", "Member: works in the tenant"), ("viewer", "Viewer: looks only"))
+DEFAULT_ROLES: Final = tuple(each for each in ROLES if each[0] in ("member", "viewer"))
 GROUP_ROLES: Final = (
     ("none", "No role"),
     ("viewer", "Viewer"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 from prog_edge.web.admin.story import StoryTree
@@ -32,6 +32,7 @@ from prog_edge.web.ports import (
 from prog_edge.web.ui.forms import FormState
 
 Options = Sequence[tuple[str, str]]
+Row = TypeVar("Row")
 
 DOMAINS: Final = ("users", "tenants", "payments", "email", "monitoring", "events")
 _DOMAIN_OPTIONS: Final = tuple((name, name) for name in DOMAINS)
@@ -94,71 +95,57 @@ def listing(name: str, query: ListQuery, next_cursor: str | None) -> Listing:
     )
 
 
+@dataclass(frozen=True)
+class ListPage(Generic[Row]):
+    """Rows, and how they were asked for."""
+
+    page: Page[Row]
+    listing: Listing
+
+
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
     template: ClassVar[str] = "admin/overview.html"
     overview: AdminOverview
 
 
-@dataclass(frozen=True, slots=True)
-class UsersPage:
+class UsersPage(ListPage[UserRow]):
     template: ClassVar[str] = "admin/users.html"
-    page: Page[UserRow]
-    listing: Listing
 
 
-@dataclass(frozen=True, slots=True)
-class TenantsPage:
+class TenantsPage(ListPage[TenantRow]):
     template: ClassVar[str] = "admin/tenants.html"
-    page: Page[TenantRow]
-    listing: Listing
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriptionsPage:
+class SubscriptionsPage(ListPage[SubscriptionRow]):
     template: ClassVar[str] = "admin/subscriptions.html"
-    page: Page[SubscriptionRow]
-    listing: Listing
 
 
-@dataclass(frozen=True, slots=True)
-class InvoicesPage:
+class InvoicesPage(ListPage[AdminInvoiceRow]):
     template: ClassVar[str] = "admin/invoices.html"
-    page: Page[AdminInvoiceRow]
-    listing: Listing
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesPage:
+class MessagesPage(ListPage[MessageRow]):
     template: ClassVar[str] = "admin/messages.html"
-    page: Page[MessageRow]
-    listing: Listing
 
 
-@dataclass(frozen=True, slots=True)
-class EventsPage:
+@dataclass(frozen=True)
+class EventsPage(ListPage[EventRow]):
     """`stream` is the address of the live feed with the page's filters; None on older pages."""
 
     template: ClassVar[str] = "admin/events.html"
-    page: Page[EventRow]
-    listing: Listing
     stream: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AuditPage:
+class AuditPage(ListPage[AuditRow]):
     template: ClassVar[str] = "admin/audit.html"
-    page: Page[AuditRow]
-    listing: Listing
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLettersPage:
+@dataclass(frozen=True)
+class DeadLettersPage(ListPage[DeadLetterRow]):
     """`causes` are the open letters' on the list's first page without filters."""
 
     template: ClassVar[str] = "admin/dead_letters.html"
-    page: Page[DeadLetterRow]
-    listing: Listing
     causes: Sequence[DeadLetterCause]
 
 

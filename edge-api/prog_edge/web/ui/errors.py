@@ -50,8 +50,6 @@ def error_page(request: Request, error: ProgError, *, status: int | None = None)
 
 def wants_page(request: Request) -> bool:
     """Whether an error should be a page: a browser looks at something outside the API."""
-    if request.url.path.startswith(
-        ("/v1", "/scim", "/healthz", "/readyz", "/metrics", "/oauth2", "/webhooks", "/.well-known")
-    ):
+    if request.url.path.startswith(_FOR_PROGRAMS):
         return False
     return "text/html" in request.headers.get("accept", "")
