@@ -181,7 +181,7 @@ def main() -> int:
         studio.look_for("client", "member", f"{studio.found['tenant']}/clients", ".people a")
         studio.found["consent"] = f"/oauth2/authorize?{options.request}"
         studio.look_for("passkey", "member", "/account/security", ".people a")
-        studio.look_for("person", "operator", "/admin/users", "a[aria-label^='Account of']")
+        studio.look_for("person", "operator", "/admin/users", ".row-link")
         studio.look_for("customer", "operator", "/admin/tenants", ".row-link")
         studio.look_for("story", "operator", "/admin/subscriptions", ".row-link")
         studio.look_for("mail", "operator", "/dev/mailbox", ".mail-list li a")

@@ -135,7 +135,8 @@ def what_the_operator_sees(platform: RunningPlatform, visit: Visit, person: Pers
         page.goto(address)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
     page.goto(f"/admin/users?search={person.email}")
-    page.get_by_role("link", name=f"Story of {person.name}").click()
+    page.get_by_role("link", name=f"Open {person.name}").click()
+    page.get_by_role("link", name="Story", exact=True).click()
     expect(page.locator(".story-type", has_text="users.register_user").first).to_be_visible()
     expect(page.locator(".kind-mail").first).to_be_visible()
 

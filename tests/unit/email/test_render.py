@@ -111,6 +111,19 @@ def test_a_name_with_template_code_is_shown_as_it_is() -> None:
     assert mail.subject_line == "{{ link }}{% raw %} is ready"
 
 
+@pytest.mark.parametrize(("role", "words"), [("admin", "an admin"), ("billing", "a billing contact")])
+def test_an_invitation_says_what_somebody_becomes(role: str, words: str) -> None:
+    mail = rendered("invitation", role=role)
+    assert f"to join Engines & Sons on ProgNetwork as {words}." in mail.text
+    assert f"on ProgNetwork as {words}." in mail.html
+
+
+@pytest.mark.parametrize("template", NAMES)
+def test_mails_call_a_tenant_what_the_pages_call_it(template: Template) -> None:
+    for file in (TEMPLATES / template).iterdir():
+        assert "workspace" not in file.read_text(encoding="utf-8").lower(), file
+
+
 def test_a_failed_payment_is_told_in_plain_words_with_the_next_date() -> None:
     mail = rendered("payment_failed")
     assert mail.subject_line == "Your payment of $12,345.00 failed"

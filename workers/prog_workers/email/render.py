@@ -29,7 +29,7 @@ from prog_contracts.email import Template
 from prog_contracts.money import EXPONENTS, Money
 from prog_workers.email.branding import PLATFORM, Brand
 from prog_workers.email.contexts import MailContext, Place
-from prog_workers.email.rules import QUOTAS, REASONS, one_line
+from prog_workers.email.rules import QUOTAS, REASONS, ROLES, one_line
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -139,7 +139,13 @@ def _text_environment() -> jinja2.Environment:
 
 def _with_filters(environment: jinja2.Environment) -> jinja2.Environment:
     environment.filters.update(
-        money=_money, date=_date, instant=_instant, in_words=REASONS.__getitem__, quota=QUOTAS.__getitem__, count=_count
+        money=_money,
+        date=_date,
+        instant=_instant,
+        in_words=REASONS.__getitem__,
+        quota=QUOTAS.__getitem__,
+        in_role=ROLES.__getitem__,
+        count=_count,
     )
     return environment
 

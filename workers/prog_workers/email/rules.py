@@ -11,6 +11,7 @@ from prog_contracts.errors import Invalid
 from prog_contracts.ids import encode_id
 from prog_contracts.payments import FailureReason, PaymentFailed
 from prog_contracts.quotas import QuotaName
+from prog_contracts.tenants import TenantRole
 
 MAX_HEADER_LENGTH: Final = 200
 MAX_GREETING_LENGTH: Final = 60
@@ -33,10 +34,15 @@ REASONS: Final[dict[FailureReason, str]] = {
     "requires_action": "the bank wants you to confirm the payment",
     "gateway_error": "the payment service did not answer",
 }
-
-
+ROLES: Final[dict[TenantRole, str]] = {
+    "owner": "an owner",
+    "admin": "an admin",
+    "billing": "a billing contact",
+    "member": "a member",
+    "viewer": "a viewer",
+}
 QUOTAS: Final[dict[QuotaName, str]] = {
-    "members": "members",
+    "members": "seats",
     "api_keys": "API keys",
     "events_per_month": "events a month",
 }

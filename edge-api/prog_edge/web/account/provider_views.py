@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 
 from prog_contracts.oauth import PersonScope
 from prog_edge.web.account.views import GRACES
+from prog_edge.web.account.views import SCOPE_TEXTS as API_SCOPE_TEXTS
 from prog_edge.web.ports import AppCard, ClientCard, ClientsView, ConsentView, MadeClient
 from prog_edge.web.ui.forms import FormState
 
@@ -55,6 +56,7 @@ class ClientsPage:
     kinds: Sequence[tuple[str, str]] = KINDS
     example: str = "https://shop.example/signed-in"
     offered: Sequence[PersonScope] = OFFERED
+    scope_texts: Mapping[str, str] = field(default_factory=lambda: API_SCOPE_TEXTS)
     texts: Mapping[PersonScope, str] = field(default_factory=lambda: SCOPE_TEXTS)
     section: str = "clients"
 
@@ -79,5 +81,6 @@ class ClientPage:
     removing: FormState
     graces: Sequence[tuple[str, str]] = GRACES
     offered: Sequence[PersonScope] = OFFERED
+    scope_texts: Mapping[str, str] = field(default_factory=lambda: API_SCOPE_TEXTS)
     texts: Mapping[PersonScope, str] = field(default_factory=lambda: SCOPE_TEXTS)
     section: str = "clients"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import ClassVar, Final, get_args
 
 from prog_contracts.permissions import allowed, may_grant, may_manage, possible
@@ -217,6 +218,25 @@ def member_page(
     )
 
 
+SCOPE_TEXTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "tenant.read": "See the tenant",
+        "tenant.update": "Rename the tenant",
+        "config.read": "See the settings",
+        "config.update": "Change the settings",
+        "member.read": "See the people",
+        "member.invite": "Invite people",
+        "member.manage": "Change roles and remove people",
+        "billing.read": "See plan, card and invoices",
+        "billing.manage": "Choose plans, change the card, pay",
+        "clock.move": "Move the test clock",
+        "event.read": "Read events",
+        "event.publish": "Publish events",
+        "audit.read": "Read the audit trail",
+        "scim.manage": "Run the directory over SCIM",
+    }
+)
+"""What each scope lets a program do, for the people who choose."""
 LIFETIMES: Final = (("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year"), ("0", "Never"))
 """How long a new API key lives, in days."""
 GRACES: Final = (("0", "At once"), ("1", "In an hour"), ("24", "In a day"), ("168", "In a week"))
@@ -229,6 +249,7 @@ class ApiKeysPage:
     view: ApiKeysView
     form: FormState
     lifetimes: Sequence[tuple[str, str]] = LIFETIMES
+    scope_texts: Mapping[str, str] = field(default_factory=lambda: SCOPE_TEXTS)
     section: str = "keys"
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from prog_contracts.errors import Conflict
 from prog_contracts.permissions import SCOPES
+from prog_edge.web.account.views import SCOPE_TEXTS
 from tests.unit.edge.web.conftest import Browse
 from tests.unit.edge.web.markup import read
 from tests.unit.edge.web.sample_backend import TENANT, sample_services
@@ -25,6 +26,12 @@ def test_a_key_is_made_and_shown_in_the_answer_alone(browse: Browse) -> None:
     assert TEXT in answer.text
     assert keys.done == [("make", ("Import", ("event.read", "event.publish"), 90))]
     assert TEXT not in client.get(PATH).text
+
+
+def test_whoever_makes_a_key_reads_what_each_scope_lets_it_do(browse: Browse) -> None:
+    assert set(SCOPE_TEXTS) == set(SCOPES)
+    page = browse("ada").get(PATH).text
+    assert f'{SCOPE_TEXTS["event.publish"]} <code class="mono faint">event.publish</code>' in page
 
 
 def test_a_key_may_live_for_ever(browse: Browse) -> None:

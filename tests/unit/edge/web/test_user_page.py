@@ -12,6 +12,12 @@ PAGE = f"/admin/users/{GRACE}"
 RESET = f"{PAGE}/reset-second-factor"
 
 
+def test_a_row_of_the_list_opens_the_person_and_the_page_their_story(browse: Browse) -> None:
+    client = browse("operator")
+    assert f'class="row-link person-cell" href="{PAGE}"' in client.get("/admin/users").text
+    assert f'href="/admin/story/{GRACE}"' in client.get(PAGE).text
+
+
 def test_an_operator_resets_the_second_factors_of_somebody_with_a_reason(browse: Browse) -> None:
     security = SampleSecurity(FACTOR, kept=list(PASSKEYS))
     client = browse("operator", sample_services(security=security))
