@@ -1,4 +1,4 @@
-"""README's programs, word for word but for the addresses, as processes of their own."""
+"""README's programs, word for word but for the address of a database, as processes of their own."""
 
 from __future__ import annotations
 
@@ -37,11 +37,15 @@ def invoice(tenant_id: str) -> InvoiceGenerated:
 
 
 @asynccontextmanager
-async def running(program: str, directory: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def running(program: str, directory: Path, broker_url: str) -> AsyncIterator[asyncio.subprocess.Process]:
     file = directory / "program.py"
     file.write_text(program)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-u", str(file), stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+        sys.executable,
+        "-u",
+        str(file),
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"PROG_BROKER_URL": broker_url},
     )
     try:
         yield process
@@ -68,7 +72,7 @@ def test_a_working_consumer_takes_ten_lines() -> None:
 async def test_readme_s_consumer_hears_and_stops_cleanly(valkey_url: str, buses: Buses, tmp_path: Path) -> None:
     bus, event = buses(), updated("Söhne & Töchter")
     await bus.publish(event, tenant_id=event.tenant_id)
-    async with running(CRM.replace("redis://localhost:6379/0", valkey_url), tmp_path) as process:
+    async with running(CRM, tmp_path, valkey_url) as process:
         assert await line_with(process, "is now") == f"{event.tenant_id} is now Söhne & Töchter"
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(60):
@@ -86,8 +90,8 @@ async def test_readme_s_bookkeeper_books_once_however_often_an_invoice_comes(
     for _ in range(3):
         for message_id, each in invoices:
             await bus.publish(each, tenant_id=tenant, message_id=message_id)
-    program = BOOKKEEPING.replace("redis://localhost:6379/0", valkey_url)
-    async with running(program.replace("postgresql://localhost/bookkeeping", empty_postgres), tmp_path) as process:
+    program = BOOKKEEPING.replace("postgresql://localhost/bookkeeping", empty_postgres)
+    async with running(program, tmp_path, valkey_url) as process:
 
         async def booked() -> bool:
             return bool(await admin.fetchval("SELECT count(*) FROM bookings") == len(invoices))

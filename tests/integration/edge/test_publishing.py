@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 from prog_contracts.events import MAX_EVENT_BYTES, MAX_EVENTS
-from tests.integration.edge.stage import Person, Stage
+from tests.integration.edge.stage import PASSPHRASE, Person, Stage
 from tests.integration.edge.test_events import stream
 from tests.waiting import wait_until
 
@@ -91,26 +91,34 @@ def commands_of_readme() -> list[list[str]]:
     return [shlex.split(line) for line in shells.splitlines() if line.startswith("curl ")]
 
 
-async def test_readme_s_commands_publish_an_event_once_and_make_a_key_that_does(ada: Person) -> None:
-    secrets = {"$TOKEN": ada.tokens["access_token"]}
+async def test_readme_s_commands_sign_in_publish_an_event_once_and_make_a_key_that_does(ada: Person) -> None:
+    secrets: dict[str, str] = {}
     asked = []
     for _, address, *options in commands_of_readme():
+        path = address.partition("8000")[2]
         given = list(zip(options[::2], options[1::2], strict=True))
         headers = dict(text.split(": ", 1) for name, text in given if name == "-H")
         [body] = [text for name, text in given if name == "-d"]
+        if path == "/v1/auth/login":
+            body = body.replace("ada@example.com", ada.email).replace("…", PASSPHRASE)
+            answer = await ada.stage.http.post(path, headers=headers, content=body)
+            assert answer.status_code == 200, answer.text
+            secrets["$TOKEN"] = answer.json()["access_token"]
+            asked.append(path)
+            continue
         body = re.sub(r'(?<="expires_at": ")[^"]+', (datetime.now(UTC) + timedelta(days=30)).isoformat(), body)
         credential = headers["Authorization"].removeprefix("Bearer ")
         headers["Authorization"] = f"Bearer {secrets[credential]}"
-        asked.append(f"{address.partition('8000')[2]} {credential}")
+        asked.append(f"{path} {credential}")
         for again in (False, True):
-            answer = await ada.stage.http.post(address.partition("8000")[2], headers=headers, content=body)
+            answer = await ada.stage.http.post(path, headers=headers, content=body)
             assert answer.status_code == 201, answer.text
-            if address.endswith("/v1/api-keys"):
+            if path == "/v1/api-keys":
                 secrets["$API_KEY"] = answer.json()["key"]
                 break
             [place] = answer.json()["data"]
             assert (place["type"], place["duplicate"]) == ("com.acme.order.placed", again)
-    assert asked == ["/v1/events $TOKEN", "/v1/api-keys $TOKEN", "/v1/events $API_KEY"]
+    assert asked == ["/v1/auth/login", "/v1/events $TOKEN", "/v1/api-keys $TOKEN", "/v1/events $API_KEY"]
 
 
 async def test_a_batch_is_stored_in_its_order(ada: Person) -> None:

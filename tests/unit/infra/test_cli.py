@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -12,6 +13,7 @@ import typer
 
 from prog_infra import cli
 from prog_infra.errors import OperatorError
+from prog_infra.local import DataDirectory
 
 
 def test_help_lists_every_command_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,6 +113,29 @@ def test_help_breaks_lines_where_the_window_ends_alone(capsys: pytest.CaptureFix
     cli._flow(command)
     assert command.help is not None
     assert all("\n" not in paragraph for paragraph in command.help.split("\n\n"))
+
+
+def test_a_shell_takes_over_where_the_platform_is(tmp_path: Path) -> None:
+    DataDirectory(tmp_path).remember_platform(
+        {
+            "PROG_REDIS_URL": "unix://:pass'word@/tmp/a b?db=0",
+            "PROG_PUBLIC_URL": "http://127.0.0.1:8000",
+            "PROG_SECRET_KEYS": "s",
+        }
+    )
+    prog = shlex.quote(str(Path(sys.executable).with_name("prog")))
+    script = f'eval "$({prog} env --data {tmp_path})"; echo "$PROG_BROKER_URL|$PROG_PUBLIC_URL|$PROG_SECRET_KEYS"'
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("PROG_")}
+    shell = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env=bare, timeout=60)
+    assert shell.stdout == "unix://:pass'word@/tmp/a b?db=0|http://127.0.0.1:8000|\n", "secrets only where asked for"
+
+
+def test_a_setting_that_is_named_is_printed_or_missed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    DataDirectory(tmp_path).remember_platform({"PROG_DATABASE_URL": "postgresql:///prog"})
+    assert cli.run(["env", "PROG_DATABASE_URL", "--data", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"PROG_DATABASE_URL": "postgresql:///prog"}
+    assert cli.run(["env", "PROG_NOTHING", "--data", str(tmp_path)]) == 1
+    assert "PROG_NOTHING is not set here" in capsys.readouterr().err
 
 
 def test_an_error_told_by_another_process_keeps_its_remedy() -> None:
