@@ -124,6 +124,13 @@ def test_mails_call_a_tenant_what_the_pages_call_it(template: Template) -> None:
         assert "workspace" not in file.read_text(encoding="utf-8").lower(), file
 
 
+@pytest.mark.parametrize("what", ["configured", "removed", "domain_proven", "domain_released"])
+def test_the_text_about_sign_on_has_its_paragraphs_apart(what: str) -> None:
+    paragraphs = rendered("tenant_sign_on_changed", what=what).text.split("\n\n")
+    assert paragraphs[2].startswith("If you or somebody")
+    assert max(map(len, paragraphs[1].splitlines())) < 100
+
+
 def test_a_failed_payment_is_told_in_plain_words_with_the_next_date() -> None:
     mail = rendered("payment_failed")
     assert mail.subject_line == "Your payment of $12,345.00 failed"
