@@ -12,6 +12,7 @@ from prog_contracts.tenants import (
     ChangeMemberRole,
     DeleteTenant,
     RemoveMember,
+    RenameTenant,
     ResendInvitation,
     RestoreTenant,
     ResumeTenant,
@@ -89,6 +90,11 @@ class Tenancy:
             command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key
         )
         return str(result["email"])
+
+    async def rename_tenant(self, viewer: Viewer, tenant_id: str, *, name: str, idempotency_key: str) -> None:
+        await role_for(self._platform, viewer, tenant_id, "tenant.update")
+        command = RenameTenant(tenant_id=tenant_id, name=name)
+        await self._sender.ask(command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key)
 
     async def delete_tenant(self, viewer: Viewer, tenant_id: str, *, idempotency_key: str) -> datetime:
         await role_for(self._platform, viewer, tenant_id, "tenant.delete")

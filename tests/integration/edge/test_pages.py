@@ -10,7 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from prog_contracts.errors import Denied, NotFound
+from prog_contracts.errors import Denied, Invalid, NotFound
 from prog_contracts.ids import new_id, new_message_id
 from prog_edge.web.ports import ListQuery, StoryNode, Viewer, WebServices
 from tests.integration.edge.stage import OPERATOR, PASSPHRASE, Person, Stage
@@ -172,6 +172,16 @@ async def test_the_account_pages_have_what_they_show(web: WebServices, ada: Pers
     assert (await account.billing(viewer, tenant_id)).subscription.cancel_at_period_end  # type: ignore[union-attr]
 
 
+async def test_a_tenant_is_renamed_from_its_page(web: WebServices, ada: Person) -> None:
+    viewer, tenant_id = viewer_of(ada), str(ada.tenant_id)
+    before = (await web.account.tenant(viewer, tenant_id)).name
+    for name in ("Renamed", before):
+        await web.tenancy.rename_tenant(viewer, tenant_id, name=name, idempotency_key=form_key())
+        assert (await web.account.tenant(viewer, tenant_id)).name == name
+    with pytest.raises(Invalid):
+        await web.tenancy.rename_tenant(viewer, tenant_id, name=" ", idempotency_key=form_key())
+
+
 async def test_a_form_sent_twice_is_done_once(web: WebServices, ada: Person) -> None:
     viewer, key = viewer_of(ada), form_key()
     first = await web.account.create_tenant(viewer, name="Twice", idempotency_key=key)
@@ -198,6 +208,8 @@ async def test_pages_of_another_tenant_do_not_exist(stage: Stage, web: WebServic
         await web.account.invoice_pdf(viewer, tenant_id, new_id("invoice"))
     with pytest.raises(NotFound):
         await web.account.change_card(viewer, tenant_id, payment_method="pm_ok", idempotency_key=form_key())
+    with pytest.raises(NotFound):
+        await web.tenancy.rename_tenant(viewer, tenant_id, name="Mine", idempotency_key=form_key())
 
 
 async def test_the_console_is_closed_to_others(browser: httpx.AsyncClient, web: WebServices, ada: Person) -> None:

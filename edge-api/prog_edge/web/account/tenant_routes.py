@@ -35,13 +35,28 @@ async def create_tenant(request: Request, web: Services, viewer: SignedIn) -> Re
     return see(f"/account/tenants/{tenant_id}")
 
 
-async def _tenant_page(web: WebServices, viewer: Viewer, tenant_id: str, invite: FormState) -> TenantPage:
-    return tenant_page(await web.account.tenant(viewer, tenant_id), viewer, invite)
+async def _tenant_page(
+    web: WebServices, viewer: Viewer, tenant_id: str, invite: FormState, naming: FormState | None = None
+) -> TenantPage:
+    return tenant_page(await web.account.tenant(viewer, tenant_id), viewer, invite, naming)
 
 
 @router.get("/tenants/{tenant_id}")
 async def tenant_overview(request: Request, tenant_id: str, web: Services, viewer: SignedIn) -> Response:
     return render(request, await _tenant_page(web, viewer, tenant_id, FormState()))
+
+
+@router.post("/tenants/{tenant_id}/name")
+async def rename(request: Request, tenant_id: str, web: Services, viewer: SignedIn) -> Response:
+    values = await sent_form(request)
+    name = values.get("name", "")
+    try:
+        await web.tenancy.rename_tenant(viewer, tenant_id, name=name, idempotency_key=form_key(values))
+    except (Invalid, Conflict, Denied) as error:
+        page = await _tenant_page(web, viewer, tenant_id, FormState(), refused(values, error))
+        return render(request, page, status=422)
+    notify(request, "success", f"The tenant is called {name} now.")
+    return see(f"/account/tenants/{tenant_id}")
 
 
 @router.post("/tenants/{tenant_id}/invitations")

@@ -160,10 +160,12 @@ class TenantPage:
     renewals: Mapping[str, FormState] = field(default_factory=dict)
     """A form for each invitation that the viewer may send again or take back, by its id."""
     may_delete: bool = False
+    may_rename: bool = False
+    naming: FormState = field(default_factory=FormState)
     restore: FormState = field(default_factory=FormState)
 
 
-def tenant_page(tenant: TenantView, viewer: Viewer, invite: FormState) -> TenantPage:
+def tenant_page(tenant: TenantView, viewer: Viewer, invite: FormState, naming: FormState | None = None) -> TenantPage:
     """What the tenant's status does not let anybody do has no button."""
     manages = tenant.role in MANAGES_PEOPLE and possible(tenant.status, "member.manage")
     return TenantPage(
@@ -178,6 +180,8 @@ def tenant_page(tenant: TenantView, viewer: Viewer, invite: FormState) -> Tenant
         ),
         renewals={item.id: FormState() for item in tenant.invitations if manages and may_grant(tenant.role, item.role)},
         may_delete=allowed(tenant.role, "tenant.delete"),
+        may_rename=allowed(tenant.role, "tenant.update") and possible(tenant.status, "tenant.update"),
+        naming=naming or FormState(),
     )
 
 

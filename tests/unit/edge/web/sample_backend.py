@@ -412,6 +412,11 @@ class SampleTenancy:
         self.done.append(("revoke", invitation_id))
         return "mary@example.com"
 
+    async def rename_tenant(self, viewer: Viewer, tenant_id: str, *, name: str, idempotency_key: str) -> None:
+        if not name:
+            raise Invalid.field("name", "required", "A tenant has a name.")
+        self.done.append((f"rename {name}", tenant_id))
+
     async def delete_tenant(self, viewer: Viewer, tenant_id: str, *, idempotency_key: str) -> datetime:
         if self.refusal is not None:
             raise self.refusal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prog_contracts.errors import Conflict
-from prog_contracts.tenants import TenantRole
+from prog_contracts.tenants import TenantRole, TenantStatus
 from tests.unit.edge.web.conftest import Browse
 from tests.unit.edge.web.markup import read
 from tests.unit.edge.web.sample_backend import (
@@ -39,6 +39,28 @@ def test_a_role_is_changed(browse: Browse) -> None:
     unknown = fill(client, member, f"{member}/role", role="emperor")
     assert unknown.status_code == 422
     assert problem_at(unknown.text, "role") == "Choose one of the roles."
+
+
+def test_a_tenant_is_renamed_on_its_page(browse: Browse) -> None:
+    tenancy = SampleTenancy()
+    client = browse("ada", sample_services(tenancy=tenancy))
+    bare = fill(client, PATH, f"{PATH}/name", name="")
+    assert (bare.status_code, problem_at(bare.text, "name")) == (422, "A tenant has a name.")
+    answer = fill(client, PATH, f"{PATH}/name", name="Difference Engines")
+    assert answer.headers["location"] == PATH
+    assert tenancy.done == [("rename Difference Engines", TENANT)]
+    assert "The tenant is called Difference Engines now." in client.get(PATH).text
+
+
+@pytest.mark.parametrize(
+    ("role", "status", "offered"),
+    [("owner", "active", True), ("admin", "active", True), ("member", "active", False), ("owner", "suspended", False)],
+)
+def test_whoever_may_rename_a_tenant_is_offered_to(
+    browse: Browse, role: TenantRole, status: TenantStatus, offered: bool
+) -> None:
+    client = browse("ada", sample_services(account=SampleAccount(role=role, status=status)))
+    assert (f"{PATH}/name" in actions(client.get(PATH).text)) is offered
 
 
 def test_a_member_is_removed_and_one_leaves(browse: Browse) -> None:
