@@ -251,6 +251,8 @@ def _named(request: Request, place: Literal["header", "path"]) -> str | None:
 
 async def _only_tenant(platform: Platform, caller: Caller) -> str:
     tenants = await platform.tenants_of(caller.user_id)
+    if len(tenants) != 1:  # whoever has just created one, or left another, need not wait
+        tenants = await platform.tenants_of(caller.user_id, anew=True)
     if len(tenants) != 1:
         raise Refused(
             400,

@@ -224,9 +224,9 @@ class Platform:
         if self.reader is not self.database:
             await self.reader.close()
 
-    async def tenants_of(self, user_id: str) -> Mapping[str, TenantRole]:
-        """The person's tenants with the role in each."""
-        return await self.memberships.get(user_id) or {}
+    async def tenants_of(self, user_id: str, *, anew: bool = False) -> Mapping[str, TenantRole]:
+        """The person's tenants with the role in each; with `anew`, as they are now."""
+        return await self.memberships.get(user_id, anew=anew) or {}
 
     async def role(self, user_id: str, tenant_id: str) -> TenantRole | None:
         """The person's role in a tenant."""

@@ -107,18 +107,18 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # noqa: BLE001 - the last one who can tell the person at the terminal
-        return _tell(error, as_json="--json" in arguments)
+        return _tell(error, arguments)
     return result if isinstance(result, int) else 0
 
 
-def _tell(error: Exception, *, as_json: bool) -> int:
+def _tell(error: Exception, arguments: Sequence[str]) -> int:
     if hasattr(error, "exit_code"):  # typer's own: wrong usage, aborted
         if hasattr(error, "show"):
             error.show()
         return int(error.exit_code)
-    message, remedy = _explain(error)
+    message, remedy = _explain(error, _data_in(arguments))
     details = error.details if isinstance(error, OperatorError) else ()
-    if as_json:
+    if "--json" in arguments:
         told = {"details": details} if details else {}
         typer.echo(json.dumps({"ok": False, "error": message, **told, "remedy": remedy}))
     else:
@@ -133,15 +133,38 @@ def _tell(error: Exception, *, as_json: bool) -> int:
     return 1
 
 
-def _explain(error: Exception) -> tuple[str, str]:
+def _data_in(arguments: Sequence[str]) -> Path | None:
+    """What stands behind `--data`."""
+    for place, argument in enumerate(arguments):
+        name, given, value = argument.partition("=")
+        if name == "--data":
+            return Path(value) if given else Path(*arguments[place + 1 : place + 2])
+    return None
+
+
+def _explain(error: Exception, data: Path | None) -> tuple[str, str]:
     if isinstance(error, OperatorError):
         return error.message, error.remedy
     if isinstance(error, typer.Abort):
         return "a question got no answer", "nothing was done"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {(error.strerror or str(error)).lower()}", "check the path, and whether it is yours"
     kind = type(error)
+    if isinstance(error, OSError) or (kind.__name__ == "ConnectionError" and kind.__module__.startswith("redis")):
+        return _no_answer(error, data)
     if kind.__name__ == "SettingsError" or kind.__module__ == "prog_contracts.errors":
         return str(error), ""
     return f"{kind.__name__}: {error}", "PROG_LOG_LEVEL=debug shows where it comes from"
+
+
+def _no_answer(error: Exception, data: Path | None) -> tuple[str, str]:
+    """A server is away: the whole platform of the data directory, or something that doctor knows better."""
+    from prog_infra.local import DEFAULT_DIRECTORY, DataDirectory
+
+    directory = DataDirectory(data or DEFAULT_DIRECTORY)
+    if directory.is_stopped():
+        return f"the platform in {directory.path} does not run", "start it with `prog up`"
+    return f"a server does not answer: {error}", "`prog doctor` tells which one, and what to do"
 
 
 @cache

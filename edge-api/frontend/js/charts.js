@@ -56,7 +56,7 @@ const amount = (tick, unit) => {
   return tick < 1000 ? `${compact.format(tick)} ms` : `${compact.format(tick / 1000)} s`;
 };
 
-const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
 
 /** Beside the title: each line's name with its value under the cursor, or the latest one. */
 function legend(figure, plot, unit) {
@@ -73,7 +73,7 @@ function legend(figure, plot, unit) {
   if (plot.cursor.idx != null) {
     const at = document.createElement("span");
     at.className = "faint";
-    at.textContent = new Date(plot.data[0][index] * 1000).toLocaleTimeString("en-GB");
+    at.textContent = `${new Date(plot.data[0][index] * 1000).toLocaleTimeString("en-GB", { timeZone: "UTC" })} UTC`;
     items.unshift(at);
   }
   place.replaceChildren(...items);

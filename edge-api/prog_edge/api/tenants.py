@@ -99,7 +99,9 @@ async def create_tenant(body: NewTenant, request: Request, access: Annotated[Acc
         owner_name=person.name,
     )
     write = Write(command, tenant_id, _created, status=201, location=_address)
-    return await perform(request, access, write)
+    response = await perform(request, access, write)
+    access.platform.memberships.forget(person.user_id)
+    return response
 
 
 @router.get("", responses=problems(401, 422))

@@ -66,7 +66,7 @@ def verify(
         words = "intact" if not broken else f"{len(broken)} of them not as they were written"
         chains_words = f"{len(chains)} chain{'' if len(chains) == 1 else 's'}"
         typer.echo(
-            f"{entries} entries in {chains_words}: {words}. {unsigned} are behind the last signed checkpoint."
+            f"{entries} entries in {chains_words}: {words}. {unsigned} since the last signed checkpoint."
             f" {seconds:.1f} s."
         )
     if broken:

@@ -29,8 +29,13 @@ def doctor(context: typer.Context, data: Data = None, as_json: AsJson = False) -
         return
     from prog_infra import local
     from prog_infra.doctor import examine
+    from prog_infra.findings import Finding
 
-    _tell(asyncio.run(examine(local.known_environment(data))), as_json, width=13)
+    findings = asyncio.run(examine(local.known_environment(data)))
+    directory = local.DataDirectory(data or local.DEFAULT_DIRECTORY)
+    if any(finding.verdict == "failed" for finding in findings) and directory.is_stopped():
+        findings.insert(0, Finding("platform", "failed", f"that in {directory.path} does not run", "start it: prog up"))
+    _tell(findings, as_json, width=13)
 
 
 @app.command()

@@ -17,7 +17,9 @@ def publish(
         "{}", metavar="JSON|-|@FILE", help="The body; - reads it from standard input, @FILE from a file."
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Check it against its schema, and publish nothing."),
-    tenant: str = typer.Option(None, "--tenant", help="The tenant it belongs to; the platform by default."),
+    tenant: str = typer.Option(
+        None, "--tenant", help="The tenant it belongs to; by default the one whose tenant_id it has, else the platform."
+    ),
     actor: str = typer.Option("prog publish", "--actor", help="Who asks, for the audit trail."),
     wait: float = typer.Option(5.0, "--wait", min=0.0, help="Seconds to wait for a command's answer; 0 does not wait."),
     data: Path = typer.Option(None, "--data", help="The data directory of the platform to talk to."),
@@ -81,7 +83,7 @@ async def _publish(
     settings = local.settings(data)
     redis = connect(settings.signals_url, max_connections=4)
     transport = open_transport(settings)
-    tenant_id = tenant or PLATFORM_TENANT_ID
+    tenant_id = tenant or getattr(message, "tenant_id", None) or PLATFORM_TENANT_ID
     try:
         if not isinstance(message, Command):
             envelope = wrap(message, tenant_id=tenant_id, source="/prognetwork/cli", actor=actor)

@@ -31,6 +31,8 @@ class Result:
     account: Account = field(default_factory=Account)
     tenant_id: str = ""
     error: str | None = None
+    sign_ins: tuple[tuple[str, str], ...] = ()
+    """Address and password of the tenant's owner and of the operator, for whoever wants to look at it."""
 
     @property
     def ok(self) -> bool:
@@ -70,6 +72,7 @@ def tell(story: Story, console: Console) -> Result:
         if not result.ok:
             break
     result.tenant_id = story.tenant_id
+    result.sign_ins = ((story.owner.email, story.owner.password), (story.operator.email, story.operator.password))
     result.account = story.account or result.account
     return result
 
@@ -97,4 +100,8 @@ def show(result: Result, url: str, console: Console) -> None:
         f"\n  [bold green]ok[/]  {account.messages} messages, {account.mails} mails, each once,"
         f" {account.dead_letters} dead letters, {seconds:.1f} s"
     )
-    console.print(f"  [dim]Mails[/]  {url}/dev/mailbox\n  [dim]Story[/]  {url}/admin/story/{result.tenant_id}\n")
+    console.print(f"\n  [dim]Mails  [/]  {url}/dev/mailbox")
+    places = (("Account", f"/account/tenants/{result.tenant_id}"), ("Story  ", f"/admin/story/{result.tenant_id}"))
+    for (name, path), (email, password) in zip(places, result.sign_ins, strict=True):
+        console.print(f"  [dim]{name}[/]  {url}{path}\n           as {email}, password {password}", markup=True)
+    console.print()

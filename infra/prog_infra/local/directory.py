@@ -129,6 +129,17 @@ class DataDirectory:
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return {}
 
+    def is_stopped(self) -> bool:
+        """Whether a platform has run here and does so no more."""
+        if not self.platform():
+            return False
+        try:
+            with (self.path / "lock").open(encoding="ascii") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:  # held by the `prog up` that is alive, or not ours to see
+            return False
+        return True
+
     def _take_lock(self, lock: IO[str]) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

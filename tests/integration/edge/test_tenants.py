@@ -65,6 +65,14 @@ async def test_nobody_joins_with_an_invitation_to_somebody_else(stage: Stage) ->
     assert (await thief.request("GET", f"/v1/tenants/{tenant_id}")).status_code == 404
 
 
+async def test_a_tenant_that_was_just_created_is_the_one_that_is_meant(stage: Stage) -> None:
+    person = await stage.person("at-once@tenants.example")
+    for name, before, after in (("First", 400, 200), ("Second", 200, 400)):
+        assert (await person.request("GET", "/v1/events")).status_code == before
+        await person.post("/v1/tenants", {"name": name})
+        assert (await person.request("GET", "/v1/events")).status_code == after
+
+
 async def test_which_tenant_is_meant_must_be_clear(stage: Stage) -> None:
     person = await stage.person("many@tenants.example")
     none = await person.request("GET", "/v1/events")

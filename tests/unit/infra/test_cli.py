@@ -97,6 +97,33 @@ def test_where_no_platform_has_run_a_command_says_how_to_name_one(
     assert "--data" in told
 
 
+def test_a_file_that_cannot_be_opened_is_told_by_its_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prog_infra.local.database_url", lambda data: Path("/nowhere/at-all").read_text())
+    assert cli.run(["migrate"]) == 1
+    told = "prog: /nowhere/at-all: no such file or directory - check the path, and whether it is yours\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("command", ["tail", "dead list", 'publish prognetwork.events.publish_event {"name":"a.b"}'])
+def test_where_the_platform_has_stopped_a_command_says_so(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("PROG_")]:
+        monkeypatch.delenv(name)
+    directory = DataDirectory(tmp_path)
+    directory.open()
+    away = {"PROG_DATABASE_URL": f"postgresql://a:b@/prog?host={tmp_path}", "PROG_SECRET_KEYS": "k" * 40}
+    directory.remember_platform(away | {"PROG_REDIS_URL": f"unix://{tmp_path}/no.sock?db=0"})
+    words = [*command.split(), "--data", str(tmp_path)]
+    assert cli.run(words) == 1
+    assert "a server does not answer" in capsys.readouterr().err, "it is being started"
+    directory.close()
+    assert cli.run(words) == 1
+    assert capsys.readouterr().err == f"prog: the platform in {tmp_path} does not run - start it with `prog up`\n"
+
+
 def test_a_question_without_an_answer_ends_in_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
