@@ -33,7 +33,7 @@ function options(figure, canvas, { labels, unit }) {
     cursor: { y: false, points: { size: 7 }, sync: { key: "console" } },
     scales: { y: { range: (_, least, most) => [0, Math.max(most * 1.15, 1)] } },
     axes: [
-      { ...axis, grid: { show: false }, space: 70, size: 24, values: (_, ticks) => ticks.map(time) },
+      { ...axis, grid: { show: false }, space: 70, size: 24, values: (_, ticks) => ticks.map((tick) => time(tick, figure.dataset.chartZone)) },
       { ...axis, grid, size: 52, space: 34, values: (_, ticks) => ticks.map((tick) => amount(tick, unit)) },
     ],
     series: [
@@ -56,7 +56,8 @@ const amount = (tick, unit) => {
   return tick < 1000 ? `${compact.format(tick)} ms` : `${compact.format(tick / 1000)} s`;
 };
 
-const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
+const time = (seconds, zone, second) =>
+  new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second, timeZone: zone });
 
 /** Beside the title: each line's name with its value under the cursor, or the latest one. */
 function legend(figure, plot, unit) {
@@ -73,7 +74,8 @@ function legend(figure, plot, unit) {
   if (plot.cursor.idx != null) {
     const at = document.createElement("span");
     at.className = "faint";
-    at.textContent = `${new Date(plot.data[0][index] * 1000).toLocaleTimeString("en-GB", { timeZone: "UTC" })} UTC`;
+    const zone = figure.dataset.chartZone;
+    at.textContent = `${time(plot.data[0][index], zone, "2-digit")} ${zone}`;
     items.unshift(at);
   }
   place.replaceChildren(...items);

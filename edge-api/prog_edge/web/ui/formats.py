@@ -81,6 +81,11 @@ def _found(time_zone: str) -> tzinfo:
         return UTC
 
 
+def zone_name() -> str:
+    """The zone that times are in, as people know it: `UTC`, `Europe/Berlin`."""
+    return str(_zone.get())
+
+
 def day(value: datetime) -> str:
     return f"{value.astimezone(_zone.get()):%-d %b %Y}"
 

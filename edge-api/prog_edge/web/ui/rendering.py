@@ -84,7 +84,7 @@ def _environment() -> Environment:
         json_text=formats.json_text,
         python_code=highlight_python,
     )
-    environment.globals["asset"] = Assets().url
+    environment.globals.update(asset=Assets().url, zone_name=formats.zone_name)
     return environment
 
 

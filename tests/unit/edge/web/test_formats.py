@@ -48,6 +48,12 @@ def test_ago(seconds: float, text: str) -> None:
     assert formats.ago(NOW - timedelta(seconds=seconds), NOW) == text
 
 
+def test_times_tell_the_zone_that_they_are_in() -> None:
+    for zone, name in (("Europe/Berlin", "Europe/Berlin"), (None, "UTC"), ("Nowhere/At_All", "UTC")):
+        formats.show_in(zone)
+        assert formats.zone_name() == name
+
+
 @pytest.mark.parametrize(
     ("milliseconds", "text"),
     [

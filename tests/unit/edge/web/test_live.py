@@ -10,6 +10,12 @@ from tests.unit.edge.web.sample_backend import sample_services
 from tests.unit.edge.web.sample_console import SampleAdmin
 
 
+@pytest.mark.parametrize("path", ["/admin/events", "/admin/topics/prog.payments.events", "/admin"])
+def test_clock_times_and_charts_name_their_zone(browse: Browse, path: str) -> None:
+    page = browse("operator").get(path).text
+    assert "(UTC)" in page or 'data-chart-zone="UTC"' in page
+
+
 def test_an_event_of_the_stream_is_framed_line_by_line() -> None:
     assert sse("row", "<tr>\n</tr>", "7") == b"id: 7\nevent: row\ndata: <tr>\ndata: </tr>\n\n"
     assert sse("tick", "") == b"event: tick\ndata: \n\n"
