@@ -18,7 +18,9 @@ _TITLES: Final = {
     422: "That request does not add up",
     403: "This is not for you",
     404: "Nothing here",
+    405: "That does not work here",
     409: "That does not go together",
+    413: "That is too large",
     429: "That is too much at once",
     500: "Something broke on our side",
     503: "We cannot reach that right now",
@@ -34,6 +36,8 @@ class ErrorPage:
     title: str
     detail: str
     can_retry: bool
+    trace_id: str | None
+    """What the logs have an error of ours under."""
 
 
 def error_page(request: Request, error: ProgError, *, status: int | None = None) -> Response:
@@ -41,7 +45,13 @@ def error_page(request: Request, error: ProgError, *, status: int | None = None)
     context_of(request.scope).code = error.code
     code = status or status_of(error)
     title = _TITLES.get(code, _TITLES[500] if code >= 500 else _TITLES[400])
-    page = ErrorPage(status=code, title=title, detail=error.message, can_retry=error.kind == "unavailable")
+    page = ErrorPage(
+        status=code,
+        title=title,
+        detail=error.message,
+        can_retry=error.kind == "unavailable",
+        trace_id=context_of(request.scope).trace_id if code >= 500 else None,
+    )
     response = render(request, page, status=code)
     if isinstance(error, TooMuch):
         response.headers["Retry-After"] = str(error.retry_after_seconds)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from prog_contracts.errors import Denied
+from prog_contracts.errors import Denied, Unavailable
 from prog_contracts.tenants import TenantRole, TenantStatus
 from tests.unit.edge.web.conftest import Browse
 from tests.unit.edge.web.sample_backend import ADA, GRACE, TENANT, SampleAccount, SampleTenancy, sample_services
@@ -33,6 +35,15 @@ def test_deleting_asks_for_a_fresh_sign_in_and_comes_back(browse: Browse) -> Non
     client = browse("ada", sample_services(tenancy=tenancy))
     answer = fill(client, f"{PATH}/delete", f"{PATH}/delete", short_name="analytical-engines")
     assert answer.headers["location"] == f"/account/sign-in/again?next={PATH}/delete"
+
+
+def test_a_page_about_an_error_of_ours_names_what_the_logs_have_it_under(browse: Browse) -> None:
+    tenancy = SampleTenancy(refusal=Unavailable("Nothing answers at the moment."))
+    client = browse("ada", sample_services(tenancy=tenancy))
+    answer = fill(client, f"{PATH}/delete", f"{PATH}/delete", short_name="analytical-engines")
+    assert answer.status_code == 503
+    assert re.search(r'Trace id .*data-copy="[0-9a-f]{32}"', answer.text)
+    assert "Trace id" not in client.get("/account/nowhere").text
 
 
 @pytest.mark.parametrize("role", ["admin", "billing", "member", "viewer"])
