@@ -4,8 +4,12 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from prog_contracts.messages import Message
 
 app = typer.Typer()
 
@@ -64,6 +68,13 @@ def _text(body: str) -> str:
         raise OperatorError(f"{body[1:]} cannot be read: {error}", remedy="give a file of JSON in UTF-8") from None
 
 
+def tenant_of(message: "Message") -> str:
+    """The tenant that a message is about, where it says so; else the platform."""
+    from prog_contracts.ids import PLATFORM_TENANT_ID
+
+    return getattr(message, "tenant_id", None) or PLATFORM_TENANT_ID
+
+
 async def _publish(
     type_name: str, text: str, tenant: str | None, actor: str, wait: float, data: Path | None
 ) -> dict[str, object]:
@@ -71,7 +82,6 @@ async def _publish(
     from prog_broker.redis.connection import connect
     from prog_broker.transport import open_transport
     from prog_contracts.envelope import wrap
-    from prog_contracts.ids import PLATFORM_TENANT_ID
     from prog_contracts.messages import Command
     from prog_contracts.topics import topic_of
     from prog_infra import local
@@ -83,7 +93,7 @@ async def _publish(
     settings = local.settings(data)
     redis = connect(settings.signals_url, max_connections=4)
     transport = open_transport(settings)
-    tenant_id = tenant or getattr(message, "tenant_id", None) or PLATFORM_TENANT_ID
+    tenant_id = tenant or tenant_of(message)
     try:
         if not isinstance(message, Command):
             envelope = wrap(message, tenant_id=tenant_id, source="/prognetwork/cli", actor=actor)

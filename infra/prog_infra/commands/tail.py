@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 QUIET_SECONDS: Final = 2.0
-"""Where a count was asked for and nothing comes for so long, the reader is told that it waits."""
+"""Where nothing comes for so long, the reader is told that it waits."""
 
 
 @app.command()
@@ -113,20 +113,21 @@ async def _tail(topics: list[str], wanted: Wanted, extent: Extent, data: Path | 
 
 
 class _Progress:
-    """Counts what was shown, and says once that it waits for more when fewer come than were asked for."""
+    """Counts what was shown, and says that it waits: for the first message, or when fewer come than were asked for."""
 
     def __init__(self, extent: Extent) -> None:
         self._wanted = extent.count
         self._shown = 0
         self._notice: asyncio.TimerHandle | None = None
-        if extent.count and not extent.until_now:
+        if not extent.until_now:
             self._wait()
 
     def counts_to_the_end(self) -> bool:
         self._shown += 1
         if self._notice is not None:
             self._notice.cancel()
-            self._wait()
+            if self._wanted:
+                self._wait()
         return self._shown == self._wanted
 
     def close(self) -> None:
@@ -138,9 +139,9 @@ class _Progress:
 
     def _say(self) -> None:
         self._notice = None
+        so_far = f"{self._shown} of {self._wanted} so far, waiting for more" if self._wanted else "waiting for messages"
         typer.echo(
-            f"prog: {self._shown} of {self._wanted} so far, waiting for more"
-            " - Ctrl-C ends; --no-follow ends behind what the broker holds",
+            f"prog: {so_far} - Ctrl-C ends; --from-start begins with what the broker holds, --no-follow ends behind it",
             err=True,
         )
 

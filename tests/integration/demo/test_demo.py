@@ -58,6 +58,11 @@ def test_the_story_is_told_again_and_again_on_the_same_data(up: Up) -> None:
 def test_it_ends_with_the_timeline(up: Up) -> None:
     done = demo("--data", str(up.data))
     assert done.returncode == 0, done.stdout + done.stderr
+    for place, who in (
+        ("account/tenants", r"ada\.\w+@engines\.example"),
+        ("admin/story", r"admin@prognetwork\.example"),
+    ):
+        assert re.search(rf"/{place}/tenant_\w+\n\s+as {who}, password \S+\n", done.stdout)
     _, _, timeline = done.stdout.partition("What happened")
     for told in (
         "account of Ada Lovelace",

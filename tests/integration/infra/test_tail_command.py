@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from prog_contracts.ids import new_id
 from prog_infra.commands import publish, tail
+from prog_kit.tasks import cancelled
 from tests.servers import run
 from tests.waiting import wait_until
 
@@ -57,3 +58,19 @@ async def test_fewer_than_were_asked_for_are_no_silence(
     await update("two")
     await asyncio.wait_for(following, 60)
     assert json.loads(capsys.readouterr().out)["data"]["name"] == "two"
+
+
+@pytest.mark.usefixtures("broker")
+async def test_whoever_follows_where_nothing_passes_is_told_that_it_waits(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tail, "QUIET_SECONDS", 0.2)
+    following = asyncio.create_task(tail._tail([TOPIC], tail.Wanted(), tail.Extent(), None, True))
+    said: list[str] = []
+
+    def waits() -> bool:
+        said.append(capsys.readouterr().err)
+        return "prog: waiting for messages - Ctrl-C ends" in said[-1]
+
+    await wait_until(waits, within_seconds=60, what="the notice")
+    await cancelled([following])

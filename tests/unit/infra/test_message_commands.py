@@ -11,17 +11,24 @@ from typer.testing import CliRunner
 
 from prog_broker.ports import Delivery
 from prog_contracts.envelope import wrap
-from prog_contracts.ids import new_id
+from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.tenants import RenameTenant
+from prog_contracts.users import ResendVerification
 from prog_infra import cli
 from prog_infra.commands._instants import past
 from prog_infra.commands.publish import app as publish
+from prog_infra.commands.publish import tenant_of
 from prog_infra.commands.tail import Wanted
 from prog_infra.errors import OperatorError
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 TENANT = new_id("tenant")
 BODY = json.dumps({"tenant_id": TENANT, "name": "Acme"})
+
+
+def test_a_message_belongs_to_the_tenant_that_it_names_else_to_the_platform() -> None:
+    assert tenant_of(RenameTenant(tenant_id=TENANT, name="Acme")) == TENANT
+    assert tenant_of(ResendVerification(email="ada@example.com")) == PLATFORM_TENANT_ID
 
 
 def test_a_dry_run_checks_and_publishes_nothing(tmp_path: Path) -> None:
