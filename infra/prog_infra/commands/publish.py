@@ -72,7 +72,7 @@ def tenant_of(message: "Message") -> str:
     """The tenant that a message is about, where it says so; else the platform."""
     from prog_contracts.ids import PLATFORM_TENANT_ID
 
-    return getattr(message, "tenant_id", None) or PLATFORM_TENANT_ID
+    return str(getattr(message, "tenant_id", None) or PLATFORM_TENANT_ID)
 
 
 async def _publish(
