@@ -18,6 +18,12 @@ def test_a_row_of_the_list_opens_the_person_and_the_page_their_story(browse: Bro
     assert f'href="/admin/story/{GRACE}"' in client.get(PAGE).text
 
 
+def test_the_name_of_a_tenant_opens_the_tenant_in_every_list(browse: Browse) -> None:
+    client = browse("operator")
+    for path in ("/admin/invoices", "/admin/messages", "/admin/audit"):
+        assert 'class="cell-link" href="/admin/tenants/tenant_' in client.get(path).text
+
+
 def test_an_operator_resets_the_second_factors_of_somebody_with_a_reason(browse: Browse) -> None:
     security = SampleSecurity(FACTOR, kept=list(PASSKEYS))
     client = browse("operator", sample_services(security=security))
