@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.edge.web.conftest import Browse
-from tests.unit.edge.web.sample_backend import GRACE, OPERATOR, sample_services
+from tests.unit.edge.web.sample_backend import GRACE, OPERATOR, sample_services, sample_services_in
 from tests.unit.edge.web.sample_console import sample_id
 from tests.unit.edge.web.sample_security import FACTOR, PASSKEYS, SampleSecurity
 from tests.unit.edge.web.test_forms import fill, problem_at
@@ -22,6 +24,15 @@ def test_the_name_of_a_tenant_opens_the_tenant_in_every_list(browse: Browse) -> 
     client = browse("operator")
     for path in ("/admin/invoices", "/admin/messages", "/admin/audit"):
         assert 'class="cell-link" href="/admin/tenants/tenant_' in client.get(path).text
+
+
+@pytest.mark.parametrize(
+    ("path", "offered"),
+    [("/admin/tenants", "/account"), ("/admin/users", "/account/sign-up"), ("/admin/users?search=zz", "/admin/users")],
+)
+def test_an_empty_list_offers_what_to_do_about_it(browse: Browse, path: str, offered: str) -> None:
+    page = browse("operator", sample_services_in("empty")).get(path).text
+    assert f'<div class="empty-action"><a class="btn btn-quiet btn-small" href="{offered}">' in page
 
 
 def test_an_operator_resets_the_second_factors_of_somebody_with_a_reason(browse: Browse) -> None:
