@@ -15,11 +15,13 @@ from prog_contracts.tenants import (
     MemberRemoved,
     MemberRoleChanged,
     TenantRole,
+    TenantUpdated,
 )
 from prog_kit.database import Database
 from prog_workers.tenants import queries
 from tests.component.harness import Harness
 from tests.component.tenants.company import Company, code, staff
+from tests.component.tenants.provider import Provider
 
 
 async def test_a_role_is_changed_and_told(platform: Harness, acme: Company) -> None:
@@ -213,3 +215,22 @@ async def test_check_17_whoever_is_removed_comes_back_by_no_invitation_from_befo
     assert (await acme.remove(joe)).status == "succeeded"
     assert code(await acme.accept(token, "joe@example.com", joe)) == "invitation_invalid"
     assert joe not in await acme.roles()
+
+
+@pytest.mark.parametrize("how", ["removed", "left", "demoted", "deactivated"])
+async def test_check_17_whoever_is_an_owner_no_more_is_not_written_to_as_one(acme: Company, how: str) -> None:
+    """Receipts and invoices go to the first owner, and to another one when that is somebody else's business."""
+    second = await acme.take_in("second@example.com", "owner")
+    if how == "removed":
+        answer = await acme.remove(acme.owner_id, second)
+    elif how == "left":
+        answer = await acme.remove(acme.owner_id)
+    elif how == "demoted":
+        answer = await acme.change_role(acme.owner_id, "viewer", second)
+    else:
+        answer = await Provider(acme, second).create(acme.owner_email, active=False)
+    assert answer.status == "succeeded", answer
+    told = [event for event in await acme.platform.events(TenantUpdated) if event.changed == ("owner",)]
+    assert [event.owner_email for event in told] == ["second@example.com"]
+    mailed = await acme.platform.fetch("SELECT owner_user_id, owner_email FROM tenants.tenants WHERE name = 'Acme Ltd'")
+    assert [tuple(row) for row in mailed] == [(second, "second@example.com")]

@@ -10,6 +10,7 @@ from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.handlers.directory.links import forget_member
 from prog_workers.tenants.handlers.domain import check_tenant, refuse, require, role_of, tenants
 from prog_workers.tenants.handlers.invitations import take_back_at, take_back_ungrantable
+from prog_workers.tenants.handlers.owners import owner_gone
 from prog_workers.tenants.handlers.sign_on import owners_changed
 
 
@@ -36,7 +37,9 @@ async def change_member_role(command: ChangeMemberRole, tx: Transaction) -> Outc
         return Reply(changed)
     await store.set_role(tx, member.user_id, command.role)
     told: list[Event] = [changed, *await take_back_ungrantable(tx, member.user_id, command.role)]
-    return [*told, *await owners_changed(tx)] if "owner" in (member.role, command.role) else told
+    if member.role == "owner":
+        return [*told, *await owner_gone(tx, member.user_id)]
+    return [*told, *await owners_changed(tx)] if command.role == "owner" else told
 
 
 @tenants.handles(RemoveMember)
@@ -69,4 +72,4 @@ async def remove_member(command: RemoveMember, tx: Transaction) -> Outcome:
         *await take_back_ungrantable(tx, member.user_id, None),
         *await forget_member(tx, member.user_id),
     ]
-    return [*told, *await owners_changed(tx)] if member.role == "owner" else told
+    return [*told, *await owner_gone(tx, member.user_id)] if member.role == "owner" else told

@@ -12,9 +12,9 @@ from prog_contracts.tenants import MemberRemoved
 from prog_kit import secrets
 from prog_workers.tenants import rules, store
 from prog_workers.tenants.handlers.directory import links as directory
-from prog_workers.tenants.handlers.domain import tenants, updated
+from prog_workers.tenants.handlers.domain import tenants
 from prog_workers.tenants.handlers.invitations import take_back_ungrantable
-from prog_workers.tenants.handlers.sign_on import owners_changed
+from prog_workers.tenants.handlers.owners import owner_gone
 
 
 @tenants.handles(UserLeaving)
@@ -67,9 +67,7 @@ async def _let_go(tx: Transaction, user_id: str) -> None:
     left: list[Event] = [
         *await take_back_ungrantable(tx, user_id, None),
         *await directory.forget_member(tx, user_id),
-        *(await owners_changed(tx) if member.role == "owner" else ()),
+        *(await owner_gone(tx, user_id) if member.role == "owner" else ()),
     ]
     for told in left:
         tx.send(told)
-    if await store.hand_over(tx, user_id):
-        tx.send(await updated(tx, "owner"))

@@ -14,11 +14,11 @@ from prog_contracts.directory import SettleDirectoryRoles
 from prog_contracts.ids import new_id
 from prog_contracts.messages import Message
 from prog_contracts.tenants import MemberJoined, MemberRemoved, MemberRoleChanged, TenantRole
-from prog_workers.tenants import rules, store
+from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.handlers.directory.links import link
 from prog_workers.tenants.handlers.domain import check_tenant, refuse, tenants
 from prog_workers.tenants.handlers.invitations import invite, take_back, take_back_at, take_back_ungrantable
-from prog_workers.tenants.handlers.sign_on import owners_changed
+from prog_workers.tenants.handlers.owners import owner_gone
 
 ROLES_AT_ONCE: Final = 200
 """So many members get another role in one transaction; a command of its own goes on with the rest."""
@@ -27,8 +27,8 @@ ROLES_AT_ONCE: Final = 200
 async def follow(tx: Transaction, entry: store.DirectoryUser, manager: TenantRole) -> list[Message]:
     """Brings the membership to what the entry says. `manager` is the role of whoever keeps the directory.
 
-    Raises Conflict when the plan has no seat left or the last owner would go, Denied for an owner whom `manager` may
-    not remove: then nothing of the request is done.
+    Raises Conflict when the plan has no seat left, the last owner would go, or the address is that of a member whom
+    another entry means; Denied for an owner whom `manager` may not remove: then nothing of the request is done.
     """
     open_ones = await store.directory_invitations(tx, entry.directory_user_id)
     taken_back = await take_back(tx, [item for item in open_ones if item.email != entry.email])
@@ -42,7 +42,10 @@ async def _admit(tx: Transaction, entry: store.DirectoryUser, manager: TenantRol
         return []
     member = await store.member_at(tx, entry.email)
     if member is not None:
-        return [await link(tx, entry, member.user_id)]
+        linked = await link(tx, entry, member.user_id)
+        if linked is None:
+            raise errors.entry_taken("e-mail address")
+        return [linked]
     invitation = await store.open_invitation_at(tx, entry.email)
     if invitation is not None and invitation.expires_at > tx.now:
         return []
@@ -81,8 +84,11 @@ async def _shut_out(tx: Transaction, entry: store.DirectoryUser, manager: Tenant
         member = await store.member(tx, entry.user_id)
     elif entry.email is not None:
         member = await store.member_at(tx, entry.email)
-        if member is not None:
-            messages.append(await link(tx, entry, member.user_id))
+        linked = None if member is None else await link(tx, entry, member.user_id)
+        if linked is None:
+            member = None  # somebody whom another entry means is that one's to shut out
+        else:
+            messages.append(linked)
     messages += await take_back_at(tx, entry.email, None if member is None else member.email)
     if member is None:
         return messages
@@ -99,7 +105,7 @@ async def _shut_out(tx: Transaction, entry: store.DirectoryUser, manager: Tenant
         reason="removed",
     )
     taken_back = await take_back_ungrantable(tx, member.user_id, None)
-    return [removed, *messages, *taken_back, *(await owners_changed(tx) if member.role == "owner" else ())]
+    return [removed, *messages, *taken_back, *(await owner_gone(tx, member.user_id) if member.role == "owner" else ())]
 
 
 async def settle_roles(tx: Transaction, users: frozenset[str] | None = None) -> list[Message]:

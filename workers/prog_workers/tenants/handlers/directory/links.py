@@ -15,10 +15,20 @@ async def link_joined(tx: Transaction, user_id: str, email: str) -> list[Directo
     entry = await store.directory_user_at(tx, email)
     if entry is None or not entry.active or entry.user_id is not None:
         return []
-    return [await link(tx, entry, user_id)]
+    linked = await link(tx, entry, user_id)
+    return [] if linked is None else [linked]
 
 
-async def link(tx: Transaction, entry: store.DirectoryUser, user_id: str) -> DirectoryUserLinked:
+async def link(tx: Transaction, entry: store.DirectoryUser, user_id: str) -> DirectoryUserLinked | None:
+    """Says that an entry means this account; None where another one does that is active, whatever address that has now.
+
+    Another one that is not active lets go of the account.
+    """
+    before = await store.directory_user_of(tx, user_id)
+    if before is not None and before.directory_user_id != entry.directory_user_id:
+        if before.active:
+            return None
+        await store.link_account(tx, before.directory_user_id, None)
     await store.link_account(tx, entry.directory_user_id, user_id)
     return DirectoryUserLinked(
         directory_user_id=entry.directory_user_id,
