@@ -37,6 +37,7 @@ class RegisterClient(Command):
     secret_digest: str | None = None
     secret_hint: str | None = None
     redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
     grants: tuple[Grant, ...]
     scopes: tuple[str, ...]
 
@@ -49,6 +50,7 @@ class UpdateClient(Command):
     tenant_id: TenantId
     name: str | None = None
     redirect_uris: tuple[str, ...] | None = None
+    post_logout_redirect_uris: tuple[str, ...] | None = None
     grants: tuple[Grant, ...] | None = None
     scopes: tuple[str, ...] | None = None
 
@@ -87,6 +89,16 @@ class AuthorizeClient(Command):
     code_challenge: str
     nonce: str | None = None
     consents: bool = False
+
+
+@command("prognetwork.users.decline_client", key="user_id")
+class DeclineClient(Command):
+    """A person does not let a client know what it has asked for."""
+
+    client_id: ClientId
+    user_id: UserId
+    by_session_id: SessionId
+    scopes: tuple[PersonScope, ...]
 
 
 @command("prognetwork.users.exchange_code")
@@ -170,6 +182,7 @@ class ClientRegistered(Event):
     confidential: bool
     secret_hint: str | None = None
     redirect_uris: tuple[str, ...]
+    post_logout_redirect_uris: tuple[str, ...] = ()
     grants: tuple[Grant, ...]
     scopes: tuple[str, ...]
     created_by: UserId
@@ -182,6 +195,7 @@ class ClientUpdated(Event):
     tenant_id: TenantId
     name: str
     redirect_uris: tuple[str, ...]
+    post_logout_redirect_uris: tuple[str, ...] = ()
     grants: tuple[Grant, ...]
     scopes: tuple[str, ...]
     changed: tuple[str, ...]
@@ -229,6 +243,15 @@ class ConsentGiven(Event):
     user_id: UserId
     scopes: tuple[PersonScope, ...]
     given_at: datetime
+
+
+@event("prognetwork.users.consent_denied", key="user_id", subject="client_id")
+class ConsentDenied(Event):
+    """A person was asked what a client may know, and has let it know nothing more."""
+
+    client_id: ClientId
+    user_id: UserId
+    scopes: tuple[PersonScope, ...]
 
 
 @event("prognetwork.users.consent_revoked", key="user_id", subject="client_id")

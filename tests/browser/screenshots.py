@@ -42,6 +42,7 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-invitation": ("member", "/account/invitations/accept?token=good"),
     "account-sessions": ("member", "/account/sessions"),
     "account-again": ("member", "/account/sign-in/again?next=/account/sessions"),
+    "account-sign-out": ("member", "/oauth2/logout"),
     "account-profile": ("member", "/account/profile"),
     "account-security": ("member", "/account/security"),
     "account-passkey-new": ("member", "/account/security/passkeys/new"),

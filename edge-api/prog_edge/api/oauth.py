@@ -46,7 +46,7 @@ from prog_edge.oauth.asking import (
     required,
     unstored,
 )
-from prog_edge.oauth.metadata import AUTHORIZE, INTROSPECT, PERSON_SCOPES, REVOKE, TOKEN, USERINFO
+from prog_edge.oauth.metadata import AUTHORIZE, END_SESSION, INTROSPECT, PERSON_SCOPES, REVOKE, TOKEN, USERINFO
 from prog_edge.platform import Platform
 from prog_kit.secrets import TOKEN as TOKEN_PURPOSE
 from prog_workers.users.queries.clients import ClientRow
@@ -200,6 +200,12 @@ _GRANTS: Final[dict[str, Granted]] = {
 async def post_authorize(request: Request) -> Response:
     """A client may send people with a form, too (OpenID Connect Core, 3.1.2.1): they go on as with an address."""
     return unstored(RedirectResponse(f"{AUTHORIZE}?{urlencode(await read_form(request))}", status_code=303))
+
+
+@router.post(END_SESSION, response_class=Response, include_in_schema=False)
+async def post_end_session(request: Request) -> Response:
+    """The same for signing out (OpenID Connect RP-Initiated Logout, section 2)."""
+    return unstored(RedirectResponse(f"{END_SESSION}?{urlencode(await read_form(request))}", status_code=303))
 
 
 @router.post(

@@ -46,7 +46,12 @@ _URIS: Final = ["https://shop.example/signed-in"]
 Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX_LENGTH, examples=["Shop"])]
 RedirectUris = Annotated[
     list[RedirectUri],
-    Field(max_length=20, examples=[_URIS], description="Compared letter by letter with what a request says."),
+    Field(
+        max_length=20,
+        examples=[_URIS],
+        description="Compared letter by letter with what a request says; but for a client without a secret, any port of"
+        " `http://127.0.0.1` and `http://[::1]` is the same (RFC 8252).",
+    ),
 ]
 Grants = Annotated[
     list[Grant],
@@ -63,6 +68,16 @@ Scopes = Annotated[
 ]
 
 
+PostLogoutRedirectUris = Annotated[
+    list[RedirectUri],
+    Field(
+        max_length=20,
+        examples=[["https://shop.example/signed-out"]],
+        description="Where people may go when the client has had them signed out.",
+    ),
+]
+
+
 class OAuthClient(Resource):
     """A program that people sign in to, or that calls the API by itself."""
 
@@ -72,6 +87,7 @@ class OAuthClient(Resource):
     confidential: bool = Field(description="It has a secret. One that has none is public, as an app on a phone is.")
     secret_hint: str | None = Field(description="The first characters of its secret.", examples=["q7Rk0b"])
     redirect_uris: list[str] = Field(examples=[_URIS])
+    post_logout_redirect_uris: list[str] = Field(examples=[["https://shop.example/signed-out"]])
     grants: list[Grant] = Field(examples=[_GRANTS])
     scopes: list[Scope] = Field(examples=[_SCOPES])
     created_by: str
@@ -92,6 +108,7 @@ class ClientWish(Body):
     name: Name
     confidential: bool = Field(True, description="Whether it can keep a secret.")
     redirect_uris: RedirectUris = Field(default_factory=list)
+    post_logout_redirect_uris: PostLogoutRedirectUris = Field(default_factory=list)
     grants: Grants
     scopes: Scopes
 
@@ -101,6 +118,7 @@ class ClientChange(Body):
 
     name: Name | None = None
     redirect_uris: RedirectUris | None = None
+    post_logout_redirect_uris: PostLogoutRedirectUris | None = None
     grants: Grants | None = None
     scopes: Scopes | None = None
 
@@ -147,6 +165,7 @@ async def register_oauth_client(body: ClientWish, request: Request, access: Mana
         secret_digest=digest,
         secret_hint=hint,
         redirect_uris=tuple(body.redirect_uris),
+        post_logout_redirect_uris=tuple(body.post_logout_redirect_uris),
         grants=tuple(body.grants),
         scopes=tuple(body.scopes),
     )
@@ -161,6 +180,7 @@ async def register_oauth_client(body: ClientWish, request: Request, access: Mana
             confidential=result["confidential"],
             secret_hint=result["secret_hint"],
             redirect_uris=result["redirect_uris"],
+            post_logout_redirect_uris=result["post_logout_redirect_uris"],
             grants=result["grants"],
             scopes=result["scopes"],
             created_by=result["created_by"],
@@ -182,12 +202,16 @@ async def update_oauth_client(client_id: ClientId, body: ClientChange, request: 
         tenant_id=access.tenant,
         name=body.name,
         redirect_uris=None if body.redirect_uris is None else tuple(body.redirect_uris),
+        post_logout_redirect_uris=(
+            None if body.post_logout_redirect_uris is None else tuple(body.post_logout_redirect_uris)
+        ),
         grants=None if body.grants is None else tuple(body.grants),
         scopes=None if body.scopes is None else tuple(body.scopes),
     )
 
     def shown(result: Mapping[str, Any]) -> OAuthClient:
-        changed = {name: list(result[name]) for name in ("redirect_uris", "grants", "scopes")}
+        names = ("redirect_uris", "post_logout_redirect_uris", "grants", "scopes")
+        changed = {name: list(result[name]) for name in names}
         return _of_row(row).model_copy(update={"name": result["name"], **changed})
 
     return await perform(request, access, Write(command, access.tenant, shown))
@@ -300,6 +324,7 @@ def _of_row(row: ClientRow) -> OAuthClient:
         confidential=row.confidential,
         secret_hint=row.secret_hint,
         redirect_uris=list(row.redirect_uris),
+        post_logout_redirect_uris=list(row.post_logout_redirect_uris),
         grants=list(row.grants),
         scopes=list(row.scopes),
         created_by=row.created_by,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from prog_contracts.errors import NotFound, ProgError
-from prog_contracts.oauth import AuthorizeClient, RevokeConsent
+from prog_contracts.oauth import AuthorizeClient, DeclineClient, RevokeConsent
 from prog_edge.backend.sender import Sender
 from prog_edge.oauth.asking import OAuthError
+from prog_edge.oauth.logout import read_logout
 from prog_edge.oauth.metadata import AUTHORIZE
 from prog_edge.oauth.requests import (
     ASKED_SINCE,
@@ -18,11 +20,12 @@ from prog_edge.oauth.requests import (
     Misdirected,
     Place,
     find_place,
+    origin_of,
     read_query,
     read_request,
 )
 from prog_edge.platform import Platform
-from prog_edge.web.ports import Answered, AppCard, ConsentView, SignInFirst, Viewer
+from prog_edge.web.ports import Answered, AppCard, ConsentView, LogoutView, SignInFirst, StillWorking, Viewer
 from prog_kit.secrets import SealError
 from prog_workers.tenants import queries as tenants
 from prog_workers.users.queries import clients as queries
@@ -57,6 +60,20 @@ class Provider:
         except Misdirected:
             return None
 
+    async def logout(self, viewer: Viewer | None, query: str) -> LogoutView:
+        asked = await read_logout(self._platform, read_query(query))
+        parts = urlsplit(asked.back or "")
+        return LogoutView(
+            client=None if asked.client is None else asked.client.name,
+            back=asked.back,
+            host=parts.hostname or parts.scheme or None,
+            origin=None if asked.back is None else origin_of(asked.back),
+            certain=asked.hint is not None
+            and viewer is not None
+            and (asked.hint.user_id, asked.hint.session_id) == (viewer.user_id, viewer.session_id),
+            request=query,
+        )
+
     async def apps(self, viewer: Viewer) -> Sequence[AppCard]:
         async with self._platform.database.scope(user_id=viewer.user_id) as connection:
             rows = await queries.consents(connection, viewer.user_id)
@@ -84,6 +101,8 @@ class Provider:
             asked = read_request(place, parameters)
             await self._require_open(place)
             if agrees is False:
+                if viewer is not None:
+                    await self._decline(viewer, asked, idempotency_key)
                 raise OAuthError("access_denied", "The person did not agree.")
             proven_at = None if viewer is None else await self._proven_at(viewer)
             if viewer is None or proven_at is None:
@@ -106,6 +125,18 @@ class Provider:
         except OAuthError as error:
             return Answered(place.answer(self._issuer, error=error.error, error_description=error.description))
         return Answered(place.answer(self._issuer, code=code))
+
+    async def _decline(self, viewer: Viewer, asked: AuthorizationRequest, idempotency_key: str | None) -> None:
+        """Has it written down. Whoever declines goes back all the same where that cannot be."""
+        command = DeclineClient(
+            client_id=asked.place.client.client_id,
+            user_id=viewer.user_id,
+            by_session_id=viewer.session_id,
+            scopes=asked.scopes,
+        )
+        tenant_id = asked.place.client.tenant_id
+        with suppress(ProgError, StillWorking):
+            await self._sender.ask(command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key)
 
     async def _authorize(
         self, viewer: Viewer, asked: AuthorizationRequest, *, consents: bool, idempotency_key: str | None

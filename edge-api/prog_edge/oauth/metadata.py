@@ -12,6 +12,7 @@ TOKEN: Final = "/oauth2/token"
 INTROSPECT: Final = "/oauth2/introspect"
 REVOKE: Final = "/oauth2/revoke"
 USERINFO: Final = "/userinfo"
+END_SESSION: Final = "/oauth2/logout"
 JWKS: Final = "/.well-known/jwks.json"
 
 GRANTS: Final[tuple[Grant, ...]] = ("authorization_code", "refresh_token", "client_credentials")
@@ -27,6 +28,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "token_endpoint": issuer + TOKEN,
         "userinfo_endpoint": issuer + USERINFO,
         "jwks_uri": issuer + JWKS,
+        "end_session_endpoint": issuer + END_SESSION,
         "introspection_endpoint": issuer + INTROSPECT,
         "revocation_endpoint": issuer + REVOKE,
         "service_documentation": f"{issuer}/docs",

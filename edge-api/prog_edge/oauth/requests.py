@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from prog_contracts.errors import Invalid
 from prog_contracts.oauth import PersonScope
+from prog_contracts.redirects import is_registered
 from prog_edge.oauth.asking import OAuthError, once
 from prog_edge.oauth.metadata import PERSON_SCOPES
 from prog_edge.platform import Platform
@@ -55,10 +56,7 @@ class Place:
     @property
     def origin(self) -> str:
         """What a page's policy has to let a form lead to, for the answer to get there."""
-        parts = urlsplit(self.redirect_uri)
-        if not parts.netloc or "[" in parts.netloc:  # a policy has no word for an address of IPv6
-            return f"{parts.scheme}:"
-        return f"{parts.scheme}://{parts.netloc}"
+        return origin_of(self.redirect_uri)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +70,14 @@ class AuthorizationRequest:
     prompt: frozenset[str]
     max_age_seconds: int | None
     login_hint: str | None
+
+
+def origin_of(address: str) -> str:
+    """An address as a page's policy names where a form may lead."""
+    parts = urlsplit(address)
+    if not parts.netloc or "[" in parts.netloc:  # a policy has no word for an address of IPv6
+        return f"{parts.scheme}:"
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 class Misdirected(Invalid):
@@ -91,14 +97,15 @@ async def find_place(platform: Platform, parameters: Mapping[str, str]) -> Place
     client = await platform.clients.find(parameters.get("client_id", ""))
     if client is None:
         raise Misdirected("The app that sent you here is not registered, or was removed.")
-    if parameters.get("redirect_uri") not in client.redirect_uris:
+    address = parameters.get("redirect_uri", "")
+    if not is_registered(address, client.redirect_uris, confidential=client.confidential):
         raise Misdirected(
             f"{client.name} sent you here with an address for the way back that it is not registered with."
         )
     state = parameters.get("state")
     if state is not None and len(state) > STATE_MAX_LENGTH:
         raise Misdirected(f"The state that {client.name} sent along is too long.")
-    return Place(client, parameters["redirect_uri"], state)
+    return Place(client, address, state)
 
 
 def read_request(place: Place, parameters: Mapping[str, str]) -> AuthorizationRequest:

@@ -22,6 +22,7 @@ GET    /.well-known/openid-configuration              public
 GET    /.well-known/oauth-authorization-server        public
 POST   /oauth2/token                                  -
 POST   /oauth2/authorize                              -
+POST   /oauth2/logout                                 -
 POST   /oauth2/introspect                             -
 POST   /oauth2/revoke                                 -
 GET    /userinfo                                      -

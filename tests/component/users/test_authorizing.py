@@ -20,7 +20,9 @@ from prog_contracts.oauth import (
     ClientAuthorized,
     ClientRemoved,
     CodeExchangeRefused,
+    ConsentDenied,
     ConsentGiven,
+    DeclineClient,
     ExchangeCode,
     IssueClientToken,
     IssuedTokens,
@@ -341,3 +343,28 @@ async def test_what_is_past_its_time_is_cleared_away(platform: Harness, shop: Sh
     for table in ("codes", "access_tokens", "refresh_tokens", "authorizations"):
         assert await platform.fetch(f"SELECT FROM users.oauth_{table}") == [], table
     assert len(await platform.fetch("SELECT FROM users.oauth_consents")) == 1, "it was not taken back"
+
+
+async def test_declining_is_written_down_and_lets_nothing_be_known(platform: Harness, shop: Shop) -> None:
+    command = DeclineClient(
+        client_id=shop.id,
+        user_id=shop.person.user_id,
+        by_session_id=shop.session.session_id,
+        scopes=("openid", "email"),
+    )
+    assert code(await shop.ask(command, actor=new_id("user"))) == "not_permitted"
+    assert (await shop.ask(command, actor=shop.person.user_id)).status == "succeeded"
+    [denied] = await platform.events(ConsentDenied)
+    assert (denied.client_id, denied.user_id, denied.scopes) == (shop.id, shop.person.user_id, ("openid", "email"))
+    assert await platform.fetch("SELECT FROM users.oauth_consents") == []
+    elsewhere = await shop.ask(command, actor=shop.person.user_id, tenant_id=new_id("tenant"))
+    assert code(elsewhere) == "client_not_found"
+
+
+async def test_the_port_of_the_own_machine_does_not_count_for_an_app_without_a_secret(shop: Shop) -> None:
+    shop.id = new_id("client")
+    public = {"secret_digest": None, "secret_hint": None, "redirect_uris": ("http://127.0.0.1/back",)}
+    assert (await shop.register(**public)).status == "succeeded"
+    assert (await shop.authorize(redirect_uri="http://127.0.0.1:49152/back")).status == "succeeded"
+    for other in ("http://127.0.0.1:49152/other", "http://localhost:49152/back"):
+        assert code(await shop.authorize(redirect_uri=other)) == "redirect_uri_unknown"

@@ -6,8 +6,9 @@ import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import httpx
 import jwt
 import pytest
 import pytest_asyncio
@@ -33,6 +34,8 @@ from tests.integration.edge.test_roles import browser_of, change
 from tests.integration.edge.test_second_factors import enrolled
 from tests.unit.edge.test_logos import picture
 from tests.waiting import wait_until
+
+OUT = "https://shop.example/signed-out"
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -416,3 +419,136 @@ async def test_a_public_client_proves_itself_by_the_verifier_alone(owner: Person
     assert asked.json()["error"] == "unauthorized_client"
     with_secret = await app.post("/oauth2/token", app.proof | {"client_secret": "prog_secret_" + "a" * 43})
     assert (with_secret.status_code, with_secret.json()["error"]) == (401, "invalid_client")
+
+
+async def sent_out(stage: Stage, shop: Relying, session: dict[str, Any], **asked: Any) -> str:
+    """Where Authlib sends somebody to be signed out; it keeps the state in the client's own session."""
+    oauth = OAuth()
+    oauth.register(
+        "shop",
+        client_id=shop.client_id,
+        client_secret=shop.made["client_secret"],
+        server_metadata_url=f"{stage.settings.public_url}/.well-known/openid-configuration",
+    )
+    answer = await oauth.shop.logout_redirect(arrival("/", session), **asked)
+    return str(answer.headers["location"])
+
+
+async def signed_in(browser: httpx.AsyncClient) -> bool:
+    return (await browser.get("/account")).status_code == 200
+
+
+async def test_a_client_that_others_wrote_signs_its_person_out_here_too(stage: Stage, owner: Person) -> None:
+    shop = await register(owner, post_logout_redirect_uris=[OUT])
+    person = await stage.person("leaves@people.example")
+    tokens = await shop.tokens_for(person)
+    session: dict[str, Any] = {}
+    hint = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": OUT, "state": "of the shop & more"}
+    address = await sent_out(stage, shop, session, **hint)
+    async with browser_of(person) as browser:
+        assert await signed_in(browser)
+        answer = await browser.get(address)
+        assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, OUT)
+        assert not await signed_in(browser)
+        back = arrival(answer.headers["location"], session)
+    oauth = OAuth()
+    oauth.register("shop", client_id=shop.client_id, server_metadata_url="unused")
+    assert (await oauth.shop.validate_logout_response(back))["post_logout_redirect_uri"] == OUT
+
+    async def shut_out() -> bool:
+        return (await person.request("GET", "/v1/me")).status_code == 401
+
+    await wait_until(shut_out, within_seconds=60, what="the session to end everywhere")
+    async with stranger_at(stage) as browser:
+        again = await browser.get(address)
+        assert again.headers["location"].startswith(f"{OUT}?state="), "who is signed out goes on, too"
+
+
+async def test_without_a_hint_of_this_very_session_the_person_is_asked(stage: Stage, owner: Person) -> None:
+    shop = await register(owner, post_logout_redirect_uris=[OUT])
+    person, other = await stage.person("asked@people.example"), await stage.person("asker@people.example")
+    theirs, stale = await shop.tokens_for(other), await shop.tokens_for(person)
+    fresh = await stage.sign_in(person.email)
+    forged = jwt.encode(jwt.decode(stale["id_token"], options={"verify_signature": False}), "k" * 32, "HS256")
+    unsigned = stale["id_token"].rpartition(".")[0] + "."
+    async with browser_of(fresh) as browser:
+        for hint in (None, theirs["id_token"], stale["id_token"], forged, unsigned, stale["access_token"], "x"):
+            asked = {"client_id": shop.client_id, "post_logout_redirect_uri": OUT, "state": "s", "id_token_hint": hint}
+            query = urlencode({name: value for name, value in asked.items() if value is not None})
+            page = await browser.get(f"/oauth2/logout?{query}")
+            assert page.status_code == 200, hint
+            assert "Sign out?" in page.text
+            assert "Shop" in page.text
+            assert "form-action 'self' https://shop.example;" in page.headers["content-security-policy"]
+        assert await signed_in(browser)
+        form = {name: field_of(page.text, name) for name in ("csrf_token", "request")}
+        stays = await browser.post("/oauth2/logout/confirm", data=form | {"decision": "stay"})
+        assert stays.headers["location"] == "/account"
+        stolen = await browser.post("/oauth2/logout/confirm", data=form | {"csrf_token": "x", "decision": "sign_out"})
+        assert stolen.status_code == 403
+        assert await signed_in(browser)
+        leaves = await browser.post("/oauth2/logout/confirm", data=form | {"decision": "sign_out"})
+        assert leaves.headers["location"] == f"{OUT}?state=s"
+        assert not await signed_in(browser)
+
+
+async def test_nobody_is_sent_to_an_address_after_signing_out_that_is_not_registered(
+    stage: Stage, owner: Person
+) -> None:
+    shop = await register(owner, post_logout_redirect_uris=[OUT])
+    person = await stage.person("stays@people.example")
+    tokens = await shop.tokens_for(person)
+    evil = "https://evil.example/"
+    wrong = [
+        {"client_id": shop.client_id, "post_logout_redirect_uri": evil},
+        {"client_id": shop.client_id, "post_logout_redirect_uri": f"{OUT}/more"},
+        {"client_id": shop.client_id, "post_logout_redirect_uri": BACK},
+        {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": evil},
+        {"id_token_hint": tokens["id_token"], "client_id": "prog_client_x", "post_logout_redirect_uri": OUT},
+        {"post_logout_redirect_uri": OUT},
+        {"id_token_hint": "x", "post_logout_redirect_uri": OUT},
+        {"client_id": shop.client_id, "post_logout_redirect_uri": OUT, "state": "s" * 2001},
+    ]
+    async with browser_of(person) as browser:
+        for asked in wrong:
+            answer = await browser.get(f"/oauth2/logout?{urlencode(asked)}")
+            assert answer.status_code == 422, asked
+            assert "location" not in answer.headers
+        assert await signed_in(browser)
+        sent = await browser.post("/oauth2/logout", data=wrong[0], headers={"Origin": "https://shop.example"})
+        assert dict(parse_qsl(urlsplit(sent.headers["location"]).query)) == wrong[0], "a form goes the same way"
+        plain = await browser.get(f"/oauth2/logout?{urlencode({'id_token_hint': tokens['id_token']})}")
+        assert plain.headers["location"] == "/account/sign-in"
+        assert not await signed_in(browser)
+    bad = {"post_logout_redirect_uris": ["http://shop.example/out"]}
+    answer = await owner.request("PATCH", f"/v1/oauth-clients/{shop.id}", json=bad)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "post_logout_redirect_uris")
+
+
+async def test_an_app_on_the_own_machine_listens_at_any_port(stage: Stage, owner: Person, grace: Person) -> None:
+    native = {"confidential": False, "redirect_uris": ["http://127.0.0.1/back"], "name": "Native"}
+    app = await register(owner, **native)
+    async with browser_of(grace) as browser:
+        for address in ("http://127.0.0.1:49152/back", "http://127.0.0.1/back"):
+            answer = await agree(browser, app.asks(redirect_uri=address))
+            code = dict(parse_qsl(urlsplit(answer.headers["location"]).query))["code"]
+            assert answer.headers["location"].startswith(f"{address}?")
+            wrong = await app.exchange(code, redirect_uri="http://127.0.0.1:49153/back")
+            assert wrong.json()["error"] == "invalid_grant", "the port is that of the request"
+        answer = await agree(browser, app.asks(redirect_uri="http://127.0.0.1:49152/back"))
+        code = dict(parse_qsl(urlsplit(answer.headers["location"]).query))["code"]
+        assert (await app.exchange(code, redirect_uri="http://127.0.0.1:49152/back")).status_code == 200
+        for address in ("http://127.0.0.1:49152/other", "http://localhost:49152/back", "http://[::1]:49152/back"):
+            assert (await browser.get(app.asks(redirect_uri=address))).status_code == 422, address
+
+
+async def test_who_does_not_agree_is_in_the_trail(stage: Stage, shop: Relying, owner: Person) -> None:
+    person = await stage.person("declines@people.example")
+    async with browser_of(person) as browser:
+        assert answer_of(await agree(browser, shop.asks(), decision="deny"))["error"] == "access_denied"
+
+    async def told() -> bool:
+        found = await owner.get("/v1/audit", params={"action": "users.consent_denied", "limit": 10})
+        return (person.user_id, "denial") in {(row["actor"], row["outcome"]) for row in found["data"]}
+
+    await wait_until(told, within_seconds=60, what="the trail to be written")

@@ -12,6 +12,7 @@ from prog_workers.users.rules import clients as rules
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 BACK = "https://shop.example/back"
+OUT = "https://shop.example/out"
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 """Those of RFC 7636, appendix B."""
@@ -72,12 +73,13 @@ def test_everything_is_kept_once_in_the_order_of_the_tables() -> None:
     wanted = rules.checked_client(
         "  A \n shop ",
         [BACK, BACK],
+        [OUT, OUT],
         ["client_credentials", "authorization_code"],
         ["event.read", "email", "openid"],
         confidential=True,
     )
     assert wanted == rules.WantedClient(
-        "A shop", (BACK,), ("authorization_code", "client_credentials"), ("openid", "email", "event.read")
+        "A shop", (BACK,), (OUT,), ("authorization_code", "client_credentials"), ("openid", "email", "event.read")
     )
 
 
@@ -88,6 +90,8 @@ def test_everything_is_kept_once_in_the_order_of_the_tables() -> None:
         ({"redirect_uris": []}, "redirect_uris", "required"),
         ({"redirect_uris": [f"{BACK}{n}" for n in range(21)]}, "redirect_uris", "too_many"),
         ({"redirect_uris": ["javascript:1"]}, "redirect_uris", "invalid_uri"),
+        ({"post_logout_redirect_uris": ["javascript:1"]}, "post_logout_redirect_uris", "invalid_uri"),
+        ({"post_logout_redirect_uris": [f"{BACK}{n}" for n in range(21)]}, "post_logout_redirect_uris", "too_many"),
         ({"grants": []}, "grants", "unknown_grant"),
         ({"grants": ["password"]}, "grants", "unknown_grant"),
         ({"grants": ["refresh_token"]}, "grants", "refresh_alone"),
@@ -101,6 +105,16 @@ def test_everything_is_kept_once_in_the_order_of_the_tables() -> None:
         ({"scopes": ["openid", "event.read"]}, "scopes", "api_scopes"),
         ({"grants": ["authorization_code", "client_credentials"]}, "scopes", "api_scopes"),
         ({"grants": ["client_credentials"], "scopes": ["event.read"]}, "redirect_uris", "not_wanted"),
+        (
+            {
+                "grants": ["client_credentials"],
+                "scopes": ["event.read"],
+                "redirect_uris": [],
+                "post_logout_redirect_uris": [OUT],
+            },
+            "post_logout_redirect_uris",
+            "not_wanted",
+        ),
         ({"grants": ["client_credentials"], "scopes": ["event.read", "email"]}, "scopes", "no_people"),
     ],
 )
@@ -108,6 +122,7 @@ def test_what_does_not_go_together_is_refused(change: dict[str, Any], field: str
     wish: dict[str, Any] = {
         "name": "Shop",
         "redirect_uris": [BACK],
+        "post_logout_redirect_uris": [],
         "grants": ["authorization_code"],
         "scopes": ["openid"],
         "confidential": True,

@@ -110,6 +110,7 @@ def _wish(values: SentForm, kind: str) -> dict[str, Any]:
     return {
         "name": values.get("name", ""),
         "redirect_uris": _lines(values.get("redirect_uris", "")) if signs_in else [],
+        "post_logout_redirect_uris": _lines(values.get("post_logout_redirect_uris", "")) if signs_in else [],
         "grants": grants,
         "scopes": scopes,
     }
@@ -131,7 +132,11 @@ def _page(
         raise NotFound("There is no such client.")
     if form is None:
         boxes = {f"{SCOPE}{scope}": "yes" for scope in found.scopes}
-        form = FormState({"name": found.name, "redirect_uris": "\n".join(found.redirect_uris)} | boxes)
+        addresses = {
+            "redirect_uris": "\n".join(found.redirect_uris),
+            "post_logout_redirect_uris": "\n".join(found.post_logout_redirect_uris),
+        }
+        form = FormState({"name": found.name} | addresses | boxes)
     return ClientPage(view, found, form, rolling or FormState(), FormState())
 
 

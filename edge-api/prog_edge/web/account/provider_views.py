@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from prog_contracts.oauth import PersonScope
 from prog_edge.web.account.views import GRACES
 from prog_edge.web.account.views import SCOPE_TEXTS as API_SCOPE_TEXTS
-from prog_edge.web.ports import AppCard, ClientCard, ClientsView, ConsentView, MadeClient
+from prog_edge.web.ports import AppCard, ClientCard, ClientsView, ConsentView, LogoutView, MadeClient
 from prog_edge.web.ui.forms import FormState
 
 SCOPE_TEXTS: Final[Mapping[PersonScope, str]] = MappingProxyType(
@@ -36,6 +36,12 @@ class ConsentPage:
     view: ConsentView
     form: FormState
     texts: Mapping[PersonScope, str] = field(default_factory=lambda: SCOPE_TEXTS)
+
+
+@dataclass(frozen=True, slots=True)
+class SignOutPage:
+    template: ClassVar[str] = "account/sign_out.html"
+    view: LogoutView
 
 
 @dataclass(frozen=True, slots=True)

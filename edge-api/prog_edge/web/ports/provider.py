@@ -42,6 +42,19 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class LogoutView:
+    """Somebody was sent to be signed out. `client` is who sent them, as far as it is known; `back` where they go then,
+    and `host` and `origin` of that; `certain` says that it is this very session that the client means."""
+
+    client: str | None
+    back: str | None
+    host: str | None
+    origin: str | None
+    certain: bool
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
 class AppCard:
     """What the viewer lets a client know."""
 
@@ -66,6 +79,10 @@ class ProviderBackend(Protocol):
         """To which other site a sign-in leads that goes on at `address`; None for none."""
         ...
 
+    async def logout(self, viewer: Viewer | None, query: str) -> LogoutView:
+        """What a client asks for that sends people to be signed out."""
+        ...
+
     async def apps(self, viewer: Viewer) -> Sequence[AppCard]: ...
 
     async def disconnect(self, viewer: Viewer, client_id: str, *, idempotency_key: str) -> str:
@@ -83,6 +100,7 @@ class ClientCard:
     confidential: bool
     hint: str | None
     redirect_uris: Sequence[str]
+    post_logout_redirect_uris: Sequence[str]
     grants: Sequence[Grant]
     scopes: Sequence[str]
     holder: str | None
@@ -122,6 +140,7 @@ class ClientsBackend(Protocol):
         name: str,
         confidential: bool,
         redirect_uris: Sequence[str],
+        post_logout_redirect_uris: Sequence[str],
         grants: Sequence[Grant],
         scopes: Sequence[str],
         idempotency_key: str,
@@ -137,6 +156,7 @@ class ClientsBackend(Protocol):
         *,
         name: str,
         redirect_uris: Sequence[str],
+        post_logout_redirect_uris: Sequence[str],
         grants: Sequence[Grant],
         scopes: Sequence[str],
         idempotency_key: str,

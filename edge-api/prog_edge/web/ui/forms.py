@@ -29,6 +29,7 @@ MAX_LENGTHS: Final = {
     "next": 8000,
     "request": 8000,
     "redirect_uris": 12_000,
+    "post_logout_redirect_uris": 12_000,
     "payment_method": 200,
     "passkey_token": 800,
     "credential": 32 * 1024,

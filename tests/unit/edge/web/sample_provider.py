@@ -17,6 +17,7 @@ from prog_edge.web.ports import (
     ClientCard,
     ClientsView,
     ConsentView,
+    LogoutView,
     MadeClient,
     SignInFirst,
     Viewer,
@@ -28,6 +29,7 @@ CLIENT = sample_id("client", 1)
 PUBLIC_ID = "prog_client_01jd7z4c8nf3ktv9q2m6x0r5we_01jd7z4c8nf3ktv9q2m6x0r5wf"
 SECRET = "prog_secret_q7Rk0bV2mXc9LtNw4hZs8aGdYe3fPu2JS0K2aa81bb2"
 BACK = "https://shop.example/signed-in"
+OUT = "https://shop.example/signed-out"
 SIGN_IN_SCOPES: Final[tuple[PersonScope, ...]] = get_args(PersonScope)
 
 _CLIENTS = (
@@ -38,6 +40,7 @@ _CLIENTS = (
         confidential=True,
         hint="q7Rk0b",
         redirect_uris=(BACK, "https://shop.example/staging/signed-in"),
+        post_logout_redirect_uris=(OUT,),
         grants=("authorization_code", "refresh_token", "client_credentials"),
         scopes=("openid", "profile", "email", "offline_access", "event.read", "event.publish"),
         holder="Ada Lovelace",
@@ -50,6 +53,7 @@ _CLIENTS = (
         confidential=False,
         hint=None,
         redirect_uris=("com.example.field:/signed-in",),
+        post_logout_redirect_uris=(),
         grants=("authorization_code",),
         scopes=("openid", "email"),
         holder=None,
@@ -62,6 +66,7 @@ _CLIENTS = (
         confidential=True,
         hint="Zz81aB",
         redirect_uris=(),
+        post_logout_redirect_uris=(),
         grants=("client_credentials",),
         scopes=("event.read",),
         holder=None,
@@ -104,6 +109,15 @@ class SampleProvider:
 
     async def origin_after(self, address: str) -> str | None:
         return "https://shop.example" if address.startswith("/oauth2/authorize") else None
+
+    async def logout(self, viewer: Viewer | None, query: str) -> LogoutView:
+        asked = parse_qs(query)
+        if "client_id" not in asked:
+            return LogoutView(None, None, None, None, certain="hint" in asked, request=query)
+        if asked["client_id"] != [PUBLIC_ID]:
+            raise Invalid("The app that sent you here does not say who it is, is not registered, or was removed.")
+        certain = viewer is not None and "hint" in asked
+        return LogoutView("Shop", OUT, "shop.example", "https://shop.example", certain=certain, request=query)
 
     async def apps(self, viewer: Viewer) -> Sequence[AppCard]:
         if self.empty:

@@ -14,6 +14,7 @@ from tests.unit.edge.web.sample_backend import TENANT, sample_services
 from tests.unit.edge.web.sample_provider import (
     BACK,
     CLIENT,
+    OUT,
     PUBLIC_ID,
     SECRET,
     SampleClients,
@@ -48,6 +49,26 @@ def test_a_decision_goes_with_the_whole_request(browse: Browse, decision: str, a
 def test_the_page_s_own_form_holds_the_request(browse: Browse) -> None:
     fields = {field.get("name"): field.get("value") for field in read(browse("ada").get(ASK).text).all("input")}
     assert fields["request"] == ASK.partition("?")[2]
+
+
+def test_signing_out_for_an_app_is_asked_unless_it_means_this_session(browse: Browse) -> None:
+    asked = f"/oauth2/logout?{urlencode({'client_id': PUBLIC_ID})}"
+    client = browse("ada")
+    page = client.get(asked)
+    assert "Shop</strong> asks for you to be signed out" in page.text
+    assert "form-action 'self' https://shop.example;" in page.headers["content-security-policy"]
+    assert fill(client, asked, "/oauth2/logout/confirm", decision="stay").headers["location"] == "/account"
+    assert client.get("/account").status_code == 200
+    answer = fill(client, asked, "/oauth2/logout/confirm", decision="sign_out")
+    assert answer.headers["location"] == OUT
+    assert 'prog_session=""' in answer.headers["set-cookie"]
+    assert browse("ada").get(f"{asked}&hint=1").headers["location"] == OUT
+    assert browse(None).get(asked).headers["location"] == OUT, "who is signed out goes on"
+    for address in ("/oauth2/logout", "/oauth2/logout?hint=1"):
+        assert browse(None).get(address).headers["location"] == "/account/sign-in"
+    refused = browse("ada").get("/oauth2/logout?client_id=other")
+    assert (refused.status_code, refused.headers.get("location")) == (422, None)
+    assert browse("ada").post("/oauth2/logout/confirm", data={"decision": "sign_out"}).status_code == 403
 
 
 def test_a_decision_from_another_site_is_refused(browse: Browse) -> None:
@@ -110,6 +131,7 @@ def test_a_client_with_a_secret_is_registered_and_the_secret_shown_once(browse: 
         "name": "Shop",
         "confidential": True,
         "redirect_uris": [BACK, f"{BACK}2"],
+        "post_logout_redirect_uris": [],
         "grants": ["client_credentials", "authorization_code", "refresh_token"],
         "scopes": ["openid", "email", "offline_access", "event.read"],
     }

@@ -24,8 +24,10 @@ from prog_contracts.oauth import (
     ClientAuthorized,
     ClientTokenRevoked,
     CodeExchangeRefused,
+    ConsentDenied,
     ConsentGiven,
     ConsentRevoked,
+    DeclineClient,
     ExchangeCode,
     Grant,
     IssuedTokens,
@@ -34,6 +36,7 @@ from prog_contracts.oauth import (
     RevokeToken,
     TokensIssued,
 )
+from prog_contracts.redirects import is_registered
 from prog_kit import secrets
 from prog_workers.users import errors
 from prog_workers.users import rules as sign_in
@@ -65,7 +68,7 @@ async def authorize_client(command: AuthorizeClient, tx: Transaction) -> Reply:
     client = await clients.client(tx, command.client_id)
     if client is None:
         raise errors.client_not_found()
-    if command.redirect_uri not in client.redirect_uris:
+    if not is_registered(command.redirect_uri, client.redirect_uris, confidential=client.confidential):
         raise errors.redirect_uri_unknown()
     if "authorization_code" not in client.grants:
         raise errors.grant_not_allowed()
@@ -124,6 +127,16 @@ async def authorize_client(command: AuthorizeClient, tx: Transaction) -> Reply:
         )
         tx.send(mail, tenant_id=PLATFORM_TENANT_ID)
     return Reply(AuthorizationCode(code=code), *events, sealed=True)
+
+
+@users.handles(DeclineClient)
+async def decline_client(command: DeclineClient, tx: Transaction) -> ConsentDenied:
+    """Writes down that a person was asked, and has not agreed."""
+    if tx.actor != command.user_id:
+        raise errors.not_permitted()
+    if await clients.client(tx, command.client_id) is None:
+        raise errors.client_not_found()
+    return ConsentDenied(client_id=command.client_id, user_id=command.user_id, scopes=command.scopes)
 
 
 @users.handles(ExchangeCode)

@@ -40,7 +40,12 @@ async def register_client(command: RegisterClient, tx: Transaction) -> ClientReg
     maker = await _person(tx)
     confidential = command.secret_digest is not None
     wanted = rules.checked_client(
-        command.name, command.redirect_uris, command.grants, command.scopes, confidential=confidential
+        command.name,
+        command.redirect_uris,
+        command.post_logout_redirect_uris,
+        command.grants,
+        command.scopes,
+        confidential=confidential,
     )
     if await clients.count_clients(tx) >= rules.CLIENTS_MAX:
         raise errors.too_many_clients(rules.CLIENTS_MAX)
@@ -62,6 +67,7 @@ async def register_client(command: RegisterClient, tx: Transaction) -> ClientReg
         confidential=confidential,
         secret_hint=command.secret_hint,
         redirect_uris=wanted.redirect_uris,
+        post_logout_redirect_uris=wanted.post_logout_redirect_uris,
         grants=wanted.grants,
         scopes=wanted.scopes,
         created_by=maker,
@@ -78,16 +84,20 @@ async def update_client(command: UpdateClient, tx: Transaction) -> Outcome:
     wanted = rules.checked_client(
         before.name if command.name is None else command.name,
         before.redirect_uris if command.redirect_uris is None else command.redirect_uris,
+        before.post_logout_redirect_uris
+        if command.post_logout_redirect_uris is None
+        else command.post_logout_redirect_uris,
         before.grants if command.grants is None else command.grants,
         before.scopes if command.scopes is None else command.scopes,
         confidential=before.confidential,
     )
-    fields = ("name", "redirect_uris", "grants", "scopes")
+    fields = ("name", "redirect_uris", "post_logout_redirect_uris", "grants", "scopes")
     updated = ClientUpdated(
         client_id=before.client_id,
         tenant_id=tx.tenant_id,
         name=wanted.name,
         redirect_uris=wanted.redirect_uris,
+        post_logout_redirect_uris=wanted.post_logout_redirect_uris,
         grants=wanted.grants,
         scopes=wanted.scopes,
         changed=tuple(field for field in fields if getattr(before, field) != getattr(wanted, field)),

@@ -33,6 +33,7 @@ class ClientRow:
     previous_secret_digest: str | None
     previous_secret_until: datetime | None
     redirect_uris: tuple[str, ...]
+    post_logout_redirect_uris: tuple[str, ...]
     grants: tuple[Grant, ...]
     scopes: tuple[str, ...]
     created_by: str
@@ -94,8 +95,8 @@ class ConsentRow:
 
 _CLIENTS: Final = (
     "SELECT client_id, tenant_id, name, secret_digest, secret_hint, previous_secret_digest, previous_secret_until,"
-    " redirect_uris, grants, scopes, created_by, held_by, previous_held_by, created_at, updated_at"
-    " FROM users.oauth_clients"
+    " redirect_uris, post_logout_redirect_uris, grants, scopes, created_by, held_by, previous_held_by, created_at,"
+    " updated_at FROM users.oauth_clients"
 )
 _GOES_ON: Final = """
     a.ended_at IS NULL AND least(a.idle_until, a.expires_at) > $3
@@ -211,5 +212,6 @@ async def session_proof(connection: Connection, session_id: str, user_id: str, a
 
 
 def _client(row: asyncpg.Record) -> ClientRow:
-    lists = {name: tuple(row[name]) for name in ("redirect_uris", "grants", "scopes")}
+    names = ("redirect_uris", "post_logout_redirect_uris", "grants", "scopes")
+    lists = {name: tuple(row[name]) for name in names}
     return ClientRow(**{**dict(row), **lists})

@@ -52,32 +52,48 @@ class WantedClient:
 
     name: str
     redirect_uris: tuple[str, ...]
+    post_logout_redirect_uris: tuple[str, ...]
     grants: tuple[Grant, ...]
     scopes: tuple[str, ...]
 
 
 def checked_client(
-    name: str, redirect_uris: Sequence[str], grants: Sequence[str], scopes: Sequence[str], *, confidential: bool
+    name: str,
+    redirect_uris: Sequence[str],
+    post_logout_redirect_uris: Sequence[str],
+    grants: Sequence[str],
+    scopes: Sequence[str],
+    *,
+    confidential: bool,
 ) -> WantedClient:
     """A client in its kept form. Raises Invalid with all that is wrong with it."""
     problems: list[FieldError] = []
     clean = collect(problems, lambda: clean_name(name))
     uris = tuple(dict.fromkeys(redirect_uris))
+    afterwards = tuple(dict.fromkeys(post_logout_redirect_uris))
+    signs_in = "authorization_code" in grants
     problems += _grant_problems(grants, confidential=confidential)
-    problems += _redirect_problems(uris, confidential=confidential, wanted="authorization_code" in grants)
+    problems += _redirect_problems("redirect_uris", uris, confidential=confidential, signs_in=signs_in)
+    if signs_in and not uris:
+        message = "Say to which address people come back when they have signed in."
+        problems.append(FieldError(field="redirect_uris", code="required", message=message))
+    problems += _redirect_problems(
+        "post_logout_redirect_uris", afterwards, confidential=confidential, signs_in=signs_in
+    )
     problems += _scope_problems(scopes, grants)
     if problems:
         raise Invalid(problems[0].message, fields=problems)
     return WantedClient(
         clean,
         uris,
+        afterwards,
         tuple(grant for grant in GRANTS if grant in grants),
         tuple(scope for scope in (*PERSON_SCOPES, *SCOPES) if scope in scopes),
     )
 
 
 def redirect_uri_problem(uri: str, *, confidential: bool) -> str | None:
-    """What is wrong with an address for answers, or None. It is compared as it stands, letter by letter.
+    """What is wrong with an address for answers, or None. It is compared as it stands (`prog_contracts.redirects`).
 
     HTTPS; HTTP on the own machine alone; and for apps a scheme of their own, which is a name of theirs turned round
     (RFC 8252, section 7.1).
@@ -102,14 +118,12 @@ def redirect_uri_problem(uri: str, *, confidential: bool) -> str | None:
     return None
 
 
-def _redirect_problems(uris: Sequence[str], *, confidential: bool, wanted: bool) -> list[FieldError]:
+def _redirect_problems(field: str, uris: Sequence[str], *, confidential: bool, signs_in: bool) -> list[FieldError]:
     def problem(code: str, message: str) -> list[FieldError]:
-        return [FieldError(field="redirect_uris", code=code, message=message)]
+        return [FieldError(field=field, code=code, message=message)]
 
-    if not wanted:
+    if not signs_in:
         return problem("not_wanted", "Without people who sign in there are no addresses.") if uris else []
-    if not uris:
-        return problem("required", "Say to which address people come back when they have signed in.")
     if len(uris) > REDIRECT_URIS_MAX:
         return problem("too_many", f"A client has at most {REDIRECT_URIS_MAX} addresses.")
     for uri in uris:

@@ -17,6 +17,7 @@ class Client:
     name: str
     secret_digest: str | None
     redirect_uris: tuple[str, ...]
+    post_logout_redirect_uris: tuple[str, ...]
     grants: tuple[Grant, ...]
     scopes: tuple[str, ...]
     held_by: str | None
@@ -36,7 +37,8 @@ class Client:
 
 
 _CLIENT: Final = (
-    "client_id, name, secret_digest, redirect_uris, grants, scopes, held_by, previous_held_by, previous_secret_until"
+    "client_id, name, secret_digest, redirect_uris, post_logout_redirect_uris, grants, scopes, held_by,"
+    " previous_held_by, previous_secret_until"
 )
 
 
@@ -54,8 +56,8 @@ async def insert_client(
     inserted = await tx.fetchval(
         """
         INSERT INTO users.oauth_clients (client_id, tenant_id, name, secret_digest, secret_hint, redirect_uris, grants,
-                                         scopes, created_by, held_by, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $10)
+                                         scopes, created_by, held_by, created_at, updated_at, post_logout_redirect_uris)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $10, $11)
         ON CONFLICT DO NOTHING RETURNING true
         """,
         client_id,
@@ -68,6 +70,7 @@ async def insert_client(
         list(wanted.scopes),
         created_by,
         created_at,
+        list(wanted.post_logout_redirect_uris),
     )
     return inserted is True
 
@@ -80,7 +83,8 @@ async def client(tx: Transaction, client_id: str, *, to_change: bool = False) ->
     )
     if row is None:
         return None
-    lists = {name: tuple(row[name]) for name in ("redirect_uris", "grants", "scopes")}
+    names = ("redirect_uris", "post_logout_redirect_uris", "grants", "scopes")
+    lists = {name: tuple(row[name]) for name in names}
     return Client(**{**dict(row), **lists})
 
 
@@ -94,14 +98,15 @@ async def count_clients(tx: Transaction) -> int:
 
 async def change_client(tx: Transaction, client_id: str, wanted: WantedClient, at: datetime) -> None:
     await tx.execute(
-        "UPDATE users.oauth_clients SET name = $2, redirect_uris = $3, grants = $4, scopes = $5, updated_at = $6"
-        " WHERE client_id = $1",
+        "UPDATE users.oauth_clients SET name = $2, redirect_uris = $3, grants = $4, scopes = $5, updated_at = $6,"
+        " post_logout_redirect_uris = $7 WHERE client_id = $1",
         client_id,
         wanted.name,
         list(wanted.redirect_uris),
         list(wanted.grants),
         list(wanted.scopes),
         at,
+        list(wanted.post_logout_redirect_uris),
     )
 
 
