@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias, cast
 
 from starlette.requests import Request
 
-from prog_contracts.errors import Denied, NotFound
+from prog_contracts.errors import Denied, NotFound, Unavailable
 from prog_contracts.ids import is_id
 from prog_contracts.permissions import SCOPES, Action, allowed
 from prog_contracts.tenants import TenantRole
@@ -22,6 +22,7 @@ from prog_edge.callers import Caller
 from prog_edge.context import RequestContext, context_of
 from prog_edge.platform import Platform
 from prog_edge.problems import Refused
+from prog_edge.signed_on import require_signed_on
 from prog_kit.database import OUTAGES, Connection, Database
 
 TENANT_HEADER: Final = "Prog-Tenant"
@@ -96,8 +97,10 @@ class Access:
         if self.tenant_id is None or self.role is None:
             return True
         try:
+            if caller.session_id is not None:
+                await require_signed_on(self.platform, caller.user_id, caller.session_id, self.tenant_id, self.role)
             return await self.platform.role(caller.user_id, self.tenant_id) == self.role
-        except OUTAGES:
+        except (Denied, Unavailable, *OUTAGES):
             return False
 
     def rows(self) -> AbstractAsyncContextManager[Connection]:
@@ -198,6 +201,8 @@ class Needs:
                 context.turn_away("not_found", tenant_id or "", is_member=False, permission=self.action)
                 raise NotFound("There is no such tenant.")
             raise _refusal(caller, role, self.action)
+        if tenant_id is not None and caller.session_id is not None:
+            await require_signed_on(platform, caller.user_id, caller.session_id, tenant_id, role)
         if tenant_id is not None and not self.any_status:
             await platform.require_open(tenant_id, self.action)
         return Access(platform, context, caller, tenant_id, role)

@@ -49,8 +49,9 @@ from prog_kit.passkeys import RelyingParty
 from prog_kit.secrets import Sealer, SealError
 from prog_kit.settings import Settings
 from prog_workers.tenants import queries as tenants
+from prog_workers.tenants.queries.sign_on import enforced_domains
 from prog_workers.users import queries as users
-from prog_workers.users.queries import UserRow, profiles
+from prog_workers.users.queries import SessionRow, UserRow, profiles
 
 _log = get("prog_edge.platform")
 _ROLE: Final = "prog_edge"
@@ -62,10 +63,14 @@ LIMITS_FRESH_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a tenant stands: what it pays for, and its status, which says what is possible in it."""
+    """How a tenant stands: what it pays for, and its status, which says what is possible in it.
+
+    People with addresses of `enforced_domains` reach it by its own identity provider alone.
+    """
 
     plan: str
     status: TenantStatus
+    enforced_domains: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ class Platform:
     memberships: Remembered[Mapping[str, TenantRole]]
     standings: Remembered[Standing]
     tenant_limits: Remembered[TenantLimits]
-    live_sessions: Remembered[bool]
+    live_sessions: Remembered[SessionRow]
     federation: Federation
     brands: Remembered[Brand]
     logos: Remembered[bytes]
@@ -249,10 +254,14 @@ class Platform:
             raise Unavailable("This account cannot be read at the moment.")
         return user
 
+    async def session(self, user_id: str, session_id: str) -> SessionRow | None:
+        """A session of a person that goes on."""
+        return await self.live_sessions.get(_session_key(user_id, session_id))
+
     async def still_signed_in(self, user_id: str, session_id: str, office: PlatformRole | None) -> bool:
         """Whether the session goes on and the person still holds that office of the platform. No, when nobody knows."""
         try:
-            if await self.live_sessions.get(_session_key(user_id, session_id)) is None:
+            if await self.session(user_id, session_id) is None:
                 return False
             return office is None or (await self.person(user_id)).platform_role == office
         except (OSError, Unavailable, *DATABASE_OUTAGES):
@@ -296,11 +305,11 @@ def _session_key(user_id: str, session_id: str) -> str:
     return f"{user_id} {session_id}"
 
 
-async def _live_session(database: Database, key: str) -> bool | None:
-    """True for a live session of a person, None for one that is over; both are named in the key."""
+async def _live_session(database: Database, key: str) -> SessionRow | None:
+    """A live session of a person, None for one that is over; both are named in the key."""
     user_id, _, session_id = key.partition(" ")
     async with database.scope(user_id=user_id) as connection:
-        return await users.session_is_live(connection, session_id, datetime.now(UTC)) or None
+        return await users.live_session(connection, session_id, datetime.now(UTC))
 
 
 async def _person(database: Database, user_id: str) -> UserRow | None:
@@ -323,7 +332,9 @@ async def _memberships(database: Database, user_id: str) -> Mapping[str, TenantR
 async def _standing(database: Database, tenant_id: str) -> Standing | None:
     async with database.scope(tenant_id=tenant_id) as connection:
         row = await tenants.tenant(connection, tenant_id)
-    return None if row is None else Standing(row.plan or FREE_PLAN, row.status)
+        if row is None:
+            return None
+        return Standing(row.plan or FREE_PLAN, row.status, await enforced_domains(connection, tenant_id))
 
 
 async def _tenant_limits(database: Database, tenant_id: str) -> TenantLimits | None:

@@ -9,13 +9,15 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 from starlette.requests import Request
 
-from prog_contracts.errors import FieldError, NotFound
+from prog_contracts.errors import Denied, FieldError, NotFound
 from prog_contracts.ids import PLATFORM_TENANT_ID, decode_id, encode_id
 from prog_contracts.permissions import allowed, concerns_billing
+from prog_contracts.tenants import TenantRole
 from prog_edge.access import Public, Visit
 from prog_edge.api.shapes import Resource, problems
 from prog_edge.callers import Caller
 from prog_edge.platform import Platform
+from prog_edge.signed_on import require_signed_on
 from prog_workers.events.queries import Operation, operation
 
 router = APIRouter(prefix="/v1/operations", tags=["Operations"])
@@ -78,12 +80,24 @@ async def _find(platform: Platform, caller: Caller | None, message_id: UUID) -> 
         found = await _in_tenant(platform, caller.key.tenant_id, message_id)
         return found if found is not None and found.actor == actor and found.causation_id is None else None
     for tenant_id, role in (await platform.tenants_of(caller.user_id)).items():
+        if not await _reaches(platform, caller, tenant_id, role):
+            continue
         found = await _in_tenant(platform, tenant_id, message_id)
         if found is not None:
             hidden = not allowed(role, "billing.read") and concerns_billing(found.type or "", None)
             return None if hidden and found.actor != actor else found
     found = await _anywhere(platform, message_id)
     return found if found is not None and found.actor == actor and found.causation_id is None else None
+
+
+async def _reaches(platform: Platform, caller: Caller, tenant_id: str, role: TenantRole) -> bool:
+    """Whether the caller's session may look into a tenant of theirs, which may want its own sign-on."""
+    try:
+        if caller.session_id is not None:
+            await require_signed_on(platform, caller.user_id, caller.session_id, tenant_id, role)
+    except Denied:
+        return False
+    return True
 
 
 async def _anywhere(platform: Platform, message_id: UUID) -> Operation | None:

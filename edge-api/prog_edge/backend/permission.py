@@ -8,6 +8,7 @@ from prog_contracts.permissions import Action, allowed
 from prog_contracts.tenants import TenantRole
 from prog_edge.context import current_context
 from prog_edge.platform import Platform
+from prog_edge.signed_on import require_signed_on
 from prog_edge.web.ports import Viewer
 
 
@@ -30,6 +31,7 @@ async def role_for(
         if context is not None:
             context.turn_away("denied", tenant_id, is_member=True, permission=action)
         raise Denied(f"Your role ({role}) does not allow this.")
+    await require_signed_on(platform, viewer.user_id, viewer.session_id, tenant_id, role)
     if not any_status:
         await platform.require_open(tenant_id, action)
     return role

@@ -33,8 +33,8 @@ async def test_a_person_sees_the_own_account_and_sessions_alone(platform: Harnes
         assert me is not None
         assert me.email_verified
         assert await queries.user(connection, bob.user_id) is None
-        assert await queries.session_is_live(connection, mine.session_id, now)
-        assert not await queries.session_is_live(connection, theirs.session_id, now)
+        assert await queries.live_session(connection, mine.session_id, now)
+        assert not await queries.live_session(connection, theirs.session_id, now)
         assert [row.session_id for row in await queries.sessions_of(connection, ada.user_id, now)] == [mine.session_id]
         assert not await queries.sessions_of(connection, bob.user_id, now)
         assert await queries.count(connection) == 1
@@ -47,7 +47,7 @@ async def test_an_ended_session_is_not_live(platform: Harness, ada: Person, edge
     tokens = await ada.tokens()
     await platform.request(EndSession(session_id=tokens.session_id), actor=ada.user_id)
     async with edge.scope(user_id=ada.user_id) as connection:
-        assert not await queries.session_is_live(connection, tokens.session_id, platform.clock.at)
+        assert not await queries.live_session(connection, tokens.session_id, platform.clock.at)
 
 
 async def test_the_edge_reads_no_secret_and_writes_nothing(edge: Database) -> None:

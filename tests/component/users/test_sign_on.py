@@ -1,5 +1,6 @@
 """Sign-on by a tenant's own provider, as the users domain has it. `check_N` is the security review's check."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -201,3 +202,36 @@ async def test_a_domain_that_moves_to_another_tenant_is_the_new_one_s(platform: 
     [row] = await platform.fetch("SELECT sign_on_tenant_id FROM users.sign_on_domains")
     assert row["sign_on_tenant_id"] == OTHER
     assert PLATFORM_TENANT_ID != OTHER
+
+
+async def vouched(platform: Harness) -> list[tuple[str, str | None]]:
+    """By what each session was opened, in order, and which tenant's provider has vouched for its person."""
+    rows = await platform.fetch("SELECT method, sign_on_tenant_id FROM users.sessions ORDER BY created_at, session_id")
+    return [tuple(row) for row in rows]
+
+
+async def test_a_session_says_whose_provider_has_vouched_for_its_person(platform: Harness, ada: Person) -> None:
+    await ada.become_verified()
+    await sign_on(platform)
+    await ada.tokens()
+    platform.clock.at += timedelta(seconds=1)
+    proven = await social.prove(platform, identity(platform), PASSWORD)
+    assert proven.status == "succeeded", proven
+    platform.clock.at += timedelta(seconds=1)
+    await social.signed_in(platform, identity(platform))
+    assert await vouched(platform) == [("password", None), ("password", TENANT), ("sign_on", TENANT)]
+
+
+async def test_it_says_so_beyond_the_second_factor_and_a_step_up(platform: Harness, ada: Person) -> None:
+    await sign_on(platform)
+    tokens = await social.signed_in(platform, identity(platform))
+    ada.user_id = tokens.user_id
+    await ada.enrol(tokens)
+    await ada.next_step()
+    needed = SecondFactorNeeded.model_validate((await social.sign_in(platform, identity(platform))).result)
+    session = TokenSet.model_validate((await ada.complete(needed, ada.app_code())).result)
+    await ada.next_step()
+    assert (await ada.step_up(session, ada.app_code())).status == "succeeded"
+    sessions = await vouched(platform)
+    assert len(sessions) == 3
+    assert {tenant for _, tenant in sessions} == {TENANT}

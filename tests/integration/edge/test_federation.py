@@ -16,6 +16,7 @@ from tests.dns_server import DnsServer
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, Someone
 from tests.integration.edge.stage import PASSPHRASE, Stage
 from tests.integration.edge.test_pages import form_token
+from tests.integration.edge.test_roles import browser_of
 from tests.servers import TestServers
 from tests.waiting import wait_until
 
@@ -181,6 +182,10 @@ async def test_a_tenant_s_people_sign_on_with_its_own_provider_and_with_nothing_
     olga = await federated.person("olga@acme.example")
     tenant_id = await federated.tenant_of(olga, "Acme Ltd")
     path = f"/v1/tenants/{tenant_id}"
+    paul = await federated.person("paul@acme.example")
+    await olga.post(f"{path}/invitations", {"email": paul.email, "role": "member"})
+    await paul.post("/v1/invitations/accept", {"token": await federated.token_mailed_to(paul.email, "invite")})
+    assert (await paul.request("GET", path)).status_code == 200
     claimed = await olga.post(f"{path}/domains", {"domain": "acme.example"})
     federated.app.state.names.records[claimed["record_name"]] = [claimed["record_value"]]
     checked = await olga.request("POST", f"{path}/domains/acme.example/check", json={})
@@ -197,6 +202,20 @@ async def test_a_tenant_s_people_sign_on_with_its_own_provider_and_with_nothing_
     configured = await olga.request("PUT", f"{path}/sign-on", json=body)
     assert configured.status_code == 200, configured.text
     assert CLIENT_SECRET not in configured.text + (await olga.request("GET", f"{path}/sign-on")).text
+
+    async def has_to_sign_on() -> bool:
+        answer = await paul.request("GET", path)
+        return (answer.status_code, answer.json().get("code")) == (403, "sign_on_required")
+
+    await wait_until(has_to_sign_on, what="a session from before to reach the tenant no more")
+    start = f"/v1/auth/oauth/{tenant_id}/start"
+    assert start in (await paul.request("GET", f"{path}/members")).json()["detail"]
+    assert (await paul.request("GET", "/v1/me")).status_code == 200, "the account is the person's own"
+    assert (await olga.request("GET", path)).status_code == 200, "an owner gets in, so that it can be mended"
+    async with browser_of(paul) as his:
+        page = await his.get(f"/account/tenants/{tenant_id}")
+        assert page.status_code == 403
+        assert f'href="{start}?next=/account/tenants/{tenant_id}"' in page.text
 
     provider.person = Someone("joe-1", "joe@acme.example", name="Joe")
     page = await browser.get("/account/sign-in/organisation")
@@ -218,6 +237,8 @@ async def test_a_tenant_s_people_sign_on_with_its_own_provider_and_with_nothing_
     await wait_until(is_member, what="the membership")
     [session] = (await browser.get("/v1/me/sessions")).json()["data"]
     assert session["method"] == "sign_on"
+    assert (await browser.get(path)).status_code == 200
+    assert (await browser.get(f"/account/tenants/{tenant_id}")).status_code == 200
 
     late = await federated.http.post(
         "/v1/auth/register", json={"email": "ann@acme.example", "password": PASSPHRASE, "name": "Ann"}

@@ -472,6 +472,8 @@ async def test_without_a_hint_of_this_very_session_the_person_is_asked(stage: St
     forged = jwt.encode(jwt.decode(stale["id_token"], options={"verify_signature": False}), "k" * 32, "HS256")
     unsigned = stale["id_token"].rpartition(".")[0] + "."
     async with browser_of(fresh) as browser:
+        page = await browser.get("/oauth2/logout")
+        assert page.status_code == 200, "nor without knowing who asks"
         for hint in (None, theirs["id_token"], stale["id_token"], forged, unsigned, stale["access_token"], "x"):
             asked = {"client_id": shop.client_id, "post_logout_redirect_uri": OUT, "state": "s", "id_token_hint": hint}
             query = urlencode({name: value for name, value in asked.items() if value is not None})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from starlette.requests import Request
@@ -11,6 +11,7 @@ from starlette.responses import Response
 from prog_contracts.errors import ProgError
 from prog_edge.context import context_of
 from prog_edge.problems import TooMuch, status_of
+from prog_edge.sign_on_paths import SIGN_ON_REQUIRED, sign_on_path
 from prog_edge.web.ui.rendering import render
 
 _TITLES: Final = {
@@ -38,6 +39,8 @@ class ErrorPage:
     can_retry: bool
     trace_id: str | None
     """What the logs have an error of ours under."""
+    sign_on: str | None = None
+    """Where the viewer has to sign on for what they were looking at."""
 
 
 def error_page(request: Request, error: ProgError, *, status: int | None = None) -> Response:
@@ -52,6 +55,11 @@ def error_page(request: Request, error: ProgError, *, status: int | None = None)
         can_retry=error.kind == "unavailable",
         trace_id=context_of(request.scope).trace_id if code >= 500 else None,
     )
+    tenant_id = request.path_params.get("tenant_id")
+    if error.code == SIGN_ON_REQUIRED and tenant_id is not None:
+        back = request.url.path if request.method == "GET" else "/account"
+        detail = "This tenant lets you in through its own identity provider alone. Sign on there, and you come back."
+        page = replace(page, detail=detail, sign_on=sign_on_path(tenant_id, back))
     response = render(request, page, status=code)
     if isinstance(error, TooMuch):
         response.headers["Retry-After"] = str(error.retry_after_seconds)

@@ -63,6 +63,16 @@ async def domains(connection: Connection, tenant_id: str) -> Sequence[DomainRow]
     return [DomainRow(**dict(row)) for row in rows]
 
 
+async def enforced_domains(connection: Connection, tenant_id: str) -> frozenset[str]:
+    """Domains of addresses whose people reach the tenant by its own provider alone; none where that is not enforced."""
+    rows = await connection.fetch(
+        "SELECT p.domain FROM tenants.proven_domains AS p JOIN tenants.sign_on AS s USING (tenant_id)"
+        " WHERE p.tenant_id = $1 AND s.enforced",
+        tenant_id,
+    )
+    return frozenset(row["domain"] for row in rows)
+
+
 async def sign_on_tenant(connection: Connection, domain: str) -> tuple[str, str] | None:
     """Id and name of the tenant whose people with addresses of this domain sign on; for an operator's scope."""
     row = await connection.fetchrow(

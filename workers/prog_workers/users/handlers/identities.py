@@ -97,7 +97,7 @@ async def _enter(
             return _refused(tx, command, proven, "sign_on_only", errors.identity_opens_nothing(), user.user_id)
         return await let_in(tx, user, "social", command, *events)
     _admit(tx, user, proven.tenant_id)
-    return await let_in(tx, user, "sign_on", command, *events)
+    return await let_in(tx, user, "sign_on", command, *events, signed_on=proven.tenant_id)
 
 
 def _admit(tx: Transaction, user: store.User, tenant_id: str) -> None:
@@ -148,9 +148,9 @@ async def sign_in_and_link(command: SignInAndLink, work: Work) -> Finish:
         elif await store.must_sign_on(tx, user):
             return _refused(tx, command, proven, "sign_on_only", errors.identity_opens_nothing(), user.user_id)
         if await store.has_second_factor(tx, user.user_id):
-            return await let_in(tx, user, "password", command)
+            return await let_in(tx, user, "password", command, signed_on=proven.tenant_id)
         linked = await _link(tx, user, proven, user.email, command.client_address)
-        return await let_in(tx, user, "password", command, linked)
+        return await let_in(tx, user, "password", command, linked, signed_on=proven.tenant_id)
 
     return await by_password(command, work, enter)
 
@@ -204,7 +204,8 @@ async def unlink_identity(command: UnlinkIdentity, tx: Transaction) -> Outcome:
 async def step_up_with_identity(command: StepUpWithIdentity, tx: Transaction) -> Reply:
     """As a password steps up, and as little: who has a second factor proves that."""
     user, used = await _own_account(tx, command.user_id), command.by_session_id
-    if user.status != "active" or await store.live_session(tx, used, user.user_id) is None:
+    before = await store.live_session(tx, used, user.user_id)
+    if user.status != "active" or before is None:
         raise errors.session_not_found()
     proven = _opened(tx, command)
     linked = await store.linked_identity(tx, proven)
@@ -226,7 +227,8 @@ async def step_up_with_identity(command: StepUpWithIdentity, tx: Transaction) ->
     await store.end_session(tx, used, "signed_out")
     ended = SessionEnded(user_id=user.user_id, session_id=used, reason="signed_out")
     method: SignInMethod = "social" if proven.tenant_id is None else "sign_on"
-    return await open_session(tx, user, method, command, ended)
+    signed_on = proven.tenant_id or before.sign_on_tenant_id
+    return await open_session(tx, user, method, command, ended, signed_on=signed_on)
 
 
 async def _link_refusal(

@@ -81,7 +81,15 @@ async def complete_sign_in(command: CompleteSignIn, work: Work) -> Finish:
             await store.count_wrong_code(tx, digests)
             return Reply(None, *spent.events, error=spent.error)
         await store.spend_pending_sign_in(tx, digests)
-        return await open_session(tx, user, pending.method, command, *spent, second_factor=proof.method)
+        return await open_session(
+            tx,
+            user,
+            pending.method,
+            command,
+            *spent,
+            second_factor=proof.method,
+            signed_on=pending.sign_on_tenant_id,
+        )
 
     return record
 
@@ -112,20 +120,34 @@ async def step_up(command: StepUp, work: Work) -> Finish:
             error = await _password_refusal(tx, user, proof)
             if error is not None:
                 return Reply(None, denied, error=error)
-            return await replaced(tx, user, "password", None)
+            return await replaced(tx, user, before, "password", None)
         spent = await _spend(tx, user, proof, command.client_address)
         if isinstance(spent, Refusal):
             return Reply(None, denied, *spent.events, error=spent.error)
         if proof.method == "passkey":
-            return await replaced(tx, user, "passkey", None, *spent)
-        return await replaced(tx, user, before.method, proof.method, *spent)
+            return await replaced(tx, user, before, "passkey", None, *spent)
+        return await replaced(tx, user, before, before.method, proof.method, *spent)
 
     async def replaced(
-        tx: Transaction, user: store.User, method: SignInMethod, factor: SecondFactor | None, *spent: Event
+        tx: Transaction,
+        user: store.User,
+        before: rules.Authentication,
+        method: SignInMethod,
+        factor: SecondFactor | None,
+        *spent: Event,
     ) -> Reply:
         await store.end_session(tx, used, "signed_out")
         ended = SessionEnded(user_id=user_id, session_id=used, reason="signed_out")
-        return await open_session(tx, user, method, command, ended, *spent, second_factor=factor)
+        return await open_session(
+            tx,
+            user,
+            method,
+            command,
+            ended,
+            *spent,
+            second_factor=factor,
+            signed_on=before.sign_on_tenant_id,
+        )
 
     return record
 

@@ -145,19 +145,27 @@ async def end_session(command: EndSession, tx: Transaction) -> Outcome:
     return Reply(ended)
 
 
-async def let_in(tx: Transaction, user: store.User, method: SignInMethod, command: SignIn, *events: Event) -> Reply:
+async def let_in(
+    tx: Transaction,
+    user: store.User,
+    method: SignInMethod,
+    command: SignIn,
+    *events: Event,
+    signed_on: str | None = None,
+) -> Reply:
     """What the first factor comes to: a session, or a token that waits for the second factor where there is one.
 
-    `events` tell of what happened on the way, and come first.
+    `events` tell of what happened on the way, and come first. `signed_on` is the tenant whose provider has vouched.
     """
     if not await store.has_second_factor(tx, user.user_id):
-        return await open_session(tx, user, method, command, before=events)
+        return await open_session(tx, user, method, command, before=events, signed_on=signed_on)
     token = credentials.pending_sign_in_token(user.user_id, secrets.new_token())
     await store.insert_pending_sign_in(
         tx,
         tx.sealer.digest(token, PENDING_DIGEST),
         user_id=user.user_id,
         method=method,
+        sign_on_tenant_id=signed_on,
         expires_at=tx.now + rules.PENDING_SIGN_IN_LIFETIME,
     )
     needed = SecondFactorNeeded(
@@ -187,6 +195,7 @@ async def open_session(
     *events: Event,
     second_factor: SecondFactor | None = None,
     before: Sequence[Event] = (),
+    signed_on: str | None = None,
 ) -> Reply:
     """The one way to a session: its credentials, for whoever has shown all that the account asks for.
 
@@ -194,7 +203,7 @@ async def open_session(
     """
     session_id = new_id("session")
     token = credentials.refresh_token(session_id, secrets.new_token())
-    proven = rules.Authentication(tx.now, method, second_factor)
+    proven = rules.Authentication(tx.now, method, second_factor, signed_on)
     await store.insert_session(
         tx,
         store.NewSession(

@@ -59,6 +59,8 @@ class SessionRow:
     expires_at: datetime
     ended_at: datetime | None
     end_reason: str | None
+    sign_on_tenant_id: str | None = None
+    """The tenant whose provider has vouched for its person."""
 
     @property
     def amr(self) -> list[str]:
@@ -133,7 +135,7 @@ _USERS: Final = (
 )
 _SESSIONS: Final = (
     "SELECT session_id, user_id, method, second_factor, client_address, user_agent, created_at, refreshed_at,"
-    " idle_until, expires_at, ended_at, end_reason FROM users.sessions"
+    " idle_until, expires_at, ended_at, end_reason, sign_on_tenant_id FROM users.sessions"
 )
 
 
@@ -161,10 +163,10 @@ async def session(connection: Connection, session_id: str) -> SessionRow | None:
     return None if row is None else SessionRow(**dict(row))
 
 
-async def session_is_live(connection: Connection, session_id: str, now: datetime) -> bool:
-    """Whether the session of an access token still goes on."""
+async def live_session(connection: Connection, session_id: str, now: datetime) -> SessionRow | None:
+    """The session of an access token, if it still goes on."""
     found = await session(connection, session_id)
-    return found is not None and found.is_live(now)
+    return found if found is not None and found.is_live(now) else None
 
 
 async def is_fresh_sign_in(connection: Connection, session_id: str, now: datetime) -> bool:

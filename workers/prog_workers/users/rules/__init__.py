@@ -146,6 +146,8 @@ class Authentication:
     at: datetime
     method: SignInMethod
     second_factor: SecondFactor | None = None
+    sign_on_tenant_id: str | None = None
+    """The tenant whose provider has vouched for them, in this session or one that it took the place of."""
 
 
 def is_fresh(proven: Authentication, now: datetime, *, has_second_factor: bool) -> bool:

@@ -188,28 +188,36 @@ async def spend_recovery_code(tx: Transaction, user_id: str, code_hash: str) -> 
 @dataclass(frozen=True, slots=True)
 class PendingSignIn:
     method: SignInMethod
+    sign_on_tenant_id: str | None
     wrong_codes: int
     expires_at: datetime
 
 
 async def insert_pending_sign_in(
-    tx: Transaction, digest: str, *, user_id: str, method: SignInMethod, expires_at: datetime
+    tx: Transaction,
+    digest: str,
+    *,
+    user_id: str,
+    method: SignInMethod,
+    sign_on_tenant_id: str | None,
+    expires_at: datetime,
 ) -> None:
     await tx.execute(
-        "INSERT INTO users.pending_sign_ins (digest, user_id, method, created_at, expires_at)"
-        " VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO users.pending_sign_ins (digest, user_id, method, created_at, expires_at, sign_on_tenant_id)"
+        " VALUES ($1, $2, $3, $4, $5, $6)",
         digest,
         user_id,
         method,
         tx.now,
         expires_at,
+        sign_on_tenant_id,
     )
 
 
 async def pending_sign_in(tx: Transaction, digests: list[str], user_id: str) -> PendingSignIn | None:
     """A sign-in of this person that was not completed, locked until the transaction ends."""
     row = await tx.fetchrow(
-        "SELECT method, wrong_codes, expires_at FROM users.pending_sign_ins"
+        "SELECT method, sign_on_tenant_id, wrong_codes, expires_at FROM users.pending_sign_ins"
         " WHERE digest = ANY ($1::text[]) AND user_id = $2 AND spent_at IS NULL FOR UPDATE",
         digests,
         user_id,

@@ -27,8 +27,8 @@ async def insert_session(tx: Transaction, session: NewSession) -> None:
         """
         WITH opened AS (
             INSERT INTO users.sessions (session_id, user_id, method, client_address, user_agent, second_factor,
-                                        created_at, refreshed_at, idle_until, expires_at)
-            VALUES ($1, $2, $9, $3, $4, $10, $5, $5, $6, $7)
+                                        created_at, refreshed_at, idle_until, expires_at, sign_on_tenant_id)
+            VALUES ($1, $2, $9, $3, $4, $10, $5, $5, $6, $7, $11)
         )
         INSERT INTO users.refresh_tokens (digest, session_id, generation, issued_at) VALUES ($8, $1, 0, $5)
         """,
@@ -42,6 +42,7 @@ async def insert_session(tx: Transaction, session: NewSession) -> None:
         session.refresh_digest,
         session.proven.method,
         session.proven.second_factor,
+        session.proven.sign_on_tenant_id,
     )
 
 
@@ -107,8 +108,9 @@ async def session_owner(tx: Transaction, session_id: str) -> str | None:
 async def live_session(tx: Transaction, session_id: str, user_id: str) -> Authentication | None:
     """What opened a session of this person that still goes on; locked until the transaction ends."""
     row = await tx.fetchrow(
-        "SELECT created_at AS at, method, second_factor FROM users.sessions WHERE session_id = $1 AND user_id = $2"
-        " AND ended_at IS NULL AND least(idle_until, expires_at) > $3 FOR UPDATE",
+        "SELECT created_at AS at, method, second_factor, sign_on_tenant_id FROM users.sessions"
+        " WHERE session_id = $1 AND user_id = $2 AND ended_at IS NULL AND least(idle_until, expires_at) > $3"
+        " FOR UPDATE",
         session_id,
         user_id,
         tx.now,
