@@ -18,6 +18,7 @@ Template = Literal[
     "account_deletion",
     "data_exported",
     "second_factor_changed",
+    "second_factor_guessed",
     "identity_changed",
     "app_connected",
     "welcome",

@@ -106,6 +106,17 @@ class SecondFactorAsked(Event):
     client_address: str | None = None
 
 
+@event("prognetwork.users.second_factor_guesses_refused", key="user_id")
+class SecondFactorGuessesRefused(Event):
+    """Many wrong codes came within a day, each from somebody who had shown the first factor. Told once a day."""
+
+    user_id: UserId
+    email: str
+    name: str
+    since: datetime
+    wrong_codes: int
+
+
 @event("prognetwork.users.second_factor_failed", key="user_id")
 class SecondFactorFailed(Event):
     """A code or passkey was not good. `used_before` is a code of a time step that was spent; `sign_in_over` is any code

@@ -148,7 +148,8 @@ async def sign_in_by_passkey(body: PasskeyProof, request: Request, visit: Anybod
         client_address=address,
         user_agent=user_agent_of(request),
     )
-    async with platform.attempts.attempt(claim_of_person(platform.sealer, user_id), address) as attempt:
+    claim = claim_of_person(platform.sealer, user_id)
+    async with platform.attempts.attempt(claim, address, "passkey") as attempt:
         response = await perform(request, visit, personal(command, tokens_of))
         attempt.outcome = outcome_of(response.status_code, visit.context.code)
     return response

@@ -143,7 +143,7 @@ async def complete_sign_in(body: SecondStep, request: Request, visit: Anybody) -
         client_address=address,
         user_agent=user_agent_of(request),
     )
-    async with visit.platform.attempts.attempt(claim_of_person(sealer, user_id), address) as attempt:
+    async with visit.platform.attempts.attempt(claim_of_person(sealer, user_id), address, body.method) as attempt:
         response = await perform(request, visit, personal(command, tokens_of))
         attempt.outcome = outcome_of(response.status_code, visit.context.code)
     return response
@@ -166,7 +166,8 @@ async def step_up(body: FreshProof, request: Request, access: Me) -> Response:
         client_address=address,
         user_agent=user_agent_of(request),
     )
-    async with access.platform.attempts.attempt(claim, address) as attempt:
+    factor = None if body.password is not None else body.method
+    async with access.platform.attempts.attempt(claim, address, factor) as attempt:
         response = await perform(request, access, personal(command, tokens_of))
         attempt.outcome = outcome_of(response.status_code, access.context.code)
     return response

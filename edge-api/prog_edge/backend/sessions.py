@@ -83,7 +83,8 @@ class PageSessions:
         if user_id is None:
             raise Denied("This passkey is not good here. Use another one, or another way.", code="invalid_passkey")
         answer = platform.passkeys.sealed_answer(token, credential)
-        async with platform.attempts.attempt(claim_of_person(platform.sealer, user_id), client.address) as attempt:
+        claim = claim_of_person(platform.sealer, user_id)
+        async with platform.attempts.attempt(claim, client.address, "passkey") as attempt:
             value = await self._sessions.sign_in_by_passkey(
                 user_id, answer, _digest(browser), client.address, client.user_agent
             )
@@ -109,7 +110,7 @@ class PageSessions:
     async def complete(self, cookie: str, method: SecondFactor, code: str, client: Client) -> SessionCookie:
         user_id = self._sessions.person_waiting(cookie)
         claim = claim_of_person(self._platform.sealer, user_id)
-        async with self._platform.attempts.attempt(claim, client.address) as attempt:
+        async with self._platform.attempts.attempt(claim, client.address, method) as attempt:
             value = await self._sessions.complete(cookie, method, code, client.address, client.user_agent)
             attempt.outcome = "right"
         return SessionCookie(value, MAX_AGE_SECONDS)
@@ -120,7 +121,8 @@ class PageSessions:
         sealer = self._platform.sealer
         by_password = method == "password"
         claim = claim_of_address(sealer, viewer.email) if by_password else claim_of_person(sealer, viewer.user_id)
-        async with self._platform.attempts.attempt(claim, client.address) as attempt:
+        factor = None if method == "password" else method
+        async with self._platform.attempts.attempt(claim, client.address, factor) as attempt:
             value = await self._sessions.step_up(
                 viewer.user_id, viewer.session_id, method, proof, client.address, client.user_agent
             )

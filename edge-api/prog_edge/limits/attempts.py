@@ -6,6 +6,10 @@ that many at once are no way around, and is given back when it was right or nobo
 
 Counted twice: for the claim from this source, with a delay that grows long; and for the claim from everywhere, with one
 that stays short, so that a stranger's guesses never shut the owner out. Nothing here looks at password resets.
+
+A code of six digits can be guessed by whoever has the password and many addresses, a guess each short delay. So all
+places where the person has proved nothing yet share a delay that grows long, and where they have, guesses elsewhere do
+not count. Recovery codes and passkeys, which nobody guesses, do not wait for those guesses: the owner gets in by them.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -24,6 +28,7 @@ import prometheus_client as prometheus
 from prog_broker.redis.connection import OUTAGES, Client
 from prog_contracts.errors import Denied, Invalid
 from prog_contracts.inputs import normalize_email
+from prog_contracts.users import SecondFactor
 from prog_edge.limits.rates import PATIENCE_SECONDS, Mode, client_of_address
 from prog_edge.problems import TooMuch
 from prog_kit.logging import get
@@ -91,6 +96,10 @@ class Growth:
 
 FROM_ONE_SOURCE: Final = Growth(free=5, longest_seconds=300)
 FROM_EVERYWHERE: Final = Growth(free=20, longest_seconds=30)
+FROM_STRANGERS: Final = Growth(free=20, longest_seconds=900)
+"""For codes that can be guessed, from all places together where their person has proved nothing of late."""
+KNOWN_SECONDS: Final = 30 * 24 * 3600
+"""So long is a place known where a person's second factor was right."""
 
 
 @dataclass(slots=True)
@@ -116,18 +125,20 @@ class Attempts:
         *,
         mode: Mode,
         factor: float,
-        growths: Sequence[Growth] = (FROM_ONE_SOURCE, FROM_EVERYWHERE),
+        growths: Sequence[Growth] = (FROM_ONE_SOURCE, FROM_EVERYWHERE, FROM_STRANGERS),
     ) -> None:
         self._client = client
         self._mode = mode
         self._take: Any = client.register_script(_TAKE)
         self._give_back: Any = client.register_script(_GIVE_BACK)
         self._growths = [replace(growth, free=max(1, math.floor(growth.free * factor))) for growth in growths]
-        self._alone = LocalAttempts(self._growths)
+        self._alone = LocalAttempts()
 
     @asynccontextmanager
-    async def attempt(self, claim: str, address: str | None) -> AsyncIterator[Attempt]:
-        """Around one attempt to prove `claim`, a digest of who somebody says to be.
+    async def attempt(
+        self, claim: str, address: str | None, factor: SecondFactor | None = None
+    ) -> AsyncIterator[Attempt]:
+        """Around one attempt to prove `claim`, a digest of who somebody says to be; `factor` is the second one, if it is.
 
         Raises TooMuch with code `too_many_attempts` when it comes before its time; then it does not count.
         """
@@ -135,7 +146,12 @@ class Attempts:
         if self._mode == "off":
             yield made
             return
-        keys = [f"prog:attempts:{claim}:{client_of_address(address)}", f"prog:attempts:{claim}"]
+        source = f"prog:attempts:{claim}:{client_of_address(address)}"
+        known = None if factor is None else f"prog:attempts-known:{claim}:{client_of_address(address)}"
+        here, everywhere, strangers = self._growths
+        keys = {source: here, f"prog:attempts:{claim}": everywhere}
+        if factor == "totp" and known is not None and not await self._is_known(known):
+            keys = {source: here, f"prog:attempts-strangers:{claim}": strangers}
         await self._begin(keys)
         try:
             yield made
@@ -144,13 +160,21 @@ class Attempts:
             raise
         finally:
             if made.outcome != "wrong":
-                await self._end(keys, right=made.outcome == "right")
+                await self._end(keys, right=made.outcome == "right", known=known)
 
-    async def _begin(self, keys: list[str]) -> None:
-        values = [value for growth in self._growths for value in _values(growth)]
+    async def _is_known(self, key: str) -> bool:
+        """Whether the person has proved themselves at this place before. No, while nobody can say."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                wait_milliseconds = int(await self._take(keys=keys, args=[*values, KEPT_SECONDS]))
+                return bool(await self._client.exists(key))
+        except (TimeoutError, *OUTAGES):
+            return False
+
+    async def _begin(self, keys: Mapping[str, Growth]) -> None:
+        values = [value for growth in keys.values() for value in _values(growth)]
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                wait_milliseconds = int(await self._take(keys=list(keys), args=[*values, KEPT_SECONDS]))
         except (TimeoutError, *OUTAGES) as error:
             _log.warning("attempts are counted by this process alone", error=repr(error))
             wait_milliseconds = self._alone.take(keys)
@@ -159,19 +183,22 @@ class Attempts:
         REFUSED.labels("enforced" if self._mode == "on" else "shadow").inc()
         _log.info("an attempt to sign in comes before its time", mode=self._mode)
         if self._mode == "on":
-            detail = "There were many wrong attempts. Wait a little, or set a new password."
+            detail = "There were many wrong attempts. Wait a little, use another way, or set a new password."
             raise TooMuch(
                 detail, code="too_many_attempts", retry_after_seconds=max(1, math.ceil(wait_milliseconds / 1000))
             )
 
-    async def _end(self, keys: list[str], *, right: bool) -> None:
-        """The attempt is given back. After a right one, those from this source before it are forgotten too."""
+    async def _end(self, keys: Mapping[str, Growth], *, right: bool, known: str | None) -> None:
+        """The attempt is given back. After a right one, those from this source before it are forgotten too, and the
+        place is known."""
         self._alone.give_back(keys, right=right)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 if right:
-                    await self._client.delete(keys[0])
-                await self._give_back(keys=keys, args=[growth.free for growth in self._growths])
+                    await self._client.delete(next(iter(keys)))
+                if right and known is not None:
+                    await self._client.set(known, "1", ex=KNOWN_SECONDS)
+                await self._give_back(keys=list(keys), args=[growth.free for growth in keys.values()])
         except (TimeoutError, *OUTAGES) as error:
             _log.warning("an attempt is not given back", error=repr(error))
 
@@ -193,20 +220,19 @@ def claim_of_person(sealer: Sealer, user_id: str) -> str:
 class LocalAttempts:
     """What one process counts by itself; bounded."""
 
-    def __init__(self, growths: list[Growth], clock: Callable[[], float] = time.monotonic) -> None:
-        self._growths = growths
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._claims: OrderedDict[str, tuple[int, float, float]] = OrderedDict()
         """Count, until when the next one waits, and when all is forgotten."""
 
-    def take(self, keys: list[str]) -> int:
+    def take(self, keys: Mapping[str, Growth]) -> int:
         """Milliseconds to wait, or 0 and the attempt counts."""
         now = self._clock()
         found = [self._found(key, now) for key in keys]
         wait_seconds = max(until - now for _, until in found)
         if wait_seconds > 0:
             return math.ceil(wait_seconds * 1000)
-        for key, growth, (count, _) in zip(keys, self._growths, found, strict=True):
+        for (key, growth), (count, _) in zip(keys.items(), found, strict=True):
             delay_seconds = growth.delay_seconds(count + 1)
             self._claims[key] = (count + 1, now + delay_seconds if delay_seconds else 0.0, now + KEPT_SECONDS)
             self._claims.move_to_end(key)
@@ -214,10 +240,10 @@ class LocalAttempts:
             self._claims.popitem(last=False)
         return 0
 
-    def give_back(self, keys: list[str], *, right: bool) -> None:
+    def give_back(self, keys: Mapping[str, Growth], *, right: bool) -> None:
         if right:
-            self._claims.pop(keys[0], None)
-        for key, growth in zip(keys, self._growths, strict=True):
+            self._claims.pop(next(iter(keys)), None)
+        for key, growth in keys.items():
             if key in self._claims:
                 count, until, forgotten_at = self._claims[key]
                 self._claims[key] = (count - 1, 0.0 if count - 1 <= growth.free else until, forgotten_at)

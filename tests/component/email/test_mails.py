@@ -16,6 +16,7 @@ from prog_contracts.payments import (
     SubscriptionCanceled,
     SubscriptionUpdated,
 )
+from prog_contracts.second_factors import SecondFactorGuessesRefused
 from prog_contracts.tenants import TenantUpdated
 from prog_contracts.users import EmailVerified, PasswordChanged, UserUpdated
 from prog_kit.secrets import MAIL
@@ -67,11 +68,17 @@ CHANGED = PasswordChanged(
 )
 
 
+GUESSED = SecondFactorGuessesRefused(
+    user_id=new_id("user"), email="ada@example.com", name="Ada", since=AT, wrong_codes=10
+)
+
+
 @pytest.mark.parametrize(
     ("event", "template", "told"),
     [
         (VERIFIED, "welcome", "Your address is verified"),
         (CHANGED, "password_changed", "was changed on January 14, 2027, 12:00\u202fAM UTC"),
+        (GUESSED, "second_factor_guessed", "10 wrong codes were given to sign in"),
         (ready(), "tenant_ready", "Acme is set up"),
         (paid(), "receipt", "We have received $49.00 for Team"),
         (failed(), "payment_failed", "there were not enough funds on the card"),

@@ -9,8 +9,13 @@ import pytest
 from prog_contracts.accounts import SecondFactorNeeded, TokenSet
 from prog_contracts.credentials import pending_sign_in_token
 from prog_contracts.ids import new_id
-from prog_contracts.second_factors import RecoveryCodeUsed, SecondFactorAsked, SecondFactorFailed
-from prog_contracts.users import UserAuthenticated, VerifyEmail
+from prog_contracts.second_factors import (
+    RecoveryCodeUsed,
+    SecondFactorAsked,
+    SecondFactorFailed,
+    SecondFactorGuessesRefused,
+)
+from prog_contracts.users import SecondFactor, UserAuthenticated, VerifyEmail
 from prog_kit import secrets
 from prog_workers.users import passwords, rules
 from tests.component.harness import Harness
@@ -235,3 +240,42 @@ async def test_an_operator_has_a_second_factor_like_everybody(platform: Harness)
     await root.enrol()
     tokens = await root.tokens_with_code()
     assert tokens.platform_role == "operator"
+
+
+async def guesses(ada: Person, count: int) -> None:
+    """Wrong codes, each behind the right password; a sign-in takes five of them."""
+    waits = await ada.pending()
+    for each in range(count):
+        if each % rules.MAX_WRONG_CODES == 0:
+            waits = await ada.pending()
+        assert code(await ada.complete(waits, "000000")) == "invalid_code"
+
+
+async def test_many_wrong_codes_are_told_once_a_day(platform: Harness, ada: Person) -> None:
+    await ada.become_verified()
+    await ada.enrol()
+    await guesses(ada, rules.GUESSES_TOLD - 1)
+    assert await platform.events(SecondFactorGuessesRefused) == []
+    began = platform.clock.at
+    await guesses(ada, 1)
+    [told] = await platform.events(SecondFactorGuessesRefused)
+    assert (told.user_id, told.email, told.wrong_codes) == (ada.user_id, ada.email, rules.GUESSES_TOLD)
+    assert told.since == began
+    await guesses(ada, 20)
+    assert len(await platform.events(SecondFactorGuessesRefused)) == 1
+    platform.clock.at += rules.GUESSES_WINDOW
+    await guesses(ada, rules.GUESSES_TOLD - 1)
+    assert len(await platform.events(SecondFactorGuessesRefused)) == 1, "yesterday's do not count today"
+    await guesses(ada, 1)
+    assert len(await platform.events(SecondFactorGuessesRefused)) == 2
+    await ada.tokens_with_code()
+
+
+async def test_wrong_codes_of_a_step_up_count_too(platform: Harness, ada: Person) -> None:
+    await ada.become_verified()
+    session = await ada.tokens()
+    await ada.enrol(session)
+    for each in range(rules.GUESSES_TOLD):
+        method: SecondFactor = "recovery_code" if each % 2 else "totp"
+        assert (await ada.step_up(session, "000000", method)).status == "failed"
+    assert len(await platform.events(SecondFactorGuessesRefused)) == 1

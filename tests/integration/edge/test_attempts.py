@@ -15,9 +15,11 @@ import pytest
 import pytest_asyncio
 
 from prog_broker.redis.connection import connect
+from prog_contracts.users import SecondFactor
 from prog_edge.limits.attempts import (
     FROM_EVERYWHERE,
     FROM_ONE_SOURCE,
+    FROM_STRANGERS,
     Attempts,
     LocalAttempts,
     claim_of_person,
@@ -32,7 +34,7 @@ from tests.servers import TestServers
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FREE = FROM_ONE_SOURCE.free
-SLOW = (replace(FROM_ONE_SOURCE, first_seconds=120), replace(FROM_EVERYWHERE, first_seconds=120))
+SLOW = tuple(replace(growth, first_seconds=120) for growth in (FROM_ONE_SOURCE, FROM_EVERYWHERE, FROM_STRANGERS))
 """Delays that begin so long that none is over before a slow machine has asked again."""
 KNOWN = "known@attempts.example"
 HERE, THERE = "203.0.113.7", "198.51.100.9"
@@ -45,10 +47,12 @@ async def attempts(valkey_url: str) -> AsyncIterator[Attempts]:
     await client.aclose()
 
 
-async def guess(attempts: Attempts, address: str = HERE, outcome: Any = "wrong") -> int:
+async def guess(
+    attempts: Attempts, address: str = HERE, outcome: Any = "wrong", factor: SecondFactor | None = None
+) -> int:
     """Seconds that the guess has to wait; 0 when it was made."""
     try:
-        async with attempts.attempt("ada", address) as attempt:
+        async with attempts.attempt("ada", address, factor) as attempt:
             attempt.outcome = outcome
     except TooMuch as error:
         return error.retry_after_seconds
@@ -73,6 +77,18 @@ async def test_check_06_guesses_from_many_places_wait_too_but_never_for_long(att
     assert max(waits) <= FROM_EVERYWHERE.longest_seconds
 
 
+async def test_check_06_codes_are_guessed_slowly_from_many_places_and_their_owner_gets_in(attempts: Attempts) -> None:
+    assert await guess(attempts, HERE, "right", "totp") == 0, "where the owner has been before"
+    waits = [await guess(attempts, f"198.51.100.{number}", factor="totp") for number in range(60)]
+    assert waits.count(0) == FROM_STRANGERS.free + 1
+    assert FROM_EVERYWHERE.longest_seconds < max(waits) <= FROM_STRANGERS.longest_seconds
+    assert await guess(attempts, HERE, "right", "totp") == 0, "guesses elsewhere make nobody wait at home"
+    for factor in ("passkey", "recovery_code"):
+        assert await guess(attempts, THERE, "right", factor) == 0, "nor anybody who has what cannot be guessed"
+    assert await guess(attempts, THERE, "right", "totp") == 0, "where that was right is known, too"
+    assert await guess(attempts, "198.51.100.1", "right", "totp") > 0
+
+
 async def test_a_right_one_forgets_the_wrong_ones_before_it(attempts: Attempts) -> None:
     for _ in range(4):
         assert [await guess(attempts) for _ in range(FREE - 1)] == [0] * (FREE - 1)
@@ -85,11 +101,11 @@ async def test_what_nobody_could_answer_does_not_count(attempts: Attempts) -> No
 
 async def test_check_06_the_delay_grows_from_a_second_to_its_longest() -> None:
     now = 1000.0
-    local = LocalAttempts([FROM_ONE_SOURCE], lambda: now)
+    local, keys = LocalAttempts(lambda: now), {"ada": FROM_ONE_SOURCE}
     made = 0
     waits: list[int] = []
     while len(waits) < 11:
-        wait_milliseconds = local.take(["ada"])
+        wait_milliseconds = local.take(keys)
         if wait_milliseconds:
             waits.append(round(wait_milliseconds / 1000))
             now += waits[-1]
@@ -97,7 +113,7 @@ async def test_check_06_the_delay_grows_from_a_second_to_its_longest() -> None:
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     assert made == FREE + len(waits)
     now += 3600
-    assert [local.take(["ada"]) for _ in range(FREE)] == [0] * FREE, "after an hour all is forgotten"
+    assert [local.take(keys) for _ in range(FREE)] == [0] * FREE, "after an hour all is forgotten"
 
 
 async def test_check_05_while_redis_is_dead_guesses_are_counted_all_the_same(tmp_path: Path) -> None:

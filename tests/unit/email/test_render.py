@@ -30,6 +30,7 @@ DATA: dict[str, Any] = {
     "what": "configured", "detail": "https://id.acme.example",
     "purge_at": AT, "step": "requested", "erase_at": AT, "exported_at": AT,
     "quota": "events_per_month", "percent": 80, "used": 8000, "limit": 10000,
+    "since": AT, "wrong_codes": 12,
 }  # fmt: skip
 SECRETS = {"token": "prog_verify_abc"}
 

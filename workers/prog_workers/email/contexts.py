@@ -100,6 +100,14 @@ class SecondFactorChanged(MailContext):
         return place.url("/account/forgot-password")
 
 
+class SecondFactorGuessed(MailContext):
+    since: datetime
+    wrong_codes: int
+
+    def link(self, place: Place) -> str:
+        return place.url("/account/forgot-password")
+
+
 class IdentityChanged(MailContext):
     """An identity was linked to the account, or unlinked. `provider` is the name that people know, such as Google."""
 
@@ -291,6 +299,7 @@ CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "account_deletion": AccountDeletion,
     "data_exported": DataExported,
     "second_factor_changed": SecondFactorChanged,
+    "second_factor_guessed": SecondFactorGuessed,
     "identity_changed": IdentityChanged,
     "app_connected": AppConnected,
     "welcome": Welcome,

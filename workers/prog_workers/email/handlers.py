@@ -37,7 +37,7 @@ from prog_contracts.payments import (
     SubscriptionCanceled,
     SubscriptionUpdated,
 )
-from prog_contracts.second_factors import RecoveryCodeUsed, SecondFactorChanged
+from prog_contracts.second_factors import RecoveryCodeUsed, SecondFactorChanged, SecondFactorGuessesRefused
 from prog_contracts.tenants import TenantCreated, TenantDeleted, TenantUpdated
 from prog_contracts.users import EmailVerified, PasswordChanged, UserUpdated
 from prog_kit.secrets import MAIL, PERSON, SealError
@@ -136,6 +136,13 @@ async def second_factor_changed(event: SecondFactorChanged, tx: Transaction) -> 
     """As for a password. Why an operator took it away is not told: that is for the records."""
     data = {"change": event.change, "changed_at": event.changed_at}
     return await _write(tx, "second_factor_changed", event.email, event.name, data)
+
+
+@email.handles(SecondFactorGuessesRefused)
+async def second_factor_guessed(event: SecondFactorGuessesRefused, tx: Transaction) -> Outcome:
+    """Somebody has the password, or the mailbox, and tries codes."""
+    data = {"since": event.since, "wrong_codes": event.wrong_codes}
+    return await _write(tx, "second_factor_guessed", event.email, event.name, data)
 
 
 @email.handles(RecoveryCodeUsed)

@@ -15,7 +15,14 @@ from prog_broker.transaction import Transaction
 from prog_contracts.errors import Denied
 from prog_contracts.messages import Event
 from prog_contracts.passkeys import PasskeyFailure
-from prog_contracts.second_factors import CompleteSignIn, RecoveryCodeUsed, SecondFactorFailed, StepUp, StepUpDenied
+from prog_contracts.second_factors import (
+    CompleteSignIn,
+    RecoveryCodeUsed,
+    SecondFactorFailed,
+    SecondFactorGuessesRefused,
+    StepUp,
+    StepUpDenied,
+)
 from prog_contracts.users import SecondFactor, SessionEnded, SignInMethod
 from prog_kit import logging, secrets
 from prog_kit.passkeys import Purpose, bound_to_sign_in
@@ -79,7 +86,7 @@ async def complete_sign_in(command: CompleteSignIn, work: Work) -> Finish:
         spent = await _spend(tx, user, proof, command.client_address)
         if isinstance(spent, Refusal):
             await store.count_wrong_code(tx, digests)
-            return Reply(None, *spent.events, error=spent.error)
+            return Reply(None, *spent.events, *await _told(tx, user, proof), error=spent.error)
         await store.spend_pending_sign_in(tx, digests)
         return await open_session(
             tx,
@@ -123,7 +130,7 @@ async def step_up(command: StepUp, work: Work) -> Finish:
             return await replaced(tx, user, before, "password", None)
         spent = await _spend(tx, user, proof, command.client_address)
         if isinstance(spent, Refusal):
-            return Reply(None, denied, *spent.events, error=spent.error)
+            return Reply(None, denied, *spent.events, *await _told(tx, user, proof), error=spent.error)
         if proof.method == "passkey":
             return await replaced(tx, user, before, "passkey", None, *spent)
         return await replaced(tx, user, before, before.method, proof.method, *spent)
@@ -211,6 +218,24 @@ async def _spend(
         client_address=client_address,
     )
     return (used,)
+
+
+async def _told(tx: Transaction, user: store.User, proof: Proof) -> list[Event]:
+    """Counts a wrong code; that there are many is told once a day. A passkey cannot be guessed."""
+    if proof.method == "passkey":
+        return []
+    guesses = await store.count_guess(tx, user.user_id, rules.GUESSES_WINDOW)
+    if not rules.tells_of_guesses(guesses.wrong_codes, guesses.told_at, tx.now):
+        return []
+    await store.note_told_of_guesses(tx, user.user_id)
+    refused = SecondFactorGuessesRefused(
+        user_id=user.user_id,
+        email=user.email,
+        name=user.name,
+        since=guesses.since,
+        wrong_codes=guesses.wrong_codes,
+    )
+    return [refused]
 
 
 async def _spend_totp(

@@ -35,6 +35,9 @@ PENDING_SIGN_IN_LIFETIME: Final = timedelta(minutes=5)
 """For so long a first factor waits for the second one."""
 MAX_WRONG_CODES: Final = 5
 """So many wrong codes end a sign-in that waits, whatever is counted elsewhere."""
+GUESSES_TOLD: Final = 10
+"""So many wrong codes within `GUESSES_WINDOW` are more than somebody mistypes: the person is told."""
+GUESSES_WINDOW: Final = timedelta(days=1)
 CLOCK_SKEW: Final = timedelta(minutes=1)
 IDENTITY_LIFETIME: Final = timedelta(minutes=10)
 """For so long what a provider told counts as told just now: time to prove the account that it is to be linked with."""
@@ -106,6 +109,11 @@ def password_problems(password: str, email: str) -> list[FieldError]:
 def may_try(password: str) -> bool:
     """Whether a password given at sign-in is worth comparing: no account has an empty or an over-long one."""
     return 0 < len(password) <= PASSWORD_MAX_LENGTH
+
+
+def tells_of_guesses(wrong_codes: int, told_at: datetime | None, now: datetime) -> bool:
+    """Whether a person learns now that somebody guesses codes of theirs: once a day at the most."""
+    return wrong_codes >= GUESSES_TOLD and (told_at is None or now - told_at >= GUESSES_WINDOW)
 
 
 def may_mail_again(last_mail_at: datetime | None, now: datetime) -> bool:

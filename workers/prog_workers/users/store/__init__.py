@@ -42,9 +42,11 @@ from prog_workers.users.store.ending import (
 )
 from prog_workers.users.store.factors import (
     Enrolment,
+    Guesses,
     PendingSignIn,
     TotpFactor,
     codes_left,
+    count_guess,
     count_wrong_code,
     drop_pending_sign_ins,
     drop_second_factor,
@@ -55,6 +57,7 @@ from prog_workers.users.store.factors import (
     insert_pending_sign_in,
     keep_enrolment,
     keep_totp,
+    note_told_of_guesses,
     pending_sign_in,
     purge_enrolments,
     purge_pending_sign_ins,
@@ -125,6 +128,7 @@ from prog_workers.users.store.sign_on import (
 __all__ = [
     "Deletion",
     "Enrolment",
+    "Guesses",
     "Identity",
     "Link",
     "NewApiKey",
@@ -143,6 +147,7 @@ __all__ = [
     "clear_home_tenant",
     "codes_left",
     "count_api_keys",
+    "count_guess",
     "count_identities",
     "count_passkeys",
     "count_wrong_code",
@@ -184,6 +189,7 @@ __all__ = [
     "note_export",
     "note_identity_use",
     "note_passkey_use",
+    "note_told_of_guesses",
     "own_identity",
     "passkey",
     "passkey_of_credential",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from prog_broker.transaction import Transaction
 from prog_contracts.users import SignInMethod
@@ -238,6 +238,37 @@ async def count_wrong_code(tx: Transaction, digests: list[str]) -> None:
     await tx.execute(
         "UPDATE users.pending_sign_ins SET wrong_codes = wrong_codes + 1 WHERE digest = ANY ($1::text[])", digests
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Guesses:
+    """Wrong codes of a person's that are counted together."""
+
+    since: datetime
+    wrong_codes: int
+    told_at: datetime | None
+
+
+async def count_guess(tx: Transaction, user_id: str, window: timedelta) -> Guesses:
+    """One more; the first that comes `window` after the first of those before begins anew."""
+    row = await tx.fetchrow(
+        """
+        INSERT INTO users.guesses AS g (user_id, since, wrong_codes) VALUES ($1, $2, 1)
+        ON CONFLICT (user_id) DO UPDATE
+        SET wrong_codes = CASE WHEN g.since <= $3 THEN 1 ELSE g.wrong_codes + 1 END,
+            since = CASE WHEN g.since <= $3 THEN excluded.since ELSE g.since END
+        RETURNING since, wrong_codes, told_at
+        """,
+        user_id,
+        tx.now,
+        tx.now - window,
+    )
+    assert row is not None
+    return Guesses(**dict(row))
+
+
+async def note_told_of_guesses(tx: Transaction, user_id: str) -> None:
+    await tx.execute("UPDATE users.guesses SET told_at = $2 WHERE user_id = $1", user_id, tx.now)
 
 
 async def spend_pending_sign_in(tx: Transaction, digests: list[str]) -> bool:
