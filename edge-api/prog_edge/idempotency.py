@@ -2,13 +2,15 @@
 
 A key belongs to tenant, actor and route and lives 24 hours. Its row is committed before the command is sent and fixes
 the command's message id, so the consumers' inbox guards the same promise: should this process die in between, a retry
-sends the same message id again and gets the first one's result. Answers rest sealed, for they may hold credentials.
+sends the same message id again and gets the first one's result. Answers rest sealed, for they may hold credentials;
+what is shown once is told again for as long as a network may have lost it, and no longer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from time import time
 from typing import Final
 from uuid import UUID
 
@@ -26,6 +28,9 @@ MAX_KEY_LENGTH: Final = 255
 STALE_SECONDS: Final = 5.0
 """A key whose request has no answer after this long may be taken over, for its process may be gone. Should it live,
 both wait for one and the same message."""
+
+SHOWN_ONCE_SECONDS: Final = 600
+"""So long is an answer told again that holds what is shown once: a retry comes within minutes, a thief later."""
 
 _PURPOSE: Final = "idempotency"
 _KEPT_HEADERS: Final = ("content-type", "location", "preference-applied")
@@ -87,7 +92,8 @@ class IdempotencyKeys:
     async def claim(self, scope: KeyScope, body: bytes) -> Claimed | Response:
         """The right to do the request, or the answer that it had before.
 
-        Raises Refused: 422 when the key was used with another body, 409 while its request is running.
+        Raises Refused: 422 when the key was used with another body, 409 while its request is running, and when it is
+        done, but its answer held what is not told any more.
         """
         digest = self._sealer.digest(body.hex(), _PURPOSE)
         where = (scope.tenant_id, scope.actor, scope.route, scope.key)
@@ -109,10 +115,11 @@ class IdempotencyKeys:
             held: bool = await connection.fetchval(_HOLDS, scope.tenant_id, scope.actor, scope.route, scope.key)
         return held
 
-    async def keep(self, scope: KeyScope, response: Response) -> None:
-        """Remembers the answer."""
+    async def keep(self, scope: KeyScope, response: Response, *, shown_once: bool = False) -> None:
+        """Remembers the answer; `shown_once` is one that holds a secret which nothing shows later."""
         kept = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-        answer = orjson.dumps({"headers": kept, "body": bytes(response.body).decode()}).decode()
+        until = time() + SHOWN_ONCE_SECONDS if shown_once and response.status_code < 300 else None
+        answer = orjson.dumps({"headers": kept, "body": bytes(response.body).decode(), "until": until}).decode()
         async with self._database.scope(tenant_id=scope.tenant_id) as connection:
             await connection.execute(
                 _KEEP,
@@ -126,6 +133,13 @@ class IdempotencyKeys:
 
     def _replay(self, status: int, sealed: str) -> Response:
         answer = orjson.loads(self._sealer.open(sealed, _PURPOSE))
+        until = answer.get("until")
+        if until is not None and time() > until:
+            detail = (
+                "This request was done, and its answer held a secret that is shown once. It is not told again: end what"
+                " was made, and make another one with another Idempotency-Key."
+            )
+            raise Refused(409, "idempotency_answer_gone", detail)
         headers: dict[str, str] = {**answer["headers"], REPLAYED: "true"}
         return Response(answer["body"].encode(), status, headers)
 

@@ -60,6 +60,9 @@ UNDEFERRABLE: Final = frozenset(
 is counted by the answer; or that is a file. They are answered in time, or not at all, however little a client wants to
 wait."""
 
+SHOWN_ONCE: Final = UNDEFERRABLE - {("POST", "/v1/me/password"), ("POST", "/v1/me/export")}
+"""Routes whose answer holds a secret: told again to a retry, and to nobody who comes much later with its key."""
+
 UNAWAITED: Final = frozenset(
     {("POST", "/v1/auth/email/resend"), ("POST", "/v1/auth/password/forgot"), ("POST", "/v1/auth/magic-link")}
 )
@@ -111,7 +114,7 @@ async def perform(request: Request, by: Access | Visit, write: Write) -> Respons
             return claimed
         response = await _ask(by, write, preferences, place, claimed=claimed)
         if response.status_code < 500:
-            await keys.keep(scope, response)
+            await keys.keep(scope, response, shown_once=identity in SHOWN_ONCE)
         return response
 
 

@@ -138,7 +138,7 @@ class Attempts:
     async def attempt(
         self, claim: str, address: str | None, factor: SecondFactor | None = None
     ) -> AsyncIterator[Attempt]:
-        """Around one attempt to prove `claim`, a digest of who somebody says to be; `factor` is the second one, if it is.
+        """Around one attempt to prove `claim`, a digest of who somebody says to be; `factor` names a second one.
 
         Raises TooMuch with code `too_many_attempts` when it comes before its time; then it does not count.
         """

@@ -231,6 +231,7 @@ async def world(stage: Stage) -> AsyncIterator[World]:
                 "grants": ["client_credentials"],
                 "scopes": ["event.read"],
                 "redirect_uris": [],
+                "post_logout_redirect_uris": [],
             },
             "/v1/dead-letters": {"letter_id": dead, "ids": [dead], "group": None, "fingerprint": None},
         },

@@ -16,6 +16,7 @@ import pytest_asyncio
 from prog_contracts.credentials import api_key, tenant_of_api_key
 from prog_contracts.ids import new_id
 from prog_contracts.permissions import SCOPES
+from prog_edge import idempotency
 from prog_edge.access import Needs, Public, Staff
 from prog_edge.api import ROUTERS
 from prog_edge.api.contract import api_routes, declaration_of
@@ -508,6 +509,28 @@ async def test_check_23_a_key_whose_answer_was_lost_is_not_shown_wrongly(stage: 
     again = await owner.request("POST", "/v1/api-keys", json=body, headers=headers)
     assert (again.status_code, again.json()["code"]) == (409, "api_key_text_lost")
     assert first["id"] in again.json()["detail"]
+
+
+async def test_check_23_a_retry_is_told_the_key_and_whoever_comes_later_is_not(
+    stage: Stage, owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"name": "Told again", "scopes": ["event.read"]}
+    headers = {"Idempotency-Key": new_id("retry")}
+    first = await owner.request("POST", "/v1/api-keys", json=body, headers=headers)
+    again = await owner.request("POST", "/v1/api-keys", json=body, headers=headers)
+    assert (again.status_code, again.content) == (201, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    monkeypatch.setattr(idempotency, "SHOWN_ONCE_SECONDS", -1)  # as if those minutes were over
+    late = {"Idempotency-Key": new_id("retry")}
+    made = await owner.request("POST", "/v1/api-keys", json=body, headers=late)
+    assert made.status_code == 201
+    gone = await owner.request("POST", "/v1/api-keys", json=body, headers=late)
+    assert (gone.status_code, gone.json()["code"]) == (409, "idempotency_answer_gone")
+    assert made.json()["key"] not in gone.text
+    names = [key["name"] for key in (await owner.get("/v1/api-keys"))["data"]]
+    assert names.count("Told again") == 2, "nothing was done again"
+    refused = await owner.request("POST", "/v1/api-keys", json={**body, "scopes": ["x.y"]}, headers=headers)
+    assert refused.status_code == 422, "the key is that of another body all the same"
 
 
 async def test_check_23_idempotency_keys_of_a_key_and_of_its_maker_are_apart(stage: Stage, owner: Person) -> None:

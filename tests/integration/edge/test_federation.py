@@ -186,6 +186,9 @@ async def test_a_tenant_s_people_sign_on_with_its_own_provider_and_with_nothing_
     await olga.post(f"{path}/invitations", {"email": paul.email, "role": "member"})
     await paul.post("/v1/invitations/accept", {"token": await federated.token_mailed_to(paul.email, "invite")})
     assert (await paul.request("GET", path)).status_code == 200
+    async with browser_of(paul) as his:
+        assert (await his.get(f"/account/tenants/{tenant_id}")).status_code == 200
+        from_before = dict(his.cookies)
     claimed = await olga.post(f"{path}/domains", {"domain": "acme.example"})
     federated.app.state.names.records[claimed["record_name"]] = [claimed["record_value"]]
     checked = await olga.request("POST", f"{path}/domains/acme.example/check", json={})
@@ -212,7 +215,8 @@ async def test_a_tenant_s_people_sign_on_with_its_own_provider_and_with_nothing_
     assert start in (await paul.request("GET", f"{path}/members")).json()["detail"]
     assert (await paul.request("GET", "/v1/me")).status_code == 200, "the account is the person's own"
     assert (await olga.request("GET", path)).status_code == 200, "an owner gets in, so that it can be mended"
-    async with browser_of(paul) as his:
+    base = federated.settings.public_url
+    async with httpx.AsyncClient(base_url=base, cookies=from_before, timeout=20, trust_env=False) as his:
         page = await his.get(f"/account/tenants/{tenant_id}")
         assert page.status_code == 403
         assert f'href="{start}?next=/account/tenants/{tenant_id}"' in page.text
