@@ -74,6 +74,8 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "admin-tenant": ("operator", "{customer}"),
     "admin-tenant-settings": ("operator", "{customer}/settings"),
     "admin-tenant-settings-version": ("operator", "{customer}/settings/versions/2"),
+    "admin-analytics": ("operator", "/admin/analytics"),
+    "admin-analytics-month": ("operator", "/admin/analytics?by=month"),
     "admin-subscriptions": ("operator", "/admin/subscriptions"),
     "admin-invoices": ("operator", "/admin/invoices"),
     "admin-messages": ("operator", "/admin/messages"),

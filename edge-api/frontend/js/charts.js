@@ -28,12 +28,12 @@ function options(figure, canvas, { labels, unit }) {
   return {
     width: canvas.clientWidth,
     height: Number(figure.dataset.chartHeight),
-    padding: [8, 16, 0, 0],
+    padding: [8, 20, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 7 }, sync: { key: "console" } },
     scales: { y: { range: (_, least, most) => [0, Math.max(most * 1.15, 1)] } },
     axes: [
-      { ...axis, grid: { show: false }, space: 70, size: 24, values: (_, ticks) => ticks.map((tick) => time(tick, figure.dataset.chartZone)) },
+      { ...axis, grid: { show: false }, space: 70, size: 24, values: (_, ticks) => ticks.map((tick) => (areDays(ticks) ? month(tick) : time(tick, figure.dataset.chartZone))) },
       { ...axis, grid, size: 52, space: 34, values: (_, ticks) => ticks.map((tick) => amount(tick, unit)) },
     ],
     series: [
@@ -58,6 +58,10 @@ const amount = (tick, unit) => {
 
 const time = (seconds, zone, second) =>
   new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second, timeZone: zone });
+const daySeconds = 86_400;
+/** Whether instants are days apart, so that the month tells more than the time of day. */
+const areDays = (times) => times.length > 1 && times[1] - times[0] >= daySeconds;
+const month = (seconds) => new Date(seconds * 1000).toLocaleDateString("en-GB", { month: "short", year: "2-digit", timeZone: "UTC" });
 
 /** Beside the title: each line's name with its value under the cursor, or the latest one. */
 function legend(figure, plot, unit) {
@@ -75,7 +79,8 @@ function legend(figure, plot, unit) {
     const at = document.createElement("span");
     at.className = "faint";
     const zone = figure.dataset.chartZone;
-    at.textContent = `${time(plot.data[0][index], zone, "2-digit")} ${zone}`;
+    const seconds = plot.data[0][index];
+    at.textContent = areDays(plot.data[0]) ? month(seconds) : `${time(seconds, zone, "2-digit")} ${zone}`;
     items.unshift(at);
   }
   place.replaceChildren(...items);

@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from prog_edge.backend.account import Account
 from prog_edge.backend.admin import Admin
+from prog_edge.backend.analytics import Analytics
 from prog_edge.backend.api_keys import ApiKeys
 from prog_edge.backend.clients import Clients
 from prog_edge.backend.configuration import Branding, Configurations
@@ -43,6 +44,7 @@ def web_services(platform: Platform) -> WebServices:
         configuration=Configurations(platform, sender),
         branding=Branding(platform),
         admin=Admin(platform),
+        analytics=Analytics(platform),
         sessions=PageSessions(platform),
         security=Security(platform, sender),
         profile=Profile(platform, sender),

@@ -27,6 +27,7 @@ from prog_edge.web.account.session_routes import router as session_router
 from prog_edge.web.account.sign_on_routes import router as sign_on_router
 from prog_edge.web.account.tenant_routes import router as tenant_router
 from prog_edge.web.account.usage_routes import router as usage_router
+from prog_edge.web.admin.analytics_routes import router as analytics_router
 from prog_edge.web.admin.configuration_routes import router as admin_configuration_router
 from prog_edge.web.admin.live_routes import router as live_router
 from prog_edge.web.admin.replay_routes import router as replay_router
@@ -67,6 +68,7 @@ ROUTERS = (
     admin_tenant_router,
     admin_user_router,
     admin_configuration_router,
+    analytics_router,
     avatar_router,
     brand_router,
     live_router,

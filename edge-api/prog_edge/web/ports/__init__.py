@@ -47,6 +47,7 @@ from prog_edge.web.ports.admin import (
     TopicRow,
     UserRow,
 )
+from prog_edge.web.ports.analytics import AnalyticsBackend, Dimension, GroupFigures, TenantFigures
 from prog_edge.web.ports.api_keys import ApiKeyCard, ApiKeysBackend, ApiKeysView, MadeKey
 from prog_edge.web.ports.configuration import (
     BrandingBackend,
@@ -115,6 +116,7 @@ __all__ = [
     "AdminBackend",
     "AdminInvoiceRow",
     "AdminOverview",
+    "AnalyticsBackend",
     "Answered",
     "ApiKeyCard",
     "ApiKeysBackend",
@@ -138,12 +140,14 @@ __all__ = [
     "DeadLetterCause",
     "DeadLetterRow",
     "Departure",
+    "Dimension",
     "DirectoryBackend",
     "DirectoryGroupCard",
     "DirectoryView",
     "Dunning",
     "EnrolmentView",
     "EventRow",
+    "GroupFigures",
     "IdentitiesBackend",
     "IdentityCard",
     "InvitationRow",
@@ -192,6 +196,7 @@ __all__ = [
     "TenancyBackend",
     "TenantCard",
     "TenantFacts",
+    "TenantFigures",
     "TenantRow",
     "TenantView",
     "ToProve",

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from prog_edge.web.ports.account import AccountBackend
 from prog_edge.web.ports.admin import AdminBackend
+from prog_edge.web.ports.analytics import AnalyticsBackend
 from prog_edge.web.ports.api_keys import ApiKeysBackend
 from prog_edge.web.ports.configuration import BrandingBackend, ConfigurationBackend
 from prog_edge.web.ports.directory import DirectoryBackend
@@ -36,6 +37,7 @@ class WebServices:
     branding: BrandingBackend
     directories: DirectoryBackend
     admin: AdminBackend
+    analytics: AnalyticsBackend
     sessions: Sessions
     security: SecurityBackend
     profile: ProfileBackend

@@ -42,6 +42,7 @@ from prog_edge.web.ports import (
     Viewer,
     WebServices,
 )
+from tests.unit.edge.web.sample_analytics import SampleAnalytics
 from tests.unit.edge.web.sample_configuration import SampleBranding, SampleConfiguration
 from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
 from tests.unit.edge.web.sample_directory import SampleDirectory
@@ -521,6 +522,7 @@ def sample_services(
         api_keys=api_keys or SampleKeys(),
         directories=directories or SampleDirectory(),
         admin=admin or SampleAdmin(),
+        analytics=SampleAnalytics(),
         sessions=SampleSessions(),
         security=security or SampleSecurity(FACTOR, kept=list(PASSKEYS)),
         identities=identities or SampleIdentities(),

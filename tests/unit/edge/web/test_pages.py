@@ -66,6 +66,8 @@ OPERATOR = (
     "/admin/users?cursor=older",
     f"/admin/users/{GRACE}",
     "/admin/tenants",
+    "/admin/analytics",
+    "/admin/analytics?by=month",
     "/admin/subscriptions?status=past_due",
     "/admin/invoices",
     "/admin/messages?domain=payments&tenant=tenant_1",
