@@ -59,13 +59,13 @@ if wait > 0 then
     return wait
 end
 for i = 1, #KEYS do
-    local free, first, longest = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
+    local free, first, longest = tonumber(ARGV[4 * i - 3]), tonumber(ARGV[4 * i - 2]), tonumber(ARGV[4 * i - 1])
     local over = redis.call('HINCRBY', KEYS[i], 'count', 1) - free
     if over > 0 then
         local delay = math.min(first * 2 ^ math.min(over - 1, 30), longest) * 1000
         redis.call('HSET', KEYS[i], 'until', string.format('%.0f', now + delay))
     end
-    redis.call('EXPIRE', KEYS[i], ARGV[3 * #KEYS + 1])
+    redis.call('EXPIRE', KEYS[i], ARGV[4 * i])
 end
 return 0
 """
@@ -83,11 +83,13 @@ return 0
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """`free` attempts, then a delay of `first_seconds`, which doubles with each one up to `longest_seconds`."""
+    """`free` attempts, then a delay of `first_seconds`, which doubles with each one up to `longest_seconds`; all is
+    forgotten after `kept_seconds` without an attempt."""
 
     free: int
     longest_seconds: int
     first_seconds: int = 1
+    kept_seconds: int = KEPT_SECONDS
 
     def delay_seconds(self, count: int) -> int:
         over = count - self.free
@@ -96,7 +98,7 @@ class Growth:
 
 FROM_ONE_SOURCE: Final = Growth(free=5, longest_seconds=300)
 FROM_EVERYWHERE: Final = Growth(free=20, longest_seconds=30)
-FROM_STRANGERS: Final = Growth(free=20, longest_seconds=900)
+FROM_STRANGERS: Final = Growth(free=20, longest_seconds=900, kept_seconds=24 * 3600)
 """For codes that can be guessed, from all places together where their person has proved nothing of late."""
 KNOWN_SECONDS: Final = 30 * 24 * 3600
 """So long is a place known where a person's second factor was right."""
@@ -174,7 +176,7 @@ class Attempts:
         values = [value for growth in keys.values() for value in _values(growth)]
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                wait_milliseconds = int(await self._take(keys=list(keys), args=[*values, KEPT_SECONDS]))
+                wait_milliseconds = int(await self._take(keys=list(keys), args=values))
         except (TimeoutError, *OUTAGES) as error:
             _log.warning("attempts are counted by this process alone", error=repr(error))
             wait_milliseconds = self._alone.take(keys)
@@ -234,7 +236,8 @@ class LocalAttempts:
             return math.ceil(wait_seconds * 1000)
         for (key, growth), (count, _) in zip(keys.items(), found, strict=True):
             delay_seconds = growth.delay_seconds(count + 1)
-            self._claims[key] = (count + 1, now + delay_seconds if delay_seconds else 0.0, now + KEPT_SECONDS)
+            until = now + delay_seconds if delay_seconds else 0.0
+            self._claims[key] = (count + 1, until, now + growth.kept_seconds)
             self._claims.move_to_end(key)
         while len(self._claims) > MAX_CLAIMS:
             self._claims.popitem(last=False)
@@ -253,5 +256,5 @@ class LocalAttempts:
         return (count, until) if now < forgotten_at else (0, 0.0)
 
 
-def _values(growth: Growth) -> tuple[int, int, int]:
-    return growth.free, growth.first_seconds, growth.longest_seconds
+def _values(growth: Growth) -> tuple[int, int, int, int]:
+    return growth.free, growth.first_seconds, growth.longest_seconds, growth.kept_seconds

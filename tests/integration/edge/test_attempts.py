@@ -89,6 +89,18 @@ async def test_check_06_codes_are_guessed_slowly_from_many_places_and_their_owne
     assert await guess(attempts, "198.51.100.1", "right", "totp") > 0
 
 
+async def test_check_06_a_pause_of_an_hour_makes_strangers_guesses_none_the_quicker() -> None:
+    now = 1000.0
+    local, keys = LocalAttempts(lambda: now), {"ada": FROM_STRANGERS}
+    while not local.take(keys):
+        pass
+    now += 3 * 3600
+    assert local.take(keys) == 0
+    assert local.take(keys) > 0, "one guess, and not twenty"
+    now += 24 * 3600
+    assert [local.take(keys) for _ in range(FROM_STRANGERS.free)] == [0] * FROM_STRANGERS.free
+
+
 async def test_a_right_one_forgets_the_wrong_ones_before_it(attempts: Attempts) -> None:
     for _ in range(4):
         assert [await guess(attempts) for _ in range(FREE - 1)] == [0] * (FREE - 1)

@@ -17,6 +17,7 @@ CLIENT = ClientRow(
     previous_secret_digest=BEFORE[1],
     previous_secret_until=datetime.now(UTC) + timedelta(hours=1),
     redirect_uris=(),
+    post_logout_redirect_uris=(),
     grants=("client_credentials",),
     scopes=("event.read",),
     created_by="user_ada",

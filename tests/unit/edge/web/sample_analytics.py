@@ -12,7 +12,10 @@ _GROUPS: dict[Dimension, list[GroupFigures]] = {
     "size": [GroupFigures("1", 80, 1), GroupFigures("2-5", 60, 3)],
     "month": [
         GroupFigures("earlier", 90, 5),
-        *(GroupFigures(f"2026-{month:02d}", *((None, None) if month == 3 else (5 * month, 3))) for month in range(1, 12)),
+        *(
+            GroupFigures(f"2026-{month:02d}", *((None, None) if month == 3 else (5 * month, 3)))
+            for month in range(1, 12)
+        ),
     ],
 }
 
