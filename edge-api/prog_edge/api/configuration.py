@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
+import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -46,6 +47,9 @@ Version = Annotated[int, Path(ge=1, le=MAX_VERSION)]
 _LOGO_ID: Final = "9f86d081884c7d659a2feaa0c55ad015"
 _LOGO_URL: Final = f"https://app.example.com/brand/tenant_01jd7z4c8nf3ktv9q2m6x0r5we/logo/{_LOGO_ID}.png"
 _STRICT: Final = ConfigDict(extra="forbid")
+_TELLS_VERSION: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"headers": {"ETag": {"description": "The version, for `If-Match`.", "schema": {"type": "string"}}}}
+}
 
 
 class _Branding(Branding):
@@ -130,7 +134,7 @@ class Logo(Resource):
     url: str = Field(examples=[_LOGO_URL])
 
 
-@router.get("/config", response_model=ConfigVersion, responses=problems(401, 403, 404))
+@router.get("/config", response_model=ConfigVersion, responses={**_TELLS_VERSION, **problems(401, 403, 404)})
 async def get_config(tenant_id: str, access: Reads, response: Response) -> ConfigVersion:
     """The configuration that holds. Its `ETag` is for `If-Match`."""
     async with access.newest_rows() as connection:
@@ -139,7 +143,11 @@ async def get_config(tenant_id: str, access: Reads, response: Response) -> Confi
     return found
 
 
-@router.put("/config", response_model=ConfigVersion, responses=problems(401, 403, 404, 409, 412, 422, 428))
+@router.put(
+    "/config",
+    response_model=ConfigVersion,
+    responses={**_TELLS_VERSION, **problems(401, 403, 404, 409, 412, 422, 428)},
+)
 async def put_config(
     tenant_id: str, body: ConfigChange, request: Request, access: Changes, if_match: IfMatch = None
 ) -> Response:
@@ -161,7 +169,11 @@ async def put_config(
     return await _changed(request, access, command)
 
 
-@router.post("/config/rollback", response_model=ConfigVersion, responses=problems(401, 403, 404, 409, 412, 422))
+@router.post(
+    "/config/rollback",
+    response_model=ConfigVersion,
+    responses={**_TELLS_VERSION, **problems(401, 403, 404, 409, 412, 422)},
+)
 async def roll_back_config(
     tenant_id: str, body: RollBack, request: Request, access: Changes, if_match: IfMatch = None
 ) -> Response:
@@ -243,10 +255,7 @@ def logo_path(tenant_id: str, logo_id: str) -> str:
 
 
 async def _changed(request: Request, access: Access, command: ConfigureTenant | RollBackConfiguration) -> Response:
-    told: list[int] = []
-
     def present(result: Mapping[str, Any]) -> ConfigVersion:
-        told.append(result["version"])
         return ConfigVersion(
             version=result["version"],
             settings=Configuration.model_validate(result["configuration"]),
@@ -258,8 +267,8 @@ async def _changed(request: Request, access: Access, command: ConfigureTenant | 
         )
 
     response = await perform(request, access, Write(command, access.tenant, present))
-    if told:
-        response.headers["ETag"] = _etag(told[0])
+    if response.status_code == 200:  # also the answer to a request that is sent again
+        response.headers["ETag"] = _etag(orjson.loads(bytes(response.body))["version"])
     access.platform.brands.forget(access.tenant)
     return response
 

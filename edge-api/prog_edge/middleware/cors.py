@@ -21,13 +21,13 @@ PREFIXES: Final = ("/v1/", "/oauth2/token", "/oauth2/revoke", "/oauth2/introspec
 MAX_AGE_SECONDS: Final = 600
 METHODS: Final = "GET, HEAD, POST, PATCH, PUT, DELETE"
 TAKEN: Final = (
-    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, Prog-Tenant, Prog-Version, traceparent,"
-    " X-Request-Id"
+    "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, Prefer, Prog-Tenant, Prog-Version,"
+    " traceparent, X-Request-Id"
 )
 TAKEN_FROM_ALL: Final = "Content-Type, Prog-Version, traceparent, X-Request-Id"
 SHOWN: Final = (
-    "Deprecation, Idempotency-Replayed, Link, Location, Preference-Applied, Prog-Version, RateLimit, RateLimit-Policy,"
-    " Retry-After, Sunset, traceparent, X-Request-Id"
+    "Deprecation, ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Prog-Version, RateLimit,"
+    " RateLimit-Policy, Retry-After, Sunset, traceparent, X-Request-Id"
 )
 _VARY: Final = (b"vary", b"Origin")
 _SHOWN: Final = (b"access-control-expose-headers", SHOWN.encode())

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from prog_edge.app import create_app, layers
 from prog_edge.drain import Drain
+from prog_edge.middleware import cors
 from prog_edge.refusals import add_handlers
 from prog_kit.settings import Settings, SettingsError
 from tests.component.edge.conftest import no_page
@@ -108,6 +109,34 @@ async def test_no_answer_ever_allows_cookies_and_no_page_of_ours_is_read(http: t
 def test_what_is_no_origin_is_no_setting(origins: str) -> None:
     with pytest.raises(SettingsError, match="PROG_CORS_ORIGINS"):
         Settings.load({}, env="test", database_url="postgresql://x/y", redis_url="redis://x", cors_origins=origins)
+
+
+def test_a_listed_page_may_send_every_field_of_a_head_that_the_api_takes(settings: Settings) -> None:
+    taken = {
+        (f"{method.upper()} {path}", parameter["name"].lower())
+        for path, operations in create_app(settings).openapi()["paths"].items()
+        if path.startswith(cors.PREFIXES)
+        for method, operation in operations.items()
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "header"
+    }
+    names = {name for _, name in taken}
+    assert {"idempotency-key", "if-match", "last-event-id", "prog-tenant"} <= names
+    allowed = {name.strip().lower() for name in cors.TAKEN.split(",")}
+    assert {found for found in taken if found[1] not in allowed} == set()
+
+
+def test_a_listed_page_may_read_every_field_of_a_head_that_the_api_answers_with(settings: Settings) -> None:
+    told = {
+        name.lower()
+        for path, operations in create_app(settings).openapi()["paths"].items()
+        if path.startswith(cors.PREFIXES)
+        for operation in operations.values()
+        for response in operation["responses"].values()
+        for name in response.get("headers", {})
+    }
+    assert "etag" in told, "by which a page says in If-Match what it has read"
+    assert told <= {name.strip().lower() for name in cors.SHOWN.split(",")}
 
 
 def test_what_everybody_may_read_takes_no_credential(settings: Settings) -> None:
