@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -24,7 +24,7 @@ from prog_contracts.tenants import (
     TenantRole,
 )
 from prog_edge.access import Access, Needs, SignedIn
-from prog_edge.api.shapes import Body, EmailAddress, Listing, Resource, problems
+from prog_edge.api.shapes import Body, EmailAddress, Listing, Paging, Resource, problems
 from prog_edge.writes import Write, perform
 from prog_kit.database import Connection
 from prog_kit.secrets import TOKEN
@@ -70,14 +70,22 @@ class Membership(Resource):
     role: TenantRole
 
 
-@router.get("/tenants/{tenant_id}/members", responses=problems(401, 404))
+class MembersQuery(Paging):
+    limit: int = Field(
+        queries.MEMBERS_AT_ONCE, ge=1, le=queries.MEMBERS_AT_ONCE, description="How many to answer with, at most."
+    )
+
+
+@router.get("/tenants/{tenant_id}/members", responses=problems(401, 404, 422))
 async def list_members(
-    tenant_id: str, access: Annotated[Access, Depends(Needs("member.read", "path"))]
+    tenant_id: str,
+    paging: Annotated[MembersQuery, Query()],
+    access: Annotated[Access, Depends(Needs("member.read", "path"))],
 ) -> Listing[Member]:
     """The tenant's members, in the order of joining."""
     async with access.rows() as connection:
-        rows = await queries.members(connection, tenant_id)
-    return Listing(data=[_member(row) for row in rows], next_cursor=None)
+        page = await queries.members_page(connection, tenant_id, limit=paging.limit, cursor=paging.cursor)
+    return Listing(data=[_member(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
 @router.patch(

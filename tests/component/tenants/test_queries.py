@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 
+from prog_contracts.errors import Invalid
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_kit.database import Database
 from prog_workers.tenants import queries
@@ -51,6 +52,24 @@ async def test_a_person_sees_the_own_tenants_and_no_other_members(
         assert [row.user_id for row in await queries.members(connection, acme.tenant_id)] == [joe]
         assert await queries.role_of(connection, acme.tenant_id, joe) == "viewer"
         assert not await queries.tenants_of(connection, acme.owner_id)
+
+
+async def test_members_of_a_large_tenant_are_told_in_pages(platform: Harness, acme: Company, edge: Database) -> None:
+    for number in range(3):
+        await acme.take_in(f"joe{number}@example.com", "viewer")  # at one instant, as from a directory
+    async with edge.scope(tenant_id=acme.tenant_id) as connection:
+        everybody = [row.user_id for row in await queries.members(connection, acme.tenant_id)]
+        seen: list[str] = []
+        cursor = None
+        while True:
+            page = await queries.members_page(connection, acme.tenant_id, limit=2, cursor=cursor)
+            seen += [row.user_id for row in page.rows]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert (len(seen), seen) == (4, everybody)
+        with pytest.raises(Invalid):
+            await queries.members_page(connection, acme.tenant_id, cursor="W10")
 
 
 async def test_the_edge_writes_nothing_and_sees_no_digest(acme: Company, edge: Database) -> None:

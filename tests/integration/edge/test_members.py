@@ -102,6 +102,10 @@ async def test_check_22_nobody_grants_above_their_own_rights(stage: Stage) -> No
         assert (below.status_code, below.json()["code"]) == (403, "denied"), target
     roles = {item["user_id"]: item["role"] for item in (await owner.get(f"{path}/members"))["data"]}
     assert roles == {owner.user_id: "owner", admin.user_id: "admin", viewer.user_id: "viewer"}
+    first = await owner.get(f"{path}/members?limit=1")
+    rest = await owner.get(f"{path}/members?cursor={first['next_cursor']}")
+    assert ([item["user_id"] for item in first["data"]], rest["next_cursor"]) == ([owner.user_id], None)
+    assert {item["user_id"] for item in rest["data"]} == {admin.user_id, viewer.user_id}
 
 
 async def test_check_22_an_invitation_is_sent_again_with_a_new_link_and_taken_back(stage: Stage) -> None:

@@ -35,6 +35,7 @@ from prog_workers.tenants.queries.usage import limits, seats_taken
 from prog_workers.tenants.rules.analytics import MINIMUM, Disclosed
 
 __all__ = [
+    "MEMBERS_AT_ONCE",
     "MINIMUM",
     "ClockRow",
     "Disclosed",
@@ -59,6 +60,7 @@ __all__ = [
     "logo",
     "member",
     "members",
+    "members_page",
     "names_of",
     "open_invitations",
     "role_of",
@@ -69,6 +71,8 @@ __all__ = [
     "tenants_by",
     "tenants_of",
 ]
+
+MEMBERS_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +202,26 @@ async def tenants_of(connection: Connection, user_id: str) -> Sequence[Membershi
 
 
 async def members(connection: Connection, tenant_id: str) -> Sequence[MemberRow]:
-    """The members in the order of joining, at most 1000."""
+    """The members in the order of joining, at most MEMBERS_AT_ONCE."""
+    return (await members_page(connection, tenant_id)).rows
+
+
+async def members_page(
+    connection: Connection, tenant_id: str, *, limit: int = MEMBERS_AT_ONCE, cursor: str | None = None
+) -> Page[MemberRow]:
+    """The same a page at a time. Raises Invalid for a cursor of another list."""
+    where = Where()
+    where.add("tenant_id = {}", tenant_id)
+    if cursor is not None:
+        where.add("(joined_at, user_id) > ({}, {})", *decode_cursor(cursor, datetime, str))
     rows = await connection.fetch(
-        "SELECT user_id, email, name, role, joined_at FROM tenants.members WHERE tenant_id = $1"
-        " ORDER BY joined_at, user_id LIMIT 1000",
-        tenant_id,
+        "SELECT user_id, email, name, role, joined_at FROM tenants.members"
+        f" WHERE {where} ORDER BY joined_at, user_id LIMIT {where.value(limit + 1)}",
+        *where.values,
     )
-    return [MemberRow(**dict(row)) for row in rows]
+    found = [MemberRow(**dict(row)) for row in rows[:limit]]
+    more = len(rows) > limit
+    return Page(found, encode_cursor(found[-1].joined_at, found[-1].user_id) if more else None)
 
 
 async def member(connection: Connection, tenant_id: str, user_id: str) -> MemberRow | None:
