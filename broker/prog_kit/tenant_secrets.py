@@ -17,7 +17,7 @@ import base64
 import os
 import struct
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -99,19 +99,25 @@ async def rotate_key(connection: Connection, sealer: Sealer, tenant_id: str) -> 
     return await tenant_cipher(connection, sealer, tenant_id)
 
 
-async def wrap_anew(connection: Connection, sealer: Sealer, limit: int) -> int:
-    """Wraps up to `limit` keys that an older secret key has wrapped, whichever the tenant; how many there were.
+Place: TypeAlias = tuple[str, int]
+"""A key: its tenant and its number."""
+BEGINNING: Final[Place] = ("", 0)
 
-    For a role that may do so (`prog_tenants`). A key that does not open stays as it is, and is passed over.
+
+async def wrap_anew(connection: Connection, sealer: Sealer, limit: int, after: Place = BEGINNING) -> Place | None:
+    """Wraps keys behind `after` that an older secret key has wrapped, whichever the tenant: of the next `limit` those
+    that open. The others stay as they are. Returns how far that is; None at the end.
+
+    For a role that may do so (`prog_tenants`).
     """
     rows = await connection.fetch(
         "SELECT tenant_id, number, wrapped FROM bus.tenant_keys WHERE left(wrapped, $1) <> $2"
-        " ORDER BY tenant_id, number LIMIT $3 FOR UPDATE",
+        " AND (tenant_id, number) > ($4, $5) ORDER BY tenant_id, number LIMIT $3 FOR UPDATE",
         len(sealer.mark),
         sealer.mark,
         limit,
+        *after,
     )
-    done = 0
     for row in rows:
         try:
             wrapped = sealer.reseal(row["wrapped"], _purpose(row["tenant_id"]))
@@ -123,8 +129,7 @@ async def wrap_anew(connection: Connection, sealer: Sealer, limit: int) -> int:
             row["number"],
             wrapped,
         )
-        done += 1
-    return done
+    return (rows[-1]["tenant_id"], rows[-1]["number"]) if len(rows) == limit else None
 
 
 async def _cipher(connection: Connection, sealer: Sealer, tenant_id: str) -> TenantCipher | None:

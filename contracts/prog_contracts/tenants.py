@@ -149,7 +149,11 @@ class FinishClockAdvance(Command):
 
 @command("prognetwork.tenants.wrap_tenant_keys")
 class WrapTenantKeys(Command):
-    """Wrap the tenants' keys that an older one of PROG_SECRET_KEYS has wrapped under the newest."""
+    """Wrap the tenants' keys that an older one of PROG_SECRET_KEYS has wrapped under the newest: those behind this
+    tenant and number."""
+
+    after_tenant: str = ""
+    after_number: int = 0
 
 
 @command("prognetwork.tenants.seal_tenant_secrets")

@@ -13,6 +13,7 @@ from prog_contracts.tenants import WrapTenantKeys
 from prog_kit.database import Database
 from prog_kit.secrets import Sealer, SealError
 from prog_kit.tenant_secrets import TenantCipher, known_cipher, rotate_key, tenant_cipher, wrap_anew
+from prog_workers.tenants.handlers import secrecy
 from tests.component.harness import SECRET_KEYS, Harness
 from tests.component.tenants.company import START, Company, code
 
@@ -96,13 +97,32 @@ async def test_a_rotation_of_the_platforms_keys_wraps_every_tenants_key_anew(
     domain = await Database.connect(platform.url, "prog_tenants", max_size=1)
     try:
         async with domain.scope() as connection:
-            assert await wrap_anew(connection, both, 1) == 1
-            assert await wrap_anew(connection, both, 10) == 1
-            assert await wrap_anew(connection, both, 10) == 0
+            first = await wrap_anew(connection, both, 1)
+            assert first is not None
+            assert await wrap_anew(connection, both, 10, first) is None
+            left = await connection.fetchval(
+                "SELECT count(*) FROM bus.tenant_keys WHERE NOT starts_with(wrapped, $1)", both.mark
+            )
+            assert left == 0
     finally:
         await domain.close()
     for tenant, text in zip(tenants, sealed, strict=True):
         assert (await cipher_of(users, Sealer((NEW,)), tenant)).open(text, PURPOSE) == "secret"
+
+
+async def test_a_key_that_does_not_open_keeps_no_other_from_being_wrapped_anew(
+    platform: Harness, acme: Company, users: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrecy, "BATCH", 1)
+    tenants = sorted(new_id("tenant") for _ in range(3))
+    for tenant in tenants:
+        await cipher_of(users, platform.sealer, tenant)
+    await platform.admin.execute("UPDATE bus.tenant_keys SET wrapped = 'x' || wrapped WHERE tenant_id = $1", tenants[0])
+    monkeypatch.setattr(platform.processors["tenants"], "sealer", Sealer((NEW, *SECRET_KEYS)))
+    await platform.request(WrapTenantKeys(), actor="prog-scheduler")
+    await platform.settle()
+    for tenant in tenants[1:]:
+        await cipher_of(users, Sealer((NEW,)), tenant)
 
 
 async def test_the_nightly_command_is_for_processes(platform: Harness, acme: Company) -> None:

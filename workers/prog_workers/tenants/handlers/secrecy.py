@@ -24,10 +24,13 @@ _log = get("prog.tenants")
 
 @tenants.handles(WrapTenantKeys)
 async def wrap_tenant_keys(command: WrapTenantKeys, tx: Transaction) -> WrapTenantKeys | SealTenantSecrets:
-    """A batch, so that no transaction is long; it sends itself again while there is more."""
+    """A batch, so that no transaction is long; it asks for the next one. A key that does not open holds up no other."""
     if not is_process(tx.actor):
         raise errors.not_permitted()
-    return command if await wrap_anew(tx.connection, tx.sealer, BATCH) == BATCH else SealTenantSecrets()
+    reached = await wrap_anew(tx.connection, tx.sealer, BATCH, (command.after_tenant, command.after_number))
+    if reached is None:
+        return SealTenantSecrets()
+    return WrapTenantKeys(after_tenant=reached[0], after_number=reached[1])
 
 
 @tenants.handles(SealTenantSecrets)
