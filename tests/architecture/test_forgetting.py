@@ -22,7 +22,7 @@ BECOMES: Final = {
     "tenants.tenants": "another owner takes over, or nobody; its own name is the tenant's",
     "tenants.members": "goes when the person is released",
     "tenants.invitations": "tenants.forget_person takes address and inviter out",
-    "tenants.directory_users": "tenants.forget_person deletes it, whatever the tenant's provider had said",
+    "tenants.directory_users": "goes when the person is released, or tenants.forget_person deletes it",
     "tenants.limits": "names of limits",
     "payments.customers": "another owner takes over; kept for a tenant that is being deleted and has none",
     "payments.invoices": "kept, for the law says so",

@@ -10,7 +10,7 @@ import pytest
 
 from prog_broker.replies import Answer
 from prog_contracts.api_keys import CreateApiKey
-from prog_contracts.email import CaptureLead, DeliverMail, SendMail
+from prog_contracts.email import CaptureLead, SendMail
 from prog_contracts.erasure import (
     DeleteUser,
     ForgetPerson,
@@ -26,7 +26,9 @@ from prog_contracts.profiles import SetAvatar, UpdateProfile
 from prog_contracts.users import UserDeleted
 from prog_kit import secrets
 from prog_kit.database import Database
-from prog_workers.email.handlers import email
+from prog_workers.email.delivery import Delivery
+from prog_workers.email.handlers import email, open_office
+from prog_workers.email.render import Renderer
 from prog_workers.events.forgetting import rows
 from prog_workers.events.handlers import events
 from prog_workers.payments.app import domain as payments
@@ -35,15 +37,20 @@ from prog_workers.payments.handlers.domain import use_gateway
 from prog_workers.tenants.handlers import tenants
 from prog_workers.users import rules
 from prog_workers.users.handlers import users
+from tests.component.email.conftest import SENDER
+from tests.component.email.providers import ScriptedProvider
 from tests.component.events.trail import trail_of
 from tests.component.harness import Harness
 from tests.component.payments.tenant import START, STARTER
 from tests.component.tenants.company import Company
+from tests.component.tenants.provider import Provider
 from tests.component.users.people import Person, administrator
 
 ADDRESS, NAME, NAME_BEFORE = "quirina@vanish.example", "Quirina Vanish", "Quirina Beforehand"
 PICTURE = b"RIFF\x10\0\0\0WEBPquirina"
 AVATAR = hashlib.sha256(PICTURE).hexdigest()[:32]
+SAID_OF_THEM = ("q.vanish.7", "qvanish@elsewhere.example", "Quirinette")
+"""How an identity provider knows them."""
 KEPT = {"payments.invoices"}
 """Where address and name stay, for the law says so."""
 
@@ -58,6 +65,7 @@ async def platform(postgres: str) -> AsyncIterator[Harness]:
     async with Harness(postgres, users, tenants, payments, email, events, at=START) as platform:
         database = await Database.connect(postgres, "prog_payments", max_size=4)
         use_gateway(Sandbox(database))
+        open_office(Delivery(ScriptedProvider(), Renderer("https://prog.example"), SENDER))
         yield platform
         await database.close()
 
@@ -109,8 +117,9 @@ async def busy_life(platform: Harness, quirina: Person) -> tuple[Company, Compan
     await platform.request(CaptureLead(lead_id=new_id("lead"), email=ADDRESS, name=NAME, message=f"I am {NAME}"))
     await quirina.become_verified()
     await platform.settle()
-    own = Company(platform, name="Own", owner_id=quirina.user_id, owner_email=ADDRESS)
+    own = Company(platform, name="Own", owner_id=quirina.user_id, owner_email=ADDRESS, owner_name=NAME_BEFORE)
     await own.open()
+    await own.invite("early@example.com", "viewer")
     renamed = await platform.request(UpdateProfile(user_id=quirina.user_id, name=NAME), actor=quirina.user_id)
     assert renamed.status == "succeeded"
     wishes = UpdateProfile(user_id=quirina.user_id, locale="de-DE", time_zone="Europe/Berlin")
@@ -125,6 +134,10 @@ async def busy_life(platform: Harness, quirina: Person) -> tuple[Company, Compan
     await other.open()
     await other.invite(ADDRESS, "member")
     assert (await other.accept(await other.mailed_token(), ADDRESS, quirina.user_id)).status == "succeeded"
+    provider = Provider(other)
+    entry = await provider.add(SAID_OF_THEM[0], displayName=SAID_OF_THEM[2], emails=[{"value": ADDRESS}])
+    moved = {"op": "replace", "path": "emails", "value": [{"value": SAID_OF_THEM[1], "primary": True}]}
+    assert (await provider.patch(entry, moved)).status == "succeeded"
     third = Company(platform, name="Third")
     await third.open()
     await third.invite(ADDRESS, "admin")
@@ -174,7 +187,8 @@ async def by_hand(own: Company) -> None:
     await execute(
         "INSERT INTO bus.retries (consumer_group, message_id, tenant_id, topic, partition, partition_key, state,"
         " due_at, attributes, data)"
-        " SELECT 'users', gen_random_uuid(), $1, 't', 0, $2, 'dead', $5, $3, convert_to($4, 'UTF8')",
+        " SELECT 'users', gen_random_uuid(), $1, 't', 0, $2, state, $5, $3, convert_to($4, 'UTF8')"
+        " FROM unnest(ARRAY['dead', 'waiting']) AS state",
         own.tenant_id,
         ADDRESS,
         attributes,
@@ -195,11 +209,13 @@ async def test_nothing_names_a_person_whose_account_is_deleted(
 ) -> None:
     monkeypatch.setattr(rows, "WINDOW", 7)  # many parts, each of which goes on where the one before ended
     own, other = await busy_life(platform, quirina)
-    before = await named(platform, ADDRESS, NAME, NAME_BEFORE)
+    names = (ADDRESS, NAME, NAME_BEFORE, *SAID_OF_THEM)
+    before = await named(platform, *names)
     assert before >= {
         "users.users", "users.link_tokens", "tenants.tenants", "tenants.members", "tenants.invitations",
-        "payments.customers", "payments.invoices", "email.mails", "email.customers", "email.leads",
-        "email.suppressions", "email.mailbox", "email.wishes", "bus.event_log", "bus.inbox", "bus.dead_letters",
+        "tenants.directory_users", "payments.customers", "payments.invoices", "email.mails", "email.customers",
+        "email.leads", "email.suppressions", "email.mailbox", "email.wishes", "bus.event_log", "bus.inbox",
+        "bus.dead_letters",
         "bus.retries", "bus.command_outbox",
     }, "there is something to forget"  # fmt: skip
     assert await named(platform, AVATAR, PICTURE.hex()) >= {"users.users", "users.avatars", "bus.event_log"}
@@ -207,7 +223,7 @@ async def test_nothing_names_a_person_whose_account_is_deleted(
     async with trail_of(platform) as trail:
         await trail.record()
         assert all(chain.findings == [] for chain in await trail.verified())
-    assert await named(platform, ADDRESS, NAME, NAME_BEFORE) == KEPT
+    assert await named(platform, *names) == KEPT
     assert not await named(platform, AVATAR, PICTURE.hex()), "nor what they were shown by"
     assert not await named(platform, *platform.sealer.digests(ADDRESS, "email")), "nor what the address is found by"
     log = await platform.fetch("SELECT FROM bus.event_log WHERE position($1 IN data) > 0", b"192.0.2.7")
@@ -222,8 +238,8 @@ async def test_nothing_names_a_person_whose_account_is_deleted(
     assert await platform.fetch(
         "SELECT FROM users.api_keys WHERE created_by = $1 AND revoked_at IS NOT NULL", quirina.user_id
     ), "a key of theirs is over, and its tenant sees that there was one"
-    assert not [row for row in await platform.fetch("SELECT type FROM bus.dead_letters WHERE fingerprint <> 'by hand'")
-                if row["type"] != DeliverMail.TYPE], "nothing was given up"  # fmt: skip
+    letters = await platform.fetch("SELECT FROM bus.dead_letters WHERE fingerprint <> 'by hand'")
+    assert not letters, "nothing was given up"
 
 
 async def test_another_owner_gets_the_bills_of_whoever_left(platform: Harness, quirina: Person) -> None:
@@ -240,12 +256,17 @@ async def test_somebody_of_the_same_name_loses_nothing(platform: Harness, quirin
     await busy_life(platform, quirina)
     twin = Person(platform, email="twin@example.com", name=NAME)
     await twin.become_verified()
-    acme = Company(platform, name="Twins", owner_id=twin.user_id, owner_email=twin.email)
+    acme = Company(platform, name="Twins", owner_id=twin.user_id, owner_email=twin.email, owner_name=NAME)
     await acme.open()
+    await acme.invite("friend@example.com", "viewer")
+    await platform.settle()
+    invitation = "SELECT subject_line, data ->> 'inviter_name' AS inviter FROM email.mails WHERE recipient = $1"
     log = "SELECT message_id, data FROM bus.event_log WHERE position($1 IN data) > 0 ORDER BY 1"
     said = await platform.fetch(log, twin.email.encode())
     await erase(quirina)
     assert await platform.fetch(log, twin.email.encode()) == said
+    [mail] = await platform.fetch(invitation, "friend@example.com")
+    assert (mail["subject_line"], mail["inviter"]) == (f"{NAME} invites you to Twins", NAME)
     [account] = await platform.fetch("SELECT name, status FROM users.users WHERE user_id = $1", twin.user_id)
     assert (account["name"], account["status"]) == (NAME, "active")
 

@@ -39,6 +39,7 @@ class Company:
     tenant_id: str = field(default_factory=lambda: new_id("tenant"))
     owner_id: str = field(default_factory=lambda: new_id("user"))
     owner_email: str = "owner@example.com"
+    owner_name: str = "Olga Owner"
 
     async def send(self, command: Command, actor: str | None = None) -> Answer:
         """A command of the owner, or of `actor`."""
@@ -50,7 +51,7 @@ class Company:
             name=self.name,
             owner_user_id=self.owner_id,
             owner_email=self.owner_email,
-            owner_name="Olga Owner",
+            owner_name=self.owner_name,
         )
         return await self.send(command)
 

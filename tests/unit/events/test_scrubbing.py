@@ -44,6 +44,16 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"to": "bob@example.com", "subject_line": f"{NO_NAME} invites you"},
     ),
     (
+        "what an identity provider calls them, at another address, too",
+        {"directory_user_id": "d", "user_name": "a.lovelace", "email": "ada@work.example", "user_id": ADA.user_id},
+        {"directory_user_id": "d", "user_name": NO_NAME, "email": NO_ADDRESS, "user_id": ADA.user_id},
+    ),
+    (
+        "what it called them before they had joined",
+        {"directory_user_id": "d", "user_name": "a.lovelace", "email": "ada@example.com"},
+        {"directory_user_id": "d", "user_name": NO_NAME, "email": NO_ADDRESS},
+    ),
+    (
         "who the person was, sealed",
         {"user_id": ADA.user_id, "sealed_person": "x"},
         {"user_id": ADA.user_id, "sealed_person": ""},
@@ -69,11 +79,20 @@ def test_what_names_the_person_goes(before: dict[str, Any], after: dict[str, Any
         {"user_id": OTHER, "email": "bob@example.com", "name": "Ada Lovelace"},
         {"tenant_id": "t", "name": "Ada Lovelace", "owner_email": "bob@example.com", "owner_name": "Bob"},
         {"user_id": OTHER, "sealed_person": "x"},
+        {"user_id": ADA.user_id, "owner_user_id": OTHER, "owner_email": "bob@example.com", "user_name": None},
         {"amount": 1999, "paid": True, "next": None},
     ],
 )
 def test_what_is_somebody_else_s_stays(others: dict[str, Any]) -> None:
     assert value(others, ADA) == others
+
+
+def test_an_invitation_that_they_sent_does_not_name_them_in_its_subject() -> None:
+    sent = {"template": "invitation", "to": "bob@example.com", "subject_line": "Ada Byron invites you to Acme"}
+    assert value(sent, ADA, acted=True) == {**sent, "subject_line": "invitation"}
+    assert value(sent, ADA) == sent, "somebody else's stays"
+    paid = {"template": "receipt", "to": "bob@example.com", "subject_line": "Receipt 7"}
+    assert value(paid, ADA, acted=True) == paid
 
 
 def test_of_what_the_person_sent_the_name_and_where_they_were_go_too() -> None:

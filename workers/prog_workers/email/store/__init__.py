@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from prog_broker.transaction import Transaction
+from prog_contracts.actors import person_of
 from prog_contracts.configuration import Configuration
 from prog_contracts.email import Template
 from prog_contracts.erasure import Person
@@ -70,8 +71,8 @@ async def insert_mail(tx: Transaction, mail: Mail) -> bool:
     inserted = await tx.fetchval(
         """
         INSERT INTO email.mails (mail_id, tenant_id, template, recipient, recipient_name, subject_line, data,
-                                 sealed_data, status, message_id, correlation_id, queued_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                                 sealed_data, status, message_id, correlation_id, queued_at, asked_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         ON CONFLICT (mail_id) DO NOTHING RETURNING true
         """,
         mail.mail_id,
@@ -86,6 +87,7 @@ async def insert_mail(tx: Transaction, mail: Mail) -> bool:
         tx.message_id,
         tx.correlation_id,
         tx.now,
+        person_of(tx.actor),
     )
     if inserted:
         await tx.execute(_SAY, mail.mail_id, mail.tenant_id, mail.status, 0, None, tx.now)
@@ -334,8 +336,9 @@ WHERE mail_id IN (SELECT mail_id FROM email.mails WHERE recipient = $1) AND posi
 """
 _FORGET_INVITER = """
 UPDATE email.mails SET subject_line = template, data = data - 'inviter_name'
-WHERE template = 'invitation' AND data ->> 'inviter_name' = $1
+WHERE template = 'invitation' AND (asked_by = $1 OR (asked_by IS NULL AND data ->> 'inviter_name' = $2))
 """
+"""Mails from before it was noted who had them sent are found by the name."""
 _FORGET_LETTERS = """
 DELETE FROM email.mailbox WHERE $1 = ANY (recipients) OR position($2 IN text_body) > 0
 """
@@ -349,7 +352,7 @@ async def forget_person(tx: Transaction, person: Person, forgotten: str) -> None
     await tx.execute("SELECT set_config('prog.erased_person', $1, true)", person.user_id)
     await tx.execute(_FORGET_DETAILS, person.email)
     await tx.execute(_EMPTY_MAILS, person.email, forgotten, tx.now)
-    await tx.execute(_FORGET_INVITER, person.name)
+    await tx.execute(_FORGET_INVITER, person.user_id, person.name)
     await tx.execute("DELETE FROM email.suppressions WHERE address = $1", person.email)
     await tx.execute("DELETE FROM email.wishes WHERE address = $1", person.email)
     # Who is billed is somebody else by now, but for a tenant that is being deleted and has no owner any more.

@@ -66,9 +66,16 @@ UPDATE bus.dead_letters SET partition_key = $2, attributes = $3, data = $4, reas
                             history = $7::jsonb WHERE id = $1
 """
 _RETRIES: Final = f"""
-SELECT position, partition_key, attributes, data, error FROM bus.retries
-WHERE state = 'dead' AND {_NAMED.replace("$3", "$1").format("convert_to(attributes, 'UTF8') || data")}
+SELECT position, partition_key, attributes, data, error FROM bus.retries AS r
+WHERE (state = 'dead' OR (
+    state = 'waiting' AND position('"sealed_person"'::bytea IN data) = 0
+    AND EXISTS (SELECT FROM bus.retries AS letter
+                WHERE letter.consumer_group = r.consumer_group AND letter.topic = r.topic
+                  AND letter.partition_key = r.partition_key AND letter.state = 'dead')
+)) AND {_NAMED.replace("$3", "$1").format("convert_to(attributes, 'UTF8') || data")}
 """
+"""What waits behind a letter waits until somebody decides about that, and stays in its line. A command of this very
+erasure that waits there keeps its person, or it could not be done any more."""
 _WRITE_RETRY: Final = """
 UPDATE bus.retries SET partition_key = $2, attributes = $3, data = $4, error = $5::jsonb WHERE position = $1
 """
@@ -137,8 +144,8 @@ async def forget_in_answers(tx: Transaction, sought: Sought, after: UUID, window
 
 
 async def forget_in_letters(tx: Transaction, sought: Sought) -> int:
-    """The same for what was given up, and for commands that the edge had stored. What is being tried again is left: it
-    ends by itself."""
+    """The same for what was given up, for what waits behind that, and for commands that the edge had stored. What is
+    being tried again is left: it ends by itself."""
     count = 0
     for row in await tx.fetch(_LETTERS, sought.needles):
         count += 1

@@ -92,8 +92,12 @@ def value(found: Any, sought: Sought, *, acted: bool = False, theirs: bool = Fal
             changed[key] = None
         elif isinstance(item, str) and _is_their_name(key, item, families, sought, acted=acted):
             changed[key] = NO_NAME
+        elif isinstance(item, str) and key.endswith("email") and _is_their_id(found, key.removesuffix("email"), sought):
+            changed[key] = NO_ADDRESS
         elif key == "subject_line" and isinstance(item, str):
-            changed[key] = sought.text(item, name=True)
+            # An invitation's names who sent it, under the name that they had then.
+            invites = acted and found.get("template") == "invitation"
+            changed[key] = "invitation" if invites else sought.text(item, name=True)
         else:
             changed[key] = value(item, sought, acted=acted, theirs=mine and key == "data")
     return changed
@@ -115,11 +119,16 @@ def _about(found: dict[str, Any], sought: Sought) -> set[str]:
     return families
 
 
+def _is_their_id(found: dict[str, Any], family: str, sought: Sought) -> bool:
+    """Whether the id beside an address is theirs: then so is the address, as where a tenant's directory has another."""
+    return found.get(f"{family}user_id") == sought.user_id
+
+
 def _is_their_name(key: str, item: str, families: set[str], sought: Sought, *, acted: bool) -> bool:
     """Whether a field holds a name of the person's, today's or one from before."""
     if not key.endswith("name"):
         return False
-    if key.removesuffix("name") in families:
+    if key.removesuffix("name") in families or (key == "user_name" and "" in families):
         return True
     if key == "inviter_name":
         return acted or item == sought.name

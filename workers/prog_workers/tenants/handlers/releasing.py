@@ -66,7 +66,7 @@ async def _let_go(tx: Transaction, user_id: str) -> None:
     )
     left: list[Event] = [
         *await take_back_ungrantable(tx, user_id, None),
-        *await directory.forget_member(tx, user_id),
+        *await directory.erase_member(tx, user_id),
         *(await owner_gone(tx, user_id) if member.role == "owner" else ()),
     ]
     for told in left:

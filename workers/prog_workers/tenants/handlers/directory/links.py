@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prog_broker.transaction import Transaction
-from prog_contracts.directory import DirectoryUserLinked, DirectoryUserUpdated
+from prog_contracts.directory import DirectoryUserDeleted, DirectoryUserLinked, DirectoryUserUpdated
 from prog_workers.tenants import scim, store
 
 
@@ -58,3 +58,22 @@ async def forget_member(tx: Transaction, user_id: str) -> list[DirectoryUserUpda
         reason="member_left",
     )
     return [updated]
+
+
+async def erase_member(tx: Transaction, user_id: str) -> list[DirectoryUserDeleted]:
+    """Of whoever's account ends the entry goes, too, while it is known to be theirs: its provider may know them by
+    another address and name."""
+    entry = await store.directory_user_of(tx, user_id)
+    if entry is None:
+        return []
+    await store.delete_directory_user(tx, entry.directory_user_id)
+    deleted = DirectoryUserDeleted(
+        directory_user_id=entry.directory_user_id,
+        tenant_id=tx.tenant_id,
+        user_name=entry.user_name,
+        email=entry.email,
+        active=False,
+        user_id=user_id,
+        version=entry.version + 1,
+    )
+    return [deleted]
