@@ -26,6 +26,10 @@ from prog_kit.database import DOMAIN_ROLES, ROLES, role_password, role_url
 OWNERS = ("bus", *DOMAIN_ROLES)
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _LOCK_KEY = 0x4D494752  # "MIGR"
+LOCK_SECONDS = 3.0
+"""So long a migration waits for a table that somebody uses, for all who come behind it wait meanwhile, too."""
+LOCK_TRIES = 40
+PAUSE_SECONDS = 1.0
 _UNFINISHED = (
     ConnectionRefusedError,
     FileNotFoundError,
@@ -214,16 +218,16 @@ async def _applied(connection: Fetches) -> dict[tuple[str, int], str]:
 
 
 async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
+    """Steps back from a table that is in use and comes again, so that a long transaction holds up nobody but this."""
     try:
-        async with connection.transaction():
-            await connection.execute(migration.sql)
-            await connection.execute(
-                "INSERT INTO bus.schema_migrations (owner, number, name, checksum) VALUES ($1, $2, $3, $4)",
-                migration.owner,
-                migration.number,
-                migration.name,
-                migration.checksum,
-            )
+        for left in reversed(range(LOCK_TRIES)):
+            try:
+                await _run(connection, migration)
+                break
+            except asyncpg.LockNotAvailableError:
+                if not left:
+                    raise
+                await asyncio.sleep(PAUSE_SECONDS)
     except asyncpg.PostgresError as error:
         where = ""
         if position := getattr(error, "position", None):
@@ -231,6 +235,19 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
         raise OperatorError(
             f"the migration {migration} failed{where}: {error.args[0]}", remedy="mend the cause and run `prog migrate`"
         ) from error
+
+
+async def _run(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = {int(LOCK_SECONDS * 1000)}")
+        await connection.execute(migration.sql)
+        await connection.execute(
+            "INSERT INTO bus.schema_migrations (owner, number, name, checksum) VALUES ($1, $2, $3, $4)",
+            migration.owner,
+            migration.number,
+            migration.name,
+            migration.checksum,
+        )
 
 
 async def _set_role_passwords(connection: "asyncpg.Connection[asyncpg.Record]", url: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from prog_infra import migrations
 from prog_infra.errors import OperatorError
 from prog_infra.migrations import Migration, SchemaMismatch
+from tests.waiting import wait_until
 
 FIRST = Migration("bus", 1, "first", "checksum-1", "CREATE TABLE bus.thing (id int)")
 SECOND = Migration("users", 1, "second", "checksum-2", "CREATE SCHEMA users; CREATE TABLE users.other (id int)")
@@ -99,3 +100,44 @@ async def test_the_template_of_all_tests_has_the_current_schema(postgres: str) -
 
 async def test_the_test_servers_answer(environment: dict[str, str]) -> None:
     assert environment["PROG_REDIS_URL"].startswith("redis://")
+
+
+async def test_a_migration_that_waits_for_a_table_keeps_nobody_else_from_it(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(monkeypatch, FIRST)
+    await migrations.migrate(empty_postgres)
+    monkeypatch.setattr(migrations, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(migrations, "PAUSE_SECONDS", 0.1)
+    wider = Migration("bus", 2, "wider", "checksum-2", "ALTER TABLE bus.thing ADD COLUMN more int")
+    bring(monkeypatch, FIRST, wider)
+    reader, another = await asyncpg.connect(empty_postgres), await asyncpg.connect(empty_postgres)
+    long_one = reader.transaction()
+    await long_one.start()
+    await reader.fetch("SELECT FROM bus.thing")
+    running = asyncio.create_task(migrations.migrate(empty_postgres))
+    waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'bus.thing'::regclass AND NOT granted)"
+    await wait_until(lambda: another.fetchval(waits), within_seconds=60, what="the migration's wait")
+    async with asyncio.timeout(60):
+        assert await another.fetch("SELECT FROM bus.thing") == [], "it does not queue behind the migration for good"
+        assert not running.done()
+        await long_one.rollback()
+        assert await running == [wider]
+    await reader.close()
+    await another.close()
+
+
+async def test_a_migration_gives_a_table_up_that_is_never_free(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(monkeypatch, FIRST)
+    await migrations.migrate(empty_postgres)
+    for name, value in (("LOCK_SECONDS", 0.02), ("PAUSE_SECONDS", 0.0), ("LOCK_TRIES", 2)):
+        monkeypatch.setattr(migrations, name, value)
+    bring(monkeypatch, FIRST, Migration("bus", 2, "wider", "c", "ALTER TABLE bus.thing ADD COLUMN more int"))
+    reader = await asyncpg.connect(empty_postgres)
+    async with reader.transaction():
+        await reader.fetch("SELECT FROM bus.thing")
+        with pytest.raises(OperatorError, match=r"bus/0002_wider failed: .*lock timeout"):
+            await migrations.migrate(empty_postgres)
+    await reader.close()
