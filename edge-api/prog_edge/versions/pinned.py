@@ -43,7 +43,7 @@ class Pinned:
             await self.app(scope, receive, send)
             return
         body, scope = await _upgraded(changes, scope, receive)
-        await self.app(scope, _Once(body, receive), _Downgrading(changes, send).send)
+        await self.app(scope, Once(body, receive), _Downgrading(changes, send).send)
 
 
 async def _version(scope: Scope) -> Version:
@@ -81,7 +81,7 @@ async def _upgraded(changes: Sequence[Change], scope: Scope, receive: Receive) -
     return raw, scope
 
 
-class _Once:
+class Once:
     """Hands out a body that was read already, and then whatever comes of the connection."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
