@@ -149,6 +149,7 @@ class Account:
         result = await self._sender.ask(
             command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key
         )
+        self._platform.memberships.forget(viewer.user_id)
         return str(result["tenant_id"])
 
     async def tenant(self, viewer: Viewer, tenant_id: str) -> TenantView:
@@ -215,6 +216,7 @@ class Account:
             name=person.name,
         )
         await self._sender.ask(command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key)
+        self._platform.memberships.forget(viewer.user_id)
         return tenant_id
 
     # -- billing -------------------------------------------------------------------------------------------------------

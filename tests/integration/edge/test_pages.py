@@ -182,6 +182,14 @@ async def test_a_tenant_is_renamed_from_its_page(web: WebServices, ada: Person) 
         await web.tenancy.rename_tenant(viewer, tenant_id, name=" ", idempotency_key=form_key())
 
 
+async def test_a_tenant_created_on_a_page_is_known_at_once(stage: Stage, web: WebServices) -> None:
+    person = await stage.person("at-once@pages.example")
+    for known in (0, 1):
+        assert len(await stage.platform.tenants_of(person.user_id)) == known
+        await web.account.create_tenant(viewer_of(person), name=f"After {known}", idempotency_key=form_key())
+    assert len(await stage.platform.tenants_of(person.user_id)) == 2
+
+
 async def test_a_form_sent_twice_is_done_once(web: WebServices, ada: Person) -> None:
     viewer, key = viewer_of(ada), form_key()
     first = await web.account.create_tenant(viewer, name="Twice", idempotency_key=key)
