@@ -30,6 +30,7 @@ Template = Literal[
     "tenant_restored",
     "tenant_deleted",
     "tenant_sign_on_changed",
+    "tenant_export_ready",
     "usage_warning",
     "receipt",
     "payment_failed",

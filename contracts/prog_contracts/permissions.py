@@ -17,6 +17,7 @@ Action = Literal[
     "tenant.read",
     "tenant.update",
     "tenant.delete",
+    "tenant.export",
     "config.read",
     "config.update",
     "member.read",
@@ -46,7 +47,7 @@ _OWNER: Final[frozenset[Action]] = frozenset(ACTIONS)
 PERMISSIONS: Final = MappingProxyType[TenantRole, frozenset[Action]](
     {
         "owner": _OWNER,
-        "admin": _OWNER - {"tenant.delete"},
+        "admin": _OWNER - {"tenant.delete", "tenant.export"},
         "billing": _BILLING,
         "member": _MEMBER,
         "viewer": _VIEWER,
@@ -54,10 +55,10 @@ PERMISSIONS: Final = MappingProxyType[TenantRole, frozenset[Action]](
 )
 
 NOT_FOR_KEYS: Final[frozenset[Action]] = frozenset(
-    {"api_key.manage", "client.manage", "tenant.delete", "sign_on.manage", "directory.manage"}
+    {"api_key.manage", "client.manage", "tenant.delete", "tenant.export", "sign_on.manage", "directory.manage"}
 )
 """What no API key and no OAuth client may do, whoever made it: one that got out would make itself successors, end the
-tenant, let somebody else's provider say who its people are, or say itself which role a group gives."""
+tenant, carry it off, let somebody else's provider say who its people are, or say itself which role a group gives."""
 SCOPES: Final[tuple[Action, ...]] = tuple(action for action in ACTIONS if action not in NOT_FOR_KEYS)
 """What an API key, or an OAuth client, may be made for."""
 
@@ -67,14 +68,14 @@ POSSIBLE: Final = MappingProxyType[TenantStatus, frozenset[Action]](
     {
         "provisioning": _OWNER,
         "active": _OWNER,
-        "suspended": _READS | {"billing.manage", "tenant.delete", "clock.move"},
-        "deleting": _READS | {"tenant.delete", "clock.move"},
+        "suspended": _READS | {"billing.manage", "tenant.delete", "tenant.export", "clock.move"},
+        "deleting": _READS | {"tenant.delete", "tenant.export", "clock.move"},
         "deleted": _READS,
     }
 )
 """What can be done in a tenant of each status, whoever asks, operators of the platform among them. A suspended tenant
-can be read, paid for and deleted; one that is being deleted can be read and, by the right to delete, restored. In both
-time goes on."""
+can be read, exported, paid for and deleted; one that is being deleted can be read, exported and, by the right to
+delete, restored. In both time goes on."""
 
 _CLOSED: Final = MappingProxyType[TenantStatus, str](
     {

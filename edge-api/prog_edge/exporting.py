@@ -6,16 +6,13 @@ transaction of its own, so that neither memory nor a slow reader's transaction g
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 from uuid import UUID
 
-import orjson
-from starlette.responses import StreamingResponse
-
 from prog_edge.activity import act_of
+from prog_edge.archives import ArchiveResponse, Content, line_of, once
 from prog_edge.platform import Platform
 from prog_kit.database import Connection
 from prog_kit.pages import MAX_LIMIT
@@ -26,7 +23,6 @@ from prog_workers.users import queries as users
 from prog_workers.users.queries import api_keys as api_keys_queries
 from prog_workers.users.queries import profiles
 
-MEDIA_TYPE: Final = "application/zip"
 FILENAME: Final = "prognetwork-data.zip"
 README: Final = """What ProgNetwork has of you. Each file has one JSON object a line; times are UTC.
 
@@ -47,49 +43,31 @@ What belongs to a tenant is not in here: its invoices, events and settings are i
 Page = Callable[[str | None], Awaitable[tuple[Sequence[Any], str | None]]]
 
 
-class ExportResponse(StreamingResponse):
+class ExportResponse(ArchiveResponse):
     """The file. Nothing keeps it on its way."""
 
     def __init__(self, platform: Platform, user_id: str) -> None:
-        headers = {"Content-Disposition": f'attachment; filename="{FILENAME}"', "Cache-Control": "no-store"}
-        super().__init__(archive_of(platform, user_id), media_type=MEDIA_TYPE, headers=headers)
+        super().__init__(FILENAME, _files(platform, user_id))
 
 
-class _Sink:
-    """What a zip is written to: it grows until it is taken."""
-
-    def __init__(self) -> None:
-        self._chunks: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self._chunks.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing waits."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-    def take(self) -> bytes:
-        taken, self._chunks = b"".join(self._chunks), []
-        return taken
+async def _files(platform: Platform, user_id: str) -> AsyncIterator[tuple[str, Content]]:
+    yield "README.txt", once(README)
+    picture = await _picture(platform, user_id)
+    if picture is not None:
+        yield "picture.webp", once(picture)
+    for name, page in _parts(platform, user_id):
+        yield f"{name}.jsonl", _lines(page)
 
 
-async def archive_of(platform: Platform, user_id: str) -> AsyncIterator[bytes]:
-    """The bytes of the zip, as they come."""
-    sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("README.txt", README)
-        picture = await _picture(platform, user_id)
-        if picture is not None:
-            archive.writestr("picture.webp", picture, zipfile.ZIP_STORED)
-        for name, page in _parts(platform, user_id):
-            with archive.open(f"{name}.jsonl", "w", force_zip64=True) as member:
-                async for rows in _pages(page):
-                    member.write(b"".join(_line(row) for row in rows))
-                    yield sink.take()
-    yield sink.take()
+def _lines(page: Page) -> Content:
+    async def lines() -> AsyncIterator[bytes]:
+        rows, cursor = await page(None)
+        yield b"".join(line_of(row, _plain) for row in rows)
+        while cursor is not None:
+            rows, cursor = await page(cursor)
+            yield b"".join(line_of(row, _plain) for row in rows)
+
+    return lines
 
 
 async def _picture(platform: Platform, user_id: str) -> bytes | None:
@@ -98,18 +76,6 @@ async def _picture(platform: Platform, user_id: str) -> bytes | None:
         if row is None or row.avatar_id is None:
             return None
         return await profiles.avatar(connection, user_id, row.avatar_id)
-
-
-async def _pages(page: Page) -> AsyncIterator[Sequence[Any]]:
-    rows, cursor = await page(None)
-    yield rows
-    while cursor is not None:
-        rows, cursor = await page(cursor)
-        yield rows
-
-
-def _line(row: Any) -> bytes:
-    return orjson.dumps(row, default=_plain, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
 
 
 def _plain(value: object) -> object:

@@ -32,7 +32,7 @@ FROM pg_policies WHERE schemaname = ANY ($1::text[])
 
 CARRIERS = {
     "prog_worker", "prog_operator", "prog_relay", "prog_scheduler", "prog_meter", "prog_auditor",
-    "prog_eraser", "prog_analyst",
+    "prog_eraser", "prog_analyst", "prog_exporter",
     *(f"prog_{d}" for d in DOMAIN_ROLES),
 }  # fmt: skip
 """Roles that carry or count every tenant's messages, or own one domain; none of them answers a tenant's request."""
@@ -122,6 +122,7 @@ async def test_check_20_application_roles_own_nothing_and_cannot_bypass(catalogu
     )
     assert {row["rolname"] for row in roles} == {
         *ROLES, "prog_operator", "prog_worker", "prog_meter", "prog_auditor", "prog_eraser", "prog_analyst",
+        "prog_exporter",
     }  # fmt: skip
     assert not any(any(row[1:]) for row in (tuple(row) for row in roles))
     assert not [row["name"] for row in await tables(catalogue) if row["owner"].startswith("prog_")]

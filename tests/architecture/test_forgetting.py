@@ -23,6 +23,7 @@ BECOMES: Final = {
     "tenants.members": "goes when the person is released",
     "tenants.invitations": "tenants.forget_person takes address and inviter out",
     "tenants.directory_users": "goes when the person is released, or tenants.forget_person deletes it",
+    "tenants.export_parts": "tenants.forget_person ends exports that have the address in them",
     "tenants.limits": "names of limits",
     "payments.customers": "another owner takes over; kept for a tenant that is being deleted and has none",
     "payments.invoices": "kept, for the law says so",

@@ -65,6 +65,7 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-settings": ("member", "{tenant}/settings"),
     "account-settings-version": ("member", "{tenant}/settings/versions/2"),
     "account-delete": ("member", "{tenant}/delete"),
+    "account-export": ("member", "{tenant}/export"),
     "account-member": ("member", "{member}"),
     "account-member-own": ("member", "{own}"),
     "admin-overview": ("operator", "/admin"),

@@ -11,7 +11,8 @@ from prog_contracts.exports import ExportUser
 from prog_edge.access import Access, SignedIn
 from prog_edge.api.auth import personal
 from prog_edge.api.shapes import problems
-from prog_edge.exporting import MEDIA_TYPE, ExportResponse
+from prog_edge.archives import MEDIA_TYPE
+from prog_edge.exporting import ExportResponse
 from prog_edge.stepping_up import require_fresh_sign_in
 from prog_edge.writes import perform
 

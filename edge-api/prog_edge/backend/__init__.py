@@ -11,6 +11,7 @@ from prog_edge.backend.api_keys import ApiKeys
 from prog_edge.backend.clients import Clients
 from prog_edge.backend.configuration import Branding, Configurations
 from prog_edge.backend.directory import Directories
+from prog_edge.backend.exports import Exports
 from prog_edge.backend.identities import Identities
 from prog_edge.backend.mailbox import Mailbox
 from prog_edge.backend.profile import Profile
@@ -52,6 +53,7 @@ def web_services(platform: Platform) -> WebServices:
         provider=Provider(platform, sender),
         clients=Clients(platform, sender),
         sign_on=SignOn(platform, sender),
+        exports=Exports(platform, sender),
         signing_key=platform.signing_key,
         public_url=settings.public_url,
         mailbox=None if settings.env == "production" else Mailbox(platform),

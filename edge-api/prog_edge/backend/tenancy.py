@@ -21,6 +21,7 @@ from prog_contracts.tenants import (
     TenantRole,
 )
 from prog_edge.api.members import is_user, known_invitation
+from prog_edge.backend.exports import export_cards
 from prog_edge.backend.permission import role_for
 from prog_edge.backend.sender import Sender
 from prog_edge.platform import Platform
@@ -111,6 +112,7 @@ class Tenancy:
         async with self._platform.database.scope(tenant_id=tenant_id) as connection:
             row = await queries.tenant(connection, tenant_id)
             members = await queries.members(connection, tenant_id)
+            exports = await queries.exports(connection, tenant_id)
         if row is None:
             raise NotFound("There is no such tenant.")
         return TenantFacts(
@@ -124,6 +126,7 @@ class Tenancy:
             clock_at=row.clock_at,
             suspension_reason=row.suspension_reason,
             purge_at=row.purge_at,
+            exports=export_cards(exports, {item.user_id: item.name for item in members}),
         )
 
     async def suspend_tenant(self, viewer: Viewer, tenant_id: str, *, reason: str, idempotency_key: str) -> None:

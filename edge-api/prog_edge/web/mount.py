@@ -12,6 +12,7 @@ from prog_edge.web.account.configuration_routes import router as configuration_r
 from prog_edge.web.account.deletion_routes import router as deletion_router
 from prog_edge.web.account.directory_routes import router as directory_router
 from prog_edge.web.account.ending_routes import router as ending_router
+from prog_edge.web.account.export_routes import router as export_router
 from prog_edge.web.account.identity_routes import oauth_router
 from prog_edge.web.account.identity_routes import router as identity_router
 from prog_edge.web.account.key_routes import router as key_router
@@ -64,6 +65,7 @@ ROUTERS = (
     directory_router,
     deletion_router,
     ending_router,
+    export_router,
     admin_router,
     admin_tenant_router,
     admin_user_router,

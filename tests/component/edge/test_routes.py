@@ -74,6 +74,10 @@ POST   /v1/tenants/{tenant_id}/restore                tenant.delete
 POST   /v1/tenants/{tenant_id}/clock                  clock.move
 POST   /v1/tenants/{tenant_id}/clock/advance          clock.move
 GET    /v1/tenants/{tenant_id}/clock                  tenant.read
+POST   /v1/tenants/{tenant_id}/export                 tenant.export
+GET    /v1/tenants/{tenant_id}/exports                tenant.export
+GET    /v1/tenants/{tenant_id}/exports/{export_id}    tenant.export
+POST   /v1/tenants/{tenant_id}/exports/{export_id}/file tenant.export
 GET    /v1/tenants/{tenant_id}/limits                 tenant.read
 GET    /v1/tenants/{tenant_id}/usage                  tenant.read
 GET    /v1/tenants/{tenant_id}/config                 config.read

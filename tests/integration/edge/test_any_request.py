@@ -122,6 +122,17 @@ WHERE tenant_id = $1
 BEGINS_WITH: Final = {"resume_tenant": "suspended", "restore_tenant": "deleting"}
 """The status in which an operation finds the tenants; all others find them active, whatever was asked before."""
 
+FRESH: Final = frozenset({"delete_tenant", "remove_sign_on", "release_domain", "export_tenant", "fetch_tenant_export"})
+"""What takes a sign-in of the last ten minutes of the owner."""
+EXPORTS: Final = {
+    "export_tenant": ("UPDATE tenants.exports SET moved_at = moved_at - interval '1 day' WHERE export_id = $1",),
+    "fetch_tenant_export": (
+        "UPDATE tenants.exports SET status = 'expired' WHERE export_id <> $1",
+        "UPDATE tenants.exports SET status = 'ready', ready_at = now(), expires_at = '2100-01-01' WHERE export_id = $1",
+    ),
+}
+"""How an operation finds the exports: the owner has asked for one already."""
+
 Place = Literal["made up", "mine", "theirs"]
 PLACES: Final[tuple[Place, ...]] = ("made up", "mine", "theirs")
 
@@ -177,7 +188,9 @@ class World:
         assert member is not None
         await change(self.stage, _REJOIN, self.membership)
         self.stage.platform.memberships.forget(member.user_id)
-        if operation_id in ("delete_tenant", "remove_sign_on", "release_domain"):
+        for statement in EXPORTS.get(operation_id, ()):
+            await change(self.stage, statement, self.known["mine"]["export_id"])
+        if operation_id in FRESH:
             owner.tokens = (await self.stage.sign_in(owner.email)).tokens  # it takes a fresh sign-in
         other = (await self.stage.sign_in(owner.email)).tokens
         self.known["mine"] |= {name: other[name] for name in ("session_id", "refresh_token")}

@@ -95,6 +95,7 @@ async def business(stage: Stage, name: str) -> Business:
         tenant_id,
         f"https://id.{name}.example",
     )
+    export = await owner.post(f"/v1/tenants/{tenant_id}/export")
     user = await owner.post("/scim/v2/Users", user_body(f"someone of {name}"))
     crowd = {"schemas": [GROUP], "displayName": f"{name} crowd", "members": listed(user["id"])}
     group = await owner.post("/scim/v2/Groups", crowd)
@@ -117,6 +118,7 @@ async def business(stage: Stage, name: str) -> Business:
         "key_id": key["id"],
         "client_id": (await owner.post("/v1/oauth-clients", client))["id"],
         "domain": f"{name}.example",
+        "export_id": export["id"],
         "directory_user_id": user["id"],
         "directory_group_id": group["id"],
         "resource_type": "User",
@@ -264,6 +266,8 @@ async def test_staff_routes_are_closed_to_tenants(
         ("DELETE", "/v1/oauth-clients/{client_id}", None),
         ("PUT", "/v1/tenants/{tenant_id}/sign-on", {"issuer": "https://id.example", "client_id": "c"}),
         ("DELETE", "/v1/tenants/{tenant_id}/sign-on", None),
+        ("POST", "/v1/tenants/{tenant_id}/export", {}),
+        ("POST", "/v1/tenants/{tenant_id}/exports/{export_id}/file", {}),
         ("POST", "/v1/tenants/{tenant_id}/domains", {"domain": "stolen.example"}),
         ("POST", "/v1/tenants/{tenant_id}/domains/{domain}/check", {}),
         ("DELETE", "/v1/tenants/{tenant_id}/domains/{domain}", None),

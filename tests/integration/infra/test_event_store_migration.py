@@ -24,7 +24,7 @@ HANDLED = """
 INSERT INTO bus.inbox (consumer_group, message_id, tenant_id, partition_key, type, correlation_id, sent_at)
 VALUES ('users', $1, $2, 'k', 'x', $1, now())
 """
-LATER = ("replay_reads", "auditor_reads", "erasure")
+LATER = ("replay_reads", "auditor_reads", "erasure", "tenant_export")
 POLICIES = """
 SELECT policyname, roles, cmd, qual, with_check FROM pg_policies
 WHERE schemaname = 'bus' AND tablename = 'event_log' ORDER BY policyname
@@ -63,7 +63,8 @@ async def test_the_past_stays_readable_by_the_same_people(running: Any) -> None:
         "prog_worker",
         "prog_auditor",
         "prog_eraser",
-    }, "replays and audit"
+        "prog_exporter",
+    }, "replays, audit and exports"
     new = await admin.fetchval(APPEND, new_message_id(), OURS)
     assert new > max(old), "positions go on where they were"
     edge = await Database.connect(url, "prog_edge", max_size=1)

@@ -241,6 +241,21 @@ class TenantDeleted(TenantMail):
         return place.url("/account")
 
 
+class TenantExportReady(TenantMail):
+    """All that is the tenant's can be fetched until `expires_at`; `requested_by` is the name of the owner who asked."""
+
+    requested_by: str
+    expires_at: datetime
+
+    @field_validator("requested_by")
+    @classmethod
+    def _fits_a_line(cls, text: str) -> str:
+        return one_line(text, 80)
+
+    def link(self, place: Place) -> str:
+        return place.url(f"/account/tenants/{quote(place.tenant_id)}/export")
+
+
 class UsageWarning(TenantMail):
     quota: QuotaName
     percent: int
@@ -310,6 +325,7 @@ CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "tenant_deletion_requested": TenantDeletionRequested,
     "tenant_restored": TenantMail,
     "tenant_sign_on_changed": TenantSignOnChanged,
+    "tenant_export_ready": TenantExportReady,
     "tenant_deleted": TenantDeleted,
     "usage_warning": UsageWarning,
     "receipt": Receipt,

@@ -115,6 +115,22 @@ def too_many_domains(limit: int) -> Conflict:
     return Conflict(f"A tenant has at most {limit} domains. Release one first.", code="too_many_domains")
 
 
+def export_running() -> Conflict:
+    return Conflict("An export is being made. Wait for it.", code="export_running")
+
+
+def tenant_exported_just_now() -> Conflict:
+    return Conflict("An export was made just now. Fetch it, or make another in ten minutes.", code="exported_just_now")
+
+
+def export_exists() -> Conflict:
+    return Conflict("There is an export with this id.", code="export_exists")
+
+
+def export_not_ready() -> Conflict:
+    return Conflict("This export is not ready, or was deleted.", code="export_not_ready")
+
+
 def version_mismatch(version: int) -> Conflict:
     return Conflict(
         f"The configuration has changed meanwhile: it is at version {version}. Look at it, and try again.",

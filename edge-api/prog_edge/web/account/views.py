@@ -162,6 +162,7 @@ class TenantPage:
     may_delete: bool = False
     may_rename: bool = False
     naming: FormState = field(default_factory=FormState)
+    may_export: bool = False
     restore: FormState = field(default_factory=FormState)
 
 
@@ -182,6 +183,7 @@ def tenant_page(tenant: TenantView, viewer: Viewer, invite: FormState, naming: F
         may_delete=allowed(tenant.role, "tenant.delete"),
         may_rename=allowed(tenant.role, "tenant.update") and possible(tenant.status, "tenant.update"),
         naming=naming or FormState(),
+        may_export=allowed(tenant.role, "tenant.export"),
     )
 
 

@@ -61,6 +61,7 @@ from prog_edge.web.ports.configuration import (
     VersionView,
 )
 from prog_edge.web.ports.directory import DirectoryBackend, DirectoryGroupCard, DirectoryView
+from prog_edge.web.ports.exports import ExportCard, ExportsBackend, ExportsView
 from prog_edge.web.ports.identities import (
     Arrival,
     Departure,
@@ -147,6 +148,9 @@ __all__ = [
     "Dunning",
     "EnrolmentView",
     "EventRow",
+    "ExportCard",
+    "ExportsBackend",
+    "ExportsView",
     "GroupFigures",
     "IdentitiesBackend",
     "IdentityCard",

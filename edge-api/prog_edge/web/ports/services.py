@@ -13,6 +13,7 @@ from prog_edge.web.ports.analytics import AnalyticsBackend
 from prog_edge.web.ports.api_keys import ApiKeysBackend
 from prog_edge.web.ports.configuration import BrandingBackend, ConfigurationBackend
 from prog_edge.web.ports.directory import DirectoryBackend
+from prog_edge.web.ports.exports import ExportsBackend
 from prog_edge.web.ports.identities import IdentitiesBackend
 from prog_edge.web.ports.mailbox import MailboxBackend
 from prog_edge.web.ports.profile import ProfileBackend
@@ -45,6 +46,7 @@ class WebServices:
     provider: ProviderBackend
     clients: ClientsBackend
     sign_on: SignOnBackend
+    exports: ExportsBackend
     signing_key: bytes
     public_url: str
     mailbox: MailboxBackend | None = None

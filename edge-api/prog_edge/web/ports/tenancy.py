@@ -9,6 +9,7 @@ from typing import Protocol
 
 from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_edge.web.ports.account import MemberRow
+from prog_edge.web.ports.exports import ExportCard
 from prog_edge.web.ports.shared import Viewer
 
 
@@ -37,6 +38,7 @@ class TenantFacts:
     clock_at: datetime | None = None
     suspension_reason: str | None = None
     purge_at: datetime | None = None
+    exports: Sequence[ExportCard] = ()
 
 
 class TenancyBackend(Protocol):

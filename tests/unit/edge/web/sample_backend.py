@@ -46,6 +46,7 @@ from tests.unit.edge.web.sample_analytics import SampleAnalytics
 from tests.unit.edge.web.sample_configuration import SampleBranding, SampleConfiguration
 from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
 from tests.unit.edge.web.sample_directory import SampleDirectory
+from tests.unit.edge.web.sample_exports import EXPIRED, READY, SampleExports
 from tests.unit.edge.web.sample_identities import SampleIdentities
 from tests.unit.edge.web.sample_keys import SampleKeys
 from tests.unit.edge.web.sample_profile import SampleProfile
@@ -437,6 +438,7 @@ class SampleTenancy:
             plan="Team",
             created_at=NOW - timedelta(days=40),
             members=_MEMBERS,
+            exports=(READY, EXPIRED),
             suspension_reason="Three invoices are unpaid." if suspended else None,
             purge_at=NOW + timedelta(days=30) if self.status == "deleting" else None,
         )
@@ -514,6 +516,7 @@ def sample_services(
     provider: SampleProvider | None = None,
     clients: SampleClients | None = None,
     sign_on: SampleSignOn | None = None,
+    exports: SampleExports | None = None,
 ) -> WebServices:
     return WebServices(
         site=SampleSite(),
@@ -529,6 +532,7 @@ def sample_services(
         provider=provider or SampleProvider(),
         clients=clients or SampleClients(),
         sign_on=sign_on or SampleSignOn(),
+        exports=exports or SampleExports(),
         configuration=SampleConfiguration(),
         profile=SampleProfile(),
         branding=SampleBranding(),
@@ -552,6 +556,7 @@ def sample_services_in(state: str) -> WebServices:
             provider=SampleProvider(empty=True),
             clients=SampleClients(empty=True),
             sign_on=SampleSignOn(configured=False),
+            exports=SampleExports(()),
         )
     if state == "past-due":
         late = SampleAccount(subscription=PAST_DUE, clock_at=NOW + timedelta(days=31))

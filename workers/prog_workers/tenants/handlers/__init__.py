@@ -9,7 +9,8 @@
 - `directory`   users and groups that an identity provider keeps over SCIM, and what follows for members
 - `clock`       the movable clock
 - `sign_on`     the tenant's own identity provider, and the domains it speaks for
-- `secrecy`    keys of tenants, wrapped anew
+- `exporting`   a tenant takes its data along
+- `secrecy`     keys of tenants, wrapped anew
 - `usage`      how much of its limits is used, as its owners are told
 - `reactions`   what other domains' events mean here
 """
@@ -18,6 +19,7 @@ from prog_workers.tenants.handlers import (
     clock,
     configuration,
     ending,
+    exporting,
     invitations,
     lifecycle,
     members,
@@ -35,6 +37,7 @@ __all__ = [
     "clock",
     "configuration",
     "ending",
+    "exporting",
     "groups",
     "invitations",
     "lifecycle",

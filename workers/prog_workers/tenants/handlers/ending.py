@@ -47,6 +47,8 @@ tenants.owns(
         "tenants.invitations",
         "tenants.members",
         "tenants.limits",
+        "tenants.export_parts",
+        "tenants.exports",
         "tenants.usage_marks",
         "bus.tenant_keys",
         "tenants.configs",

@@ -13,6 +13,7 @@ from prog_kit import secrets
 from prog_workers.tenants import rules, store
 from prog_workers.tenants.handlers.directory import links as directory
 from prog_workers.tenants.handlers.domain import tenants
+from prog_workers.tenants.handlers.exporting import end_exports_naming
 from prog_workers.tenants.handlers.invitations import take_back_ungrantable
 from prog_workers.tenants.handlers.owners import owner_gone
 
@@ -39,7 +40,7 @@ async def release_person(event: UserLeaving, tx: Transaction) -> PersonReleased 
 
 @tenants.handles(ForgetMember)
 async def forget_member(command: ForgetMember, tx: Transaction) -> None:
-    """Of whoever is no member any more invitations tell, those to them and those that they sent, and directories."""
+    """Of whoever is no member any more tell invitations, to them and by them, directories, and exports."""
     person = Person.model_validate_json(tx.sealer.open(command.sealed_person, secrets.PERSON))
     for membership in await store.memberships_of(tx, person.user_id):
         # Joined in the moment in which the account ended: nobody can act in it.
@@ -47,6 +48,7 @@ async def forget_member(command: ForgetMember, tx: Transaction) -> None:
             await _let_go(there, person.user_id)
     await store.forget_invitations(tx, person.user_id, email=person.email, forgotten=rules.FORGOTTEN_NAME)
     await store.forget_directory_users(tx, person.user_id, email=person.email)
+    await end_exports_naming(tx, person)
 
 
 async def _let_go(tx: Transaction, user_id: str) -> None:

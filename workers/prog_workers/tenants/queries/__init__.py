@@ -23,6 +23,15 @@ from prog_workers.tenants.queries.configuration import (
     config_version,
     logo,
 )
+from prog_workers.tenants.queries.exports import (
+    WITHHELD,
+    ExportFile,
+    ExportRow,
+    export,
+    export_content,
+    export_files,
+    exports,
+)
 from prog_workers.tenants.queries.sign_on import (
     DomainRow,
     SignOnRow,
@@ -37,9 +46,12 @@ from prog_workers.tenants.rules.analytics import MINIMUM, Disclosed
 __all__ = [
     "MEMBERS_AT_ONCE",
     "MINIMUM",
+    "WITHHELD",
     "ClockRow",
     "Disclosed",
     "DomainRow",
+    "ExportFile",
+    "ExportRow",
     "InvitationRow",
     "Logo",
     "MemberRow",
@@ -55,6 +67,10 @@ __all__ = [
     "count",
     "count_owners",
     "domains",
+    "export",
+    "export_content",
+    "export_files",
+    "exports",
     "limits",
     "list_tenants",
     "logo",

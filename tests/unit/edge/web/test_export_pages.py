@@ -1,0 +1,54 @@
+"""The page where a tenant's owners take its data along, without JavaScript."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.edge.web.conftest import Browse
+from tests.unit.edge.web.sample_backend import TENANT, sample_services
+from tests.unit.edge.web.sample_exports import EXPIRED, READY, RUNNING, SampleExports
+from tests.unit.edge.web.test_forms import fill
+
+PAGE = f"/account/tenants/{TENANT}/export"
+
+
+def test_an_export_is_asked_for_and_fetched(browse: Browse) -> None:
+    exports = SampleExports()
+    client = browse("ada", sample_services(exports=exports))
+    assert f'href="{PAGE}"' in client.get(f"/account/tenants/{TENANT}").text
+    assert f'href="{PAGE}"' in client.get(f"/account/tenants/{TENANT}/delete").text
+    assert fill(client, PAGE, PAGE).headers["location"] == PAGE
+    file = fill(client, PAGE, f"{PAGE}/{READY.id}")
+    assert (file.status_code, file.content) == (200, b"PK")
+    assert exports.done == ["begin", READY.id]
+
+
+def test_the_page_tells_how_far_each_export_is(browse: Browse) -> None:
+    running = browse("ada", sample_services(exports=SampleExports((RUNNING, EXPIRED))))
+    page = running.get(PAGE).text
+    assert "12 of 44 tables, 51,200 rows so far" in page
+    assert "somebody who is no member any more" in page
+    assert "Fetch the file" not in page
+    refused = fill(running, PAGE, PAGE)
+    assert (refused.status_code, "An export is being made." in refused.text) == (422, True)
+    late = fill(running, PAGE, f"{PAGE}/{EXPIRED.id}")
+    assert late.headers["location"] == PAGE
+    assert "This export is not ready, or was deleted." in running.get(PAGE).text
+
+
+def test_staff_sees_exports_and_can_ask_for_none(browse: Browse) -> None:
+    page = browse("ada", sample_services(exports=SampleExports(owner=False))).get(PAGE).text
+    assert "Its owners alone can ask for one" in page
+    assert "Fetch the file" not in page
+    assert f'action="{PAGE}"' not in page
+
+
+def test_the_console_shows_a_tenant_s_exports(browse: Browse) -> None:
+    page = browse("operator", sample_services()).get(f"/admin/tenants/{TENANT}").text
+    assert "182,304 rows, asked for by Ada Lovelace" in page
+
+
+@pytest.mark.parametrize("action", ["", f"/{READY.id}"])
+def test_both_ask_for_a_fresh_sign_in(browse: Browse, action: str) -> None:
+    client = browse("ada", sample_services(exports=SampleExports(fresh=False)))
+    assert fill(client, PAGE, f"{PAGE}{action}").headers["location"] == f"/account/sign-in/again?next={PAGE}"
