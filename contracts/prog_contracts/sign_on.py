@@ -54,6 +54,19 @@ class CheckDomain(Command):
     domain_name: str
 
 
+@command("prognetwork.tenants.recheck_domains")
+class RecheckDomains(Command):
+    """Have proven domains looked up that were not for a day. The scheduler sends it."""
+
+
+@command("prognetwork.tenants.recheck_domain", key="tenant_id")
+class RecheckDomain(Command):
+    """Look whether the record of a proven domain is still there. Gone for a week, the domain is proven no more."""
+
+    tenant_id: TenantId
+    domain_name: str
+
+
 @command("prognetwork.tenants.release_domain", key="tenant_id")
 class ReleaseDomain(Command):
     tenant_id: TenantId
@@ -81,7 +94,7 @@ class SignOnChanged(Event):
     """
 
     tenant_id: TenantId
-    change: Literal["configured", "removed", "domain_proven", "domain_released", "owners_changed"]
+    change: Literal["configured", "removed", "domain_proven", "domain_released", "domain_lost", "owners_changed"]
     issuer: str | None = None
     client_id: str | None = None
     default_role: SignOnRole | None = None

@@ -43,6 +43,7 @@ CRON: Final = (
     CronJob("purge_dead_letters", at="57 3 * * *"),
     CronJob("purge_credentials", at="7 4 * * *"),
     CronJob("wrap_tenant_keys", at="12 4 * * *"),
+    CronJob("recheck_domains", every=timedelta(minutes=10)),
     CronJob("purge_published_events", at="27 3 * * *"),
     CronJob("keep_event_partitions", at="37 * * * *"),
 )

@@ -9,6 +9,7 @@ import prog_contracts.catalogue  # noqa: F401 - the registry must be whole
 from prog_contracts.envelope import wrap
 from prog_contracts.ids import PLATFORM_TENANT_ID
 from prog_contracts.messages import Command
+from prog_contracts.sign_on import RecheckDomains
 from prog_contracts.tenants import WrapTenantKeys
 from prog_contracts.topics import topic_of
 from prog_contracts.users import PurgeCredentials
@@ -57,6 +58,7 @@ PURGES: Final = {
 COMMANDS: Final[dict[str, type[Command]]] = {
     "purge_credentials": PurgeCredentials,
     "wrap_tenant_keys": WrapTenantKeys,
+    "recheck_domains": RecheckDomains,
 }
 """By the job's name: what a domain clears away itself when it is told to, for its tables are its own."""
 

@@ -65,7 +65,7 @@ class NewDomain(Body):
 
 
 class Domain(Resource):
-    """A domain of addresses. It is the tenant's once its DNS has the record."""
+    """A domain of addresses. It is the tenant's once its DNS has the record, and as long as it has it."""
 
     domain: str
     status: Literal["claimed", "proven"]
@@ -74,6 +74,9 @@ class Domain(Resource):
     record_value: str = Field(examples=["prognetwork-verify=3nK…"])
     claimed_at: datetime
     proven_at: datetime | None
+    missing_since: datetime | None = Field(
+        None, description="Since when the record of a proven domain is gone. After a week it is proven no more."
+    )
 
 
 @router.get("/sign-on", responses=problems(401, 404))
@@ -175,6 +178,7 @@ def domain_of(row: DomainRow) -> Domain:
         record_value=f"{DNS_VALUE}{row.token}",
         claimed_at=row.claimed_at,
         proven_at=row.proven_at,
+        missing_since=row.missing_since,
     )
 
 

@@ -46,7 +46,13 @@ class SignOn:
             tenant_name=tenant.name,
             redirect_uri=f"{base}/v1/auth/oauth/{tenant_id}/callback",
             domains=[
-                DomainCard(each.domain, f"{DNS_LABEL}.{each.domain}", f"{DNS_VALUE}{each.token}", each.proven_at)
+                DomainCard(
+                    each.domain,
+                    f"{DNS_LABEL}.{each.domain}",
+                    f"{DNS_VALUE}{each.token}",
+                    each.proven_at,
+                    each.missing_since,
+                )
                 for each in domains
             ],
             issuer=None if row is None else row.issuer,

@@ -224,7 +224,7 @@ class TenantDeletionRequested(TenantMail):
 class TenantSignOnChanged(TenantMail):
     """How the tenant's people sign on has changed: `detail` is the issuer, or the domain, that it is about."""
 
-    what: Literal["configured", "removed", "domain_proven", "domain_released"]
+    what: Literal["configured", "removed", "domain_proven", "domain_released", "domain_missing", "domain_lost"]
     detail: str = ""
 
     @field_validator("detail")

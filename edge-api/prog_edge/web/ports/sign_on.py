@@ -13,12 +13,13 @@ from prog_edge.web.ports.shared import Viewer
 
 @dataclass(frozen=True, slots=True)
 class DomainCard:
-    """A claimed domain, with the record that proves it."""
+    """A claimed domain, with the record that proves it; `missing_since` where that of a proven one is gone."""
 
     domain: str
     record: str
     value: str
     proven_at: datetime | None
+    missing_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

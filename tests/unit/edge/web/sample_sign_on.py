@@ -12,6 +12,10 @@ from prog_edge.web.ports.sign_on import DomainCard, SignOnView
 PROVEN = DomainCard(
     "acme.example", "_prognetwork.acme.example", "prognetwork-verify=Qm9", datetime(2026, 11, 3, 10, tzinfo=UTC)
 )
+GONE = DomainCard(
+    "acme.org", "_prognetwork.acme.org", "prognetwork-verify=Zz7", datetime(2026, 11, 3, 10, tzinfo=UTC),
+    datetime(2026, 11, 24, 4, tzinfo=UTC),
+)  # fmt: skip
 CLAIMED = DomainCard(
     "mail.acme-industries.example",
     "_prognetwork.mail.acme-industries.example",
@@ -34,7 +38,7 @@ class SampleSignOn:
         )
         if not self.configured:
             return bare
-        return replace(bare, domains=[PROVEN, CLAIMED], issuer="https://id.acme.example", client_id="prognetwork")
+        return replace(bare, domains=[PROVEN, GONE, CLAIMED], issuer="https://id.acme.example", client_id="prognetwork")
 
     async def configure(
         self,

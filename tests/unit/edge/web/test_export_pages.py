@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.edge.web.conftest import Browse
@@ -31,9 +33,13 @@ def test_the_page_tells_how_far_each_export_is(browse: Browse) -> None:
     assert "Fetch the file" not in page
     refused = fill(running, PAGE, PAGE)
     assert (refused.status_code, "An export is being made." in refused.text) == (422, True)
-    late = fill(running, PAGE, f"{PAGE}/{EXPIRED.id}")
-    assert late.headers["location"] == PAGE
-    assert "This export is not ready, or was deleted." in running.get(PAGE).text
+
+
+def test_a_file_that_was_deleted_meanwhile_is_told(browse: Browse) -> None:
+    late = replace(READY, id=EXPIRED.id)
+    client = browse("ada", sample_services(exports=SampleExports((late,))))
+    assert fill(client, PAGE, f"{PAGE}/{late.id}").headers["location"] == PAGE
+    assert "This export is not ready, or was deleted." in client.get(PAGE).text
 
 
 def test_staff_sees_exports_and_can_ask_for_none(browse: Browse) -> None:

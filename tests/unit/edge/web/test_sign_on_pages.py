@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.edge.web.conftest import Browse
 from tests.unit.edge.web.sample_backend import TENANT, sample_services
-from tests.unit.edge.web.sample_sign_on import CLAIMED, PROVEN, SampleSignOn
+from tests.unit.edge.web.sample_sign_on import CLAIMED, GONE, PROVEN, SampleSignOn
 from tests.unit.edge.web.test_forms import fill, problem_at
 
 PAGE = f"/account/tenants/{TENANT}/sign-on"
@@ -18,6 +18,8 @@ def test_a_domain_is_claimed_checked_and_released(browse: Browse) -> None:
     page = client.get(PAGE).text
     assert CLAIMED.record in page
     assert CLAIMED.value in page
+    assert "The record that proves it is gone since" in page
+    assert GONE.value in page
     assert PROVEN.value not in page, "what is proven needs no record any more"
     wrong = fill(client, PAGE, f"{PAGE}/domains", domain="nonsense")
     assert problem_at(wrong.text, "domain") == "Enter a domain such as example.com."

@@ -10,6 +10,7 @@
 - `clock`       the movable clock
 - `sign_on`     the tenant's own identity provider, and the domains it speaks for
 - `exporting`   a tenant takes its data along
+- `domains`     those that are proven, looked up again
 - `secrecy`     keys of tenants, wrapped anew
 - `usage`      how much of its limits is used, as its owners are told
 - `reactions`   what other domains' events mean here
@@ -18,6 +19,7 @@
 from prog_workers.tenants.handlers import (
     clock,
     configuration,
+    domains,
     ending,
     exporting,
     invitations,
@@ -36,6 +38,7 @@ __all__ = [
     "PLATFORM_NAME",
     "clock",
     "configuration",
+    "domains",
     "ending",
     "exporting",
     "groups",

@@ -29,7 +29,7 @@ from prog_workers.tenants.handlers.directory.links import link_joined
 from prog_workers.tenants.handlers.domain import check_tenant, require, tell_owners, tenants
 from prog_workers.tenants.handlers.secrecy import own_seal
 
-Change = Literal["configured", "removed", "domain_proven", "domain_released", "owners_changed"]
+Change = Literal["configured", "removed", "domain_proven", "domain_released", "domain_lost", "owners_changed"]
 
 
 @tenants.handles(ConfigureSignOn)
@@ -50,7 +50,7 @@ async def configure_sign_on(command: ConfigureSignOn, tx: Transaction) -> SignOn
         sealed, under = before.sealed_client_secret, before.sealed_under
     wanted = store.SignOn(issuer, client_id, sealed, under, command.default_role, command.enforced)
     await store.put_sign_on(tx, wanted)
-    return await _told(tx, "configured", issuer)
+    return await announced(tx, "configured", issuer)
 
 
 @tenants.handles(RemoveSignOn)
@@ -59,7 +59,7 @@ async def remove_sign_on(command: RemoveSignOn, tx: Transaction) -> SignOnChange
     await require(tx, "sign_on.manage")
     if not await store.delete_sign_on(tx):
         raise errors.no_sign_on()
-    return await _told(tx, "removed")
+    return await announced(tx, "removed")
 
 
 @tenants.handles(ClaimDomain)
@@ -82,7 +82,8 @@ async def claim_domain(command: ClaimDomain, tx: Transaction) -> DomainClaimed:
 
 @tenants.performs(CheckDomain)
 async def check_domain(command: CheckDomain, work: Work) -> Finish:
-    """Asks the DNS between two transactions. What it says holds from then on, until the domain is released."""
+    """Asks the DNS between two transactions. What it says holds until the record is gone (`domains`), or the domain is
+    released."""
     domain = rules.checked_domain(command.domain_name)
     async with work.transaction() as tx:
         check_tenant(command.tenant_id, tx)
@@ -105,11 +106,12 @@ async def check_domain(command: CheckDomain, work: Work) -> Finish:
             failed = DomainCheckFailed(tenant_id=tx.tenant_id, domain_name=domain, reason=failure)
             return Reply(None, failed, error=errors.domain_not_proven(failure))
         if domain in await store.proven_domains(tx):
+            await store.note_checked(tx, domain, there=True)
             return Reply(await changed(tx, "domain_proven"))
         if not await store.prove_domain(tx, domain):
             failed = DomainCheckFailed(tenant_id=tx.tenant_id, domain_name=domain, reason="proven_elsewhere")
             return Reply(None, failed, error=errors.domain_taken())
-        return await _told(tx, "domain_proven", domain)
+        return await announced(tx, "domain_proven", domain)
 
     return record
 
@@ -122,7 +124,7 @@ async def release_domain(command: ReleaseDomain, tx: Transaction) -> SignOnChang
     was_proven = domain in await store.proven_domains(tx)
     if not await store.release_domain(tx, domain):
         raise errors.domain_not_claimed()
-    return await (_told(tx, "domain_released", domain) if was_proven else changed(tx, "domain_released"))
+    return await (announced(tx, "domain_released", domain) if was_proven else changed(tx, "domain_released"))
 
 
 @tenants.handles(AdmitSignedOn)
@@ -166,7 +168,7 @@ async def owners_changed(tx: Transaction) -> list[SignOnChanged]:
     return [] if await store.sign_on(tx) is None else [await changed(tx, "owners_changed")]
 
 
-async def _told(tx: Transaction, change: Change, detail: str = "") -> SignOnChanged:
+async def announced(tx: Transaction, change: Change, detail: str = "") -> SignOnChanged:
     """The change, of which a mail tells each owner: who gets in is decided elsewhere from now on."""
     tenant = await store.tenant(tx)
     assert tenant is not None

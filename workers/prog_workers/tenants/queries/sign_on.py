@@ -28,12 +28,14 @@ class SignOnRow:
 
 @dataclass(frozen=True, slots=True)
 class DomainRow:
-    """A domain of addresses that the tenant has claimed; `proven_at` None while its record was not found."""
+    """A domain of addresses that the tenant has claimed; `proven_at` None while its record was not found,
+    `missing_since` set when that of a proven one is gone."""
 
     domain: str
     token: str
     claimed_at: datetime
     proven_at: datetime | None
+    missing_since: datetime | None
 
 
 async def sign_on(connection: Connection, tenant_id: str) -> SignOnRow | None:
@@ -56,7 +58,7 @@ async def client_secret(connection: Connection, sealer: Sealer, tenant_id: str, 
 async def domains(connection: Connection, tenant_id: str) -> Sequence[DomainRow]:
     """The domains that the tenant has claimed, by name."""
     rows = await connection.fetch(
-        "SELECT c.domain, c.token, c.claimed_at, p.proven_at FROM tenants.domain_claims AS c"
+        "SELECT c.domain, c.token, c.claimed_at, p.proven_at, p.missing_since FROM tenants.domain_claims AS c"
         " LEFT JOIN tenants.proven_domains AS p USING (tenant_id, domain) WHERE tenant_id = $1 ORDER BY c.domain",
         tenant_id,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from prog_broker.transaction import Transaction
@@ -125,6 +125,51 @@ async def prove_domain(tx: Transaction, domain: str) -> bool:
         tx.now,
     )
     return status != "INSERT 0 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """`missing_for` is how long the record of a proven domain has been gone; None while it is there."""
+
+    missing_for: timedelta | None
+
+
+async def proof(tx: Transaction, domain: str) -> Proof | None:
+    """That of a domain which the tenant has proven, locked until the transaction ends."""
+    row = await tx.fetchrow(
+        "SELECT clock_timestamp() - missing_since AS missing_for FROM tenants.proven_domains"
+        " WHERE tenant_id = $1 AND domain = $2 FOR UPDATE",
+        tx.tenant_id,
+        domain,
+    )
+    return None if row is None else Proof(**dict(row))
+
+
+async def note_checked(tx: Transaction, domain: str, *, there: bool | None) -> None:
+    """Keeps that a proven domain was looked up, and whether its record was there; None where nobody answered."""
+    await tx.execute(
+        """
+        UPDATE tenants.proven_domains
+        SET checked_at = clock_timestamp(),
+            missing_since = CASE WHEN $3 THEN NULL WHEN NOT $3 THEN coalesce(missing_since, clock_timestamp())
+                                 ELSE missing_since END
+        WHERE tenant_id = $1 AND domain = $2
+        """,
+        tx.tenant_id,
+        domain,
+        there,
+    )
+
+
+async def lose_domain(tx: Transaction, domain: str) -> None:
+    """Takes back that a domain is proven. It stays claimed, so that the same record proves it again."""
+    await tx.execute("DELETE FROM tenants.proven_domains WHERE tenant_id = $1 AND domain = $2", tx.tenant_id, domain)
+
+
+async def domains_to_check(tx: Transaction, most: int) -> list[tuple[str, str]]:
+    """Tenants with proven domains that were not looked up for a day, those that have waited longest first."""
+    rows = await tx.fetch("SELECT tenant_id, domain FROM tenants.domains_to_check($1)", most)
+    return [(row["tenant_id"], row["domain"]) for row in rows]
 
 
 async def release_domain(tx: Transaction, domain: str) -> bool:
