@@ -161,7 +161,7 @@ def test_an_invitation_members_and_api_keys(visit: Visit, sample: str) -> None:
     press(page, "API keys")
     arrive(page, f"/account/tenants/{TENANT}/keys")
     type_into(page, Name="Order import")
-    tab_to(page, "event.publish")
+    tab_to(page, "Publish events event.publish")
     page.keyboard.press("Space")
     press(page, "Make the key")
     expect(page.get_by_text(re.compile("prog_(test|live)_")).first).to_be_visible()
