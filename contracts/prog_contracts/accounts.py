@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from prog_contracts.ids import PasskeyId, SessionId, UserId
+from prog_contracts.ids import ImpersonationId, PasskeyId, SessionId, UserId
 from prog_contracts.users import PlatformRole, SecondFactor
 
 
@@ -22,6 +22,20 @@ class TokenSet(BaseModel):
     session_id: SessionId
     user_id: UserId
     platform_role: PlatformRole | None = None
+
+
+class ImpersonationToken(BaseModel):
+    """The credential of an impersonation, good until `expires_at` and not to be renewed. It travels sealed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    impersonation_id: ImpersonationId
+    user_id: UserId
+    operator_id: UserId
+    reason: str
+    access_token: str
+    began_at: datetime
+    expires_at: datetime
 
 
 class SecondFactorNeeded(BaseModel):

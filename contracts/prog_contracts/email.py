@@ -17,6 +17,7 @@ Template = Literal[
     "password_changed",
     "account_deletion",
     "data_exported",
+    "impersonated",
     "second_factor_changed",
     "second_factor_guessed",
     "identity_changed",

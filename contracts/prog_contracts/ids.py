@@ -69,6 +69,7 @@ def _pattern(prefix: str) -> StringConstraints:
 UserId = Annotated[str, _pattern("user")]
 SessionId = Annotated[str, _pattern("session")]
 IdentityId = Annotated[str, _pattern("identity")]
+ImpersonationId = Annotated[str, _pattern("impersonation")]
 PasskeyId = Annotated[str, _pattern("passkey")]
 ApiKeyId = Annotated[str, _pattern("apikey")]
 ClientId = Annotated[str, _pattern("client")]

@@ -62,6 +62,17 @@ tenant, carry it off, let somebody else's provider say who its people are, or sa
 SCOPES: Final[tuple[Action, ...]] = tuple(action for action in ACTIONS if action not in NOT_FOR_KEYS)
 """What an API key, or an OAuth client, may be made for."""
 
+NOT_WHILE_IMPERSONATING: Final[frozenset[Action]] = NOT_FOR_KEYS | {
+    "member.invite",
+    "member.manage",
+    "billing.manage",
+    "scim.manage",
+}
+"""What nobody does in somebody else's name: what gives anybody access that outlasts it or takes access away, what moves
+money, and what ends the tenant."""
+IMPERSONATED: Final[tuple[Action, ...]] = tuple(action for action in ACTIONS if action not in NOT_WHILE_IMPERSONATING)
+"""Within which bounds an operator acts in a member's name."""
+
 _READS: Final[frozenset[Action]] = frozenset(action for action in ACTIONS if action.endswith(".read"))
 
 POSSIBLE: Final = MappingProxyType[TenantStatus, frozenset[Action]](
@@ -106,7 +117,8 @@ def concerns_billing(type_name: str, body: Mapping[str, Any] | None) -> bool:
 def rights(role: TenantRole | None, scopes: Collection[str] | None = None) -> frozenset[Action]:
     """All that a member with this role may do; with the `scopes` of an API key, all that the key may do for them.
 
-    A key can what its scopes and its maker's present role both allow. Somebody without a role may do nothing.
+    A key can what its scopes and its maker's present role both allow; so can an operator in the member's name, whose
+    scopes are `IMPERSONATED`. Somebody without a role may do nothing.
     """
     of_role = frozenset[Action]() if role is None else PERMISSIONS[role]
     return of_role if scopes is None else (of_role - NOT_FOR_KEYS).intersection(scopes)

@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from prog_contracts.errors import Denied, NotFound, Unavailable
 from prog_contracts.ids import is_id
-from prog_contracts.permissions import SCOPES, Action, allowed
+from prog_contracts.permissions import NOT_WHILE_IMPERSONATING, SCOPES, Action, allowed
 from prog_contracts.tenants import TenantRole
 from prog_edge.callers import Caller
 from prog_edge.context import RequestContext, context_of
@@ -64,7 +64,9 @@ class Access:
 
     @property
     def session_id(self) -> str:
-        """The session that the request belongs to. Raises Denied for an API key, which has none."""
+        """The session that the request belongs to. Raises Denied for an API key, and in somebody's name: there is none."""
+        if self.caller.operator_id is not None:
+            raise not_while_impersonating()
         if self.caller.session_id is None:
             raise _not_for_keys()
         return self.caller.session_id
@@ -90,6 +92,10 @@ class Access:
         caller = self.caller
         if caller.key is not None:
             granted = await self.platform.still_holds(caller.key)
+        elif caller.operator_id is not None:
+            granted = await self.platform.still_impersonates(
+                caller.user_id, caller.operator_id, caller.session_id or ""
+            )
         else:
             granted = await self.platform.still_signed_in(caller.user_id, self.session_id, caller.platform_role)
         if not granted:
@@ -123,6 +129,7 @@ class Public:
     """Anybody; a credential that comes along is not looked at. With `any_origin`, pages of all sites may read it."""
 
     permission: str = "public"
+    impersonated = True
 
     def __init__(self, *, any_origin: bool = False) -> None:
         self.any_origin = any_origin
@@ -134,13 +141,20 @@ class Public:
 
 
 class SignedIn:
-    """Any signed-in person, about themselves. No API key: it stands for a program of one tenant."""
+    """Any signed-in person, about themselves. No API key: it stands for a program of one tenant.
+
+    Nobody in their name, either, unless the route says that it is for those, too: it only shows.
+    """
 
     permission: str = "signed_in"
+
+    def __init__(self, *, impersonated: bool = False) -> None:
+        self.impersonated = impersonated
 
     async def __call__(self, request: Request) -> Access:
         platform, context, caller = await _caller(request)
         await _spend(request, platform, context, caller)
+        _check_impersonation(caller, self)
         if caller.key is not None:
             raise _not_for_keys()
         return Access(platform, context, caller)
@@ -153,10 +167,12 @@ class Staff:
         self.permission: str = permission
         self.action = permission
         self.place = tenant
+        self.impersonated = False
 
     async def __call__(self, request: Request) -> Access:
         platform, context, caller = await _caller(request)
         await _spend(request, platform, context, caller)
+        _check_impersonation(caller, self)
         if not _staff_may(caller, self.action):
             raise Denied("This is for the platform's operators.")
         tenant_id = _named(request, self.place)
@@ -178,6 +194,7 @@ class Needs:
         self.place = tenant
         self.any_status = any_status
         self.keys = action in SCOPES
+        self.impersonated = action not in NOT_WHILE_IMPERSONATING
 
     async def __call__(self, request: Request) -> Access:
         platform, context, caller = await _caller(request)
@@ -192,6 +209,7 @@ class Needs:
         context.is_member = role is not None
         standing = None if tenant_id is None or role is None else await platform.standings.get(tenant_id)
         await _spend(request, platform, context, caller, None if standing is None else standing.plan)
+        _check_impersonation(caller, self)
         if caller.key is not None and not self.keys:
             raise _not_for_keys()
         if named not in (None, tenant_id):
@@ -209,7 +227,8 @@ class Needs:
 
 
 Declaration: TypeAlias = Public | SignedIn | Staff | Needs
-"""Each tells its `permission`: `public`, `signed_in`, an `Action` or a `PlatformAction`."""
+"""Each tells its `permission`: `public`, `signed_in`, an `Action` or a `PlatformAction`; and whether an operator may in
+somebody's name (`impersonated`)."""
 
 
 def platform_of(request: Request) -> Platform:
@@ -271,7 +290,7 @@ async def _only_tenant(platform: Platform, caller: Caller) -> str:
 
 def _refusal(caller: Caller, role: TenantRole, action: Action) -> Denied:
     """Why neither role nor key allows the action."""
-    if caller.scopes is None:
+    if caller.scopes is None or caller.operator_id is not None:
         return Denied(f"The role {role} does not allow this ({action}).")
     of_client = caller.credential == "client"
     if action not in caller.scopes:
@@ -283,6 +302,19 @@ def _refusal(caller: Caller, role: TenantRole, action: Action) -> Denied:
 
 def _not_for_keys() -> Denied:
     return Denied("This is for signed-in people, and for no API key or client.", code="not_for_api_keys")
+
+
+def not_while_impersonating() -> Denied:
+    """What an operator is told who tries in somebody's name what is that person's alone."""
+    return Denied(
+        "You act in somebody else's name, and this is theirs alone to do. End that first.",
+        code="not_while_impersonating",
+    )
+
+
+def _check_impersonation(caller: Caller, declared: Declaration) -> None:
+    if caller.operator_id is not None and not declared.impersonated:
+        raise not_while_impersonating()
 
 
 def _staff_may(caller: Caller, action: PlatformAction) -> bool:

@@ -14,9 +14,10 @@ from typing import Final, Literal
 
 from starlette.requests import Request
 
-from prog_contracts.actors import actor_of_key
+from prog_contracts.actors import actor_of_impersonation, actor_of_key
 from prog_contracts.credentials import API_KEY_PREFIXES, CLIENT_ACCESS_PREFIX
 from prog_contracts.errors import Denied
+from prog_contracts.permissions import IMPERSONATED
 from prog_contracts.users import PlatformRole
 from prog_edge.context import RequestContext
 from prog_edge.key_uses import KeyUses
@@ -29,15 +30,18 @@ from prog_edge.versions.table import version_at
 from prog_edge.web.ui.csrf import HEADER as CSRF_HEADER
 from prog_edge.web.ui.csrf import form_token
 
+_IMPERSONATED: Final = frozenset[str](IMPERSONATED)
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A signed-in person, or a program with an API key that this person made, or a client whose secret they hold.
+    """A signed-in person, or a program with an API key that this person made, or a client whose secret they hold, or an
+    operator of the platform in the person's name.
 
     `credential` says what was shown; it is good until `expires_at` (epoch seconds). A program has a `key` and no
-    session, and an office on the platform is none of its maker's rights that it has.
+    session, and an office on the platform is none of its maker's rights that it has. `operator_id` is who acts in the
+    name of `user_id`, which is nobody's with an office; `session_id` is the impersonation's.
     """
 
     user_id: str
@@ -46,6 +50,7 @@ class Caller:
     credential: Literal["bearer", "cookie", "api_key", "client"]
     expires_at: float
     key: HeldKey | None = None
+    operator_id: str | None = None
 
     @property
     def is_operator(self) -> bool:
@@ -54,16 +59,20 @@ class Caller:
     @property
     def actor(self) -> str:
         """Who asks, as commands and the log tell it."""
+        if self.operator_id is not None:
+            return actor_of_impersonation(self.user_id, self.operator_id)
         return self.user_id if self.key is None else actor_of_key(self.user_id, self.key.key_id)
 
     @property
     def client(self) -> str:
-        """Who has a quota: each key its own."""
-        return self.user_id if self.key is None else self.key.key_id
+        """Who has a quota: each key its own, and an operator theirs, in whoever's name."""
+        return (self.operator_id or self.user_id) if self.key is None else self.key.key_id
 
     @property
     def scopes(self) -> frozenset[str] | None:
         """What bounds the rights of the person; None is nothing."""
+        if self.operator_id is not None:
+            return _IMPERSONATED
         return None if self.key is None else self.key.scopes
 
 
@@ -155,4 +164,11 @@ class Callers:
 
 
 def _caller(claims: Claims, credential: Literal["bearer", "cookie"]) -> Caller:
-    return Caller(claims.user_id, claims.session_id, claims.platform_role, credential, claims.expires_at)
+    return Caller(
+        claims.user_id,
+        claims.session_id,
+        claims.platform_role,
+        credential,
+        claims.expires_at,
+        operator_id=claims.operator_id,
+    )

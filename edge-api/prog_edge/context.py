@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from prog_contracts.actors import key_of
+from prog_contracts.actors import impersonator_of, key_of, person_of
 from prog_kit.logging import surround
 from prog_kit.telemetry import trace_id
 
@@ -34,7 +34,8 @@ class RequestContext:
     """Errors are told in SCIM's form rather than as problem documents."""
     actor: str | None = None
     actor_kind: str | None = None
-    """Of the audit trail: `person`, `operator` for the platform's staff, `api_key`, `client`; None for nobody known."""
+    """Of the audit trail: `person`, `operator` for the platform's staff, `impersonator` for an operator in somebody's
+    name, `api_key`, `client`; None for nobody known."""
     session_id: str | None = None
     tenant_id: str | None = None
     is_member: bool = False
@@ -58,10 +59,18 @@ class RequestContext:
         """Who is asking. `office` is theirs on the platform's staff."""
         self.actor, self.session_id = actor, session_id
         key = key_of(actor)
-        if key is not None:
+        if impersonator_of(actor) is not None:
+            self.actor_kind = "impersonator"
+        elif key is not None:
             self.actor_kind = "client" if key.startswith("client_") else "api_key"
         else:
             self.actor_kind = "person" if office is None else "operator"
+
+    def attributed(self, actor: str | None) -> str | None:
+        """Whom a command names that is sent for this request: both, where somebody acts in the name of `actor`."""
+        if actor is None or impersonator_of(self.actor) is None or person_of(self.actor) != actor:
+            return actor
+        return self.actor
 
     def turn_away(self, code: str, tenant_id: str, *, is_member: bool, permission: str | None = None) -> None:
         """Notes for the audit trail that it was turned away from a tenant, whatever status the answer will have."""

@@ -51,7 +51,8 @@ from prog_kit.settings import Settings
 from prog_workers.tenants import queries as tenants
 from prog_workers.tenants.queries.sign_on import enforced_domains
 from prog_workers.users import queries as users
-from prog_workers.users.queries import SessionRow, UserRow, profiles
+from prog_workers.users.queries import SessionRow, UserRow, impersonations, profiles
+from prog_workers.users.queries.impersonations import ImpersonationRow
 
 _log = get("prog_edge.platform")
 _ROLE: Final = "prog_edge"
@@ -117,6 +118,7 @@ class Platform:
     standings: Remembered[Standing]
     tenant_limits: Remembered[TenantLimits]
     live_sessions: Remembered[SessionRow]
+    live_impersonations: Remembered[ImpersonationRow]
     federation: Federation
     brands: Remembered[Brand]
     logos: Remembered[bytes]
@@ -167,7 +169,12 @@ class Platform:
         secure = settings.public_url.startswith("https://")
         live_sessions = Remembered(lambda key: _live_session(database, key))
 
+        live_impersonations = Remembered(lambda key: _live_impersonation(database, key))
+
         async def is_live(claims: Claims) -> bool:
+            if claims.operator_id is not None:
+                found = await live_impersonations.get(claims.session_id)
+                return found is not None and (found.user_id, found.operator_id) == (claims.user_id, claims.operator_id)
             return await live_sessions.get(_session_key(claims.user_id, claims.session_id)) is not None
 
         sessions = BrowserSessions(sealer, tokens, is_live, asks, secure=secure)
@@ -208,6 +215,7 @@ class Platform:
                 lambda tenant_id: _tenant_limits(reader, tenant_id), fresh_seconds=LIMITS_FRESH_SECONDS
             ),
             live_sessions=live_sessions,
+            live_impersonations=live_impersonations,
             federation=_federation(settings, sealer, database),
             brands=Remembered(lambda tenant_id: brand_of(reader, tenant_id)),
             quotas=Quotas(database, commands),
@@ -267,6 +275,18 @@ class Platform:
         except (OSError, Unavailable, *DATABASE_OUTAGES):
             return False
 
+    async def impersonation(self, impersonation_id: str) -> ImpersonationRow | None:
+        """One that goes on, with all that it stands on; known so for a few seconds at the most."""
+        return await self.live_impersonations.get(impersonation_id)
+
+    async def still_impersonates(self, user_id: str, operator_id: str, impersonation_id: str) -> bool:
+        """Whether this one acts in that one's name still. No, when nobody knows."""
+        try:
+            found = await self.impersonation(impersonation_id)
+        except (OSError, *DATABASE_OUTAGES):
+            return False
+        return found is not None and (found.user_id, found.operator_id) == (user_id, operator_id)
+
     async def still_holds(self, key: HeldKey) -> bool:
         """Whether an API key, or a client's token, is good still. No, when nobody knows."""
         ring: KeyRing | ClientRing = self.clients if key.kind == "client" else self.keyring
@@ -310,6 +330,11 @@ async def _live_session(database: Database, key: str) -> SessionRow | None:
     user_id, _, session_id = key.partition(" ")
     async with database.scope(user_id=user_id) as connection:
         return await users.live_session(connection, session_id, datetime.now(UTC))
+
+
+async def _live_impersonation(database: Database, impersonation_id: str) -> ImpersonationRow | None:
+    async with database.operator() as connection:
+        return await impersonations.live_impersonation(connection, impersonation_id, datetime.now(UTC))
 
 
 async def _person(database: Database, user_id: str) -> UserRow | None:

@@ -51,6 +51,7 @@ _TITLES: Final = {
     "too_many_attempts": "Too many attempts",
     "insufficient_scope": "Not among the scopes of this API key or client",
     "not_for_api_keys": "Not for API keys or clients",
+    "not_while_impersonating": "Not in somebody else's name",
     "api_key_text_lost": "The API key was made, and its text was lost",
     "client_secret_lost": "The secret was made, and its text was lost",
     "version_mismatch": "Changed meanwhile",

@@ -103,7 +103,7 @@ class BrowserSessions:
             claims = await self._tokens.verify(held.access_token)
         except Denied:
             return await self._renewed_once(cookie, held)
-        return Opened(claims) if await self._is_live(claims) else None
+        return Opened(claims) if claims.operator_id is None and await self._is_live(claims) else None
 
     async def sign_in(self, email: str, password: str, address: str | None, user_agent: str | None) -> str | Waiting:
         """A new session's cookie value, or the sign-in that waits for a second factor.

@@ -1,7 +1,8 @@
 """Access tokens (RFC 9068): EdDSA-signed JWTs of the users domain, checked strictly (RFC 8725).
 
 A key has one algorithm and the header may not choose another; `typ` is `at+jwt`, so that no ID or refresh token passes;
-`iss`, `aud`, `exp`, `iat`, `sub` and `sid` must be there and right; a `crit` header or an embedded key is refused.
+`iss`, `aud`, `exp`, `iat`, `sub` and `sid` must be there and right; a `crit` header or an embedded key is refused. One
+that is used in somebody's name says by whom, and has an impersonation for a session; neither comes without the other.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from prog_contracts.errors import Denied
+from prog_contracts.ids import is_id
 from prog_contracts.users import PlatformRole
 
 AUDIENCE: Final = "prognetwork"
@@ -25,6 +27,7 @@ LEEWAY_SECONDS: Final = 5.0
 MAX_TOKEN_BYTES: Final = 4096
 _ALGORITHM: Final = "EdDSA"
 _TYPE: Final = "at+jwt"
+_IMPERSONATION: Final = "impersonation_"
 _HEADER_FIELDS: Final = frozenset({"alg", "typ", "kid"})
 _KEYS_FRESH_SECONDS: Final = 300.0
 _KEYS_RETRY_SECONDS: Final = 2.0
@@ -36,12 +39,17 @@ Keys = Mapping[str, Ed25519PublicKey]
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says. `expires_at` is in epoch seconds."""
+    """What a token says. `expires_at` is in epoch seconds.
+
+    `operator_id` is who acts in the name of `user_id`, where that is somebody else (RFC 8693, `act`); `session_id` is an
+    impersonation's then.
+    """
 
     user_id: str
     session_id: str
     platform_role: PlatformRole | None
     expires_at: float
+    operator_id: str | None = None
 
 
 class PublicKeys:
@@ -90,8 +98,14 @@ class TokenVerifier:
         return claims
 
     async def read_expired(self, token: str) -> Claims:
-        """What a token said that may have run out since, for renewing its session. Otherwise as strict as `verify`."""
-        return _claims(await self._decode(token, check_expiry=False))
+        """What a token said that may have run out since, for renewing its session. Otherwise as strict as `verify`.
+
+        An impersonation is never renewed.
+        """
+        claims = _claims(await self._decode(token, check_expiry=False))
+        if claims.operator_id is not None:
+            raise _refused("The access token has expired.")
+        return claims
 
     async def _decode(self, token: str, *, check_expiry: bool) -> dict[str, Any]:
         if len(token) > MAX_TOKEN_BYTES or not token.isascii():
@@ -138,12 +152,31 @@ def ed25519_key(text: str) -> Ed25519PublicKey:
 
 def _claims(payload: Mapping[str, Any]) -> Claims:
     role: Any = payload.get("platform_role")
+    operator_id = _operator(payload)
+    if (operator_id is not None) is not str(payload["sid"]).startswith(_IMPERSONATION):
+        raise _refused("The access token is not valid.")
+    if operator_id is not None and (role is not None or operator_id == payload["sub"]):
+        raise _refused("The access token is not valid.")
     return Claims(
         user_id=str(payload["sub"]),
         session_id=str(payload["sid"]),
         platform_role=cast("Literal['operator', 'support']", role) if role in ("operator", "support") else None,
         expires_at=float(payload["exp"]),
+        operator_id=operator_id,
     )
+
+
+def _operator(payload: Mapping[str, Any]) -> str | None:
+    """Who acts in the subject's name. Raises Denied for a claim that says anything but one person."""
+    if "act" not in payload:
+        return None
+    actor: Any = payload["act"]
+    if not isinstance(actor, dict) or actor.keys() != {"sub"} or not isinstance(actor["sub"], str):
+        raise _refused("The access token is not valid.")
+    operator_id: str = actor["sub"]
+    if not (is_id(operator_id) and operator_id.startswith("user_")):
+        raise _refused("The access token is not valid.")
+    return operator_id
 
 
 def _refused(message: str) -> Denied:

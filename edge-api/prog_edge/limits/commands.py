@@ -39,11 +39,14 @@ class Commands:
         wait_seconds: float = DEFAULT_WAIT_SECONDS,
         place: Place | None = None,
     ) -> Answer:
-        """Sends the command, as `CommandClient.request` does; in a `place` that is held, or takes one.
+        """Sends the command, as `CommandClient.request` does; in a `place` that is held, or takes one. In somebody's
+        name it goes out in both persons' (`RequestContext.attributed`), whoever sends it.
 
         Raises TooMuch when there is none, and Unavailable when neither the broker nor the database takes it.
         """
         context = current_context()
+        if context is not None:
+            actor = context.attributed(actor)
         with self.admit(command, tenant_id, actor) if place is None else nullcontext():
             message_id = message_id or new_message_id()
             if context is not None:

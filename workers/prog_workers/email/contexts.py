@@ -162,6 +162,22 @@ class DataExported(MailContext):
         return place.url("/account/forgot-password")
 
 
+class Impersonated(MailContext):
+    """The platform's support acts in the person's name, for a reason and until a time at the latest."""
+
+    reason: str
+    began_at: datetime
+    expires_at: datetime
+
+    @field_validator("reason")
+    @classmethod
+    def _fits_a_line(cls, text: str) -> str:
+        return one_line(text, 500)
+
+    def link(self, place: Place) -> str:
+        return place.url("/account/activity")
+
+
 class Welcome(MailContext):
     tenant_name: str | None = None
 
@@ -313,6 +329,7 @@ CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "password_changed": PasswordChanged,
     "account_deletion": AccountDeletion,
     "data_exported": DataExported,
+    "impersonated": Impersonated,
     "second_factor_changed": SecondFactorChanged,
     "second_factor_guessed": SecondFactorGuessed,
     "identity_changed": IdentityChanged,

@@ -179,6 +179,23 @@ def last_way_in() -> Conflict:
     return Conflict(message, code="last_way_in")
 
 
+def staff_not_impersonated() -> Denied:
+    return Denied("Nobody acts in the name of one of the platform's staff.", code="staff_not_impersonated")
+
+
+def account_not_impersonated() -> Conflict:
+    message = "This account is disabled or to be deleted: nobody acts in its name."
+    return Conflict(message, code="account_not_impersonated")
+
+
+def impersonation_exists() -> Conflict:
+    return Conflict("This impersonation is there already.", code="impersonation_exists")
+
+
+def impersonation_not_found() -> NotFound:
+    return NotFound("There is no such impersonation.", code="impersonation_not_found")
+
+
 def reason_needed() -> Invalid:
     return Invalid.field("reason", "required", "Say why, in 500 characters at most: it is recorded.")
 

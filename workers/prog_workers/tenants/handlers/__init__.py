@@ -12,6 +12,7 @@
 - `exporting`   a tenant takes its data along
 - `domains`     those that are proven, looked up again
 - `secrecy`     keys of tenants, wrapped anew
+- `support`     support acts in a member's name
 - `usage`      how much of its limits is used, as its owners are told
 - `reactions`   what other domains' events mean here
 """
@@ -29,6 +30,7 @@ from prog_workers.tenants.handlers import (
     releasing,
     secrecy,
     sign_on,
+    support,
     usage,
 )
 from prog_workers.tenants.handlers.directory import groups, users
@@ -49,6 +51,7 @@ __all__ = [
     "releasing",
     "secrecy",
     "sign_on",
+    "support",
     "tenants",
     "usage",
     "users",

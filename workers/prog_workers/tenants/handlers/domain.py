@@ -6,7 +6,7 @@ from typing import Final
 
 from prog_broker.domain import Domain
 from prog_broker.transaction import Transaction
-from prog_contracts.actors import is_process, key_of
+from prog_contracts.actors import is_by_themselves, is_process
 from prog_contracts.directory import Versions
 from prog_contracts.email import SendMail, Template
 from prog_contracts.errors import ProgError
@@ -31,10 +31,11 @@ def refuse(refusal: ProgError | None) -> None:
 
 
 def role_of(tx: Transaction, actor: store.Actor) -> TenantRole | None:
-    """The role in which the sender acts; the platform's own processes act as owners. An office gives a key nothing."""
+    """The role in which the sender acts; the platform's own processes act as owners. An office gives a key nothing, nor
+    whoever acts in somebody else's name."""
     if is_process(tx.actor):
         return "owner"
-    return rules.effective_role(actor.member_role, actor.staff_role if key_of(tx.actor) is None else None)
+    return rules.effective_role(actor.member_role, actor.staff_role if is_by_themselves(tx.actor) else None)
 
 
 async def require(tx: Transaction, action: Action) -> TenantRole:
@@ -58,7 +59,7 @@ async def require_operator(tx: Transaction) -> None:
     actor = await store.actor(tx)
     if actor.staff_role is None and actor.member_role is None:
         raise errors.tenant_not_found()
-    if actor.staff_role != "operator" or key_of(tx.actor) is not None:
+    if actor.staff_role != "operator" or not is_by_themselves(tx.actor):
         raise errors.not_permitted()
 
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias, get_args
 
 from prog_contracts import quotas
-from prog_contracts.actors import key_of
+from prog_contracts.actors import impersonator_of, key_of
 from prog_contracts.directory import DefaultRole, MappedRole
 from prog_contracts.errors import FieldError, Invalid, ProgError
 from prog_contracts.ids import PLATFORM_TENANT_ID
 from prog_contracts.inputs import normalize_email
 from prog_contracts.payments import SubscriptionStatus
-from prog_contracts.permissions import SCOPES, Action, allowed, may_grant, may_manage
+from prog_contracts.permissions import IMPERSONATED, SCOPES, Action, allowed, may_grant, may_manage
 from prog_contracts.sign_on import DNS_LABEL, DNS_VALUE
 from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_contracts.users import PlatformRole
@@ -114,8 +114,11 @@ def is_full(seats: Seats) -> bool:
 def scopes_of(actor: str | None) -> Scopes:
     """Within which scopes somebody acts here; None is without bounds.
 
-    The edge knows which scopes an API key has, and refuses what is beyond them. Here a key is kept from what none may.
+    The edge knows which scopes an API key has, and refuses what is beyond them. Here a key is kept from what none may,
+    and an operator in somebody's name from what nobody may in such a one.
     """
+    if impersonator_of(actor) is not None:
+        return IMPERSONATED
     return None if key_of(actor) is None else SCOPES
 
 

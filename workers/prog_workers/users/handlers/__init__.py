@@ -12,6 +12,7 @@ whose keys they are; and those about OAuth clients under the tenant whose client
 - `exporting`   a person takes their data along
 - `factors`     a person's authenticator app and recovery codes
 - `identities`  sign in with, link and unlink identities of other providers
+- `impersonating` operators act in somebody's name
 - `magic`       sign in by a link in a mail
 - `recovery`    a new password for somebody who forgot theirs
 - `revocation`  a person ends sessions of theirs
@@ -34,6 +35,7 @@ from prog_workers.users.handlers import (
     exporting,
     factors,
     identities,
+    impersonating,
     magic,
     passkeys,
     profiles,
@@ -56,6 +58,7 @@ __all__ = [
     "exporting",
     "factors",
     "identities",
+    "impersonating",
     "magic",
     "passkeys",
     "profiles",

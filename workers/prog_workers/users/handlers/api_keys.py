@@ -12,7 +12,7 @@ from typing import Literal
 
 from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
-from prog_contracts.actors import is_process, key_of, person_of
+from prog_contracts.actors import is_by_themselves, is_process, person_of
 from prog_contracts.api_keys import (
     ApiKeyCreated,
     ApiKeyRevoked,
@@ -151,9 +151,10 @@ async def _kept(tx: Transaction, key: store.NewApiKey) -> ApiKeyCreated:
 
 
 async def _person(tx: Transaction) -> str:
-    """The person who asks. Raises Denied for anybody else: no key makes, rolls or revokes a key."""
+    """The person who asks. Raises Denied for anybody else: no key makes, rolls or revokes a key, and nobody
+    does in somebody's name."""
     person = person_of(tx.actor)
-    if person is None or key_of(tx.actor) is not None:
+    if person is None or not is_by_themselves(tx.actor):
         raise errors.not_permitted()
     user = await store.user_by_id(tx, person)
     if user is None or user.status != "active":

@@ -9,7 +9,7 @@ from prog_contracts.second_factors import StepUpDenied
 from prog_contracts.users import ChangePassword, PasswordChanged
 from prog_kit import secrets
 from prog_workers.users import errors, links, passwords, rules, store
-from prog_workers.users.handlers.domain import open_sealed, step_up_missing, users
+from prog_workers.users.handlers.domain import close_sessions, open_sealed, step_up_missing, users
 from prog_workers.users.store import authorizations
 
 
@@ -65,7 +65,7 @@ async def change_password(command: ChangePassword, work: Work) -> Finish:
             name=user.name,
             changed_at=tx.now,
             how="change",
-            sessions_ended=await store.end_sessions(tx, user.user_id, "revoked", but=session_id),
+            sessions_ended=await close_sessions(tx, user.user_id, "revoked", but=session_id),
             client_address=command.client_address,
         )
 

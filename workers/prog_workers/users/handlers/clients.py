@@ -12,7 +12,7 @@ import hashlib
 from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
 from prog_contracts import credentials
-from prog_contracts.actors import key_of, person_of
+from prog_contracts.actors import is_by_themselves, key_of, person_of
 from prog_contracts.oauth import (
     ClientRegistered,
     ClientRemoved,
@@ -209,9 +209,9 @@ async def _client(tx: Transaction, client_id: str) -> clients.Client:
 
 
 async def _person(tx: Transaction) -> str:
-    """The person who asks. Raises Denied for anybody else: no key and no client makes or changes a client."""
+    """The person who asks. Raises Denied for anybody else: no key, no client, and nobody in their name."""
     person = person_of(tx.actor)
-    if person is None or key_of(tx.actor) is not None:
+    if person is None or not is_by_themselves(tx.actor):
         raise errors.not_permitted()
     user = await store.user_by_id(tx, person)
     if user is None or user.status != "active":

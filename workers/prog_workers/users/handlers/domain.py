@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prog_broker.domain import Domain
 from prog_broker.outcome import Reply
 from prog_broker.transaction import Transaction
 from prog_contracts.actors import is_process
+from prog_contracts.impersonation import ImpersonationEnd, ImpersonationEnded
 from prog_contracts.messages import Command
 from prog_contracts.second_factors import StepUpDenied
 from prog_kit import secrets
@@ -70,3 +73,37 @@ async def operator_refusal(
     if await store.platform_role(tx, tx.actor) != "operator":
         raise errors.not_permitted()
     return await step_up_missing(tx, tx.actor, session_id, command)
+
+
+async def close_session(tx: Transaction, session_id: str, reason: str) -> bool:
+    """Ends a session, and what its person does in others' names with it; False when it was over already."""
+    ended = await store.end_session(tx, session_id, reason)
+    await end_impersonations(tx, "session_ended", by_session_id=session_id)
+    return ended
+
+
+async def close_sessions(tx: Transaction, user_id: str, reason: str, *, but: str | None = None) -> int:
+    """Ends all sessions of a person, except one where it is named; returns how many it ended.
+
+    What the person does in others' names with them ends, too, and what others do in the person's.
+    """
+    count = await store.end_sessions(tx, user_id, reason, but=but)
+    await end_impersonations(tx, "session_ended", operator_id=user_id, but_session=but)
+    await end_impersonations(tx, "account_changed", user_id=user_id)
+    return count
+
+
+async def end_impersonations(tx: Transaction, end: ImpersonationEnd, **which: Any) -> bool:
+    """Ends those that `store.end_impersonations` finds, and tells of each; whether there were any."""
+    found = await store.end_impersonations(tx, end, **which)
+    for ended in found:
+        tx.send(
+            ImpersonationEnded(
+                impersonation_id=ended.impersonation_id,
+                user_id=ended.user_id,
+                operator_id=ended.operator_id,
+                end=ended.end,
+                ended_at=ended.ended_at,
+            )
+        )
+    return bool(found)

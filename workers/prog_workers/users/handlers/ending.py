@@ -32,7 +32,7 @@ from prog_contracts.ids import new_id
 from prog_contracts.users import UserDeleted
 from prog_kit import secrets
 from prog_workers.users import errors, links, rules, store
-from prog_workers.users.handlers.domain import operator_refusal, require_self, step_up_missing, users
+from prog_workers.users.handlers.domain import close_sessions, operator_refusal, require_self, step_up_missing, users
 
 
 @users.handles(DeleteUser)
@@ -67,7 +67,7 @@ async def delete_user(command: DeleteUser, tx: Transaction) -> Outcome:
     await store.begin_deletion(tx, user.user_id, requested.erase_at)
     await tx.schedule(_timer("erase", user.user_id), EraseUser(user_id=user.user_id), requested.erase_at)
     kept = command.by_session_id if own else None
-    ended = await store.end_sessions(tx, user.user_id, "revoked", but=kept)
+    ended = await close_sessions(tx, user.user_id, "revoked", but=kept)
     _mail(tx, user, "requested" if own else "requested_by_operator", erase_at=requested.erase_at)
     return requested.model_copy(update={"sessions_ended": ended})
 
@@ -99,7 +99,7 @@ async def end_grace_period(command: EraseUser, tx: Transaction) -> UserLeaving |
         await tx.schedule(_timer("erase", command.user_id), command, begun.erase_at)
         return None
     await store.begin_leaving(tx, command.user_id)
-    await store.end_sessions(tx, command.user_id, "revoked")
+    await close_sessions(tx, command.user_id, "revoked")
     await links.take_back(tx, command.user_id)
     return UserLeaving(user_id=command.user_id)
 

@@ -22,7 +22,14 @@ from prog_contracts.second_factors import (
 )
 from prog_kit import secrets
 from prog_workers.users import errors, passwords, recovery_codes, rules, store, totp
-from prog_workers.users.handlers.domain import open_sealed, operator_refusal, own_account, step_up_missing, users
+from prog_workers.users.handlers.domain import (
+    close_sessions,
+    open_sealed,
+    operator_refusal,
+    own_account,
+    step_up_missing,
+    users,
+)
 
 
 @users.handles(StartTotpEnrolment)
@@ -117,7 +124,7 @@ async def reset_second_factor(command: ResetSecondFactor, tx: Transaction) -> Ou
         raise errors.user_not_found()
     if not await store.drop_second_factor(tx, user.user_id):
         raise errors.no_second_factor()
-    ended = await store.end_sessions(tx, user.user_id, "revoked")
+    ended = await close_sessions(tx, user.user_id, "revoked")
     return _changed(tx, user, "removed_by_operator", None, reason=reason, sessions_ended=ended)
 
 

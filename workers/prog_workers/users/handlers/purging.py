@@ -34,6 +34,7 @@ async def purge_credentials(command: PurgeCredentials, tx: Transaction) -> None:
         await authorizations.purge_access_tokens(tx, BATCH),
         await authorizations.purge_authorizations(tx, before, BATCH),
         await store.purge_challenges(tx, BATCH),
+        await store.purge_impersonations(tx, tx.now - rules.IMPERSONATIONS_KEPT, BATCH),
         await _seal_anew(tx),
     )
     if BATCH in done:

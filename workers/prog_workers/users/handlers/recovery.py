@@ -12,7 +12,7 @@ from prog_contracts.messages import Message
 from prog_contracts.users import EmailVerified, PasswordChanged, RequestPasswordReset, ResetPassword
 from prog_kit import secrets
 from prog_workers.users import links, passwords, store
-from prog_workers.users.handlers.domain import open_sealed, users
+from prog_workers.users.handlers.domain import close_sessions, open_sealed, users
 from prog_workers.users.store import authorizations
 
 
@@ -49,7 +49,7 @@ async def reset_password(command: ResetPassword, work: Work) -> Finish:
                 name=user.name,
                 changed_at=tx.now,
                 how="reset",
-                sessions_ended=await store.end_sessions(tx, user.user_id, "revoked"),
+                sessions_ended=await close_sessions(tx, user.user_id, "revoked"),
                 client_address=command.client_address,
             )
         ]

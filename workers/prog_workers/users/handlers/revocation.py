@@ -6,7 +6,7 @@ from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
 from prog_contracts.users import OtherSessionsEnded, RevocationDenied, RevokeSessions, SessionEnded
 from prog_workers.users import errors, rules, store
-from prog_workers.users.handlers.domain import users
+from prog_workers.users.handlers.domain import close_session, close_sessions, users
 
 
 @users.handles(RevokeSessions)
@@ -25,9 +25,9 @@ async def revoke_sessions(command: RevokeSessions, tx: Transaction) -> Outcome:
         denied = RevocationDenied(user_id=user_id, by_session_id=used)
         return Reply(None, denied, error=errors.sign_in_again())
     if command.session_id is None:
-        count = await store.end_sessions(tx, user_id, "revoked", but=used)
+        count = await close_sessions(tx, user_id, "revoked", but=used)
         return OtherSessionsEnded(user_id=user_id, kept_session_id=used, count=count)
     if await store.session_owner(tx, command.session_id) != user_id:
         raise errors.session_not_found()
     ended = SessionEnded(user_id=user_id, session_id=command.session_id, reason="revoked")
-    return ended if await store.end_session(tx, command.session_id, "revoked") else Reply(ended)
+    return ended if await close_session(tx, command.session_id, "revoked") else Reply(ended)

@@ -35,7 +35,7 @@ from prog_contracts.users import (
 )
 from prog_kit import secrets
 from prog_workers.users import errors, passwords, rules, store
-from prog_workers.users.handlers.domain import open_sealed, users
+from prog_workers.users.handlers.domain import close_session, open_sealed, users
 from prog_workers.users.signing import AccessTokens
 
 USER_AGENT_MAX_LENGTH: Final = 400
@@ -128,7 +128,7 @@ async def refresh_session(command: RefreshSession, tx: Transaction) -> Reply:
     if decision == "ended":
         raise errors.refresh_refused()
     reason = _END_REASONS[decision]
-    await store.end_session(tx, command.session_id, reason)
+    await close_session(tx, command.session_id, reason)
     ended = SessionEnded(user_id=user.user_id, session_id=command.session_id, reason=reason)
     return Reply(None, ended, error=errors.refresh_refused())
 
@@ -140,7 +140,7 @@ async def end_session(command: EndSession, tx: Transaction) -> Outcome:
     if owner is None or not await _may_end(tx, command, owner):
         raise errors.session_not_found()
     ended = SessionEnded(user_id=owner, session_id=command.session_id, reason=command.reason)
-    if await store.end_session(tx, command.session_id, command.reason):
+    if await close_session(tx, command.session_id, command.reason):
         return ended
     return Reply(ended)
 

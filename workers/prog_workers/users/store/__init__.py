@@ -83,6 +83,14 @@ from prog_workers.users.store.identities import (
     own_identity,
     take_over_unverified,
 )
+from prog_workers.users.store.impersonations import (
+    Ended,
+    Impersonation,
+    end_impersonations,
+    insert_impersonation,
+    limit_of_impersonation,
+    purge_impersonations,
+)
 from prog_workers.users.store.keys import (
     SigningKey,
     insert_key,
@@ -127,9 +135,11 @@ from prog_workers.users.store.sign_on import (
 
 __all__ = [
     "Deletion",
+    "Ended",
     "Enrolment",
     "Guesses",
     "Identity",
+    "Impersonation",
     "Link",
     "NewApiKey",
     "NewSession",
@@ -160,6 +170,7 @@ __all__ = [
     "drop_sign_on",
     "drop_totp",
     "end_enrolment",
+    "end_impersonations",
     "end_session",
     "end_sessions",
     "enrolment",
@@ -169,6 +180,7 @@ __all__ = [
     "holds_refresh_token",
     "insert_api_key",
     "insert_identity",
+    "insert_impersonation",
     "insert_key",
     "insert_link_token",
     "insert_passkey",
@@ -180,6 +192,7 @@ __all__ = [
     "keep_profile",
     "keep_totp",
     "last_link",
+    "limit_of_impersonation",
     "linked_identity",
     "live_session",
     "lock_keys",
@@ -200,6 +213,7 @@ __all__ = [
     "profile_of",
     "purge_challenges",
     "purge_enrolments",
+    "purge_impersonations",
     "purge_link_tokens",
     "purge_pending_sign_ins",
     "purge_sessions",
