@@ -64,7 +64,8 @@ class Access:
 
     @property
     def session_id(self) -> str:
-        """The session that the request belongs to. Raises Denied for an API key, and in somebody's name: there is none."""
+        """The session that the request belongs to. Raises Denied where there is none: for a key, and for an operator
+        in somebody's name."""
         if self.caller.operator_id is not None:
             raise not_while_impersonating()
         if self.caller.session_id is None:

@@ -9,7 +9,7 @@ from typing import Literal
 from prog_edge.devices import device_name
 from prog_workers.events.queries import AuditOutcome, AuditRow
 
-By = Literal["you", "operator", "somebody", "system", "nobody"]
+By = Literal["you", "operator", "impersonator", "somebody", "system", "nobody"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ def _by(row: AuditRow, user_id: str) -> By:
     match row.actor_kind:
         case "operator":
             return "operator"
+        case "impersonator":
+            return "impersonator"
         case "system":
             return "system"
         case "nobody":

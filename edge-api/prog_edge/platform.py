@@ -38,7 +38,7 @@ from prog_edge.oauth.clients import ClientRing
 from prog_edge.operations import Operations
 from prog_edge.passkeys import PasskeyOffers
 from prog_edge.quotas import Quotas
-from prog_edge.sessions import BrowserSessions
+from prog_edge.sessions import BrowserSessions, IsLive
 from prog_edge.sse import HEARTBEAT_SECONDS
 from prog_edge.tail import EventTail
 from prog_edge.tokens import Claims, Keys, PublicKeys, TokenVerifier, ed25519_key
@@ -170,13 +170,7 @@ class Platform:
         live_sessions = Remembered(lambda key: _live_session(database, key))
 
         live_impersonations = Remembered(lambda key: _live_impersonation(database, key))
-
-        async def is_live(claims: Claims) -> bool:
-            if claims.operator_id is not None:
-                found = await live_impersonations.get(claims.session_id)
-                return found is not None and (found.user_id, found.operator_id) == (claims.user_id, claims.operator_id)
-            return await live_sessions.get(_session_key(claims.user_id, claims.session_id)) is not None
-
+        is_live = _liveness(live_sessions, live_impersonations)
         sessions = BrowserSessions(sealer, tokens, is_live, asks, secure=secure)
         people: Remembered[UserRow] = Remembered(lambda user_id: _person(database, user_id))
         memberships: Remembered[Mapping[str, TenantRole]] = Remembered(lambda user_id: _memberships(database, user_id))
@@ -294,6 +288,18 @@ class Platform:
             return await ring.still_good(key)
         except (OSError, *DATABASE_OUTAGES):
             return False
+
+
+def _liveness(sessions: Remembered[bool], begun: Remembered[ImpersonationRow]) -> IsLive:
+    """Whether what a token stands on goes on: its session, or the impersonation, which names the same two persons."""
+
+    async def is_live(claims: Claims) -> bool:
+        if claims.operator_id is None:
+            return await sessions.get(_session_key(claims.user_id, claims.session_id)) is not None
+        found = await begun.get(claims.session_id)
+        return found is not None and (found.user_id, found.operator_id) == (claims.user_id, claims.operator_id)
+
+    return is_live
 
 
 class _Asks:

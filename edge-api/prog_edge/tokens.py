@@ -41,8 +41,8 @@ Keys = Mapping[str, Ed25519PublicKey]
 class Claims:
     """What a token says. `expires_at` is in epoch seconds.
 
-    `operator_id` is who acts in the name of `user_id`, where that is somebody else (RFC 8693, `act`); `session_id` is an
-    impersonation's then.
+    `operator_id` is who acts in the name of `user_id`, where that is somebody else (`act`, RFC 8693); `session_id` is
+    an impersonation's then.
     """
 
     user_id: str

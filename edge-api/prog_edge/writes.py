@@ -51,6 +51,7 @@ UNDEFERRABLE: Final = frozenset(
         ("POST", "/v1/me/password"),
         ("POST", "/v1/me/export"),
         ("POST", "/v1/tenants/{tenant_id}/exports/{export_id}/file"),
+        ("POST", "/v1/users/{user_id}/impersonate"),
         ("POST", "/v1/api-keys"),
         ("POST", "/v1/api-keys/{key_id}/roll"),
         ("POST", "/v1/oauth-clients"),

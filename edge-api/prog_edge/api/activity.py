@@ -25,8 +25,8 @@ class Activity(Resource):
     outcome: Literal["success", "failure", "denial"]
     code: str | None = Field(description="The code of the problem, where it did not succeed.")
     by: By = Field(
-        description="Who acted: the caller, the platform's staff, another person or a key of theirs, a process of the "
-        "platform, or somebody who was not signed in."
+        description="Who acted: the caller, the platform's staff, one of them in the caller's name (`impersonator`), "
+        "another person or a key of theirs, a process of the platform, or somebody who was not signed in."
     )
     tenant_id: str
     subject: str | None = Field(description="The id of the object that it was about.")
@@ -38,7 +38,7 @@ class Activity(Resource):
 
 @router.get("", responses=problems(400, 401, 422))
 async def list_activity(
-    paging: Annotated[Paging, Query()], access: Annotated[Access, Depends(SignedIn())]
+    paging: Annotated[Paging, Query()], access: Annotated[Access, Depends(SignedIn(impersonated=True))]
 ) -> Listing[Activity]:
     """What the caller did in any tenant and what was done to their account, the last written first.
 

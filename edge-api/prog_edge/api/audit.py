@@ -31,10 +31,14 @@ class AuditEntry(Resource):
     outcome: Literal["success", "failure", "denial"]
     code: str | None = Field(description="The code of the problem, where it did not succeed.")
     permission: str | None = Field(description="The permission that was missing.")
-    actor_kind: Literal["person", "operator", "api_key", "client", "system", "nobody"] = Field(
-        description="`operator` is one of the platform's staff, `nobody` somebody who was not signed in."
+    actor_kind: Literal["person", "operator", "impersonator", "api_key", "client", "system", "nobody"] = Field(
+        description="`operator` is one of the platform's staff, `impersonator` one who acted in the name of the person"
+        " that `actor` begins with, `nobody` somebody who was not signed in."
     )
-    actor: str | None = Field(examples=["user_01jd7z4c8nf3ktv9q2m6x0r5we"])
+    actor: str | None = Field(
+        examples=["user_01jd7z4c8nf3ktv9q2m6x0r5we"],
+        description="A person, a process, or `PERSON/KEY` and `PERSON/OPERATOR` for what was done in a person's name.",
+    )
     session_id: str | None
     subject: str | None = Field(description="The id of the object that it was about.")
     message_id: UUID | None = Field(description="The event that tells more, or the command that was refused.")

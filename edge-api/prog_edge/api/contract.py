@@ -37,6 +37,10 @@ Programs have an API key of their tenant (`POST /v1/api-keys`), which is sent in
 operation whose permission is among its scopes and within the role of whoever made it, and on no other. So does an
 access token that an OAuth client of the tenant (`POST /v1/oauth-clients`) gets for itself at `POST /oauth2/token`.
 
+**Support.** An operator of the platform may act in somebody's name for some minutes, with an access token whose `act`
+claim (RFC 8693) says who that is. `x-impersonation` says of each operation whether such a token may, or is `refused`
+(`not_while_impersonating`): what is the person's alone, gives anybody access, or moves money.
+
 **Writes** are commands. The answer waits up to five seconds (`Prefer: wait=N`); a write that takes longer, or one sent
 with `Prefer: respond-async`, is answered with 202 and the address of its operation.
 
@@ -232,6 +236,7 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
             response["description"] = _SUCCESS.get(status, "Done")
     operation["security"] = _security(declared)
     operation["x-permission"] = permission
+    operation["x-impersonation"] = "allowed" if declared is None or declared.impersonated else "refused"
     operation["x-permission-text"] = _PERMISSION.get(permission) or f"Members whose role allows `{permission}`."
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:

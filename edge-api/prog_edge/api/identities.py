@@ -21,6 +21,7 @@ from prog_workers.users import queries
 router = APIRouter(prefix="/v1", tags=["Sign-in"])
 
 Me = Annotated[Access, Depends(SignedIn())]
+Shown = Annotated[Access, Depends(SignedIn(impersonated=True))]
 
 
 class Provider(Resource):
@@ -60,7 +61,7 @@ async def list_identity_providers(visit: Anybody) -> Listing[Provider]:
 
 
 @router.get("/me/identities", responses=problems(401))
-async def list_identities(access: Me) -> Listing[LinkedIdentity]:
+async def list_identities(access: Shown) -> Listing[LinkedIdentity]:
     """The identities that are linked to the caller's account; at most 100. The security page links others."""
     user_id = access.caller.user_id
     async with access.platform.database.scope(user_id=user_id) as connection:

@@ -34,6 +34,7 @@ Manages = Annotated[Access, Depends(Needs("client.manage"))]
 Removes = Annotated[Access, Depends(Needs("client.manage", any_status=True))]
 """A client whose secret got out is found and ended in a tenant that is suspended or being deleted, too."""
 Person = Annotated[Access, Depends(SignedIn())]
+Shown = Annotated[Access, Depends(SignedIn(impersonated=True))]
 ClientId = Annotated[str, Path(max_length=100)]
 Scope = Annotated[str, Field(max_length=50, json_schema_extra={"enum": [*PERSON_SCOPES, *SCOPES]})]
 RedirectUri = Annotated[str, Field(min_length=1, max_length=500)]
@@ -256,7 +257,7 @@ async def remove_oauth_client(client_id: ClientId, request: Request, access: Rem
 
 
 @router.get("/me/authorized-clients", responses=problems(401))
-async def list_authorized_clients(access: Person) -> Listing[AuthorizedClient]:
+async def list_authorized_clients(access: Shown) -> Listing[AuthorizedClient]:
     """The clients that the caller has signed in to, and what they let each know."""
     async with access.platform.database.scope(user_id=access.caller.user_id) as connection:
         rows = await queries.consents(connection, access.caller.user_id)

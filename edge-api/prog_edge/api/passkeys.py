@@ -33,6 +33,7 @@ from prog_workers.users import queries
 router = APIRouter(prefix="/v1", tags=["Sign-in"])
 
 Me = Annotated[Access, Depends(SignedIn())]
+Shown = Annotated[Access, Depends(SignedIn(impersonated=True))]
 PasskeyToken = Annotated[
     str, Field(min_length=1, max_length=800, description="What `…/begin` gave, good for one answer.")
 ]
@@ -175,7 +176,7 @@ async def begin_passkey_step_up(request: Request, access: Me) -> PasskeyChalleng
 
 
 @router.get("/me/mfa/passkeys", responses=problems(401))
-async def list_passkeys(access: Me) -> Listing[Passkey]:
+async def list_passkeys(access: Shown) -> Listing[Passkey]:
     """The caller's passkeys, in the order in which they were made; at most 20."""
     return Listing(data=[Passkey(**_fields(row)) for row in await _own(access)], next_cursor=None)
 

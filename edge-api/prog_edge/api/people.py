@@ -122,7 +122,7 @@ class Filters(Paging):
 
 
 @router.get("/me", responses=problems(401))
-async def get_me(access: Annotated[Access, Depends(SignedIn())]) -> Me:
+async def get_me(access: Annotated[Access, Depends(SignedIn(impersonated=True))]) -> Me:
     """The caller, with their tenants."""
     user_id = access.caller.user_id
     async with access.platform.database.scope(user_id=user_id) as connection:
@@ -165,12 +165,13 @@ async def remove_avatar(request: Request, access: Annotated[Access, Depends(Sign
 
 
 @router.get("/me/sessions", responses=problems(401))
-async def list_sessions(access: Annotated[Access, Depends(SignedIn())]) -> Listing[Session]:
+async def list_sessions(access: Annotated[Access, Depends(SignedIn(impersonated=True))]) -> Listing[Session]:
     """The caller's sessions that go on, the last used first; at most 100."""
     user_id = access.caller.user_id
     async with access.platform.database.scope(user_id=user_id) as connection:
         rows = await queries.sessions_of(connection, user_id, datetime.now(UTC))
-    return Listing(data=[_session(row, access.session_id) for row in rows], next_cursor=None)
+    current = access.caller.session_id
+    return Listing(data=[_session(row, current) for row in rows], next_cursor=None)
 
 
 @router.delete("/me/sessions", status_code=204, responses=problems(401, 403))
@@ -239,7 +240,7 @@ def _revocation(access: Access, session_id: str | None) -> Write:
     return Write(command, PLATFORM_TENANT_ID, lambda _: None)
 
 
-def _session(row: SessionRow, current: str) -> Session:
+def _session(row: SessionRow, current: str | None) -> Session:
     return Session(
         id=row.session_id,
         current=row.session_id == current,

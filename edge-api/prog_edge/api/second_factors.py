@@ -43,6 +43,7 @@ router = APIRouter(prefix="/v1", tags=["Sign-in"])
 
 Code = Annotated[str, Field(min_length=1, max_length=40, examples=["492039"])]
 Me = Annotated[Access, Depends(SignedIn())]
+Shown = Annotated[Access, Depends(SignedIn(impersonated=True))]
 
 
 class SecondStep(Body):
@@ -174,7 +175,7 @@ async def step_up(body: FreshProof, request: Request, access: Me) -> Response:
 
 
 @router.get("/me/mfa", responses=problems(401))
-async def get_second_factor(access: Me) -> OwnSecondFactor:
+async def get_second_factor(access: Shown) -> OwnSecondFactor:
     """The caller's second factor."""
     async with access.platform.database.scope(user_id=access.caller.user_id) as connection:
         row = await queries.second_factor(connection, access.caller.user_id)

@@ -106,7 +106,7 @@ async def create_tenant(body: NewTenant, request: Request, access: Annotated[Acc
 
 @router.get("", responses=problems(401, 422))
 async def list_tenants(
-    filters: Annotated[Filters, Query()], access: Annotated[Access, Depends(SignedIn())]
+    filters: Annotated[Filters, Query()], access: Annotated[Access, Depends(SignedIn(impersonated=True))]
 ) -> Listing[Tenant]:
     """The caller's tenants in the order of joining; for the platform's staff, all of them, newest first."""
     async with access.rows() as connection:

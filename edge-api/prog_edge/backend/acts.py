@@ -7,6 +7,7 @@ from typing import Final
 ACTORS: Final = {
     "you": "you",
     "operator": "an operator of the platform",
+    "impersonator": "an operator of the platform, in your name",
     "somebody": "somebody else",
     "system": "the platform",
     "nobody": "somebody who was not signed in",
@@ -27,6 +28,10 @@ _ACTS: Final = {
     "users.user_deletion_requested": "Deletion of the account asked for",
     "users.user_deletion_stopped": "Deletion of the account stopped",
     "users.user_restored": "Account kept",
+    "users.impersonation_began": "Support began to act in your name",
+    "users.impersonation_ended": "Support stopped acting in your name",
+    "tenants.member_impersonation_began": "A tenant was told that support acts in your name",
+    "tenants.member_impersonation_ended": "A tenant was told that support stopped acting in your name",
     "tenants.tenant_created": "Tenant made",
     "tenants.member_joined": "Joined a tenant",
     "tenants.member_removed": "Left a tenant",

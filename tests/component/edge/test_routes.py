@@ -63,6 +63,10 @@ POST   /v1/me/mfa/passkeys/begin                      signed_in
 POST   /v1/me/mfa/passkeys                            signed_in
 PATCH  /v1/me/mfa/passkeys/{passkey_id}               signed_in
 DELETE /v1/me/mfa/passkeys/{passkey_id}               signed_in
+POST   /v1/users/{user_id}/impersonate                platform.manage
+GET    /v1/impersonations                             platform.read
+GET    /v1/impersonations/{impersonation_id}          platform.read
+POST   /v1/impersonations/{impersonation_id}/end      platform.manage
 POST   /v1/tenants                                    signed_in
 GET    /v1/tenants                                    signed_in
 GET    /v1/tenants/{tenant_id}                        tenant.read
@@ -203,6 +207,55 @@ PATCH  /scim/v2/Groups/{directory_group_id}           scim.manage
 DELETE /scim/v2/Groups/{directory_group_id}           scim.manage
 """
 
+IN_SOMEBODY_S_NAME = """
+GET    /v1/me
+GET    /v1/me/sessions
+GET    /v1/me/activity
+GET    /v1/me/mfa
+GET    /v1/me/identities
+GET    /v1/me/mfa/passkeys
+GET    /v1/tenants
+GET    /v1/tenants/{tenant_id}
+PATCH  /v1/tenants/{tenant_id}
+POST   /v1/tenants/{tenant_id}/clock
+POST   /v1/tenants/{tenant_id}/clock/advance
+GET    /v1/tenants/{tenant_id}/clock
+GET    /v1/tenants/{tenant_id}/limits
+GET    /v1/tenants/{tenant_id}/usage
+GET    /v1/tenants/{tenant_id}/config
+PUT    /v1/tenants/{tenant_id}/config
+POST   /v1/tenants/{tenant_id}/config/rollback
+GET    /v1/tenants/{tenant_id}/config/history
+GET    /v1/tenants/{tenant_id}/config/history/{version}
+GET    /v1/tenants/{tenant_id}/config/diff
+POST   /v1/tenants/{tenant_id}/logos
+GET    /v1/tenants/{tenant_id}/members
+GET    /v1/tenants/{tenant_id}/invitations
+GET    /v1/me/authorized-clients
+GET    /v1/customers
+GET    /v1/payment-methods
+GET    /v1/subscriptions
+GET    /v1/subscriptions/{subscription_id}
+GET    /v1/invoices
+GET    /v1/invoices/{invoice_id}
+GET    /v1/invoices/{invoice_id}/pdf
+GET    /v1/payments
+GET    /v1/events
+GET    /v1/events/stream
+GET    /v1/events/{event_id}
+POST   /v1/events
+GET    /v1/schemas
+GET    /v1/schemas/{type_name}/{version}
+POST   /v1/schemas
+POST   /v1/schemas/check
+GET    /v1/story/{any_id}
+GET    /v1/audit
+GET    /v1/messages
+GET    /v1/messages/{mail_id}
+"""
+"""What an operator may ask in a person's name, besides what anybody may. All else is refused: what is the person's
+alone, gives anybody access, moves money, or is for the platform's staff."""
+
 
 def rows() -> list[tuple[str, str, str]]:
     return [
@@ -231,3 +284,25 @@ def test_no_write_is_open_to_readers() -> None:
 def test_the_special_routes_exist() -> None:
     known = {(method, path) for method, path, _ in rows()}
     assert known >= MOVES_MONEY | UNDEFERRABLE
+
+
+def test_every_route_but_those_of_the_table_is_refused_in_somebody_s_name() -> None:
+    answering = [
+        (method, route.path_format)
+        for route in api_routes(ROUTERS)
+        for declared in (declaration_of(route),)
+        if declared is not None and declared.permission != "public" and declared.impersonated
+        for method in sorted(route.methods or ())
+    ]
+    assert answering == [tuple(line.split()) for line in IN_SOMEBODY_S_NAME.strip().splitlines()]
+
+
+def test_nothing_of_one_s_own_is_changed_in_somebody_s_name() -> None:
+    own = [
+        (method, route.path_format)
+        for route in api_routes(ROUTERS)
+        for declared in (declaration_of(route),)
+        if declared is not None and declared.permission == "signed_in" and declared.impersonated
+        for method in route.methods or ()
+    ]
+    assert {method for method, _ in own} == {"GET"}

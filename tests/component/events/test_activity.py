@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prog_contracts.actors import actor_of_key
+from prog_contracts.actors import actor_of_impersonation, actor_of_key
 from prog_contracts.ids import new_id
 from prog_contracts.users import UserAuthenticated
 from prog_workers.events import queries
@@ -66,3 +66,20 @@ async def test_check_21_the_database_shows_a_person_theirs_alone_and_a_tenant_it
         assert {row["tenant_id"] for row in people} <= {OURS}
     async with trail.reader.scope() as connection:
         assert not await connection.fetch(everything)
+
+
+async def test_what_support_did_in_somebody_s_name_is_among_theirs_without_where_support_was(trail: Trail) -> None:
+    operator = new_id("user")
+    await trail.rename("d", OURS, actor_of_impersonation(ADA, operator))
+    await trail.rename("e", OURS, actor_of_impersonation(BOB, operator))
+    await log(
+        trail,
+        UserAuthenticated(user_id=new_id("user"), session_id=new_id("session"), client_address="192.0.2.99"),
+        actor=actor_of_impersonation(ADA, operator),
+    )
+    await trail.record()
+    found = await activity_of(trail, ADA)
+    assert {(row.actor, row.actor_kind) for row in found} == {(f"{ADA}/{operator}", "impersonator")}
+    assert len(found) == 2
+    assert {row.client_address for row in found} == {None}
+    assert await activity_of(trail, operator) == [], "it is no part of theirs: the platform's trail has it"

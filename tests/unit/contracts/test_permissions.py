@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from prog_contracts.permissions import ACTIONS, NOT_FOR_KEYS, PERMISSIONS, ROLES, SCOPES, allowed, may_grant, rights
+from prog_contracts.permissions import (
+    ACTIONS,
+    IMPERSONATED,
+    NOT_FOR_KEYS,
+    NOT_WHILE_IMPERSONATING,
+    PERMISSIONS,
+    ROLES,
+    SCOPES,
+    allowed,
+    may_grant,
+    may_manage,
+    rights,
+)
 from prog_contracts.tenants import TenantRole
 
 
@@ -36,3 +48,17 @@ def test_check_22_a_key_gives_no_role_that_may_more_than_the_key() -> None:
     reader = PERMISSIONS["viewer"] | {"member.invite"}
     assert [role for role in ROLES if may_grant("owner", role, reader)] == ["viewer"]
     assert not may_grant("member", "viewer", SCOPES), "its maker invites nobody"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_in_a_member_s_name_nobody_may_more_than_the_member_nor_what_outlasts_it(role: TenantRole) -> None:
+    assert rights(role, IMPERSONATED) == PERMISSIONS[role] - NOT_WHILE_IMPERSONATING
+    assert not any(may_grant(role, other, IMPERSONATED) or may_manage(role, other, IMPERSONATED) for other in ROLES)
+
+
+def test_every_right_is_for_impersonators_or_not_and_every_read_but_of_keys_is() -> None:
+    assert set(IMPERSONATED) | NOT_WHILE_IMPERSONATING == set(ACTIONS)
+    assert set(IMPERSONATED) == {
+        "tenant.read", "tenant.update", "config.read", "config.update", "member.read", "billing.read", "clock.move",
+        "event.read", "event.publish", "audit.read",
+    }  # fmt: skip

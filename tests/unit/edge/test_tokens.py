@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from prog_contracts.errors import Denied
+from prog_contracts.ids import new_id
 from prog_edge.tokens import Keys, PublicKeys, TokenVerifier
 
 ISSUER = "https://prog.example"
@@ -156,3 +157,52 @@ async def test_unknown_key_ids_do_not_flood_the_database(source: Source) -> None
     source.keys = {"two": OTHER_KEY.public_key()}
     assert await keys.get("two") is not None
     assert source.loads == 2
+
+
+ADA, OPERATOR, IMPERSONATION = new_id("user"), new_id("user"), new_id("impersonation")
+
+
+def acting(**changes: Any) -> dict[str, Any]:
+    return claims(**{"sub": ADA, "sid": IMPERSONATION, "act": {"sub": OPERATOR}, **changes})
+
+
+async def test_a_token_in_somebody_s_name_says_who_acts(verifier: TokenVerifier) -> None:
+    found = await verifier.verify(signed(acting()))
+    assert (found.user_id, found.operator_id, found.session_id) == (ADA, OPERATOR, IMPERSONATION)
+    assert found.platform_role is None
+    assert (await verifier.verify(signed())).operator_id is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"act": None},
+        {"sid": new_id("session")},
+        {"sid": f"x{IMPERSONATION}"},
+        {"act": OPERATOR},
+        {"act": []},
+        {"act": {}},
+        {"act": {"sub": None}},
+        {"act": {"sub": ""}},
+        {"act": {"sub": [OPERATOR]}},
+        {"act": {"sub": "prog-scheduler"}},
+        {"act": {"sub": new_id("apikey")}},
+        {"act": {"sub": f"{OPERATOR}/{ADA}"}},
+        {"act": {"sub": OPERATOR, "act": {"sub": new_id("user")}}},
+        {"act": {"sub": ADA}},
+        {"platform_role": "operator"},
+        {"platform_role": "support"},
+    ],
+)
+async def test_check_13_a_token_that_names_an_actor_by_halves_is_refused(
+    verifier: TokenVerifier, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(Denied) as denied:
+        await verifier.verify(signed(acting(**changes)))
+    assert denied.value.code == "unauthenticated"
+
+
+async def test_check_14_a_token_in_somebody_s_name_renews_no_session(verifier: TokenVerifier) -> None:
+    for text in (signed(acting()), signed(acting(exp=int(NOW) - 60))):
+        with pytest.raises(Denied):
+            await verifier.read_expired(text)

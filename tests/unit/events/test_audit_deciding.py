@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import prog_contracts.catalogue  # noqa: F401 - fills the registry
-from prog_contracts.actors import actor_of_key
+from prog_contracts.actors import actor_of_impersonation, actor_of_key
 from prog_contracts.ids import new_id
 from prog_contracts.messages import Event, all_messages
 from prog_contracts.topics import DOMAINS
@@ -91,3 +91,10 @@ def test_an_address_is_the_actor_s_or_the_maker_s_of_a_key_or_the_subject_s() ->
     assert deciding.person_of(actor_of_key(ada, key), bob) == ada
     assert deciding.person_of(None, bob) == bob
     assert deciding.person_of("prog-scheduler", new_id("tenant")) is None
+
+
+def test_who_acts_in_somebody_s_name_is_a_kind_of_its_own_and_its_address_is_theirs() -> None:
+    ada, operator = new_id("user"), new_id("user")
+    actor = actor_of_impersonation(ada, operator)
+    assert deciding.kind_of(actor) == "impersonator"
+    assert deciding.person_of(actor, ada) == operator

@@ -70,6 +70,8 @@ def kind_of(actor: str | None) -> ActorKind:
     """A name that is neither a person's, nor a key's, nor a client's is a process of the platform."""
     if actor is None:
         return "nobody"
+    if actors.impersonator_of(actor) is not None:
+        return "impersonator"
     key = actors.key_of(actor)
     if _is_client(key or actor):
         return "client"
@@ -89,9 +91,9 @@ def slug(value: object) -> str | None:
 
 
 def person_of(actor: str | None, subject: str | None) -> str | None:
-    """Whose personal data a request's address is: the person's who acted, or made the key; of nobody's, the one it was
-    about."""
-    for each in (actors.person_of(actor), subject):
+    """Whose personal data a request's address is: the person's who acted, also in another's name, or made the key; of
+    nobody's, the one it was about."""
+    for each in (actors.impersonator_of(actor), actors.person_of(actor), subject):
         if each is not None and _is_person(each):
             return each
     return None

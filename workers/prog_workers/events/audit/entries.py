@@ -16,8 +16,9 @@ from uuid import UUID
 import orjson
 
 Outcome = Literal["success", "failure", "denial"]
-ActorKind = Literal["person", "operator", "api_key", "client", "system", "nobody"]
-"""`operator`: a person of the platform's staff. `system`: a process. `nobody`: somebody who was not signed in."""
+ActorKind = Literal["person", "operator", "impersonator", "api_key", "client", "system", "nobody"]
+"""`operator`: a person of the platform's staff. `impersonator`: one in somebody else's name. `system`: a process.
+`nobody`: somebody who was not signed in."""
 
 FORMAT: Final = 1
 BEFORE_THE_FIRST: Final = bytes(32)

@@ -12,10 +12,16 @@ async def activity(
 ) -> Page[AuditRow]:
     """Entries, the last written first, in `Database.scope(user_id=…)`: the person's own, and nothing else.
 
-    What their API keys did is their tenants' to read. Raises Invalid for a cursor of another list.
+    What support did in their name is among it; what their API keys did is their tenants' to read. Raises Invalid for a
+    cursor of another list.
     """
     where = Where()
-    where.add("(e.actor = {} OR e.subject = {})", user_id, user_id)
+    where.add(
+        "(e.actor = {} OR e.subject = {} OR (e.actor_kind = 'impersonator' AND split_part(e.actor, '/', 1) = {}))",
+        user_id,
+        user_id,
+        user_id,
+    )
     if cursor is not None:
         where.add("e.position < {}", *decode_cursor(cursor, int))
     size = bounded(limit)

@@ -24,6 +24,7 @@ from prog_kit import secrets
 from prog_workers.users import errors, rules, store
 from prog_workers.users.handlers.domain import end_impersonations, operator_refusal, users
 from prog_workers.users.handlers.sessions import access_tokens
+from prog_workers.users.rules.impersonation import impersonation_claims, impersonation_refusal
 
 
 @users.handles(BeginImpersonation)
@@ -42,7 +43,7 @@ async def begin_impersonation(command: BeginImpersonation, tx: Transaction) -> O
     if user is None:
         raise errors.user_not_found()
     ending = await store.deletion(tx, user.user_id) is not None
-    why_not = rules.impersonation_refusal(user.platform_role, user.status, ending=ending)
+    why_not = impersonation_refusal(user.platform_role, user.status, ending=ending)
     if why_not is not None:
         raise why_not
     impersonation = store.Impersonation(
@@ -96,7 +97,7 @@ async def expire_impersonation(command: ExpireImpersonation, tx: Transaction) ->
 
 
 async def _token(tx: Transaction, impersonation: store.Impersonation) -> ImpersonationToken:
-    claims = rules.impersonation_claims(
+    claims = impersonation_claims(
         issuer=access_tokens.issuer,
         user_id=impersonation.user_id,
         operator_id=impersonation.operator_id,

@@ -12,6 +12,7 @@ from prog_kit.secrets import SealError
 from prog_workers.users import errors, rules, store
 from prog_workers.users.handlers.domain import users
 from prog_workers.users.rules.clients import CODES_KEPT
+from prog_workers.users.rules.impersonation import IMPERSONATIONS_KEPT
 from prog_workers.users.store import authorizations
 
 BATCH: Final = 2000
@@ -34,7 +35,7 @@ async def purge_credentials(command: PurgeCredentials, tx: Transaction) -> None:
         await authorizations.purge_access_tokens(tx, BATCH),
         await authorizations.purge_authorizations(tx, before, BATCH),
         await store.purge_challenges(tx, BATCH),
-        await store.purge_impersonations(tx, tx.now - rules.IMPERSONATIONS_KEPT, BATCH),
+        await store.purge_impersonations(tx, tx.now - IMPERSONATIONS_KEPT, BATCH),
         await _seal_anew(tx),
     )
     if BATCH in done:

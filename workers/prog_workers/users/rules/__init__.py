@@ -38,8 +38,6 @@ MAX_WRONG_CODES: Final = 5
 GUESSES_TOLD: Final = 10
 """So many wrong codes within `GUESSES_WINDOW` are more than somebody mistypes: the person is told."""
 GUESSES_WINDOW: Final = timedelta(days=1)
-IMPERSONATIONS_KEPT: Final = timedelta(days=365)
-"""So long the platform lists them with their reasons; the audit trail keeps for good that they were."""
 CLOCK_SKEW: Final = timedelta(minutes=1)
 IDENTITY_LIFETIME: Final = timedelta(minutes=10)
 """For so long what a provider told counts as told just now: time to prove the account that it is to be linked with."""
@@ -312,41 +310,6 @@ def access_claims(
     if platform_role is not None:
         claims["platform_role"] = platform_role
     return claims
-
-
-def impersonation_claims(
-    *,
-    issuer: str,
-    user_id: str,
-    operator_id: str,
-    impersonation_id: str,
-    token_id: str,
-    now: datetime,
-    expires_at: datetime,
-) -> dict[str, Any]:
-    """The claims of an operator's access token in somebody's name: `act` says who acts (RFC 8693, section 4.1).
-
-    It tells no `amr` and no `auth_time`, for its subject was not authenticated.
-    """
-    return {
-        "iss": issuer,
-        "aud": AUDIENCE,
-        "sub": user_id,
-        "act": {"sub": operator_id},
-        "sid": impersonation_id,
-        "jti": token_id,
-        "iat": int(now.timestamp()),
-        "exp": int(expires_at.timestamp()),
-    }
-
-
-def impersonation_refusal(
-    platform_role: PlatformRole | None, status: AccountStatus, *, ending: bool
-) -> ProgError | None:
-    """Why nobody acts in the name of an account, or None. One of the staff's would lend its office to another."""
-    if platform_role is not None:
-        return errors.staff_not_impersonated()
-    return errors.account_not_impersonated() if status != "active" or ending else None
 
 
 @dataclass(frozen=True, slots=True)
