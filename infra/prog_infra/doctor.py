@@ -39,6 +39,11 @@ SELECT rolname FROM pg_roles
 WHERE rolname = ANY ($1::text[]) AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb) ORDER BY 1
 """
 _MEMBERS = "SELECT DISTINCT consumer_group FROM bus.members WHERE seen_until > clock_timestamp()"
+_IMPERSONATIONS = """
+SELECT count(*) FILTER (WHERE expires_at > clock_timestamp()),
+       count(*) FILTER (WHERE expires_at < clock_timestamp() - interval '5 minutes')
+FROM users.impersonations WHERE ended_at IS NULL
+"""
 _DEAD_LETTERS = "SELECT consumer_group, count(*) AS letters FROM bus.dead_letters WHERE state = 'open' GROUP BY 1"
 _SUBSCRIPTIONS = "SELECT consumer_group, array_agg(type) AS types FROM bus.subscriptions GROUP BY 1"
 _RETRIES = "SELECT count(*) FROM bus.retries"
@@ -72,6 +77,7 @@ async def _database(settings: Settings, subscriptions: dict[str, list[str]]) -> 
                 *await _isolation(connection),
                 *await _workers(connection),
                 *await _letters(connection),
+                await _support(connection),
             ]
     except migrations.SchemaMismatch as error:
         return [Finding("schema", "failed", error.message, error.remedy)]
@@ -132,6 +138,15 @@ async def _letters(connection: Connection) -> list[Finding]:
         told = ", ".join(f"{count} of {group}" for group, count in sorted(letters.items()))
         return [Finding("dead letters", "warning", f"{told}; {waiting}", "look at them: prog dead list")]
     return [Finding("dead letters", "ok", f"none; {waiting}")]
+
+
+async def _support(connection: Connection) -> Finding:
+    """Operators who act in somebody's name. That it ends at its limit is the edge's; that this is told, a timer's."""
+    active, untold = await connection.fetchrow(_IMPERSONATIONS) or (0, 0)
+    if untold:
+        told = f"{untold} ended at their limit, and that is in no audit trail yet"
+        return Finding("support", "warning", told, "see that timers fire: prog scheduler, prog worker users")
+    return Finding("support", "ok", f"{active} operators act in somebody's name" if active else "nobody acts in a name")
 
 
 async def _redis(settings: Settings) -> list[Finding]:

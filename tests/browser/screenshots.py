@@ -20,7 +20,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, StorageState, syn
 from tests.browser.chromium import launch
 from tests.unit.edge.web.sample_provider import PUBLIC_ID
 
-Who = Literal["anybody", "member", "operator"]
+Who = Literal["anybody", "member", "operator", "support"]
+"""`support` is the operator in the member's name."""
 
 PAGES: Final[dict[str, tuple[Who, str]]] = {
     "site-home": ("anybody", "/"),
@@ -68,6 +69,10 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-export": ("member", "{tenant}/export"),
     "account-member": ("member", "{member}"),
     "account-member-own": ("member", "{own}"),
+    "support-home": ("support", "/account"),
+    "support-tenant": ("support", "{tenant}"),
+    "support-refused": ("support", "{tenant}/keys"),
+    "admin-impersonations": ("operator", "/admin/impersonations"),
     "admin-overview": ("operator", "/admin"),
     "admin-users": ("operator", "/admin/users"),
     "admin-user": ("operator", "{person}"),
@@ -114,6 +119,17 @@ class Studio:
         page.get_by_role("button", name="Sign in", exact=True).click()
         page.wait_for_url("**/account")
         self.sessions[who] = context.storage_state()
+        context.close()
+
+    def act_as(self, person: str) -> None:
+        """The operator acts in the name of a person, whose page of the console this is."""
+        context = self.open("operator", "1440", "light")
+        page = context.new_page()
+        page.goto(self.base + person)
+        page.get_by_label("Reason").first.fill("Ticket 4711: the invoice page is empty")
+        page.get_by_role("button", name="Act as").click()
+        page.wait_for_url("**/account")
+        self.sessions["support"] = context.storage_state()
         context.close()
 
     def look_for(self, name: str, who: Who, path: str, selector: str) -> None:
@@ -186,6 +202,7 @@ def main() -> int:
         studio.found["consent"] = f"/oauth2/authorize?{options.request}"
         studio.look_for("passkey", "member", "/account/security", ".people a")
         studio.look_for("person", "operator", "/admin/users", ".row-link")
+        studio.act_as(studio.found["person"])
         studio.look_for("customer", "operator", "/admin/tenants", ".row-link")
         studio.look_for("story", "operator", "/admin/subscriptions", ".row-link")
         studio.look_for("mail", "operator", "/dev/mailbox", ".mail-list li a")

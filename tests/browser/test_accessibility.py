@@ -12,12 +12,11 @@ import pytest
 
 from tests.browser.conftest import Visit
 from tests.browser.screenshots import PAGES, SIZES
-from tests.browser.test_behaviour import ADDRESSES
+from tests.browser.test_behaviour import ADDRESSES, COOKIES
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow(60)]
 
 AXE: Final = Path(__file__).parents[2] / "edge-api/frontend/node_modules/axe-core/axe.min.js"
-COOKIES: Final = {"anybody": {}, "member": {"prog_session": "ada"}, "operator": {"prog_session": "operator"}}
 WAITING: Final = {"prog_second_step": "waiting-keyed"}
 SECOND_STEPS: Final = {
     "account-second-step-passkey": "/account/sign-in/second-step",

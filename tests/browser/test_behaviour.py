@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,6 +12,7 @@ from tests.browser.conftest import Visit
 from tests.browser.screenshots import PAGES
 from tests.unit.edge.web.sample_backend import ADA, GRACE, TENANT
 from tests.unit.edge.web.sample_console import sample_id
+from tests.unit.edge.web.sample_impersonations import ACTING
 from tests.unit.edge.web.sample_keys import KEY
 from tests.unit.edge.web.sample_provider import BACK, CLIENT, PUBLIC_ID
 from tests.unit.edge.web.sample_security import PASSKEYS
@@ -31,6 +33,14 @@ ADDRESSES = {
     "mail": "/dev/mailbox/mail_1",
 }
 
+COOKIES: Final[dict[str, dict[str, str]]] = {
+    "anybody": {},
+    "member": {"prog_session": "ada"},
+    "operator": {"prog_session": "operator"},
+    "support": {"prog_session": "operator", "prog_impersonation": ACTING},
+}
+"""Who is who to the sample application."""
+
 
 @pytest.fixture
 def console(visit: Visit, sample: str) -> Page:
@@ -44,10 +54,8 @@ def test_no_page_is_wider_than_a_phone(visit: Visit, sample: str) -> None:
     page = visit(base_url=sample, viewport={"width": 390, "height": 844})
     too_wide = []
     for name, (who, path) in PAGES.items():
-        value = {"anybody": "", "member": "ada", "operator": "operator"}[who]
         page.context.clear_cookies()
-        if value:
-            page.context.add_cookies([{"name": "prog_session", "value": value, "url": sample}])
+        page.context.add_cookies([{"name": key, "value": value, "url": sample} for key, value in COOKIES[who].items()])
         page.goto(path.format(**ADDRESSES))
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             too_wide.append(name)

@@ -13,6 +13,7 @@ from prog_edge.backend.configuration import Branding, Configurations
 from prog_edge.backend.directory import Directories
 from prog_edge.backend.exports import Exports
 from prog_edge.backend.identities import Identities
+from prog_edge.backend.impersonations import Impersonations
 from prog_edge.backend.mailbox import Mailbox
 from prog_edge.backend.profile import Profile
 from prog_edge.backend.provider import Provider
@@ -54,6 +55,7 @@ def web_services(platform: Platform) -> WebServices:
         clients=Clients(platform, sender),
         sign_on=SignOn(platform, sender),
         exports=Exports(platform, sender),
+        impersonations=Impersonations(platform, sender),
         signing_key=platform.signing_key,
         public_url=settings.public_url,
         mailbox=None if settings.env == "production" else Mailbox(platform),

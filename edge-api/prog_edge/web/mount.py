@@ -15,6 +15,7 @@ from prog_edge.web.account.ending_routes import router as ending_router
 from prog_edge.web.account.export_routes import router as export_router
 from prog_edge.web.account.identity_routes import oauth_router
 from prog_edge.web.account.identity_routes import router as identity_router
+from prog_edge.web.account.impersonation_routes import router as impersonation_router
 from prog_edge.web.account.key_routes import router as key_router
 from prog_edge.web.account.passkey_routes import router as passkey_router
 from prog_edge.web.account.people_routes import router as people_router
@@ -30,6 +31,7 @@ from prog_edge.web.account.tenant_routes import router as tenant_router
 from prog_edge.web.account.usage_routes import router as usage_router
 from prog_edge.web.admin.analytics_routes import router as analytics_router
 from prog_edge.web.admin.configuration_routes import router as admin_configuration_router
+from prog_edge.web.admin.impersonation_routes import router as admin_impersonation_router
 from prog_edge.web.admin.live_routes import router as live_router
 from prog_edge.web.admin.replay_routes import router as replay_router
 from prog_edge.web.admin.routes import router as admin_router
@@ -66,9 +68,11 @@ ROUTERS = (
     deletion_router,
     ending_router,
     export_router,
+    impersonation_router,
     admin_router,
     admin_tenant_router,
     admin_user_router,
+    admin_impersonation_router,
     admin_configuration_router,
     analytics_router,
     avatar_router,

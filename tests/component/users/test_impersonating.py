@@ -22,8 +22,9 @@ from prog_contracts.impersonation import (
 )
 from prog_contracts.messages import Command
 from prog_contracts.passkeys import RemovePasskey
+from prog_contracts.profiles import UpdateProfile
 from prog_contracts.second_factors import RemoveSecondFactor, ResetSecondFactor, StartTotpEnrolment, StepUpDenied
-from prog_contracts.users import EndSession, PurgeCredentials, RefreshSession, RevokeSessions, UpdateProfile
+from prog_contracts.users import EndSession, PurgeCredentials, RefreshSession, RevokeSessions
 from prog_kit import secrets
 from tests.component.harness import Harness
 from tests.component.users.people import Person, administrator, code

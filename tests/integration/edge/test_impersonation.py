@@ -16,7 +16,7 @@ from prog_edge.api import ROUTERS
 from prog_edge.api.contract import api_routes, declaration_of
 from tests.integration.edge.stage import Person, Stage
 from tests.integration.edge.test_audit import found
-from tests.integration.edge.test_roles import join
+from tests.integration.edge.test_roles import browser_of, join
 from tests.integration.edge.test_sessions import age_sessions
 from tests.waiting import wait_until
 
@@ -207,3 +207,63 @@ async def test_operators_list_who_acts_and_acted(stage: Stage, ada: Person) -> N
         assert [row["id"] for row in rows] == [wanted["id"]]
     assert listed["data"][0] | {"ended_at": None} == second
     assert (await ada.request("GET", "/v1/impersonations")).status_code == 403
+
+
+# -- pages -------------------------------------------------------------------------------------------------------------
+
+
+def form_of(page: httpx.Response, action: str, **values: str) -> dict[str, str]:
+    """The hidden fields of the page's form that posts there, and `values`."""
+    form = page.text.partition(f'action="{action}"')[2].partition("</form>")[0]
+    return dict(re.findall(r'name="(\w+)" value="([^"]*)"', form)) | values
+
+
+async def test_the_console_begins_it_the_banner_ends_it_and_its_cookie_is_of_that_browser_alone(
+    stage: Stage, ada: Person
+) -> None:
+    operator = await stage.operator()
+    both = actor_of_impersonation(ada.user_id, operator.user_id)
+    settings = f"/account/tenants/{ada.tenant_id}/settings"
+    async with browser_of(operator) as browser, browser_of(operator) as other:
+        person = await browser.get(f"/admin/users/{ada.user_id}")
+        action = f"/admin/users/{ada.user_id}/impersonate"
+        begun = await browser.post(action, data=form_of(person, action, acting_reason=REASON, minutes="15"))
+        assert (begun.status_code, begun.headers["location"]) == (303, "/account"), begun.text
+        home = await browser.get("/account")
+        assert "You act as Ada Lovelace" in home.text
+        assert "Supported Ltd" in home.text or "Renamed Ltd" in home.text
+        other.cookies.set("prog_impersonation", browser.cookies["prog_impersonation"], domain="127.0.0.1")
+        assert "You act as" not in (await other.get("/account")).text, "it stands on another session"
+        page = await browser.get(settings)
+        sent = form_of(page, settings, name="Set by support", locale="en_US", lifetime_days="7")
+        assert (await browser.post(settings, data=sent)).status_code == 303
+        refused = await browser.get(f"/account/tenants/{ada.tenant_id}/keys")
+        assert (refused.status_code, "theirs alone to do" in refused.text) == (403, True)
+        assert (await browser.get("/admin")).status_code == 200, "the console stays the operator's"
+        assert (await browser.get("/v1/me")).json()["email"] == operator.email, "and so does the API"
+        events = (await ada.get("/v1/events", params={"types": "prognetwork.tenants.tenant_configured"}))["data"]
+        assert [event["actor"] for event in events] == [both]
+        end = "/account/impersonation/end"
+        ended = await browser.post(end, data=form_of(await browser.get("/account"), end))
+        assert ended.headers["location"] == f"/admin/users/{ada.user_id}"
+        assert "prog_impersonation" not in browser.cookies
+        assert "You act as" not in (await browser.get("/account")).text
+        listed = await browser.get(f"/admin/impersonations?search={ada.user_id}")
+        assert "By hand" in listed.text
+    entries = await found(operator, actor=both, action="GET /account*")
+    assert {(entry["outcome"], entry["code"]) for entry in entries} == {("denial", "not_while_impersonating")}
+
+
+async def test_signing_out_ends_it_too(stage: Stage, ada: Person) -> None:
+    operator = await stage.operator()
+    async with browser_of(operator) as browser:
+        person = await browser.get(f"/admin/users/{ada.user_id}")
+        action = f"/admin/users/{ada.user_id}/impersonate"
+        await browser.post(action, data=form_of(person, action, acting_reason=REASON, minutes="5"))
+        assert "You act as" in (await browser.get("/account")).text
+        out = "/account/sign-out"
+        answer = await browser.post(out, data=form_of(await browser.get("/account"), "/theme") | {"next": ""})
+        assert answer.status_code == 303
+        assert not {"prog_session", "prog_impersonation"} & set(browser.cookies)
+    rows = (await operator.get("/v1/impersonations", params={"user_id": ada.user_id, "limit": 1}))["data"]
+    assert rows[0]["end"] == "session_ended"

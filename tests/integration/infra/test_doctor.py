@@ -26,7 +26,7 @@ def verdicts(findings: list[Finding]) -> dict[str, str]:
 
 async def test_a_platform_in_order_has_all_but_its_workers(environment: dict[str, str]) -> None:
     found = verdicts(await examine(environment))
-    for check in ("settings", "PostgreSQL", "schema", "isolation", "dead letters", "Redis"):
+    for check in ("settings", "PostgreSQL", "schema", "isolation", "dead letters", "support", "Redis"):
         assert found[check] == "ok", check
     assert found["workers"] == "failed"
 
@@ -52,6 +52,26 @@ async def test_a_table_open_to_all_tenants_is_named(environment: dict[str, str],
     [finding] = [finding for finding in await examine(environment) if finding.check == "isolation"]
     assert finding.verdict == "failed"
     assert "users.open_to_all" in finding.detail
+
+
+async def test_support_whose_end_nobody_has_told_is_told(environment: dict[str, str], postgres: str) -> None:
+    connection = await asyncpg.connect(postgres)
+    await connection.execute(
+        """
+        WITH person AS (
+            INSERT INTO users.users (user_id, email, name, created_at, updated_at)
+            VALUES ('user_a', 'a@example.com', 'A', now(), now()) RETURNING user_id
+        )
+        INSERT INTO users.impersonations (impersonation_id, user_id, operator_id, by_session_id, reason, began_at, expires_at)
+        SELECT 'impersonation_a', user_id, 'user_b', 'session_b', 'Ticket', now() - interval '1 hour', now() FROM person
+        """
+    )
+    assert verdicts(await examine(environment))["support"] == "ok", "it is over just now"
+    await connection.execute(
+        "UPDATE users.impersonations SET began_at = began_at - interval '6 minutes', expires_at = now() - interval '6 minutes'"
+    )
+    await connection.close()
+    assert verdicts(await examine(environment))["support"] == "warning"
 
 
 async def test_a_role_that_passes_isolation_by_is_named(environment: dict[str, str], postgres: str) -> None:

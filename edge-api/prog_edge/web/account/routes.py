@@ -144,7 +144,7 @@ async def sign_out(request: Request, web: Services) -> Response:
     if cookie:
         await web.sessions.sign_out(cookie)
     state = web_state(request)
-    state.session, state.ends_session = None, True
+    state.session, state.ends_session, state.ends_impersonation = None, True, True
     address = own_path((await sent_form(request)).get("next"), "")
     if address:
         return see(f"{SIGN_IN}?next={quote(address, safe='/')}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -16,6 +16,7 @@ from prog_edge.web.ports import (
     DeadLetterCause,
     DeadLetterRow,
     EventRow,
+    ImpersonationRow,
     ListQuery,
     MessageRow,
     Page,
@@ -56,6 +57,7 @@ FILTERS: Final[Mapping[str, Mapping[str, Options]]] = {
         "tenant": (),
     },
     "events": {"domain": _DOMAIN_OPTIONS, "type": (), "tenant": ()},
+    "impersonations": {"state": _options("active", "over")},
     "audit": {"outcome": _options("success", "failure", "denial"), "tenant": ()},
     "dead-letters": {"domain": _DOMAIN_OPTIONS, "cause": ()},
 }
@@ -197,11 +199,25 @@ class FindPart:
     hits: Sequence[SearchHit]
 
 
+LENGTHS: Final[Options] = tuple((str(minutes), f"{minutes} minutes") for minutes in (5, 15, 30, 60))
+
+
+@dataclass(frozen=True, slots=True)
+class ImpersonationsPage:
+    template: ClassVar[str] = "admin/impersonations.html"
+    page: Page[ImpersonationRow]
+    listing: Listing
+
+
 @dataclass(frozen=True, slots=True)
 class PersonFactsPage:
+    """`form` resets second factors; `acting` begins to act in the person's name."""
+
     template: ClassVar[str] = "admin/user.html"
     person: PersonFacts
     form: FormState
+    acting: FormState = field(default_factory=FormState)
+    lengths: Options = LENGTHS
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ from prog_edge.web.ports.identities import (
     Purpose,
     ToProve,
 )
+from prog_edge.web.ports.impersonations import ImpersonationRow, ImpersonationsBackend
 from prog_edge.web.ports.mailbox import MailboxBackend, MailRow, MailView
 from prog_edge.web.ports.profile import ProfileBackend, ProfileView
 from prog_edge.web.ports.provider import (
@@ -96,6 +97,7 @@ from prog_edge.web.ports.security import (
 )
 from prog_edge.web.ports.services import WebServices
 from prog_edge.web.ports.shared import (
+    Acting,
     Client,
     ListQuery,
     OpenSession,
@@ -113,6 +115,7 @@ from prog_edge.web.ports.tenancy import MemberView, TenancyBackend, TenantFacts
 
 __all__ = [
     "AccountBackend",
+    "Acting",
     "ActivityEntry",
     "AdminBackend",
     "AdminInvoiceRow",
@@ -154,6 +157,8 @@ __all__ = [
     "GroupFigures",
     "IdentitiesBackend",
     "IdentityCard",
+    "ImpersonationRow",
+    "ImpersonationsBackend",
     "InvitationRow",
     "InvoicePdf",
     "InvoiceRow",

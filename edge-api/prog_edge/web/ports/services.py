@@ -15,6 +15,7 @@ from prog_edge.web.ports.configuration import BrandingBackend, ConfigurationBack
 from prog_edge.web.ports.directory import DirectoryBackend
 from prog_edge.web.ports.exports import ExportsBackend
 from prog_edge.web.ports.identities import IdentitiesBackend
+from prog_edge.web.ports.impersonations import ImpersonationsBackend
 from prog_edge.web.ports.mailbox import MailboxBackend
 from prog_edge.web.ports.profile import ProfileBackend
 from prog_edge.web.ports.provider import ClientsBackend, ProviderBackend
@@ -47,6 +48,7 @@ class WebServices:
     clients: ClientsBackend
     sign_on: SignOnBackend
     exports: ExportsBackend
+    impersonations: ImpersonationsBackend
     signing_key: bytes
     public_url: str
     mailbox: MailboxBackend | None = None

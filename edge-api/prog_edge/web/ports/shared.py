@@ -8,6 +8,7 @@ from datetime import datetime
 from math import inf
 from typing import Generic, Literal, Protocol, TypeVar
 
+from prog_contracts.actors import actor_of_impersonation
 from prog_contracts.money import Money
 from prog_contracts.payments import Interval
 from prog_contracts.profiles import Theme
@@ -25,8 +26,18 @@ class StillWorking(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Acting:
+    """The operator who acts in the viewer's name, why, and when it is over at the latest."""
+
+    impersonation_id: str
+    operator_id: str
+    reason: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Viewer:
-    """The signed-in person behind a request."""
+    """The signed-in person behind a request; with `acting`, the one in whose name an operator looks."""
 
     user_id: str
     email: str
@@ -41,6 +52,17 @@ class Viewer:
     theme: Theme | None = None
     picture: str | None = None
     """The path of the picture that they are shown by."""
+    acting: Acting | None = None
+
+    @property
+    def actor(self) -> str:
+        """Who asks, as the log tells it."""
+        return self.user_id if self.acting is None else actor_of_impersonation(self.user_id, self.acting.operator_id)
+
+    @property
+    def client(self) -> str:
+        """Whose quota a request uses up."""
+        return self.user_id if self.acting is None else self.acting.operator_id
 
     @property
     def is_operator(self) -> bool:

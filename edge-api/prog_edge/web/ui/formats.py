@@ -132,6 +132,12 @@ def clock(value: datetime) -> Markup:
     return _time_element(value, f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}")
 
 
+def clock_time(value: datetime) -> Markup:
+    """A `time` element that shows the hour and minute, and of which zone they are."""
+    at = value.astimezone(_zone.get())
+    return _time_element(value, f"{at:%H:%M %Z}")
+
+
 def _time_element(value: datetime, text: str) -> Markup:
     iso = value.astimezone(UTC).isoformat()
     return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, exact(value), text)

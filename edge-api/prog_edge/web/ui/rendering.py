@@ -74,6 +74,7 @@ def _environment() -> Environment:
         moment=formats.moment,
         date=formats.date,
         clock=formats.clock,
+        clock_time=formats.clock_time,
         day=formats.day,
         setting=formats.setting,
         short_id=formats.short_id,

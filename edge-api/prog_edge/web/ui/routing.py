@@ -17,8 +17,9 @@ from starlette.responses import RedirectResponse, Response
 
 from prog_contracts.errors import NotFound, ProgError, Unavailable
 from prog_edge.context import context_of
-from prog_edge.web.ports import StillWorking
+from prog_edge.web.ports import OpenSession, StillWorking, Viewer
 from prog_edge.web.ui import csrf, formats, notices, security
+from prog_edge.web.ui.acting import is_in_their_name, require_answering
 from prog_edge.web.ui.errors import error_page
 from prog_edge.web.ui.notices import Notice
 from prog_edge.web.ui.sessions import SignInNeeded, own_path
@@ -56,6 +57,7 @@ def page_router(prefix: str = "", *, dependencies: list[Any] | None = None) -> A
 async def _answer(request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:
     try:
         await _spend(request)
+        require_answering(request)
         await _dress(request)
         return await inner(request)
     except SignInNeeded as needed:
@@ -85,7 +87,7 @@ def _came_from(request: Request) -> str | None:
 async def _spend(request: Request) -> None:
     spend, viewer = services(request).spend, web_state(request).viewer
     if spend is not None:
-        await spend(request, None if viewer is None else viewer.user_id)
+        await spend(request, None if viewer is None else viewer.client)
 
 
 async def _dress(request: Request) -> None:
@@ -102,25 +104,40 @@ async def enter(request: Request, *, anonymous: bool = False) -> None:
     cookies = request.cookies
     cookie = None if anonymous else cookies.get(web.sessions.cookie_name)
     session = await web.sessions.open(cookie) if cookie else None
-    if session is not None:
-        viewer = session.viewer
-        context_of(request.scope).identify(viewer.user_id, viewer.session_id, viewer.platform_role)
+    viewer, over = await _viewer(request, session)
+    if viewer is not None:
+        context_of(request.scope).identify(viewer.actor, viewer.session_id, viewer.platform_role)
     visitor = cookies.get(csrf.VISITOR_COOKIE)
     new_visitor = csrf.new_visitor() if session is None and not visitor and not anonymous else None
-    binding = session.viewer.session_id if session else visitor or new_visitor or ""
+    binding = viewer.session_id if viewer else visitor or new_visitor or ""
     theme = cookies.get(THEME_COOKIE)
-    preferred = None if session is None else session.viewer.theme
-    formats.show_in(None if session is None else session.viewer.time_zone)
+    preferred = None if viewer is None else viewer.theme
+    formats.show_in(None if viewer is None else viewer.time_zone)
     request.state.web = WebState(
         nonce=security.new_nonce(),
         csrf_token=csrf.form_token(web.signing_key, binding),
-        viewer=session.viewer if session else None,
+        viewer=viewer,
         theme=theme if theme in ("light", "dark") else preferred,  # type: ignore[arg-type]  # narrowed by the test
         notices=notices.open_notices(web.signing_key, cookies.get(notices.COOKIE)),
         new_visitor=new_visitor,
         session=session.renewed if session else None,
         ends_session=cookie is not None and session is None,
+        ends_impersonation=over,
     )
+    if over and viewer is not None:
+        web_state(request).notices.append(Notice("info", "You act in your own name again."))
+
+
+async def _viewer(request: Request, session: OpenSession | None) -> tuple[Viewer | None, bool]:
+    """Who looks: the person of the session, or the one in whose name that person acts; and whether that is over."""
+    web = services(request)
+    cookie = request.cookies.get(web.impersonations.cookie_name)
+    if session is None or cookie is None:
+        return (None if session is None else session.viewer), cookie is not None
+    if not is_in_their_name(request):
+        return session.viewer, False
+    person = await web.impersonations.open(cookie, session.viewer)
+    return person or session.viewer, person is None
 
 
 def leave(request: Request, response: Response) -> Response:
@@ -133,20 +150,16 @@ def leave(request: Request, response: Response) -> Response:
             name, value, max_age=max_age_seconds, secure=secure, httponly=True, samesite="lax", path="/"
         )
 
-    if state.session is not None:
-        keep(web.sessions.cookie_name, state.session.value, state.session.max_age_seconds)
-    elif state.ends_session:
-        response.delete_cookie(web.sessions.cookie_name, path="/", secure=secure, httponly=True, samesite="lax")
-    if state.second_step is not None:
-        keep(web.sessions.second_step_cookie_name, state.second_step.value, state.second_step.max_age_seconds)
-    elif state.ends_second_step:
-        name = web.sessions.second_step_cookie_name
-        response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="lax")
-    if state.federation is not None:
-        keep(web.identities.cookie_name, state.federation.value, state.federation.max_age_seconds)
-    elif state.ends_federation:
-        name = web.identities.cookie_name
-        response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="lax")
+    for name, kept, ends in (
+        (web.sessions.cookie_name, state.session, state.ends_session),
+        (web.sessions.second_step_cookie_name, state.second_step, state.ends_second_step),
+        (web.identities.cookie_name, state.federation, state.ends_federation),
+        (web.impersonations.cookie_name, state.impersonation, state.ends_impersonation),
+    ):
+        if kept is not None:
+            keep(name, kept.value, kept.max_age_seconds)
+        elif ends:
+            response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="lax")
     if state.new_visitor and state.renders:
         keep(csrf.VISITOR_COOKIE, state.new_visitor, _YEAR_SECONDS)
     if state.carried and not state.renders:

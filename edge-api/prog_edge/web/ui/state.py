@@ -35,6 +35,9 @@ class WebState:
     federation: SessionCookie | None = None
     """Set to keep what a sign-in through another provider has begun with, or came to."""
     ends_federation: bool = False
+    impersonation: SessionCookie | None = None
+    """Set to act in somebody's name from now on."""
+    ends_impersonation: bool = False
     form_origin: str | None = None
     """Another site to which the page's form leads in the end: its policy lets it."""
     brand: BrandView | None = None

@@ -48,6 +48,7 @@ from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
 from tests.unit.edge.web.sample_directory import SampleDirectory
 from tests.unit.edge.web.sample_exports import EXPIRED, READY, SampleExports
 from tests.unit.edge.web.sample_identities import SampleIdentities
+from tests.unit.edge.web.sample_impersonations import SampleImpersonations
 from tests.unit.edge.web.sample_keys import SampleKeys
 from tests.unit.edge.web.sample_profile import SampleProfile
 from tests.unit.edge.web.sample_provider import SampleClients, SampleProvider
@@ -517,6 +518,7 @@ def sample_services(
     clients: SampleClients | None = None,
     sign_on: SampleSignOn | None = None,
     exports: SampleExports | None = None,
+    impersonations: SampleImpersonations | None = None,
 ) -> WebServices:
     return WebServices(
         site=SampleSite(),
@@ -533,6 +535,7 @@ def sample_services(
         clients=clients or SampleClients(),
         sign_on=sign_on or SampleSignOn(),
         exports=exports or SampleExports(),
+        impersonations=impersonations or SampleImpersonations(),
         configuration=SampleConfiguration(),
         profile=SampleProfile(),
         branding=SampleBranding(),
@@ -557,6 +560,7 @@ def sample_services_in(state: str) -> WebServices:
             clients=SampleClients(empty=True),
             sign_on=SampleSignOn(configured=False),
             exports=SampleExports(()),
+            impersonations=SampleImpersonations(empty=True),
         )
     if state == "past-due":
         late = SampleAccount(subscription=PAST_DUE, clock_at=NOW + timedelta(days=31))
