@@ -62,13 +62,15 @@ async def test_support_whose_end_nobody_has_told_is_told(environment: dict[str, 
             INSERT INTO users.users (user_id, email, name, created_at, updated_at)
             VALUES ('user_a', 'a@example.com', 'A', now(), now()) RETURNING user_id
         )
-        INSERT INTO users.impersonations (impersonation_id, user_id, operator_id, by_session_id, reason, began_at, expires_at)
+        INSERT INTO users.impersonations (impersonation_id, user_id, operator_id, by_session_id, reason, began_at,
+                                          expires_at)
         SELECT 'impersonation_a', user_id, 'user_b', 'session_b', 'Ticket', now() - interval '1 hour', now() FROM person
         """
     )
     assert verdicts(await examine(environment))["support"] == "ok", "it is over just now"
     await connection.execute(
-        "UPDATE users.impersonations SET began_at = began_at - interval '6 minutes', expires_at = now() - interval '6 minutes'"
+        "UPDATE users.impersonations"
+        " SET began_at = began_at - interval '6 minutes', expires_at = expires_at - interval '6 minutes'"
     )
     await connection.close()
     assert verdicts(await examine(environment))["support"] == "warning"
