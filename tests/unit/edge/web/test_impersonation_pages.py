@@ -36,7 +36,7 @@ def pages() -> list[tuple[str, str]]:
         for route in router.routes
         if isinstance(route, APIRoute)
         and any(route.path == start or route.path.startswith(f"{start}/") for start in IN_SOMEBODY_S_NAME)
-        for method in sorted(route.methods)
+        for method in sorted(route.methods or ())
     ]
 
 
