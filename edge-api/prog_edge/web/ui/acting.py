@@ -41,6 +41,10 @@ ANSWERING: Final = frozenset(
 )
 
 
+IN_BOTH_NAMES: Final = frozenset({"/theme", "/account/sign-out"})
+"""Pages of the console and of the account have forms that post there."""
+
+
 def is_in_their_name(request: Request) -> bool:
     """Whether a page is of the person in whose name somebody may be acting."""
     path = request.url.path

@@ -46,7 +46,9 @@ async def check_csrf(request: Request) -> None:
     sent = request.headers.get(HEADER)
     if sent is None:
         sent = str((await request.form()).get(FIELD, ""))
-    if not hmac.compare_digest(sent.encode(errors="replace"), web_state(request).csrf_token.encode()):
+    state = web_state(request)
+    taken = [token for token in (state.csrf_token, state.other_csrf_token) if token is not None]
+    if not any(hmac.compare_digest(sent.encode(errors="replace"), token.encode()) for token in taken):
         raise Denied("This form has expired. Go back, reload the page and send it again.", code="stale_form")
 
 

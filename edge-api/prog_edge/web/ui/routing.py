@@ -19,7 +19,7 @@ from prog_contracts.errors import NotFound, ProgError, Unavailable
 from prog_edge.context import context_of
 from prog_edge.web.ports import OpenSession, StillWorking, Viewer
 from prog_edge.web.ui import csrf, formats, notices, security
-from prog_edge.web.ui.acting import is_in_their_name, require_answering
+from prog_edge.web.ui.acting import IN_BOTH_NAMES, is_in_their_name, require_answering
 from prog_edge.web.ui.errors import error_page
 from prog_edge.web.ui.notices import Notice
 from prog_edge.web.ui.sessions import SignInNeeded, own_path
@@ -104,7 +104,7 @@ async def enter(request: Request, *, anonymous: bool = False) -> None:
     cookies = request.cookies
     cookie = None if anonymous else cookies.get(web.sessions.cookie_name)
     session = await web.sessions.open(cookie) if cookie else None
-    viewer, over = await _viewer(request, session)
+    viewer, other, over = await _viewer(request, session)
     if viewer is not None:
         context_of(request.scope).identify(viewer.actor, viewer.session_id, viewer.platform_role)
     visitor = cookies.get(csrf.VISITOR_COOKIE)
@@ -116,6 +116,7 @@ async def enter(request: Request, *, anonymous: bool = False) -> None:
     request.state.web = WebState(
         nonce=security.new_nonce(),
         csrf_token=csrf.form_token(web.signing_key, binding),
+        other_csrf_token=None if other is None else csrf.form_token(web.signing_key, other),
         viewer=viewer,
         theme=theme if theme in ("light", "dark") else preferred,  # type: ignore[arg-type]  # narrowed by the test
         notices=notices.open_notices(web.signing_key, cookies.get(notices.COOKIE)),
@@ -128,16 +129,22 @@ async def enter(request: Request, *, anonymous: bool = False) -> None:
         web_state(request).notices.append(Notice("info", "You act in your own name again."))
 
 
-async def _viewer(request: Request, session: OpenSession | None) -> tuple[Viewer | None, bool]:
-    """Who looks: the person of the session, or the one in whose name that person acts; and whether that is over."""
-    web = services(request)
+async def _viewer(request: Request, session: OpenSession | None) -> tuple[Viewer | None, str | None, bool]:
+    """Who looks: the person of the session, or the one in whose name that person acts; what binds forms of the other
+    one, where they are taken too; and whether acting is over."""
+    web, path = services(request), request.url.path
     cookie = request.cookies.get(web.impersonations.cookie_name)
     if session is None or cookie is None:
-        return (None if session is None else session.viewer), cookie is not None
-    if not is_in_their_name(request):
-        return session.viewer, False
-    person = await web.impersonations.open(cookie, session.viewer)
-    return person or session.viewer, person is None
+        return (None if session is None else session.viewer), None, cookie is not None
+    own = session.viewer
+    if not is_in_their_name(request) and path not in IN_BOTH_NAMES:
+        return own, None, False
+    person = await web.impersonations.open(cookie, own)
+    if person is None:
+        return own, None, True
+    if is_in_their_name(request):
+        return person, own.session_id if path in IN_BOTH_NAMES else None, False
+    return own, person.session_id, False
 
 
 def leave(request: Request, response: Response) -> Response:

@@ -19,6 +19,8 @@ class WebState:
 
     nonce: str
     csrf_token: str
+    other_csrf_token: str | None = None
+    """That of the other name, where an address takes forms of both kinds of pages: see `ui.acting`."""
     viewer: Viewer | None = None
     theme: Theme | None = None
     notices: list[Notice] = field(default_factory=list)

@@ -105,6 +105,29 @@ def test_the_button_ends_it_and_leads_back(browse: Browse) -> None:
     assert browser.cookies["prog_session"] == "operator"
 
 
+@pytest.mark.parametrize("page", ["/account", "/admin"])
+@pytest.mark.parametrize("path", ["/theme", "/account/sign-out"])
+def test_the_theme_is_chosen_and_the_operator_signs_out_on_pages_in_either_name(
+    browse: Browse, page: str, path: str
+) -> None:
+    browser = acting(browse)
+    data = {"csrf_token": token_of(browser.get(page).text), "theme": "dark", "next": ""}
+    assert browser.post(path, data=data | {"csrf_token": "forged"}).status_code == 403
+    assert browser.post(path, data=data).status_code == 303
+    if path == "/account/sign-out":
+        assert not {"prog_session", "prog_impersonation"} & set(browser.cookies)
+    else:
+        assert BANNER in browser.get("/account").text
+
+
+def test_no_other_form_of_the_one_name_is_taken_in_the_other(browse: Browse) -> None:
+    browser = acting(browse)
+    of_the_console, of_the_account = token_of(browser.get("/admin").text), token_of(browser.get("/account").text)
+    assert browser.post(END, data={"csrf_token": of_the_console}).status_code == 403
+    sent = {"csrf_token": of_the_account, "acting_reason": REASON, "minutes": "15"}
+    assert browser.post(BEGIN, data=sent).status_code == 403
+
+
 @pytest.mark.parametrize("who", ["ada", None])
 def test_the_cookie_is_worth_nothing_without_the_operator_s(browse: Browse, who: str | None) -> None:
     browser = browse(who)
