@@ -126,7 +126,7 @@ class Studio:
         context = self.open("operator", "1440", "light")
         page = context.new_page()
         page.goto(self.base + person)
-        page.get_by_label("Reason").first.fill("Ticket 4711: the invoice page is empty")
+        page.get_by_label("Why").fill("Ticket 4711: the invoice page is empty")
         page.get_by_role("button", name="Act as").click()
         page.wait_for_url("**/account")
         self.sessions["support"] = context.storage_state()

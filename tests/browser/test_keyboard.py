@@ -112,8 +112,8 @@ def test_recovery(visit: Visit, sample: str, script: bool) -> None:
     arrive(page, "/account/sign-in")
 
 
-def signed_in(visit: Visit, sample: str, who: str) -> Page:
-    page = visit(base_url=sample, reduced_motion="reduce")
+def signed_in(visit: Visit, sample: str, who: str, *, script: bool = True) -> Page:
+    page = visit(base_url=sample, java_script_enabled=script, reduced_motion="reduce")
     page.context.add_cookies([{"name": "prog_session", "value": who, "url": sample}])
     return page
 
@@ -177,3 +177,17 @@ def test_search_in_the_console_and_the_reset_of_a_second_factor(visit: Visit, sa
     type_into(page, Reason="Lost the phone.")
     press(page, "Reset it for Grace Hopper")
     expect(page.get_by_text("The second factors are removed")).to_be_visible()
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+def test_acting_in_somebody_s_name_and_the_way_out_of_it(visit: Visit, sample: str, script: bool) -> None:
+    page = signed_in(visit, sample, "operator", script=script)
+    page.goto(ADDRESSES["person"])
+    type_into(page, Why="Ticket 4711")
+    press(page, "Act as Grace Hopper")
+    arrive(page, "/account")
+    expect(page.get_by_label("You act in somebody else's name")).to_contain_text("You act as Ada Lovelace")
+    press(page, "Stop")
+    page.wait_for_url("**/admin/users/*")
+    page.goto("/account")
+    expect(page.get_by_label("You act in somebody else's name")).to_have_count(0)
