@@ -20,6 +20,7 @@ from prog_contracts.permissions import NOT_WHILE_IMPERSONATING, SCOPES, Action, 
 from prog_contracts.tenants import TenantRole
 from prog_edge.callers import Caller
 from prog_edge.context import RequestContext, context_of
+from prog_edge.impersonation import not_while_impersonating
 from prog_edge.platform import Platform
 from prog_edge.problems import Refused
 from prog_edge.signed_on import require_signed_on
@@ -303,14 +304,6 @@ def _refusal(caller: Caller, role: TenantRole, action: Action) -> Denied:
 
 def _not_for_keys() -> Denied:
     return Denied("This is for signed-in people, and for no API key or client.", code="not_for_api_keys")
-
-
-def not_while_impersonating() -> Denied:
-    """What an operator is told who tries in somebody's name what is that person's alone."""
-    return Denied(
-        "You act in somebody else's name, and this is theirs alone to do. End that first.",
-        code="not_while_impersonating",
-    )
 
 
 def _check_impersonation(caller: Caller, declared: Declaration) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from prog_edge.access import not_while_impersonating
+from prog_edge.impersonation import not_while_impersonating
 from prog_edge.web.ui.state import web_state
 
 IN_SOMEBODY_S_NAME: Final = ("/account", "/oauth2", "/v1/auth/oauth")

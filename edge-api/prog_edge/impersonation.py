@@ -1,0 +1,13 @@
+"""What the API and the pages tell an operator who acts in somebody's name (infra/adr/0029-impersonation.md)."""
+
+from __future__ import annotations
+
+from prog_contracts.errors import Denied
+
+
+def not_while_impersonating() -> Denied:
+    """What an operator is told who tries in somebody's name what is that person's alone."""
+    return Denied(
+        "You act in somebody else's name, and this is theirs alone to do. End that first.",
+        code="not_while_impersonating",
+    )
