@@ -21,7 +21,7 @@ from prog_workers.events import queries as events
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries as users
 from prog_workers.users.queries import api_keys as api_keys_queries
-from prog_workers.users.queries import profiles
+from prog_workers.users.queries import impersonations, profiles
 
 FILENAME: Final = "prognetwork-data.zip"
 README: Final = """What ProgNetwork has of you. Each file has one JSON object a line; times are UTC.
@@ -138,6 +138,10 @@ def _parts(platform: Platform, user_id: str) -> list[tuple[str, Page]]:
             page = await events.activity(connection, user_id, limit=MAX_LIMIT, cursor=cursor)
         return [act_of(row, user_id) for row in page.rows], page.next_cursor
 
+    async def support(_: str | None) -> tuple[Sequence[Any], None]:
+        async with own() as connection:
+            return await impersonations.own_impersonations(connection, user_id), None
+
     return [
         ("account", account),
         ("sessions", sessions),
@@ -149,4 +153,5 @@ def _parts(platform: Platform, user_id: str) -> list[tuple[str, Page]]:
         ("mails", sent),
         ("leads", leads),
         ("activity", activity),
+        ("support", support),
     ]

@@ -9,7 +9,7 @@ from prog_kit.database import Database
 from prog_workers.users.queries import impersonations
 from tests.component.harness import Harness
 from tests.component.users.people import Person, administrator
-from tests.component.users.test_impersonating import begun
+from tests.component.users.test_impersonating import REASON, begun
 
 
 @dataclass
@@ -103,3 +103,11 @@ async def test_people_see_those_in_their_own_name_alone(scene: Scene) -> None:
             rows = await connection.fetch("SELECT impersonation_id FROM users.impersonations")
             seen[person.user_id] = [row["impersonation_id"] for row in rows]
     assert seen == {scene.ada.user_id: [scene.impersonation_id], scene.root.user_id: []}
+
+
+async def test_people_take_along_what_was_in_their_name_and_not_in_whose_hands_it_was(scene: Scene) -> None:
+    async with scene.edge.scope(user_id=scene.ada.user_id) as connection:
+        [own] = await impersonations.own_impersonations(connection, scene.ada.user_id)
+        assert list(await impersonations.own_impersonations(connection, scene.root.user_id)) == []
+    assert (own.impersonation_id, own.reason) == (scene.impersonation_id, REASON)
+    assert scene.root.user_id not in str(own)

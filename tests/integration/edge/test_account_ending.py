@@ -222,10 +222,10 @@ async def test_people_take_their_data_along_and_nobody_else_s(stage: Stage, monk
         assert archive.read("picture.webp") == (await stage.http.get(shown.json()["picture"])).content
     assert set(found) == {
         "account", "sessions", "second-factor", "identities", "memberships", "invitations", "api-keys", "mails",
-        "leads", "activity",
+        "leads", "activity", "support",
     }  # fmt: skip
     empty = {name for name, rows in found.items() if not rows}
-    assert empty == {"second-factor", "identities"}, "there is something of every kind"
+    assert empty == {"second-factor", "identities", "support"}, "there is something of every other kind"
     assert [row["user_id"] for row in found["account"]] == [person.user_id]
     assert {row["user_id"] for row in found["sessions"]} == {person.user_id}
     assert {row["recipient"] for row in found["mails"]} == {person.email}

@@ -3,6 +3,7 @@ person's own name."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -39,6 +40,18 @@ class ImpersonationRow:
     def end(self, now: datetime) -> ImpersonationEnd | None:
         """Why it is over."""
         return self.end_reason or ("time_limit" if self.over_at(now) is not None else None)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnImpersonationRow:
+    """What a person takes along of those in their name: not who it was."""
+
+    impersonation_id: str
+    reason: str
+    began_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    end_reason: ImpersonationEnd | None
 
 
 _ROWS: Final = """
@@ -104,3 +117,13 @@ async def list_impersonations(
     if len(rows) <= size:
         return Page(rows)
     return Page(rows[:size], encode_cursor(rows[size - 1].began_at, rows[size - 1].impersonation_id))
+
+
+async def own_impersonations(connection: Connection, user_id: str) -> Sequence[OwnImpersonationRow]:
+    """All in the viewer's own name that are kept, the latest first."""
+    rows = await connection.fetch(
+        "SELECT impersonation_id, reason, began_at, expires_at, ended_at, end_reason FROM users.impersonations"
+        " WHERE user_id = $1 ORDER BY began_at DESC, impersonation_id DESC",
+        user_id,
+    )
+    return [OwnImpersonationRow(**dict(row)) for row in rows]
