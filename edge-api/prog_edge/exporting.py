@@ -138,10 +138,6 @@ def _parts(platform: Platform, user_id: str) -> list[tuple[str, Page]]:
             page = await events.activity(connection, user_id, limit=MAX_LIMIT, cursor=cursor)
         return [act_of(row, user_id) for row in page.rows], page.next_cursor
 
-    async def support(_: str | None) -> tuple[Sequence[Any], None]:
-        async with own() as connection:
-            return await impersonations.own_impersonations(connection, user_id), None
-
     return [
         ("account", account),
         ("sessions", sessions),
@@ -153,5 +149,15 @@ def _parts(platform: Platform, user_id: str) -> list[tuple[str, Page]]:
         ("mails", sent),
         ("leads", leads),
         ("activity", activity),
-        ("support", support),
+        ("support", _support(platform, user_id)),
     ]
+
+
+def _support(platform: Platform, user_id: str) -> Page:
+    """When support acted in the person's name, and why."""
+
+    async def support(_: str | None) -> tuple[Sequence[Any], None]:
+        async with platform.database.scope(user_id=user_id) as connection:
+            return await impersonations.own_impersonations(connection, user_id), None
+
+    return support
