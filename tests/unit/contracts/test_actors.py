@@ -47,7 +47,9 @@ def test_an_operator_in_somebody_s_name_is_neither_of_them_by_themselves() -> No
 
 
 @pytest.mark.parametrize(
-    "actor", [None, PERSON, actor_of_key(PERSON, KEY), actor_of_key(PERSON, new_id("client")), "x"]
+    "actor",
+    [None, PERSON, actor_of_key(PERSON, KEY), actor_of_key(PERSON, new_id("client")), "x"],
+    ids=["nobody", "person", "key", "client", "process"],
 )
 def test_nobody_else_acts_in_a_name(actor: str | None) -> None:
     assert impersonator_of(actor) is None

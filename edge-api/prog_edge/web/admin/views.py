@@ -203,10 +203,8 @@ LENGTHS: Final[Options] = tuple((str(minutes), f"{minutes} minutes") for minutes
 
 
 @dataclass(frozen=True, slots=True)
-class ImpersonationsPage:
+class ImpersonationsPage(ListPage[ImpersonationRow]):
     template: ClassVar[str] = "admin/impersonations.html"
-    page: Page[ImpersonationRow]
-    listing: Listing
 
 
 @dataclass(frozen=True, slots=True)
