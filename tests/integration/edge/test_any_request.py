@@ -209,7 +209,9 @@ async def world(stage: Stage) -> AsyncIterator[World]:
     alpha, omega = await business(stage, "alpha"), await business(stage, "omega")
     member, operator = await join(stage, alpha.owner, "member"), await stage.operator()
     replay = {"group": "events", "reason": "To have one", "reset": True}
+    acting = await operator.post(f"/v1/users/{alpha.owner.user_id}/impersonate", {"reason": "To have one"})
     of_platform = {
+        "impersonation_id": acting["impersonation"]["id"],
         "replay_id": (await operator.post("/v1/replays", replay))["id"],
         "price_id": (await operator.get("/v1/prices"))["data"][0]["id"],
         "group": replay["group"],
