@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from prog_contracts.errors import Denied
+
+PREFIX: Final = "impersonation_"
 
 
 def not_while_impersonating() -> Denied:
@@ -11,3 +15,8 @@ def not_while_impersonating() -> Denied:
         "You act in somebody else's name, and this is theirs alone to do. End that first.",
         code="not_while_impersonating",
     )
+
+
+def is_impersonation(session_id: str) -> bool:
+    """Whether what a caller shows for a session is an operator's, in somebody's name."""
+    return session_id.startswith(PREFIX)

@@ -290,7 +290,7 @@ class Platform:
             return False
 
 
-def _liveness(sessions: Remembered[bool], begun: Remembered[ImpersonationRow]) -> IsLive:
+def _liveness(sessions: Remembered[SessionRow], begun: Remembered[ImpersonationRow]) -> IsLive:
     """Whether what a token stands on goes on: its session, or the impersonation, which names the same two persons."""
 
     async def is_live(claims: Claims) -> bool:

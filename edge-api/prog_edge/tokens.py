@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from prog_contracts.errors import Denied
 from prog_contracts.ids import is_id
 from prog_contracts.users import PlatformRole
+from prog_edge.impersonation import is_impersonation
 
 AUDIENCE: Final = "prognetwork"
 LEEWAY_SECONDS: Final = 5.0
 MAX_TOKEN_BYTES: Final = 4096
 _ALGORITHM: Final = "EdDSA"
 _TYPE: Final = "at+jwt"
-_IMPERSONATION: Final = "impersonation_"
 _HEADER_FIELDS: Final = frozenset({"alg", "typ", "kid"})
 _KEYS_FRESH_SECONDS: Final = 300.0
 _KEYS_RETRY_SECONDS: Final = 2.0
@@ -153,7 +153,7 @@ def ed25519_key(text: str) -> Ed25519PublicKey:
 def _claims(payload: Mapping[str, Any]) -> Claims:
     role: Any = payload.get("platform_role")
     operator_id = _operator(payload)
-    if (operator_id is not None) is not str(payload["sid"]).startswith(_IMPERSONATION):
+    if (operator_id is not None) is not is_impersonation(str(payload["sid"])):
         raise _refused("The access token is not valid.")
     if operator_id is not None and (role is not None or operator_id == payload["sub"]):
         raise _refused("The access token is not valid.")
