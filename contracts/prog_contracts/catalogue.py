@@ -18,6 +18,7 @@ from prog_contracts import (
     second_factors,
     sign_on,
     tenants,
+    token_keys,
     users,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "second_factors",
     "sign_on",
     "tenants",
+    "token_keys",
     "users",
 ]

@@ -22,6 +22,7 @@ from prog_contracts.errors import Denied
 from prog_contracts.ids import is_id
 from prog_contracts.users import PlatformRole
 from prog_edge.impersonation import is_impersonation
+from prog_kit.database import OUTAGES as DATABASE_OUTAGES
 
 AUDIENCE: Final = "prognetwork"
 LEEWAY_SECONDS: Final = 5.0
@@ -29,7 +30,10 @@ MAX_TOKEN_BYTES: Final = 4096
 _ALGORITHM: Final = "EdDSA"
 _TYPE: Final = "at+jwt"
 _HEADER_FIELDS: Final = frozenset({"alg", "typ", "kid"})
-_KEYS_FRESH_SECONDS: Final = 300.0
+KEYS_FRESH_SECONDS: Final = 30.0
+"""A key that was withdrawn is good for nobody any more after so long."""
+_KEYS_GOOD_SECONDS: Final = 300.0
+"""While the database is away, keys that are known go on for so long."""
 _KEYS_RETRY_SECONDS: Final = 2.0
 _MAX_REMEMBERED: Final = 4096
 _MAX_HEADERS: Final = 64
@@ -60,17 +64,35 @@ class PublicKeys:
         self._clock = clock
         self._keys: Keys = {}
         self._loaded_at = float("-inf")
+        self._tried_at = float("-inf")
+        self._failure: Exception | None = None
         self._lock = asyncio.Lock()
 
     async def get(self, key_id: str) -> Ed25519PublicKey | None:
-        """The key, or None when there is no such key. Unknown ids cost at most one look-up every two seconds."""
-        age = self._clock() - self._loaded_at
-        if age > _KEYS_FRESH_SECONDS or (key_id not in self._keys and age > _KEYS_RETRY_SECONDS):
+        """The key, or None when there is no such key. Unknown ids cost at most one look-up every two seconds.
+
+        Raises what the look-up raises when the key is not known, or has not been looked up for five minutes.
+        """
+        now = self._clock()
+        fresh = now - self._loaded_at <= KEYS_FRESH_SECONDS and key_id in self._keys
+        if not fresh and now - self._tried_at > _KEYS_RETRY_SECONDS:
             async with self._lock:
-                if self._clock() - self._loaded_at >= min(age, _KEYS_RETRY_SECONDS):
-                    self._keys = await self._load()
-                    self._loaded_at = self._clock()
+                if self._tried_at <= now:
+                    await self._look_up(key_id)
+        if self._failure is not None and key_id not in self._keys:
+            raise self._failure  # nobody is told that a key is none while that cannot be known
         return self._keys.get(key_id)
+
+    async def _look_up(self, key_id: str) -> None:
+        began = self._clock()
+        try:
+            self._keys = await self._load()
+            self._loaded_at, self._failure = began, None
+        except (OSError, *DATABASE_OUTAGES) as error:
+            self._failure = error
+            if key_id not in self._keys or began - self._loaded_at > _KEYS_GOOD_SECONDS:
+                raise
+        self._tried_at = self._clock()
 
 
 class TokenVerifier:
@@ -87,6 +109,8 @@ class TokenVerifier:
     async def verify(self, token: str) -> Claims:
         """What the token says. Raises Denied with code `unauthenticated` when it is not good now."""
         claims = self._good.get(token)
+        if claims is not None and await self._keys.get(self._headers.get(token.partition(".")[0], "")) is None:
+            claims = None  # its key was withdrawn since, or, rarely, its header forgotten
         if claims is None:
             claims = _claims(await self._decode(token, check_expiry=True))
             self._good[token] = claims

@@ -24,7 +24,7 @@ from prog_infra.errors import OperatorError
 
 # What a newcomer needs comes first; commands that are not named here follow by the alphabet.
 _ORDER = (
-    "up", "demo", "doctor", "env", "publish", "tail", "dead", "replay", "audit", "events", "producers", "admin",
+    "up", "demo", "doctor", "env", "publish", "tail", "dead", "replay", "audit", "events", "producers", "admin", "keys",
     "migrate", "topics", "edge", "worker", "relay", "scheduler", "mailbox", "openapi", "asyncapi", "schemas", "bench",
 )  # fmt: skip
 

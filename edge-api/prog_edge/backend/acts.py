@@ -24,6 +24,7 @@ _ACTS: Final = {
     "users.password_changed": "Password changed",
     "users.second_factor_changed": "Two-step verification changed",
     "users.second_factor_guesses_refused": "Many wrong codes of the second step",
+    "users.signing_key_rotated": "Key that signs tokens replaced",
     "users.step_up_denied": "Something that needs a fresh sign-in",
     "users.user_deletion_requested": "Deletion of the account asked for",
     "users.user_deletion_stopped": "Deletion of the account stopped",

@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+import jwt
 import pytest
 
 from prog_contracts.accounts import TokenSet
+from prog_contracts.token_keys import RotateSigningKey, SignedKind, SigningKeyRotated
 from prog_kit.database import Database
 from prog_kit.secrets import Sealer
 from prog_workers.users import queries
@@ -111,3 +113,62 @@ async def test_check_15_two_tabs_that_refresh_around_the_rotation_share_one_succ
     other = TokenSet.model_validate((await ada.refresh(first)).result)
     assert one.refresh_token == other.refresh_token
     assert (await ada.refresh(other)).status == "succeeded"
+
+
+def rotation(tokens: SignedKind = "access", reason: str = "Once a year.", **more: bool) -> RotateSigningKey:
+    return RotateSigningKey(tokens=tokens, reason=reason, **more)
+
+
+def signed_by(tokens: TokenSet) -> str:
+    return str(jwt.get_unverified_header(tokens.access_token)["kid"])
+
+
+async def test_a_rotated_key_signs_no_more_and_stays_published_as_long_as_its_tokens_live(
+    platform: Harness, ada: Person
+) -> None:
+    await ada.become_verified()
+    tokens = await ada.tokens()
+    old = signed_by(tokens)
+    assert await published(platform) == [old]
+    assert (await platform.request(rotation(), actor="prog keys")).status == "succeeded"
+    [event] = await platform.events(SigningKeyRotated)
+    assert (event.retired, event.withdrawn, event.reason) == ((old,), False, "Once a year.")
+    again = TokenSet.model_validate((await ada.refresh(tokens)).result)
+    assert signed_by(again) == event.kid != old
+    assert await published(platform) == [event.kid, old]
+    async with platform.processors["users"].database.scope() as connection:
+        await connection.execute("UPDATE users.signing_keys SET retired_at = retired_at - interval '61 minutes'")
+    assert await published(platform) == [event.kid]
+
+
+async def test_a_withdrawn_key_is_good_for_nobody_and_neither_are_those_before_it(
+    platform: Harness, ada: Person
+) -> None:
+    await ada.become_verified()
+    tokens = await ada.tokens()
+    await platform.request(rotation(), actor="prog keys")
+    assert (await platform.request(rotation(withdraw=True), actor="prog keys")).status == "succeeded"
+    event = (await platform.events(SigningKeyRotated))[-1]
+    assert len(event.retired) == 2
+    assert await published(platform) == [event.kid]
+    again = TokenSet.model_validate((await ada.refresh(tokens)).result)
+    assert signed_by(again) == event.kid, "sessions outlive it: their tokens are renewed"
+
+
+async def test_keys_of_one_kind_of_token_are_left_alone_by_the_rotation_of_the_other(platform: Harness) -> None:
+    for kind in ("access", "id"):
+        await platform.request(rotation(kind), actor="prog keys")
+    access, of_id = await platform.events(SigningKeyRotated)
+    assert sorted(await published(platform)) == sorted([access.kid, of_id.kid])
+    await platform.request(rotation("id"), actor="prog keys")
+    assert (await platform.events(SigningKeyRotated))[-1].retired == (of_id.kid,)
+
+
+@pytest.mark.parametrize(("actor", "reason"), [("ada", "Once a year."), (None, "Once a year."), ("prog keys", " ")])
+async def test_no_person_rotates_keys_and_nobody_without_a_reason(
+    platform: Harness, ada: Person, actor: str | None, reason: str
+) -> None:
+    await ada.become_verified()
+    answer = await platform.request(rotation(reason=reason), actor=ada.user_id if actor == "ada" else actor)
+    assert answer.status == "failed"
+    assert await platform.events(SigningKeyRotated) == []

@@ -8,6 +8,8 @@ import json
 import jwt
 import pytest
 
+from prog_infra.errors import OperatorError
+from prog_infra.local.token_keys import published, rotate
 from tests.integration.edge.stage import PASSPHRASE, Stage
 from tests.waiting import wait_until
 
@@ -169,3 +171,18 @@ async def test_no_address_breaks_a_thing(stage: Stage, path: str) -> None:
         assert answer.status_code < 500, f"{email!r}: {answer.text}"
         if path == "/v1/auth/login":
             assert answer.status_code in (401, 422), f"{email!r}: {answer.text}"
+
+
+async def test_keys_are_rotated_from_the_command_line_and_nobody_notices(stage: Stage) -> None:
+    ada = await stage.person("keys@identity.example")
+    before = {key.kid for key in await asyncio.to_thread(published, stage.settings)}
+    done = await asyncio.to_thread(rotate, "access", "Once a year.", withdraw=False, settings=stage.settings)
+    assert set(done["retired"]) <= before
+    keys = (await stage.http.get("/.well-known/jwks.json")).json()["keys"]
+    assert {key["kid"] for key in keys} == before | {done["kid"]}
+    again = await stage.sign_in(ada.email)
+    assert jwt.get_unverified_header(again.tokens["access_token"])["kid"] == done["kid"]
+    for person in (ada, again):
+        assert (await person.get("/v1/me"))["email"] == ada.email
+    with pytest.raises(OperatorError, match="the key of access tokens stays"):
+        await asyncio.to_thread(rotate, "access", "", withdraw=False, settings=stage.settings)

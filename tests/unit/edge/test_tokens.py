@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from prog_contracts.errors import Denied
 from prog_contracts.ids import new_id
-from prog_edge.tokens import Keys, PublicKeys, TokenVerifier
+from prog_edge.tokens import KEYS_FRESH_SECONDS, Keys, PublicKeys, TokenVerifier
 
 ISSUER = "https://prog.example"
 NOW = 1_800_000_000.0
@@ -60,9 +60,12 @@ class Source:
     def __init__(self) -> None:
         self.keys: Keys = {"one": KEY.public_key()}
         self.loads = 0
+        self.away = False
 
     async def load(self) -> Keys:
         self.loads += 1
+        if self.away:
+            raise ConnectionRefusedError
         return self.keys
 
 
@@ -145,6 +148,37 @@ async def test_check_13_an_expired_token_is_read_for_renewal_only_if_it_was_ours
     assert (await verifier.read_expired(signed(old))).session_id == "session_1"
     with pytest.raises(Denied):
         await verifier.read_expired(signed(old, key=OTHER_KEY))
+
+
+async def test_a_token_that_was_good_ends_with_its_key(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jwt.api_jwt.datetime", _Datetime)
+    now = 0.0
+    verifier = TokenVerifier(PublicKeys(source.load, clock=lambda: now), ISSUER, now=lambda: NOW)
+    token = signed()
+    await verifier.verify(token)
+    source.keys = {"two": OTHER_KEY.public_key()}
+    assert (await verifier.verify(token)).session_id == "session_1", "no request looks for keys that are fresh"
+    now = KEYS_FRESH_SECONDS + 1
+    with pytest.raises(Denied, match="unknown key"):
+        await verifier.verify(token)
+
+
+async def test_known_keys_outlast_a_database_that_is_away(source: Source) -> None:
+    now = 0.0
+    keys = PublicKeys(source.load, clock=lambda: now)
+    assert await keys.get("one") is not None
+    source.away = True
+    for moment in (KEYS_FRESH_SECONDS + 1, KEYS_FRESH_SECONDS + 2, 299.0):
+        now = moment
+        assert await keys.get("one") is not None
+    assert source.loads == 3, "it is asked again every two seconds"
+    with pytest.raises(ConnectionRefusedError):
+        await keys.get("two")
+    now = 302.0
+    with pytest.raises(ConnectionRefusedError):
+        await keys.get("one")
+    source.away = False
+    assert await keys.get("one") is not None
 
 
 async def test_unknown_key_ids_do_not_flood_the_database(source: Source) -> None:

@@ -88,6 +88,12 @@ class SignedTokens(ABC, Generic[Key]):
                 await store.withdraw_key(connection, stored.kid)
         await self.ensure_key(connection, sealer)
 
+    async def rotate(self, connection: Connection, sealer: Sealer, *, withdraw: bool) -> tuple[str, list[str]]:
+        """Signs with a new key from now on; its id, and those of the keys that sign no more."""
+        await store.lock_keys(connection)
+        retired = await store.retire_keys(connection, self.ALGORITHM, withdraw=withdraw)
+        return (await self._make_key(connection, sealer)).kid, retired
+
     async def ensure_key(self, connection: Connection, sealer: Sealer) -> tuple[str, Key]:
         """The id and the key that signs now; makes one where there is none that opens."""
         found = self._first_open(await store.unretired_keys(connection, self.ALGORITHM), sealer)

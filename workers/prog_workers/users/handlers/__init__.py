@@ -18,6 +18,7 @@ whose keys they are; and those about OAuth clients under the tenant whose client
 - `revocation`  a person ends sessions of theirs
 - `second_step` prove the second factor, at sign-in and before what is dangerous
 - `sessions`    sign in, refresh, sign out
+- `token_keys`  the keys that sign tokens are replaced
 - `passkeys`    add, name and remove passkeys, and sign in with one
 - `purging`     clear away what is past its time
 - `reactions`   what other domains' events mean here
@@ -45,6 +46,7 @@ from prog_workers.users.handlers import (
     revocation,
     second_step,
     sessions,
+    token_keys,
 )
 from prog_workers.users.handlers.domain import users
 
@@ -68,5 +70,6 @@ __all__ = [
     "revocation",
     "second_step",
     "sessions",
+    "token_keys",
     "users",
 ]

@@ -96,6 +96,7 @@ from prog_workers.users.store.keys import (
     insert_key,
     lock_keys,
     reseal_key,
+    retire_keys,
     unretired_keys,
     withdraw_key,
 )
@@ -226,6 +227,7 @@ __all__ = [
     "replace_sign_on_domains",
     "reseal_key",
     "reseal_totp",
+    "retire_keys",
     "revoke_api_key",
     "revoke_api_keys",
     "rotate",

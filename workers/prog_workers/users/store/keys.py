@@ -52,3 +52,18 @@ async def reseal_key(connection: Connection, kid: str, sealed_private_key: str) 
 async def withdraw_key(connection: Connection, kid: str) -> None:
     """Retires a key as if long ago: unlike one that is merely replaced, it is published no more from now on."""
     await connection.execute("UPDATE users.signing_keys SET retired_at = 'epoch' WHERE kid = $1", kid)
+
+
+async def retire_keys(connection: Connection, algorithm: str, *, withdraw: bool) -> list[str]:
+    """Retires every key of an algorithm that may sign, and tells their ids. With `withdraw`, those from before too that
+    are still published."""
+    rows = await connection.fetch(
+        """
+        UPDATE users.signing_keys SET retired_at = CASE WHEN $2 THEN 'epoch' ELSE clock_timestamp() END
+        WHERE algorithm = $1 AND (retired_at IS NULL OR ($2 AND retired_at > 'epoch'))
+        RETURNING kid
+        """,
+        algorithm,
+        withdraw,
+    )
+    return sorted(row["kid"] for row in rows)
