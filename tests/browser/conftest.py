@@ -58,7 +58,9 @@ def visit(chromium: Browser) -> Iterator[Visit]:
     contexts = []
 
     def open_page(**options: Any) -> Page:
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        # Without motion: on a busy machine Chromium aborts transitions from page to page, and tells that as an error.
+        defaults = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
+        context = chromium.new_context(**{**defaults, **options})
         context.set_default_timeout(15_000)
         contexts.append(context)
         context.on("page", lambda page: watch(page, problems))

@@ -51,7 +51,7 @@ def test_no_page_keeps_anybody_out(visit: Visit, sample: str, width: str) -> Non
     """At an address that has a name, so that what is about passkeys is shown too."""
     base = sample.replace("127.0.0.1", "localhost")
     across, down = SIZES[width]
-    page = visit(base_url=base, viewport={"width": across, "height": down}, reduced_motion="reduce")
+    page = visit(base_url=base, viewport={"width": across, "height": down})
     broken: list[str] = []
     for name, cookies, address in EVERYWHERE:
         page.context.clear_cookies()
