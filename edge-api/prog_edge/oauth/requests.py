@@ -69,7 +69,6 @@ class AuthorizationRequest:
     nonce: str | None
     prompt: frozenset[str]
     max_age_seconds: int | None
-    login_hint: str | None
 
 
 def origin_of(address: str) -> str:
@@ -134,7 +133,6 @@ def read_request(place: Place, parameters: Mapping[str, str]) -> AuthorizationRe
         nonce=nonce,
         prompt=prompt,
         max_age_seconds=_max_age(parameters.get("max_age")),
-        login_hint=parameters.get("login_hint"),
     )
 
 

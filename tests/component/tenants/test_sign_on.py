@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from prog_broker.replies import Answer
+from prog_contracts.directory import DeleteDirectoryUser, SetDirectoryDefault
 from prog_contracts.email import SendMail
-from prog_contracts.ids import new_id
+from prog_contracts.exports import ExportTenant
+from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.messages import Command
 from prog_contracts.permissions import ROLES
 from prog_contracts.sign_on import (
@@ -25,7 +27,8 @@ from prog_contracts.sign_on import (
 from prog_contracts.tenants import ChangeMemberRole, MemberJoined, TenantRole
 from prog_kit.secrets import sign_on_purpose
 from prog_workers.tenants import dns
-from tests.component.tenants.company import Company, code
+from tests.component.harness import Harness
+from tests.component.tenants.company import Company, code, staff
 from tests.component.tenants.provider import Provider
 from tests.dns_server import DnsServer
 
@@ -271,3 +274,20 @@ async def test_check_17_an_owner_whom_the_directory_removes_signs_on_as_all_do(
     assert (await provider.set_active(entry, False)).status == "succeeded"
     assert second not in await acme.roles()
     assert (await last_change(acme)).owners == (acme.owner_id,)
+
+
+async def test_nobody_becomes_a_member_of_the_platform_itself_by_a_provider_or_a_directory(platform: Harness) -> None:
+    operator = await staff(platform)
+    for command in (
+        ConfigureSignOn(
+            tenant_id=PLATFORM_TENANT_ID,
+            issuer=ISSUER,
+            client_id="prognetwork",
+            sealed_client_secret=platform.seal("hush", sign_on_purpose(PLATFORM_TENANT_ID)),
+        ),
+        ClaimDomain(tenant_id=PLATFORM_TENANT_ID, domain_name=DOMAIN),
+        SetDirectoryDefault(tenant_id=PLATFORM_TENANT_ID, role="member"),
+        DeleteDirectoryUser(tenant_id=PLATFORM_TENANT_ID, directory_user_id=new_id("diruser")),
+        ExportTenant(tenant_id=PLATFORM_TENANT_ID, export_id=new_id("export")),
+    ):
+        assert code(await platform.request(command, actor=operator)) == "platform_tenant"

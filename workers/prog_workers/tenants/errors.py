@@ -26,6 +26,10 @@ def platform_tenant() -> Denied:
     return Denied("The platform's own tenant is neither suspended nor deleted.", code="platform_tenant")
 
 
+def customers_alone() -> Denied:
+    return Denied("The platform's own tenant has no sign-on, directory or export of its own.", code="platform_tenant")
+
+
 def wrong_status(done: str, status: str) -> Conflict:
     return Conflict(f"A tenant that is {status} cannot be {done}.", code="wrong_status")
 

@@ -10,7 +10,7 @@ from prog_contracts.actors import is_by_themselves, is_process
 from prog_contracts.directory import Versions
 from prog_contracts.email import SendMail, Template
 from prog_contracts.errors import ProgError
-from prog_contracts.ids import new_id
+from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.permissions import Action, allowed, closed, possible
 from prog_contracts.tenants import TenantRole, TenantUpdated
 from prog_workers.tenants import errors, rules, store
@@ -23,6 +23,14 @@ PLATFORM_NAME: Final = "ProgNetwork"
 def check_tenant(tenant_id: str, tx: Transaction) -> None:
     if tenant_id != tx.tenant_id:
         raise errors.wrong_tenant()
+
+
+def check_customer(tenant_id: str, tx: Transaction) -> None:
+    """`check_tenant`, for what the platform's own tenant does not have: whoever became a member of it by a provider or
+    a directory would see what happens on the platform."""
+    check_tenant(tenant_id, tx)
+    if tenant_id == PLATFORM_TENANT_ID:
+        raise errors.customers_alone()
 
 
 def refuse(refusal: ProgError | None) -> None:
@@ -76,7 +84,7 @@ async def begin_directory_change(tx: Transaction, tenant_id: str) -> TenantRole:
 
     Over people a key for it has its maker's rights: the tenant has made it to have them added and removed.
     """
-    check_tenant(tenant_id, tx)
+    check_customer(tenant_id, tx)
     role = await require(tx, "scim.manage")
     await locked(tx)
     return role

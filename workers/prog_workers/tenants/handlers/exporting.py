@@ -24,7 +24,7 @@ from prog_contracts.exports import (
 )
 from prog_contracts.messages import Event
 from prog_workers.tenants import errors, store
-from prog_workers.tenants.handlers.domain import check_tenant, locked, require, tell_owners, tenants
+from prog_workers.tenants.handlers.domain import check_customer, check_tenant, locked, require, tell_owners, tenants
 
 KEPT_FOR: Final = timedelta(days=3)
 INTERVAL_SECONDS: Final = 600.0
@@ -39,7 +39,7 @@ SOMEBODY: Final = "Somebody who is no member any more"
 @tenants.handles(ExportTenant)
 async def export_tenant(command: ExportTenant, tx: Transaction) -> list[Event]:
     """Begins one, in place of the one before."""
-    check_tenant(command.tenant_id, tx)
+    check_customer(command.tenant_id, tx)
     owner = await _require_owner(tx)
     await locked(tx)
     before = await store.live_export(tx)

@@ -26,7 +26,7 @@ from prog_kit import secrets
 from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.dns import Unanswered, texts
 from prog_workers.tenants.handlers.directory.links import link_joined
-from prog_workers.tenants.handlers.domain import check_tenant, require, tell_owners, tenants
+from prog_workers.tenants.handlers.domain import check_customer, check_tenant, require, tell_owners, tenants
 from prog_workers.tenants.handlers.secrecy import own_seal
 
 Change = Literal["configured", "removed", "domain_proven", "domain_released", "domain_lost", "owners_changed"]
@@ -35,7 +35,7 @@ Change = Literal["configured", "removed", "domain_proven", "domain_released", "d
 @tenants.handles(ConfigureSignOn)
 async def configure_sign_on(command: ConfigureSignOn, tx: Transaction) -> SignOnChanged:
     """Takes the provider that is named. Enforced it can be once a domain is proven."""
-    check_tenant(command.tenant_id, tx)
+    check_customer(command.tenant_id, tx)
     await require(tx, "sign_on.manage")
     issuer, client_id = rules.checked_provider(command.issuer, command.client_id)
     before = await store.sign_on(tx)
@@ -64,7 +64,7 @@ async def remove_sign_on(command: RemoveSignOn, tx: Transaction) -> SignOnChange
 
 @tenants.handles(ClaimDomain)
 async def claim_domain(command: ClaimDomain, tx: Transaction) -> DomainClaimed:
-    check_tenant(command.tenant_id, tx)
+    check_customer(command.tenant_id, tx)
     await require(tx, "sign_on.manage")
     domain = rules.checked_domain(command.domain_name)
     known = await store.domain_claim(tx, domain) is not None

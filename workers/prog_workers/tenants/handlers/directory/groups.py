@@ -22,7 +22,7 @@ from prog_workers.tenants import errors, rules, scim, store
 from prog_workers.tenants.handlers.directory.access import settle_roles
 from prog_workers.tenants.handlers.domain import (
     begin_directory_change,
-    check_tenant,
+    check_customer,
     refuse,
     require,
     require_version,
@@ -66,7 +66,7 @@ async def delete_directory_group(command: DeleteDirectoryGroup, tx: Transaction)
 
 @tenants.handles(MapDirectoryGroup)
 async def map_directory_group(command: MapDirectoryGroup, tx: Transaction) -> Outcome:
-    check_tenant(command.tenant_id, tx)
+    check_customer(command.tenant_id, tx)
     mapper = await require(tx, "directory.manage")
     refuse(rules.mapping_refusal(mapper, command.role))
     group = await _group(tx, command.directory_group_id)
@@ -80,7 +80,7 @@ async def map_directory_group(command: MapDirectoryGroup, tx: Transaction) -> Ou
 
 @tenants.handles(SetDirectoryDefault)
 async def set_directory_default(command: SetDirectoryDefault, tx: Transaction) -> Outcome:
-    check_tenant(command.tenant_id, tx)
+    check_customer(command.tenant_id, tx)
     await require(tx, "directory.manage")
     before = await store.default_role(tx)
     changed = DirectoryDefaultChanged(tenant_id=tx.tenant_id, role=command.role, previous_role=before)
