@@ -111,6 +111,7 @@ async def business(stage: Stage, name: str) -> Business:
         "operation_id": accepted.json()["id"],
         "user_id": owner.user_id,
         "letter_id": new_id("letter"),
+        "impersonation_id": new_id("impersonation"),
         "name": "prog.users.commands",
         "replay_id": "01932b4e-8f00-7c3a-9d2e-5a1b2c3d4e5f",
         "type_name": schema["type"],
