@@ -151,12 +151,12 @@ async def test_no_secret_is_in_an_export(platform: Harness) -> None:
         company.owner_id,
     )
     [invitation] = await platform.fetch("SELECT token_digest FROM tenants.invitations")
-    [mail] = await platform.fetch("SELECT sealed_data::text AS sealed FROM email.mails WHERE template = 'invitation'")
+    [mail] = [sent for sent in await platform.events(SendMail) if sent.template == "invitation"]
     found = await rows(platform, await exported(company))
     everything = orjson.dumps(found).decode()
     assert found["tenants.sign_on"][0]["issuer"] == "https://id.example"
     assert [row["name"] for row in found["users.api_keys"]] == ["Import"]
-    for secret in ("sealed-client-secret", digest, invitation["token_digest"], orjson.loads(mail["sealed"])["token"]):
+    for secret in ("sealed-client-secret", digest, invitation["token_digest"], mail.sealed_data["token"]):
         assert secret not in everything
     assert found["tenants.invitations"][0]["email"] == "guest@secretive.example"
 

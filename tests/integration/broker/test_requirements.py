@@ -57,7 +57,8 @@ async def test_requirement_02_a_death_between_commit_and_position_repeats_no_eff
     await rig.rename("once", wait_seconds=0)
     await rig.relay.run_once()
     await asyncio.wait_for(told.wait(), 60)
-    assert await rig.scalar("SELECT count(*) FROM bus.inbox") == 1, "committed"
+    handled = "SELECT count(*) FROM bus.inbox WHERE consumer_group = 'tenants'"  # payments may have heard of it already
+    assert await rig.scalar(handled) == 1, "committed"
     assert not await nothing_waits(rig), "and the position not moved"
     await cut(rig, first)
     await rig.worker("second")
