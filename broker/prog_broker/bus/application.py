@@ -34,7 +34,10 @@ log = logging.get("prog_broker.bus")
 M = TypeVar("M", bound=Message)
 F = TypeVar("F", bound=Callable[..., Awaitable[None]])
 
-_CHUNK: Final = 500
+_CHUNK: Final = 125
+"""Messages in one send of `publish_many`: while the broker takes them, the next are made."""
+_TURN: Final = 25
+"""Messages that `publish_many` makes before others have their turn on the loop, the send on its way above all."""
 _PATIENCE_SECONDS: Final = 10.0
 
 
@@ -153,22 +156,34 @@ class Bus(AbstractAsyncContextManager["Bus"]):
         actor: str | None = None,
         wait_seconds: float = _PATIENCE_SECONDS,
     ) -> list[UUID]:
-        """Publishes in order, hundreds a round trip; a pair names a message's own tenant. Returns the ids.
+        """Publishes in order, many a round trip; a pair names a message's own tenant. Returns the ids.
 
         Raises as `publish` does; some may then be published.
         """
         ids: list[UUID] = []
         chunk: list[tuple[Topic, Envelope]] = []
-        for item in messages:
-            message, tenant = item if isinstance(item, tuple) else (item, tenant_id)
-            envelope = wrap(message, tenant_id=tenant, source=self._source, actor=actor)
-            chunk.append((self._topic_of(message), envelope))
-            ids.append(envelope.id)
-            if len(chunk) == _CHUNK:
+        sending: asyncio.Task[None] | None = None
+        try:
+            for item in messages:
+                message, tenant = item if isinstance(item, tuple) else (item, tenant_id)
+                envelope = wrap(message, tenant_id=tenant, source=self._source, actor=actor)
+                chunk.append((self._topic_of(message), envelope))
+                ids.append(envelope.id)
+                if len(chunk) == _CHUNK:
+                    if sending is not None:
+                        await sending  # one after the other: a part that failed must not be overtaken
+                    sending, chunk = asyncio.create_task(self._send(chunk, wait_seconds)), []
+                if len(ids) % _TURN == 0:
+                    await asyncio.sleep(0)
+            if sending is not None:
+                await sending
+            if chunk:
                 await self._send(chunk, wait_seconds)
-                chunk = []
-        if chunk:
-            await self._send(chunk, wait_seconds)
+        except BaseException:
+            if sending is not None:
+                await cancelled([sending])
+                sending.cancelled() or sending.exception()  # heard: what is raised here came first
+            raise
         return ids
 
     async def request(

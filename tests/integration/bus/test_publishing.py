@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
 from prog_broker import Bus, producers
+from prog_broker.redis.connection import Client
 from prog_contracts.errors import Denied, Invalid, Unavailable
 from prog_contracts.ids import new_id, new_message_id
 from prog_contracts.tenants import RenameTenant, TenantUpdated
+from prog_contracts.topics import topic_of
 from prog_infra.servers import Valkey
 from prog_kit.secrets import producer_keys
+from prog_kit.tasks import cancelled
 from tests.integration.broker.conftest import Rig, rig
 from tests.integration.bus.conftest import eventually, updated
 
@@ -84,6 +89,70 @@ async def test_a_broker_that_is_away_is_waited_for(tmp_path: Path) -> None:
         await sending
         await eventually(lambda: heard == ["first", "second"])
         await bus.close()
+
+
+async def names_held(redis: Client, tenant: str) -> list[str]:
+    """What one tenant's shard holds of it, in its order."""
+    topic = topic_of(updated("any", tenant))
+    held: Any = await redis.xrange(topic.stream(topic.partition_of(tenant)))
+    events = [orjson.loads(fields[b"data"]) for _, fields in held]
+    return [event["name"] for event in events if event["tenant_id"] == tenant]
+
+
+async def test_many_are_made_while_others_are_sent_and_keep_their_order(valkey_url: str, redis: Client) -> None:
+    tenant = new_id("tenant")
+    names = [f"n{number}" for number in range(1_100)]
+    seen_while_made: list[int] = []
+
+    async def look() -> None:
+        while True:
+            seen_while_made.append(len(await names_held(redis, tenant)))
+
+    async with Bus(valkey_url) as bus:
+        looking = asyncio.create_task(look())
+        ids = await bus.publish_many([updated(name, tenant) for name in names])
+        await cancelled([looking])
+    assert len(set(ids)) == len(names)
+    assert await names_held(redis, tenant) == names
+    assert any(0 < seen < len(names) for seen in seen_while_made), "parts are sent, and others have their turn"
+
+
+async def test_of_many_the_ones_behind_one_that_no_envelope_can_carry_are_not_sent(
+    valkey_url: str, redis: Client
+) -> None:
+    tenant = new_id("tenant")
+    names = [f"n{number}" for number in range(700)]
+    messages = [updated(name, tenant) for name in names]
+    async with Bus(valkey_url, source="/x") as bus:
+        with pytest.raises(Invalid):
+            await bus.publish_many([*messages[:600], (messages[600], "tenant\0"), *messages[601:]])
+        held = await names_held(redis, tenant)
+        assert held == names[: len(held)]
+        assert len(held) < 600, "no more than parts that were whole before it"
+        await bus.publish_many(messages[len(held) :])
+        assert await names_held(redis, tenant) == names
+
+
+async def test_many_keep_their_order_when_the_connection_breaks_in_between(valkey_url: str, redis: Client) -> None:
+    """A part that the broker may have taken is sent again; what is behind it waits."""
+    tenant = new_id("tenant")
+    names = [f"n{number}" for number in range(1_500)]
+
+    async def cut_connections() -> int:
+        cut = 0
+        for enough in range(100, len(names), 200):
+            while len(await names_held(redis, tenant)) < enough:
+                pass  # each look gives the others their turn
+            cut += await redis.client_kill_filter(skipme=True, _type="normal")
+        return cut
+
+    async with Bus(valkey_url) as bus:
+        cutting = asyncio.create_task(cut_connections())
+        await bus.publish_many([updated(name, tenant) for name in names], wait_seconds=60)
+        cut = await asyncio.wait_for(cutting, 60)
+    held = await names_held(redis, tenant)
+    assert cut, "the test cut something"
+    assert list(dict.fromkeys(held)) == names, "each for the first time in its order"
 
 
 async def test_a_bus_without_an_address_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
