@@ -1,8 +1,8 @@
 """Browser sessions: the access and the refresh token of a person, sealed into one HttpOnly cookie.
 
 Nothing is stored here: the cookie is the session, readable only by holders of PROG_SECRET_KEYS. When the access token
-has run out, the refresh token is exchanged on the way and the browser gets a new cookie; parallel requests of one
-browser share one exchange.
+has run out, or its key was rotated, the refresh token is exchanged on the way and the browser gets a new cookie;
+parallel requests of one browser share one exchange.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from prog_contracts.messages import Command
 from prog_contracts.passkeys import SignInByPasskey
 from prog_contracts.second_factors import CompleteSignIn, StepUp
 from prog_contracts.users import Authenticate, ConsumeMagicLink, EndSession, RefreshSession, SecondFactor
-from prog_edge.tokens import Claims, TokenVerifier
+from prog_edge.tokens import Claims, TokenVerifier, read_kept
 from prog_kit.secrets import CODE, IDENTITY, PASSWORD, SECOND_STEP, SESSION, TOKEN, Sealer, SealError
 
 MAX_AGE_SECONDS: Final = 30 * 24 * 3600
@@ -244,7 +244,7 @@ class BrowserSessions:
         if held is None:
             return
         try:
-            claims = await self._tokens.read_expired(held.access_token)
+            claims = read_kept(held.access_token)
         except Denied:
             return
         sealed = self._sealer.seal(held.refresh_token, TOKEN)
@@ -260,7 +260,7 @@ class BrowserSessions:
 
     async def _renew(self, held: Held) -> Opened | None:
         try:
-            expired = await self._tokens.read_expired(held.access_token)
+            expired = read_kept(held.access_token)
             sealed = self._sealer.seal(held.refresh_token, TOKEN)
             result = await self._ask(
                 RefreshSession(session_id=expired.session_id, sealed_refresh_token=sealed), actor=expired.user_id

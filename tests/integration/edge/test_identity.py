@@ -11,6 +11,7 @@ import pytest
 from prog_infra.errors import OperatorError
 from prog_infra.local.token_keys import published, rotate
 from tests.integration.edge.stage import PASSPHRASE, Stage
+from tests.integration.edge.test_roles import browser_of
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -171,6 +172,25 @@ async def test_no_address_breaks_a_thing(stage: Stage, path: str) -> None:
         assert answer.status_code < 500, f"{email!r}: {answer.text}"
         if path == "/v1/auth/login":
             assert answer.status_code in (401, 422), f"{email!r}: {answer.text}"
+
+
+async def test_browsers_outlive_the_key_that_signed_their_token(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes back after a key was withdrawn, or an hour after a rotation, is signed in, and can sign out."""
+    monkeypatch.setattr("prog_edge.tokens.KEYS_FRESH_SECONDS", 0)
+    monkeypatch.setattr("prog_edge.tokens._KEYS_RETRY_SECONDS", 0)
+    ada = await stage.person("withdrawn@identity.example")
+    async with browser_of(ada) as staying, browser_of(ada) as leaving:
+        before = staying.cookies["prog_session"]
+        page = (await leaving.get("/account")).text
+        out = {"csrf_token": page.partition('name="csrf_token" value="')[2].partition('"')[0]}
+        done = await asyncio.to_thread(rotate, "access", "It got out.", withdraw=True, settings=stage.settings)
+        assert done["withdrawn"] is True
+        assert (await ada.request("GET", "/v1/me")).status_code == 401, "programs refresh their tokens"
+        assert (await staying.get("/account")).status_code == 200
+        assert staying.cookies["prog_session"] != before
+        sessions = len((await staying.get("/v1/me/sessions")).json()["data"])
+        assert (await leaving.post("/account/sign-out", data=out)).status_code == 303
+        assert len((await staying.get("/v1/me/sessions")).json()["data"]) == sessions - 1, "it has ended there, too"
 
 
 async def test_keys_are_rotated_from_the_command_line_and_nobody_notices(stage: Stage) -> None:
