@@ -30,6 +30,9 @@ MOST_AT_ONCE: Final = 50
 MOST_OF_A_STRANGER: Final = 10
 """At once of one host that a tenant has named: one that takes its time leaves room for all others."""
 LOOK_UPS_AT_ONCE: Final = 8
+NO_ANSWER: Final = "The identity provider does not answer at a public address. Try again in a minute."
+"""For names that are not there, that lead into a private network, and whose server is silent: whoever may name servers
+learns of no name which of these it is."""
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
@@ -95,7 +98,7 @@ class Outbound:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     return await self._answer(method, url, headers or {}, body)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, UnicodeError) as error:
-            raise Unreachable("The identity provider does not answer. Try again in a minute.") from error
+            raise Unreachable(NO_ANSWER) from error
 
     @contextmanager
     def _room(self, host: str) -> Iterator[None]:
@@ -155,7 +158,7 @@ async def public_address(host: str, port: int, threads: Executor | None = None) 
     found = await asyncio.get_running_loop().run_in_executor(threads, look_up)
     addresses = [str(entry[4][0]) for entry in found]
     if not addresses or not all(is_public(ip_address(address.partition("%")[0])) for address in addresses):
-        raise Unreachable("The identity provider's address is not a public one.")
+        raise Unreachable(NO_ANSWER)
     return addresses[0]
 
 

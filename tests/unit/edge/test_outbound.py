@@ -166,6 +166,25 @@ async def test_a_server_that_takes_its_time_leaves_room_for_others(monkeypatch: 
     await ours.close()
 
 
+async def test_a_name_that_is_private_and_one_that_is_not_there_are_told_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may name a provider would learn the names of a private network otherwise."""
+
+    def look_up(host: str, *_: Any, **__: Any) -> list[Any]:
+        if host == "gone.example":
+            raise socket.gaierror("no such name")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.7", 443))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    public = Outbound(private=False, plain=False)
+    told = []
+    for host in ("intranet.example", "gone.example", "10.0.0.7"):
+        with pytest.raises(Unreachable) as refused:
+            await public.get(f"https://{host}/")
+        told.append((refused.value.code, refused.value.message))
+    await public.close()
+    assert len(set(told)) == 1, told
+
+
 @pytest.mark.parametrize("url", ["http://id.example.com/", "ftp://id.example.com/", "file:///etc/passwd", "//x", ""])
 async def test_production_asks_with_tls_alone(url: str) -> None:
     production = Outbound(private=False, plain=False)
