@@ -3,7 +3,9 @@
 A key belongs to tenant, actor and route and lives 24 hours. Its row is committed before the command is sent and fixes
 the command's message id, so the consumers' inbox guards the same promise: should this process die in between, a retry
 sends the same message id again and gets the first one's result. Answers rest sealed, for they may hold credentials;
-what is shown once is told again for as long as a network may have lost it, and no longer.
+what is shown once is told again for as long as a network may have lost it, and no longer. What was claimed or kept
+under a secret key is known as long as that is one of PROG_SECRET_KEYS, so that a rotation lies between a request and
+its retry unseen.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from starlette.responses import Response
 from prog_contracts.ids import new_message_id
 from prog_edge.problems import Refused
 from prog_kit.database import Database
-from prog_kit.secrets import Sealer
+from prog_kit.secrets import Sealer, SealError
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
@@ -44,7 +46,7 @@ ON CONFLICT (tenant_id, actor, route, key) DO UPDATE SET
                       THEN excluded.message_id ELSE k.message_id END,
     status = NULL, answer = NULL, recorded_at = clock_timestamp()
 WHERE k.recorded_at < clock_timestamp() - interval '24 hours'
-   OR (k.status IS NULL AND k.body_digest = excluded.body_digest
+   OR (k.status IS NULL AND k.body_digest = ANY ($8)
        AND k.recorded_at < clock_timestamp() - make_interval(secs => $7))
 RETURNING message_id
 """
@@ -95,14 +97,14 @@ class IdempotencyKeys:
         Raises Refused: 422 when the key was used with another body, 409 while its request is running, and when it is
         done, but its answer held what is not told any more.
         """
-        digest = self._sealer.digest(body.hex(), _PURPOSE)
+        digests = self._sealer.digests(body.hex(), _PURPOSE)
         where = (scope.tenant_id, scope.actor, scope.route, scope.key)
         async with self._database.scope(tenant_id=scope.tenant_id) as connection:
-            message_id = await connection.fetchval(_CLAIM, *where, digest, new_message_id(), STALE_SECONDS)
+            message_id = await connection.fetchval(_CLAIM, *where, digests[0], new_message_id(), STALE_SECONDS, digests)
             if message_id is not None:
                 return Claimed(UUID(str(message_id)))
             row = await connection.fetchrow(_FIND, *where)
-        if row is None or row["body_digest"] != digest:
+        if row is None or row["body_digest"] not in digests:
             raise Refused(422, "idempotency_key_reused", "This Idempotency-Key was used with another body.")
         if row["status"] is None:
             detail = "The first request with this Idempotency-Key is still running."
@@ -115,10 +117,10 @@ class IdempotencyKeys:
             held: bool = await connection.fetchval(_HOLDS, scope.tenant_id, scope.actor, scope.route, scope.key)
         return held
 
-    async def keep(self, scope: KeyScope, response: Response, *, shown_once: bool = False) -> None:
-        """Remembers the answer; `shown_once` is one that holds a secret which nothing shows later."""
+    async def keep(self, scope: KeyScope, response: Response, *, told_for_seconds: float | None = None) -> None:
+        """Remembers the answer. A success is told again for `told_for_seconds` alone, where that is given."""
         kept = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-        until = time() + SHOWN_ONCE_SECONDS if shown_once and response.status_code < 300 else None
+        until = None if told_for_seconds is None or response.status_code >= 300 else time() + told_for_seconds
         answer = orjson.dumps({"headers": kept, "body": bytes(response.body).decode(), "until": until}).decode()
         async with self._database.scope(tenant_id=scope.tenant_id) as connection:
             await connection.execute(
@@ -132,16 +134,23 @@ class IdempotencyKeys:
             )
 
     def _replay(self, status: int, sealed: str) -> Response:
-        answer = orjson.loads(self._sealer.open(sealed, _PURPOSE))
+        try:
+            answer = orjson.loads(self._sealer.open(sealed, _PURPOSE))
+        except SealError:  # its key is none of PROG_SECRET_KEYS any more
+            raise _gone() from None
         until = answer.get("until")
-        if until is not None and time() > until:
-            detail = (
-                "This request was done, and its answer held a secret that is shown once. It is not told again: end what"
-                " was made, and make another one with another Idempotency-Key."
-            )
-            raise Refused(409, "idempotency_answer_gone", detail)
+        if until is not None and time() >= until:
+            raise _gone()
         headers: dict[str, str] = {**answer["headers"], REPLAYED: "true"}
         return Response(answer["body"].encode(), status, headers)
+
+
+def _gone() -> Refused:
+    detail = (
+        "This request was done, and its answer is not told again: it was a file, or held a secret that is shown once."
+        " End what was made, and ask anew with another Idempotency-Key."
+    )
+    return Refused(409, "idempotency_answer_gone", detail)
 
 
 def read_key(headers: Mapping[str, str], *, required: bool) -> str | None:

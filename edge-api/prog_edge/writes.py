@@ -19,6 +19,7 @@ from prog_broker.replies import Answer
 from prog_contracts.errors import ErrorBody, Unavailable, from_body
 from prog_contracts.ids import PLATFORM_TENANT_ID, encode_id, new_message_id
 from prog_contracts.messages import Command
+from prog_edge import idempotency
 from prog_edge.access import Access, Visit
 from prog_edge.idempotency import Claimed, KeyScope, read_key
 from prog_edge.limits.admission import Place
@@ -62,7 +63,13 @@ UNDEFERRABLE: Final = frozenset(
 is counted by the answer; or that is a file. They are answered in time, or not at all, however little a client wants to
 wait."""
 
-SHOWN_ONCE: Final = UNDEFERRABLE - {("POST", "/v1/me/password"), ("POST", "/v1/me/export")}
+FILES: Final = frozenset(
+    {("POST", "/v1/me/export"), ("POST", "/v1/tenants/{tenant_id}/exports/{export_id}/file")},
+)
+"""Routes whose answer is a file that nothing keeps: each is asked for, mailed and recorded for itself, so no retry gets
+another one for the first one's key."""
+
+SHOWN_ONCE: Final = UNDEFERRABLE - FILES - {("POST", "/v1/me/password")}
 """Routes whose answer holds a secret: told again to a retry, and to nobody who comes much later with its key."""
 
 UNAWAITED: Final = frozenset(
@@ -116,8 +123,15 @@ async def perform(request: Request, by: Access | Visit, write: Write) -> Respons
             return claimed
         response = await _ask(by, write, preferences, place, claimed=claimed)
         if response.status_code < 500:
-            await keys.keep(scope, response, shown_once=identity in SHOWN_ONCE)
+            await keys.keep(scope, response, told_for_seconds=_told_for_seconds(identity))
         return response
+
+
+def _told_for_seconds(route: tuple[str, str]) -> float | None:
+    """How long a retry is told the answer of a route; None for as long as its key lives."""
+    if route in FILES:
+        return 0.0
+    return idempotency.SHOWN_ONCE_SECONDS if route in SHOWN_ONCE else None
 
 
 def operation_id(answer: Answer) -> str:

@@ -233,6 +233,8 @@ async def test_people_take_their_data_along_and_nobody_else_s(stage: Stage, monk
     assert [row["email"] for row in found["invitations"]] == [other.email]
     assert len(found["mails"]) >= 2
     assert other.user_id not in str({name: rows for name, rows in found.items() if name != "activity"})
+    retried = await session.request("POST", "/v1/me/export", headers={"Idempotency-Key": "once"})
+    assert (retried.status_code, retried.json()["code"]) == (409, "idempotency_answer_gone"), "no file without a mail"
     again = await session.request("POST", "/v1/me/export", headers={"Idempotency-Key": "twice"})
     assert (again.status_code, again.json()["code"]) == (409, "exported_just_now")
     await stale(stage, other)

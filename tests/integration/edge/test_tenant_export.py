@@ -64,7 +64,10 @@ async def test_owners_take_the_tenant_s_data_along_and_nobody_else_s(
     assert export["tables"] == export["tables_done"] > 30
     [listed] = (await owner.get(exports))["data"]
     assert listed == export
-    file = await owner.request("POST", f"{exports}/{export['id']}/file")
+    fetched = {"Idempotency-Key": new_id("key")}
+    file = await owner.request("POST", f"{exports}/{export['id']}/file", headers=fetched)
+    retried = await owner.request("POST", f"{exports}/{export['id']}/file", headers=fetched)
+    assert (retried.status_code, retried.json()["code"]) == (409, "idempotency_answer_gone"), "each fetch is recorded"
     assert (file.status_code, file.headers["content-type"]) == (200, "application/zip")
     assert file.headers["cache-control"] == "no-store"
     assert owner.tenant_id in file.headers["content-disposition"]

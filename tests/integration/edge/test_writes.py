@@ -6,10 +6,14 @@ import asyncio
 
 import pytest
 import pytest_asyncio
+from starlette.responses import Response
 
 from prog_contracts.ids import new_id
-from prog_edge.idempotency import KeyScope
+from prog_edge.idempotency import Claimed, IdempotencyKeys, KeyScope
+from prog_edge.problems import Refused
+from prog_kit.secrets import Sealer
 from tests.integration.edge.stage import Person, Stage
+from tests.integration.edge.test_roles import change
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -76,6 +80,35 @@ async def test_a_key_whose_process_died_is_taken_over_with_the_same_message(stag
             "UPDATE bus.idempotency_keys SET recorded_at = recorded_at - interval '1 minute' WHERE key = $1", scope.key
         )
     assert await keys.claim(scope, b"body") == first
+    ada.tenant_id = None
+
+
+async def test_a_rotation_of_the_secret_keys_lies_between_a_request_and_its_retry_unseen(
+    stage: Stage, ada: Person
+) -> None:
+    database = stage.platform.database
+    before, newest = "0123456789abcdef" * 4, "fedcba9876543210" * 4
+    old, rotated, dropped = (
+        IdempotencyKeys(database, Sealer(keys)) for keys in ((before,), (newest, before), (newest,))
+    )
+    tenant_id = await stage.tenant_of(ada, "Rotated")
+    scope, waiting = (KeyScope(tenant_id, ada.user_id, "POST /v1/anything", new_id("key")) for _ in range(2))
+    assert isinstance(await old.claim(scope, b"body"), Claimed)
+    await old.keep(scope, Response("answer", 201))
+    told = await rotated.claim(scope, b"body")
+    assert isinstance(told, Response)
+    assert (told.status_code, told.body) == (201, b"answer")
+    with pytest.raises(Refused, match="another body"):
+        await rotated.claim(scope, b"other")
+    with pytest.raises(Refused, match="another body"):
+        await dropped.claim(scope, b"body")
+    first = await old.claim(waiting, b"body")
+    await change(
+        stage,
+        "UPDATE bus.idempotency_keys SET recorded_at = recorded_at - interval '1 minute' WHERE key = $1",
+        waiting.key,
+    )
+    assert await rotated.claim(waiting, b"body") == first, "taken over with the same message"
     ada.tenant_id = None
 
 
