@@ -160,10 +160,13 @@ class ChangePassword(Command):
 
 @command("prognetwork.users.purge_credentials")
 class PurgeCredentials(Command):
-    """Delete what ended or expired more than 30 days ago, and seal what is kept anew where an older key sealed it.
+    """Delete what ended or expired more than 30 days ago, and seal what is kept anew where an older key sealed it: of
+    persons with ids behind `sealed_up_to`; None where that is done.
 
     The scheduler sends it every night.
     """
+
+    sealed_up_to: str | None = ""
 
 
 @event("prognetwork.users.user_created", key="user_id")

@@ -6,11 +6,13 @@ import pytest
 
 from prog_contracts.accounts import TokenSet
 from prog_contracts.users import EndSession, PurgeCredentials
+from prog_kit.secrets import Sealer
 from prog_workers.users.handlers import purging
-from tests.component.harness import Harness
+from tests.component.harness import SECRET_KEYS, Harness
 from tests.component.users.people import Person, code
 
 PROCESS = "prog-scheduler"
+NEWEST = "fedcba9876543210" * 4
 
 
 async def purge(platform: Harness) -> None:
@@ -65,6 +67,24 @@ async def test_much_is_cleared_away_in_batches(platform: Harness, ada: Person, m
     platform.clock.at += timedelta(days=60)
     await purge(platform)
     assert await sessions(platform) == set()
+
+
+async def test_a_secret_that_does_not_open_keeps_no_other_from_being_sealed_anew(
+    platform: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purging, "BATCH", 1)
+    people = [Person(platform, email=f"{name}@example.com") for name in ("ada", "bob", "cleo")]
+    for person in people:
+        await person.become_verified()
+        await person.enrol(await person.tokens())
+    first, *others = sorted(person.user_id for person in people)
+    await platform.fetch("UPDATE users.totp_factors SET sealed_secret = 'x' || sealed_secret WHERE user_id = $1", first)
+    newest = Sealer((NEWEST, *SECRET_KEYS))
+    monkeypatch.setattr(platform.processors["users"], "sealer", newest)
+    await purge(platform)
+    rows = await platform.fetch("SELECT user_id, sealed_secret FROM users.totp_factors ORDER BY user_id")
+    current = [row["user_id"] for row in rows if newest.is_current(row["sealed_secret"])]
+    assert current == others
 
 
 async def test_people_clear_nothing_away(platform: Harness, ada: Person) -> None:

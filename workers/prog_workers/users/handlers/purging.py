@@ -36,20 +36,21 @@ async def purge_credentials(command: PurgeCredentials, tx: Transaction) -> None:
         await authorizations.purge_authorizations(tx, before, BATCH),
         await store.purge_challenges(tx, BATCH),
         await store.purge_impersonations(tx, tx.now - IMPERSONATIONS_KEPT, BATCH),
-        await _seal_anew(tx),
     )
-    if BATCH in done:
-        tx.send(command)
+    reached = None if command.sealed_up_to is None else await _seal_anew(tx, command.sealed_up_to)
+    if BATCH in done or reached is not None:
+        tx.send(PurgeCredentials(sealed_up_to=reached))
 
 
-async def _seal_anew(tx: Transaction) -> int:
-    """Seals secrets of authenticator apps under the newest key, as long as the older ones still open them."""
-    done = 0
-    for user_id, sealed in await store.totp_sealed_otherwise(tx, tx.sealer.mark, BATCH):
+async def _seal_anew(tx: Transaction, after: str) -> str | None:
+    """Seals a batch of secrets of authenticator apps under the newest key, of persons with ids behind `after`.
+
+    One that does not open stays, and holds up no other. Returns how far that is; None at the end.
+    """
+    found = await store.totp_sealed_otherwise(tx, tx.sealer.mark, after, BATCH)
+    for user_id, sealed in found:
         try:
             await store.reseal_totp(tx, user_id, tx.sealer.reseal(sealed, secrets.TOTP))
         except SealError:
             log.warning("an authenticator's secret does not open, its person needs a recovery code", user_id=user_id)
-        else:
-            done += 1
-    return done
+    return found[-1][0] if len(found) == BATCH else None

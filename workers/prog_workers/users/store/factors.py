@@ -84,12 +84,14 @@ async def drop_totp(tx: Transaction, user_id: str) -> bool:
     return row_count(await tx.execute("DELETE FROM users.totp_factors WHERE user_id = $1", user_id)) > 0
 
 
-async def totp_sealed_otherwise(tx: Transaction, mark: str, limit: int) -> list[tuple[str, str]]:
-    """Persons with secrets that were not sealed under the key whose mark this is."""
+async def totp_sealed_otherwise(tx: Transaction, mark: str, after: str, limit: int) -> list[tuple[str, str]]:
+    """Persons, with ids behind `after` and in their order, whose secrets were not sealed under the key whose mark this
+    is."""
     rows = await tx.fetch(
         "SELECT user_id, sealed_secret FROM users.totp_factors WHERE NOT starts_with(sealed_secret, $1)"
-        " ORDER BY user_id LIMIT $2 FOR UPDATE SKIP LOCKED",
+        " AND user_id > $2 ORDER BY user_id LIMIT $3 FOR UPDATE SKIP LOCKED",
         mark,
+        after,
         limit,
     )
     return [(row["user_id"], row["sealed_secret"]) for row in rows]
