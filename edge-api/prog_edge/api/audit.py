@@ -53,7 +53,12 @@ class AuditEntry(Resource):
 
 
 class Filters(Paging):
-    actor: str | None = Field(None, max_length=100, description="What this person, key or process did.")
+    actor: str | None = Field(
+        None,
+        max_length=100,
+        description="What this person, key or process did, and what an operator did in this person's name. An"
+        " operator's id finds what they did in others' names, too.",
+    )
     action: str | None = Field(
         None, max_length=200, description="An action, or the beginning of some, such as `users.*`."
     )

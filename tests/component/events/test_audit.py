@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from prog_contracts.actors import actor_of_impersonation, actor_of_key
 from prog_contracts.envelope import wrap
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id, new_message_id
 from prog_contracts.messages import Message
@@ -275,6 +276,21 @@ async def test_every_filter_finds_what_it_names(trail: Trail) -> None:
     assert len(await trail.entries(since=now - timedelta(minutes=5), until=now + timedelta(minutes=5))) == 3
     assert await trail.entries(until=everything[0].at) == []
     assert [row.sequence for row in await trail.entries(limit=2)] == [2, 3]
+
+
+async def test_what_was_done_in_somebody_s_name_is_found_by_either_person(trail: Trail) -> None:
+    key = new_id("apikey")
+    await trail.rename("one", actor=ADA)
+    await trail.rename("two", actor=actor_of_impersonation(ADA, BOB))
+    await trail.rename("three", actor=actor_of_key(ADA, key))
+    await trail.rename("four", actor=actor_of_impersonation(BOB, new_id("user")))
+    await trail.record()
+    numbers = {
+        wanted: [row.sequence for row in await trail.entries(actor=wanted)]
+        for wanted in (ADA, BOB, key, actor_of_impersonation(ADA, BOB))
+    }
+    assert numbers == {ADA: [1, 2], BOB: [2, 4], key: [3], actor_of_impersonation(ADA, BOB): [2]}
+    assert [row.sequence for row in await trail.entries(concerning=BOB)] == [2, 4]
 
 
 async def test_an_erased_person_s_addresses_are_gone_and_the_chain_is_whole(trail: Trail) -> None:

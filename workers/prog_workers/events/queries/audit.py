@@ -21,6 +21,12 @@ _COLUMNS: Final = (
 )
 
 
+_ACTED: Final = (
+    "e.actor = {} OR (strpos(e.actor, '/') > 0 AND split_part(e.actor, '/', 2) = {})"
+    " OR (e.actor_kind = 'impersonator' AND split_part(e.actor, '/', 1) = {})"
+)
+"""In step with the indexes audit_entries_actor, _by and _impersonated."""
+
 ENTRIES: Final = (
     f"SELECT {_COLUMNS} FROM events.audit_entries AS e LEFT JOIN events.audit_origins AS o USING (tenant_id, sequence)"
 )
@@ -77,13 +83,13 @@ async def audit_entries(
 ) -> Page[AuditRow]:
     """Entries, the last written first. `since` and `until` bound the time at which it happened.
 
-    An `action` that ends in `*` stands for all that begin so; `concerning` is who acted, or what it was about. Raises
-    Invalid for a cursor of another list.
+    `actor` is who acted: a person by themselves, a key, a process, whoever acted in somebody's name, and the person in
+    whose name somebody did. An `action` that ends in `*` stands for all that begin so; `concerning` is who acted, or
+    what it was about. Raises Invalid for a cursor of another list.
     """
     where = Where()
     conditions: dict[str, Any] = {
         "e.tenant_id = {}": tenant_id,
-        "e.actor = {}": actor,
         "e.outcome = {}": outcome,
         "e.subject = {}": subject,
         "e.at >= {}": since,
@@ -92,8 +98,10 @@ async def audit_entries(
     for condition, value in conditions.items():
         if value is not None:
             where.add(condition, value)
+    if actor is not None:
+        where.add(f"({_ACTED})", actor, actor, actor)
     if concerning is not None:
-        where.add("(e.actor = {} OR e.subject = {})", concerning, concerning)
+        where.add(f"({_ACTED} OR e.subject = {{}})", *[concerning] * 4)
     if action is not None and action.endswith("*"):
         where.add("starts_with(e.action, {})", action.removesuffix("*"))
     elif action is not None:
