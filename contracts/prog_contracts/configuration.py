@@ -5,6 +5,7 @@ Every field has a default, so that an empty document is a good one and a field t
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -101,6 +102,19 @@ class StoreLogo(Command):
     content: str
     width: int
     height: int
+
+
+class ConfigurationVersion(BaseModel):
+    """What a change is answered with: the version that holds after it. Version 0 is that of a tenant which never had
+    one, made by nobody."""
+
+    version: int = 0
+    configuration: Configuration = Configuration()
+    changed: tuple[str, ...] = ()
+    changed_by: str | None = None
+    changed_at: datetime | None = None
+    reason: str | None = None
+    restored_version: int | None = None
 
 
 @event("prognetwork.tenants.tenant_configured", key="tenant_id")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import orjson
@@ -14,6 +14,7 @@ from starlette.responses import Response
 from prog_contracts.configuration import (
     Branding,
     Configuration,
+    ConfigurationVersion,
     ConfigureTenant,
     InvitationSettings,
     MailSettings,
@@ -256,15 +257,7 @@ def logo_path(tenant_id: str, logo_id: str) -> str:
 
 async def _changed(request: Request, access: Access, command: ConfigureTenant | RollBackConfiguration) -> Response:
     def present(result: Mapping[str, Any]) -> ConfigVersion:
-        return ConfigVersion(
-            version=result["version"],
-            settings=Configuration.model_validate(result["configuration"]),
-            changed=result["changed"],
-            changed_by=access.actor,
-            changed_at=datetime.now(UTC),
-            reason=result["reason"],
-            restored_version=result["restored_version"],
-        )
+        return _resource(ConfigurationVersion.model_validate(result))
 
     response = await perform(request, access, Write(command, access.tenant, present))
     if response.status_code == 200:  # also the answer to a request that is sent again
@@ -274,16 +267,10 @@ async def _changed(request: Request, access: Access, command: ConfigureTenant | 
 
 
 def _shown(row: VersionRow | None) -> ConfigVersion:
-    if row is None:
-        return ConfigVersion(
-            version=0,
-            settings=Configuration(),
-            changed=[],
-            changed_by=None,
-            changed_at=None,
-            reason=None,
-            restored_version=None,
-        )
+    return _resource(ConfigurationVersion() if row is None else row)
+
+
+def _resource(row: VersionRow | ConfigurationVersion) -> ConfigVersion:
     return ConfigVersion(
         version=row.version,
         settings=row.configuration,

@@ -98,10 +98,12 @@ async def test_of_two_who_change_the_same_version_one_is_told(acme: Company) -> 
 
 
 async def test_the_same_settings_make_no_version(platform: Harness, acme: Company, edge: Database) -> None:
-    await configure(acme)
-    again = await configure(acme, version=2)
+    first = await configure(acme, reason="New looks")
+    joe = await acme.take_in("joe@example.com", "admin")
+    again = await configure(acme, version=2, actor=joe, reason="Again")
     assert again.result is not None
-    assert again.result["version"] == 2
+    assert again.result == first.result, "it tells who made the version that holds, and why"
+    assert (again.result["version"], again.result["changed_by"]) == (2, acme.owner_id)
     assert len(await history(edge, acme)) == 2
     assert len(await platform.events(TenantConfigured)) == 1
 

@@ -20,7 +20,7 @@ from prog_workers.tenants.rules import configuration as decisions
 
 
 @tenants.handles(ConfigureTenant)
-async def configure_tenant(command: ConfigureTenant, tx: Transaction) -> TenantConfigured | Reply:
+async def configure_tenant(command: ConfigureTenant, tx: Transaction) -> Reply:
     check_tenant(command.tenant_id, tx)
     await require(tx, "config.update")
     wanted = decisions.checked_configuration(command.configuration)
@@ -28,7 +28,7 @@ async def configure_tenant(command: ConfigureTenant, tx: Transaction) -> TenantC
 
 
 @tenants.handles(RollBackConfiguration)
-async def roll_back_configuration(command: RollBackConfiguration, tx: Transaction) -> TenantConfigured | Reply:
+async def roll_back_configuration(command: RollBackConfiguration, tx: Transaction) -> Reply:
     """The earlier document is held to the rules of today."""
     check_tenant(command.tenant_id, tx)
     await require(tx, "config.update")
@@ -67,15 +67,19 @@ async def _put(
     expected_version: int | None,
     reason: str | None,
     restored_version: int | None = None,
-) -> TenantConfigured | Reply:
-    """Makes a version of what is different; what is the same already stays as it is."""
+) -> Reply:
+    """Makes a version of what is different; what is the same already stays as it is. Replies with the version that
+    holds then, whoever made it."""
     now = await store.configured(tx, lock=True)
     if expected_version is not None and expected_version != now.version:
         raise errors.version_mismatch(now.version)
     if wanted.branding.logo is not None and not await store.has_logo(tx, wanted.branding.logo):
         raise Invalid.field("settings.branding.logo", "unknown_logo", "There is no such logo. Send the picture first.")
     changed = tuple(now.configuration.changes(wanted))
-    version = now.version + 1 if changed else now.version
+    if not changed:
+        return Reply(await store.version_that_holds(tx))
+    version = now.version + 1
+    await store.put_configuration(tx, version, wanted, changed, reason=reason, restored_version=restored_version)
     configured = TenantConfigured(
         tenant_id=tx.tenant_id,
         version=version,
@@ -84,10 +88,7 @@ async def _put(
         reason=reason,
         restored_version=restored_version,
     )
-    if not changed:
-        return Reply(configured)
-    await store.put_configuration(tx, version, wanted, changed, reason=reason, restored_version=restored_version)
-    return configured
+    return Reply(await store.version_that_holds(tx), configured)
 
 
 def _reason(text: str | None) -> str | None:

@@ -9,6 +9,7 @@ from prog_workers.tenants.store.configuration import (
     has_logo,
     insert_logo,
     put_configuration,
+    version_that_holds,
 )
 from prog_workers.tenants.store.directory import (
     DirectoryGroup,
@@ -248,4 +249,5 @@ __all__ = [
     "tenant",
     "tenants_sealed_under_platform",
     "update_directory_user",
+    "version_that_holds",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prog_broker.transaction import Transaction
-from prog_contracts.configuration import Configuration
+from prog_contracts.configuration import Configuration, ConfigurationVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,18 @@ async def configured(tx: Transaction, *, lock: bool = False) -> Configured:
     if row is None:
         return Configured(0, Configuration())
     return Configured(row["version"], Configuration.model_validate_json(row["settings"]))
+
+
+async def version_that_holds(tx: Transaction) -> ConfigurationVersion:
+    row = await tx.fetchrow(
+        "SELECT version, settings, changed, changed_by, changed_at, reason, restored_version"
+        " FROM tenants.config_versions WHERE tenant_id = $1 ORDER BY version DESC LIMIT 1",
+        tx.tenant_id,
+    )
+    if row is None:
+        return ConfigurationVersion()
+    values = dict(row)
+    return ConfigurationVersion(configuration=Configuration.model_validate_json(values.pop("settings")), **values)
 
 
 async def configuration_of(tx: Transaction, version: int) -> Configuration | None:
