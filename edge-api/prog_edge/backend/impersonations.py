@@ -73,7 +73,7 @@ class Impersonations:
             user_id=user_id,
             by_session_id=viewer.session_id,
             reason=reason,
-            minutes=_minutes(minutes),
+            minutes=minutes_of(minutes),
         )
         result = await self._sender.ask(
             command, tenant_id=PLATFORM_TENANT_ID, actor=viewer.user_id, idempotency_key=idempotency_key
@@ -129,7 +129,7 @@ def _check(viewer: Viewer) -> None:
         raise Denied("This is for the platform's operators.")
 
 
-def _minutes(text: str) -> int:
-    if text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= MINUTES_MAX:
+def minutes_of(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MINUTES_MAX:
         return int(text)
     raise Invalid.field("minutes", "out_of_range", f"Choose 1 to {MINUTES_MAX} minutes.")
