@@ -145,6 +145,15 @@ PART = b'{"label": "ear", "due": "2027-01-31", "sizes": [1, 2]}'
         (b'{"label": "ear", ', 400, "malformed_json", []),
         (b'{"label": "\xff"}', 400, "malformed_json", []),
         (b"[" * 100_000, 400, "malformed_json", []),
+        (PART + b" \n", 201, None, []),
+        (PART + b"{}", 400, "malformed_json", []),
+        (PART[:-1] + b', "label": "end"}', 201, None, []),
+        (b'{"label": NaN, "due": "2027-01-31"}', 422, "invalid", ["label"]),
+        (b'{"label": "\\ud800", "due": "2027-01-31"}', 422, "invalid", ["label"]),
+        (b'{"label": "ear", "due": "2027-01-31", "sizes": [' + b"9" * 5000 + b"]}", 400, "malformed_json", []),
+        (b'{"label": "ear", "due": "2027-01-31", "sizes": [1.5, true]}', 422, "invalid", ["sizes.0"]),
+        (PART.decode().encode("utf-16"), 201, None, []),
+        (b"\x1f\x8b\x08\x00", 400, "malformed_json", []),
     ],
 )
 @pytest.mark.parametrize("stranger", [False, True])
@@ -161,6 +170,22 @@ async def test_both_ways_read_a_document_alike(
     else:
         assert (answer.status_code, told["code"]) == (status, code)
         assert [error["field"] for error in told.get("errors", [])] == fields
+
+
+@pytest.mark.parametrize(
+    ("media_type", "status"),
+    [
+        ("application/json; charset=latin-1", 201),
+        ("APPLICATION/JSON ; x=y", 201),
+        ("application/problem+json", 415),
+        ("text/plain", 415),
+        ("multipart/form-data", 415),
+        ("", 415),
+    ],
+)
+async def test_both_ways_take_the_same_media_types(http: httpx.AsyncClient, media_type: str, status: int) -> None:
+    answer = await http.post("/v1/things/cup/parts", content=PART, headers={"Content-Type": media_type})
+    assert answer.status_code == status, answer.text
 
 
 @pytest.mark.parametrize(("body", "count"), [(b"", 0), (b"null", 0), (PART, 1)])
