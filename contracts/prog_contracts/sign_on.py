@@ -6,13 +6,17 @@ A tenant proves the domains of its addresses by a DNS record; its provider speak
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
+
+from pydantic import Field
 
 from prog_contracts.ids import TenantId, UserId
 from prog_contracts.messages import Command, Event, command, event
 
 SignOnRole = Literal["viewer", "member", "billing"]
 """What a person may become in a tenant by signing on: nothing that manages the tenant."""
+
+API_KEY_DAYS_MAX: Final = 365
 
 DNS_LABEL = "_prognetwork"
 DNS_VALUE = "prognetwork-verify="
@@ -22,7 +26,8 @@ DNS_VALUE = "prognetwork-verify="
 class ConfigureSignOn(Command):
     """Say who the tenant's provider is. Without `sealed_client_secret` the one from before stays.
 
-    With `enforced`, people with addresses of the tenant's domains get in by no other way, but for owners.
+    With `enforced`, people with addresses of the tenant's domains get in by no other way, but for owners. Their API
+    keys get in for `api_key_days` after they signed on last; None is for as long as they are members.
     """
 
     tenant_id: TenantId
@@ -31,6 +36,7 @@ class ConfigureSignOn(Command):
     sealed_client_secret: str | None = None
     default_role: SignOnRole = "member"
     enforced: bool = False
+    api_key_days: int | None = Field(None, ge=1, le=API_KEY_DAYS_MAX)
 
 
 @command("prognetwork.tenants.remove_sign_on", key="tenant_id")
@@ -99,6 +105,7 @@ class SignOnChanged(Event):
     client_id: str | None = None
     default_role: SignOnRole | None = None
     enforced: bool = False
+    api_key_days: int | None = None
     domains: tuple[str, ...] = ()
     owners: tuple[UserId, ...] = ()
 

@@ -105,8 +105,7 @@ class Access:
         if self.tenant_id is None or self.role is None:
             return True
         try:
-            if caller.session_id is not None:
-                await require_signed_on(self.platform, caller.user_id, caller.session_id, self.tenant_id, self.role)
+            await require_signed_on(self.platform, caller.user_id, caller.session_id, self.tenant_id, self.role)
             return await self.platform.role(caller.user_id, self.tenant_id) == self.role
         except (Denied, Unavailable, *OUTAGES):
             return False
@@ -221,7 +220,7 @@ class Needs:
                 context.turn_away("not_found", tenant_id or "", is_member=False, permission=self.action)
                 raise NotFound("There is no such tenant.")
             raise _refusal(caller, role, self.action)
-        if tenant_id is not None and caller.session_id is not None:
+        if tenant_id is not None:
             await require_signed_on(platform, caller.user_id, caller.session_id, tenant_id, role)
         if tenant_id is not None and not self.any_status:
             await platform.require_open(tenant_id, self.action)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
@@ -49,7 +49,7 @@ from prog_kit.passkeys import RelyingParty
 from prog_kit.secrets import Sealer, SealError
 from prog_kit.settings import Settings
 from prog_workers.tenants import queries as tenants
-from prog_workers.tenants.queries.sign_on import enforced_domains
+from prog_workers.tenants.queries.sign_on import Enforcement, enforcement
 from prog_workers.users import queries as users
 from prog_workers.users.queries import SessionRow, UserRow, impersonations, profiles
 from prog_workers.users.queries.impersonations import ImpersonationRow
@@ -64,14 +64,11 @@ LIMITS_FRESH_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a tenant stands: what it pays for, and its status, which says what is possible in it.
-
-    People with addresses of `enforced_domains` reach it by its own identity provider alone.
-    """
+    """How a tenant stands: what it pays for, its status, which says what is possible in it, and who has to sign on."""
 
     plan: str
     status: TenantStatus
-    enforced_domains: frozenset[str] = frozenset()
+    sign_on: Enforcement = field(default_factory=Enforcement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +116,7 @@ class Platform:
     tenant_limits: Remembered[TenantLimits]
     live_sessions: Remembered[SessionRow]
     live_impersonations: Remembered[ImpersonationRow]
+    sign_ons: Remembered[datetime]
     federation: Federation
     brands: Remembered[Brand]
     logos: Remembered[bytes]
@@ -210,6 +208,7 @@ class Platform:
             ),
             live_sessions=live_sessions,
             live_impersonations=live_impersonations,
+            sign_ons=Remembered(lambda key: _signed_on_at(database, key)),
             federation=_federation(settings, sealer, database),
             brands=Remembered(lambda tenant_id: brand_of(reader, tenant_id)),
             quotas=Quotas(database, commands),
@@ -259,6 +258,10 @@ class Platform:
     async def session(self, user_id: str, session_id: str) -> SessionRow | None:
         """A session of a person that goes on."""
         return await self.live_sessions.get(_session_key(user_id, session_id))
+
+    async def signed_on_at(self, user_id: str, tenant_id: str) -> datetime | None:
+        """When the tenant's own provider has last vouched for a person."""
+        return await self.sign_ons.get(f"{user_id} {tenant_id}")
 
     async def still_signed_in(self, user_id: str, session_id: str, office: PlatformRole | None) -> bool:
         """Whether the session goes on and the person still holds that office of the platform. No, when nobody knows."""
@@ -338,6 +341,12 @@ async def _live_session(database: Database, key: str) -> SessionRow | None:
         return await users.live_session(connection, session_id, datetime.now(UTC))
 
 
+async def _signed_on_at(database: Database, key: str) -> datetime | None:
+    user_id, _, tenant_id = key.partition(" ")
+    async with database.scope(user_id=user_id) as connection:
+        return await users.signed_on_at(connection, user_id, tenant_id)
+
+
 async def _live_impersonation(database: Database, impersonation_id: str) -> ImpersonationRow | None:
     async with database.operator() as connection:
         return await impersonations.live_impersonation(connection, impersonation_id, datetime.now(UTC))
@@ -365,7 +374,7 @@ async def _standing(database: Database, tenant_id: str) -> Standing | None:
         row = await tenants.tenant(connection, tenant_id)
         if row is None:
             return None
-        return Standing(row.plan or FREE_PLAN, row.status, await enforced_domains(connection, tenant_id))
+        return Standing(row.plan or FREE_PLAN, row.status, await enforcement(connection, tenant_id))
 
 
 async def _tenant_limits(database: Database, tenant_id: str) -> TenantLimits | None:

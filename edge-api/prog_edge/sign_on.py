@@ -18,6 +18,7 @@ async def configuration(
     client_secret: str | None,
     default_role: SignOnRole,
     enforced: bool,
+    api_key_days: int | None,
 ) -> ConfigureSignOn:
     """The command, for an issuer that answers as a provider does. Raises Invalid on `issuer` for any other."""
     issuer = issuer.strip()
@@ -34,4 +35,5 @@ async def configuration(
         sealed_client_secret=sealed,
         default_role=default_role,
         enforced=enforced,
+        api_key_days=api_key_days,
     )

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from prog_contracts.errors import NotFound
 from prog_contracts.sign_on import (
+    API_KEY_DAYS_MAX,
     DNS_LABEL,
     DNS_VALUE,
     CheckDomain,
@@ -50,6 +51,13 @@ class SignOnSettings(Body):
     enforced: bool = Field(
         False, description="People with addresses of the tenant's domains get in by no other way, but for its owners."
     )
+    api_key_days: int | None = Field(
+        None,
+        ge=1,
+        le=API_KEY_DAYS_MAX,
+        description="Where it is enforced, for so many days after they signed on last the API keys and clients of these"
+        " people get in, too; null is without limit.",
+    )
 
 
 class SignOn(Resource):
@@ -57,6 +65,7 @@ class SignOn(Resource):
     client_id: str
     default_role: SignOnRole
     enforced: bool
+    api_key_days: int | None
     redirect_uri: str = Field(examples=["https://app.example.com/v1/auth/oauth/tenant_01jd…/callback"])
 
 
@@ -91,6 +100,7 @@ async def get_sign_on(tenant_id: TenantId, access: Manages) -> SignOn:
         client_id=row.client_id,
         default_role=row.default_role,
         enforced=row.enforced,
+        api_key_days=row.api_key_days,
         redirect_uri=redirect_uri(access),
     )
 
@@ -107,10 +117,11 @@ async def configure_sign_on(tenant_id: TenantId, body: SignOnSettings, request: 
         client_secret=body.client_secret,
         default_role=body.default_role,
         enforced=body.enforced,
+        api_key_days=body.api_key_days,
     )
 
     def configured(result: Mapping[str, Any]) -> SignOn:
-        fields = {name: result[name] for name in ("issuer", "client_id", "default_role")}
+        fields = {name: result[name] for name in ("issuer", "client_id", "default_role", "api_key_days")}
         return SignOn(**fields, enforced=body.enforced, redirect_uri=redirect_uri(access))
 
     return await perform(request, access, Write(command, access.tenant, configured))

@@ -7,6 +7,7 @@ from typing import cast, get_args
 from prog_contracts.errors import Invalid, NotFound
 from prog_contracts.messages import Command
 from prog_contracts.sign_on import (
+    API_KEY_DAYS_MAX,
     DNS_LABEL,
     DNS_VALUE,
     CheckDomain,
@@ -59,6 +60,7 @@ class SignOn:
             client_id=None if row is None else row.client_id,
             default_role="member" if row is None else row.default_role,
             enforced=row is not None and row.enforced,
+            api_key_days=None if row is None else row.api_key_days,
         )
 
     async def configure(
@@ -71,6 +73,7 @@ class SignOn:
         client_secret: str,
         default_role: str,
         enforced: bool,
+        api_key_days: str,
         idempotency_key: str,
     ) -> None:
         await self._may_change(viewer, tenant_id)
@@ -84,6 +87,7 @@ class SignOn:
             client_secret=client_secret or None,
             default_role=cast("SignOnRole", default_role),
             enforced=enforced,
+            api_key_days=_days(api_key_days),
         )
         await self._ask(viewer, tenant_id, command, idempotency_key)
 
@@ -109,3 +113,13 @@ class SignOn:
 
     async def _ask(self, viewer: Viewer, tenant_id: str, command: Command, idempotency_key: str | None = None) -> None:
         await self._sender.ask(command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key)
+
+
+def _days(text: str) -> int | None:
+    """How many days a form names; None for none."""
+    text = text.strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= API_KEY_DAYS_MAX:
+        return int(text)
+    raise Invalid.field("api_key_days", "out_of_range", f"Enter 1 to {API_KEY_DAYS_MAX} days, or nothing.")

@@ -186,9 +186,10 @@ async def test_what_is_no_issuer_is_refused(acme: Company, issuer: str) -> None:
 async def test_sign_on_is_enforced_once_a_domain_is_proven(acme: Company, server: DnsServer) -> None:
     assert code(await configure(acme, enforced=True)) == "no_proven_domain"
     await prove(acme, server)
-    assert (await configure(acme, enforced=True)).status == "succeeded"
+    assert (await configure(acme, enforced=True, api_key_days=30)).status == "succeeded"
     change = await last_change(acme)
     assert (change.enforced, change.domains, change.owners) == (True, (DOMAIN,), (acme.owner_id,))
+    assert change.api_key_days == 30
     admin = await acme.take_in("second@example.com", "admin")
     promote = ChangeMemberRole(tenant_id=acme.tenant_id, user_id=admin, role="owner")
     assert (await ask(acme, promote)).status == "succeeded"

@@ -11,12 +11,14 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from prog_contracts.ids import new_id
 from prog_kit.identity_providers import IdentityProvider as Configured
 from tests.dns_server import DnsServer
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, Someone
 from tests.integration.edge.stage import PASSPHRASE, Stage
+from tests.integration.edge.test_impersonation import act_as
 from tests.integration.edge.test_pages import form_token
-from tests.integration.edge.test_roles import browser_of
+from tests.integration.edge.test_roles import browser_of, change
 from tests.servers import TestServers
 from tests.waiting import wait_until
 
@@ -183,9 +185,12 @@ async def test_a_tenant_s_people_sign_on_with_its_own_provider_and_with_nothing_
     tenant_id = await federated.tenant_of(olga, "Acme Ltd")
     path = f"/v1/tenants/{tenant_id}"
     paul = await federated.person("paul@acme.example")
-    await olga.post(f"{path}/invitations", {"email": paul.email, "role": "member"})
+    await olga.post(f"{path}/invitations", {"email": paul.email, "role": "admin"})
     await paul.post("/v1/invitations/accept", {"token": await federated.token_mailed_to(paul.email, "invite")})
     assert (await paul.request("GET", path)).status_code == 200
+    scopes = {"name": "Import", "scopes": ["tenant.read"]}
+    made = await paul.post("/v1/api-keys", scopes, headers={"Prog-Tenant": tenant_id})
+    key = {"Authorization": f"Bearer {made['key']}"}
     async with browser_of(paul) as his:
         assert (await his.get(f"/account/tenants/{tenant_id}")).status_code == 200
         from_before = dict(his.cookies)
@@ -215,6 +220,24 @@ async def test_a_tenant_s_people_sign_on_with_its_own_provider_and_with_nothing_
     assert start in (await paul.request("GET", f"{path}/members")).json()["detail"]
     assert (await paul.request("GET", "/v1/me")).status_code == 200, "the account is the person's own"
     assert (await olga.request("GET", path)).status_code == 200, "an owner gets in, so that it can be mended"
+    operator = await federated.operator()
+    acting, _ = await act_as(operator, paul)
+    assert (await acting.request("GET", path)).status_code == 200, "support sees what is wrong"
+    assert (await federated.http.get(path, headers=key)).status_code == 200, "keys are their makers'"
+    limited = await olga.request("PUT", f"{path}/sign-on", json={**body, "api_key_days": 30})
+    assert (limited.status_code, limited.json()["api_key_days"]) == (200, 30), limited.text
+
+    async def key_waits_for_its_maker() -> bool:
+        answer = await federated.http.get(path, headers=key)
+        return (answer.status_code, answer.json().get("code")) == (403, "sign_on_required")
+
+    await wait_until(key_waits_for_its_maker, what="the key of somebody who never signed on to be refused")
+    signed_on = (
+        "INSERT INTO users.identities (identity_id, user_id, issuer, subject, provider, title, linked_at,"
+        " sign_on_tenant_id) VALUES ($1, $2, 'https://id.example', $1, $3, 'Acme', clock_timestamp(), $3)"
+    )
+    await change(federated, signed_on, new_id("identity"), paul.user_id, tenant_id)
+    assert (await federated.http.get(path, headers=key)).status_code == 200
     base = federated.settings.public_url
     async with httpx.AsyncClient(base_url=base, cookies=from_before, timeout=20, trust_env=False) as his:
         page = await his.get(f"/account/tenants/{tenant_id}")

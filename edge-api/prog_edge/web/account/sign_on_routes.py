@@ -37,6 +37,7 @@ async def configure(request: Request, tenant_id: str, web: Services, viewer: Sig
             client_secret=values.get("client_secret", ""),
             default_role=values.get("default_role", ""),
             enforced=values.get("enforced") == "yes",
+            api_key_days=values.get("api_key_days", ""),
             idempotency_key=form_key(values),
         )
     except (Invalid, Conflict, Denied) as error:

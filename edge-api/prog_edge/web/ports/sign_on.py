@@ -34,6 +34,7 @@ class SignOnView:
     client_id: str | None = None
     default_role: SignOnRole = "member"
     enforced: bool = False
+    api_key_days: int | None = None
 
 
 class SignOnBackend(Protocol):
@@ -52,6 +53,7 @@ class SignOnBackend(Protocol):
         client_secret: str,
         default_role: str,
         enforced: bool,
+        api_key_days: str,
         idempotency_key: str,
     ) -> None: ...
 

@@ -50,12 +50,13 @@ class SampleSignOn:
         client_secret: str,
         default_role: str,
         enforced: bool,
+        api_key_days: str,
         idempotency_key: str,
     ) -> None:
         self._need_fresh()
         if not issuer.startswith("https://"):
             raise Invalid.field("issuer", "provider_unusable", "The identity provider does not answer.")
-        self.changes.append((issuer, client_id, client_secret, default_role, enforced))
+        self.changes.append((issuer, client_id, client_secret, default_role, enforced, api_key_days))
 
     async def remove(self, viewer: Viewer, tenant_id: str) -> None:
         self._need_fresh()

@@ -38,9 +38,10 @@ def test_a_provider_is_taken_and_its_secret_never_shown(browse: Browse) -> None:
     wrong = fill(client, PAGE, PAGE, **values)
     assert problem_at(wrong.text, "issuer") == "The identity provider does not answer."
     assert "hush-hush" not in wrong.text
-    right = fill(client, PAGE, PAGE, **{**values, "issuer": "https://id.acme.example"}, enforced="yes")
+    values["issuer"] = "https://id.acme.example"
+    right = fill(client, PAGE, PAGE, **values, enforced="yes", api_key_days="30")
     assert right.headers["location"] == PAGE
-    assert sign_on.changes == [("https://id.acme.example", "c", "hush-hush", "viewer", True)]
+    assert sign_on.changes == [("https://id.acme.example", "c", "hush-hush", "viewer", True, "30")]
 
 
 def test_sign_on_ends(browse: Browse) -> None:

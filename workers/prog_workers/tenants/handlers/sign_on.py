@@ -48,7 +48,9 @@ async def configure_sign_on(command: ConfigureSignOn, tx: Transaction) -> SignOn
         raise errors.client_secret_needed()  # a secret that was given for one server is shown to no other
     else:
         sealed, under = before.sealed_client_secret, before.sealed_under
-    wanted = store.SignOn(issuer, client_id, sealed, under, command.default_role, command.enforced)
+    wanted = store.SignOn(
+        issuer, client_id, sealed, under, command.default_role, command.enforced, command.api_key_days
+    )
     await store.put_sign_on(tx, wanted)
     return await announced(tx, "configured", issuer)
 
@@ -190,6 +192,7 @@ async def changed(tx: Transaction, change: Change) -> SignOnChanged:
         client_id=now.client_id,
         default_role=now.default_role,
         enforced=now.enforced and bool(domains),
+        api_key_days=now.api_key_days,
         domains=domains,
         owners=owners,
     )

@@ -24,6 +24,16 @@ class SignOnRow:
     default_role: SignOnRole
     enforced: bool
     updated_at: datetime
+    api_key_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcement:
+    """People with addresses of these domains reach the tenant by its own provider alone; none where that is not
+    enforced. Their API keys get in for so many days after they signed on; None is without limit."""
+
+    domains: frozenset[str] = frozenset()
+    api_key_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +51,8 @@ class DomainRow:
 async def sign_on(connection: Connection, tenant_id: str) -> SignOnRow | None:
     """How the tenant's people sign on, in the tenant's own scope."""
     row = await connection.fetchrow(
-        "SELECT issuer, client_id, sealed_client_secret, sealed_under, default_role, enforced, updated_at"
-        " FROM tenants.sign_on WHERE tenant_id = $1",
+        "SELECT issuer, client_id, sealed_client_secret, sealed_under, default_role, enforced, updated_at,"
+        " api_key_days FROM tenants.sign_on WHERE tenant_id = $1",
         tenant_id,
     )
     return None if row is None else SignOnRow(**dict(row))
@@ -65,14 +75,14 @@ async def domains(connection: Connection, tenant_id: str) -> Sequence[DomainRow]
     return [DomainRow(**dict(row)) for row in rows]
 
 
-async def enforced_domains(connection: Connection, tenant_id: str) -> frozenset[str]:
-    """Domains of addresses whose people reach the tenant by its own provider alone; none where that is not enforced."""
+async def enforcement(connection: Connection, tenant_id: str) -> Enforcement:
+    """Who reaches the tenant by its own provider alone, in the tenant's own scope."""
     rows = await connection.fetch(
-        "SELECT p.domain FROM tenants.proven_domains AS p JOIN tenants.sign_on AS s USING (tenant_id)"
+        "SELECT p.domain, s.api_key_days FROM tenants.proven_domains AS p JOIN tenants.sign_on AS s USING (tenant_id)"
         " WHERE p.tenant_id = $1 AND s.enforced",
         tenant_id,
     )
-    return frozenset(row["domain"] for row in rows)
+    return Enforcement(frozenset(row["domain"] for row in rows), rows[0]["api_key_days"] if rows else None)
 
 
 async def sign_on_tenant(connection: Connection, domain: str) -> tuple[str, str] | None:

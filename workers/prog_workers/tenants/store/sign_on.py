@@ -21,6 +21,7 @@ class SignOn:
     sealed_under: Seal
     default_role: SignOnRole
     enforced: bool
+    api_key_days: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ class DomainClaim:
 async def sign_on(tx: Transaction) -> SignOn | None:
     """The tenant's provider, locked until the transaction ends."""
     row = await tx.fetchrow(
-        "SELECT issuer, client_id, sealed_client_secret, sealed_under, default_role, enforced FROM tenants.sign_on"
-        " WHERE tenant_id = $1 FOR UPDATE",
+        "SELECT issuer, client_id, sealed_client_secret, sealed_under, default_role, enforced, api_key_days"
+        " FROM tenants.sign_on WHERE tenant_id = $1 FOR UPDATE",
         tx.tenant_id,
     )
     return None if row is None else SignOn(**dict(row))
@@ -44,12 +45,13 @@ async def put_sign_on(tx: Transaction, wanted: SignOn) -> None:
     await tx.execute(
         """
         INSERT INTO tenants.sign_on (tenant_id, issuer, client_id, sealed_client_secret, sealed_under, default_role,
-                                     enforced, updated_by, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                                     enforced, api_key_days, updated_by, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT (tenant_id) DO UPDATE
         SET issuer = excluded.issuer, client_id = excluded.client_id, default_role = excluded.default_role,
             sealed_client_secret = excluded.sealed_client_secret, sealed_under = excluded.sealed_under,
-            enforced = excluded.enforced, updated_by = excluded.updated_by, updated_at = excluded.updated_at
+            enforced = excluded.enforced, api_key_days = excluded.api_key_days,
+            updated_by = excluded.updated_by, updated_at = excluded.updated_at
         """,
         tx.tenant_id,
         wanted.issuer,
@@ -58,6 +60,7 @@ async def put_sign_on(tx: Transaction, wanted: SignOn) -> None:
         wanted.sealed_under,
         wanted.default_role,
         wanted.enforced,
+        wanted.api_key_days,
         tx.actor,
         tx.now,
     )

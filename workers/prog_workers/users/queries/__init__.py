@@ -249,6 +249,17 @@ async def identities(connection: Connection, user_id: str) -> Sequence[IdentityR
     return [IdentityRow(**dict(row)) for row in rows]
 
 
+async def signed_on_at(connection: Connection, user_id: str, tenant_id: str) -> datetime | None:
+    """When a tenant's own provider has last vouched for the viewer; None where it never has."""
+    at: datetime | None = await connection.fetchval(
+        "SELECT max(coalesce(last_used_at, linked_at)) FROM users.identities"
+        " WHERE user_id = $1 AND sign_on_tenant_id = $2",
+        user_id,
+        tenant_id,
+    )
+    return at
+
+
 async def has_password(connection: Connection, user_id: str) -> bool:
     """Whether the viewer has a password, or comes through other providers alone."""
     query = "SELECT EXISTS (SELECT user_id FROM users.passwords WHERE user_id = $1)"
