@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeAlias, TypeVar
@@ -16,6 +16,7 @@ from prog_contracts.errors import Invalid
 MAX_LIMIT: Final = 500
 
 Row = TypeVar("Row")
+Part: TypeAlias = int | str | UUID | datetime
 Kind: TypeAlias = type[int] | type[str] | type[UUID] | type[datetime]
 """What a part of a cursor may be."""
 
@@ -26,6 +27,16 @@ class Page(Generic[Row]):
 
     rows: Sequence[Row]
     next_cursor: str | None = None
+
+
+def page_of(rows: Sequence[Row], size: int, place: Callable[[Row], tuple[Part, ...]]) -> Page[Row]:
+    """The first `size` of rows that were asked for with one more, which tells that there are others after them.
+
+    `place` is where a row stands in the list's order: what the cursor remembers of the page's last one.
+    """
+    if len(rows) <= size:
+        return Page(rows)
+    return Page(rows[:size], encode_cursor(*place(rows[size - 1])))
 
 
 class Where:
@@ -52,7 +63,7 @@ def bounded(limit: int) -> int:
     return max(1, min(limit, MAX_LIMIT))
 
 
-def encode_cursor(*parts: int | str | UUID | datetime) -> str:
+def encode_cursor(*parts: Part) -> str:
     """An opaque text that `decode_cursor` turns into the same parts."""
     return base64.urlsafe_b64encode(orjson.dumps(parts, default=str)).decode().rstrip("=")
 
@@ -68,7 +79,7 @@ def decode_cursor(cursor: str, *kinds: Kind) -> list[Any]:
     raise Invalid.field("cursor", "bad_cursor", "The cursor is not one that this list gave out.")
 
 
-def _part(part: Any, kind: Kind) -> int | str | UUID | datetime:
+def _part(part: Any, kind: Kind) -> Part:
     if kind is int and type(part) is int:
         return part
     if kind is int or not isinstance(part, str):

@@ -15,7 +15,7 @@ from prog_broker import replaying
 from prog_edge.access import Access, Staff
 from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
 from prog_edge.deciding import decide, group_database
-from prog_kit.pages import decode_cursor, encode_cursor
+from prog_kit.pages import decode_cursor, page_of
 
 router = APIRouter(prefix="/v1/replays", tags=["Operations"])
 
@@ -91,9 +91,8 @@ async def list_replays(filters: Annotated[Filters, Query()], access: Reader) -> 
         found = await replaying.listed(
             connection, group=filters.group, state=filters.state, limit=filters.limit + 1, before=before
         )
-    rows, more = found[: filters.limit], len(found) > filters.limit
-    cursor = encode_cursor(rows[-1].requested_at, rows[-1].id) if more else None
-    return Listing(data=[_resource(replay) for replay in rows], next_cursor=cursor)
+    page = page_of(found, filters.limit, lambda replay: (replay.requested_at, replay.id))
+    return Listing(data=[_resource(replay) for replay in page.rows], next_cursor=page.next_cursor)
 
 
 @router.get("/{replay_id}", responses=problems(401, 403, 404))

@@ -30,7 +30,7 @@ from prog_edge.api.operations import OperationResource
 from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
 from prog_edge.stepping_up import require_fresh_sign_in
 from prog_edge.writes import Write, perform
-from prog_kit.pages import decode_cursor, encode_cursor
+from prog_kit.pages import decode_cursor, page_of
 from prog_workers.tenants import queries
 
 router = APIRouter(prefix="/v1/tenants", tags=["Tenants"])
@@ -130,9 +130,8 @@ def _own(rows: Sequence[queries.MembershipRow], filters: Filters) -> Listing[Ten
         [last] = decode_cursor(filters.cursor, str)
         places = [place for place, row in enumerate(rows) if row.tenant_id == last]
         rows = rows[places[0] + 1 :] if places else []
-    page = rows[: filters.limit]
-    following = encode_cursor(page[-1].tenant_id) if len(rows) > len(page) else None
-    return Listing(data=[_of_membership(row) for row in page], next_cursor=following)
+    page = page_of(rows, filters.limit, lambda row: (row.tenant_id,))
+    return Listing(data=[_of_membership(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
 @router.get("/{tenant_id}", responses=problems(401, 404))

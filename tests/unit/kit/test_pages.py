@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prog_contracts.errors import Invalid
-from prog_kit.pages import MAX_LIMIT, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import MAX_LIMIT, Page, bounded, decode_cursor, encode_cursor, page_of
 
 
 @given(st.integers(0, 2**53), st.datetimes(timezones=st.just(UTC)), st.uuids(), st.text())
@@ -46,3 +46,14 @@ def test_parts_of_another_kind_are_refused(parts: tuple[object, ...]) -> None:
     for kinds in ((int,), (datetime, UUID), (datetime, str), (str,)):
         with pytest.raises(Invalid):
             decode_cursor(cursor, *kinds)
+
+
+@pytest.mark.parametrize(("size", "rows", "last"), [(3, [5, 4, 3], 3), (2, [5, 4], 4), (1, [5], 5)])
+def test_a_page_with_others_after_it_tells_where_they_begin(size: int, rows: list[int], last: int) -> None:
+    page = page_of([5, 4, 3, 2], size, lambda row: (row,))
+    assert page == Page(rows, encode_cursor(last))
+
+
+@pytest.mark.parametrize("rows", [[], [5], [5, 4]])
+def test_the_last_page_has_no_cursor(rows: list[int]) -> None:
+    assert page_of(rows, 2, lambda row: (row,)) == Page(rows)

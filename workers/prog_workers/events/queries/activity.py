@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prog_kit.database import Connection
-from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import Page, Where, bounded, decode_cursor, page_of
 from prog_workers.events.queries.audit import ENTRIES, AuditRow
 
 
@@ -29,5 +29,4 @@ async def activity(
         f"{ENTRIES} WHERE {where} ORDER BY e.position DESC LIMIT {where.value(size + 1)}", *where.values
     )
     found = [AuditRow.of(row) for row in rows]
-    more = len(found) > size
-    return Page(found[:size], encode_cursor(found[size - 1].position) if more else None)
+    return page_of(found, size, lambda row: (row.position,))

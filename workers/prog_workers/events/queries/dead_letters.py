@@ -12,7 +12,7 @@ import asyncpg
 import orjson
 
 from prog_kit.database import Connection
-from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import Page, Where, bounded, decode_cursor, page_of
 
 State = Literal["open", "redriven", "dropped"]
 
@@ -109,7 +109,7 @@ async def dead_letters(
         f" ORDER BY recorded_at DESC, id DESC LIMIT {where.value(size + 1)}"
     )
     rows = [DeadLetter.of(row) for row in await connection.fetch(query, *where.values)]
-    return Page(rows[:size], encode_cursor(rows[size - 1].recorded_at, rows[size - 1].id) if len(rows) > size else None)
+    return page_of(rows, size, lambda row: (row.recorded_at, row.id))
 
 
 async def dead_letter_groups(connection: Connection, *, group: str | None = None) -> list[DeadLetterGroup]:

@@ -18,7 +18,7 @@ from prog_contracts.messages import Event, all_messages
 from prog_contracts.monitoring import MetricsUpdated
 from prog_contracts.permissions import BILLING_PREFIX, BILLING_TEMPLATES, BILLING_TYPES, concerns_billing
 from prog_kit.database import Connection
-from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import Page, Where, bounded, decode_cursor, page_of
 
 COLUMNS: Final = (
     "position, txid::text::int8 AS txid, message_id, type, schema_version, tenant_id, subject, actor, correlation_id,"
@@ -146,8 +146,7 @@ async def events(
     narrow = subject is not None or correlation_id is not None or stream is not None or len(wanted) > MAX_EXACT_TYPES
     query = _listing(where, wanted, size, narrow=narrow, order="ASC" if oldest_first else "DESC")
     rows = [EventRow.of(row) for row in await connection.fetch(query, *where.values)]
-    more = len(rows) > size
-    return Page(rows[:size], encode_cursor(rows[size - 1].position) if more else None)
+    return page_of(rows, size, lambda row: (row.position,))
 
 
 def _from_source(where: Where, source: str) -> None:

@@ -12,7 +12,7 @@ import asyncpg
 import orjson
 
 from prog_kit.database import Connection
-from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import Page, Where, bounded, decode_cursor, page_of
 
 MessageStatus = Literal["succeeded", "failed", "pending", "retrying", "dead", "dropped"]
 OperationStatus = Literal["pending", "succeeded", "failed"]
@@ -94,9 +94,7 @@ async def messages(
         ORDER BY found.handled_at DESC, found.message_id DESC
     """
     rows = [MessageRow.of(row) for row in await connection.fetch(query, *where.values)]
-    last = rows[size - 1] if len(rows) > size else None
-    more = None if last is None else encode_cursor(last.handled_at, last.message_id)
-    return Page(rows[:size], more)
+    return page_of(rows, size, lambda row: (row.handled_at, row.message_id))
 
 
 async def _retrying(

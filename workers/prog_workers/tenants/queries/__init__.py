@@ -13,7 +13,7 @@ from typing import Final
 
 from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_kit.database import Connection
-from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import Page, Where, bounded, decode_cursor, page_of
 from prog_workers.tenants.queries.analytics import tenants_by
 from prog_workers.tenants.queries.configuration import (
     Logo,
@@ -235,9 +235,7 @@ async def members_page(
         f" WHERE {where} ORDER BY joined_at, user_id LIMIT {where.value(limit + 1)}",
         *where.values,
     )
-    found = [MemberRow(**dict(row)) for row in rows[:limit]]
-    more = len(rows) > limit
-    return Page(found, encode_cursor(found[-1].joined_at, found[-1].user_id) if more else None)
+    return page_of([MemberRow(**dict(row)) for row in rows], limit, lambda row: (row.joined_at, row.user_id))
 
 
 async def member(connection: Connection, tenant_id: str, user_id: str) -> MemberRow | None:
@@ -343,10 +341,7 @@ async def list_tenants(
     size = bounded(limit)
     query = f"{_TENANTS} WHERE {where} ORDER BY t.created_at DESC, t.tenant_id DESC LIMIT {where.value(size + 1)}"
     rows = [TenantRow(**dict(row)) for row in await connection.fetch(query, *where.values)]
-    if len(rows) <= size:
-        return Page(rows)
-    last = rows[size - 1]
-    return Page(rows[:size], encode_cursor(last.created_at, last.tenant_id))
+    return page_of(rows, size, lambda row: (row.created_at, row.tenant_id))
 
 
 async def names_of(connection: Connection, tenant_ids: Sequence[str]) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from prog_contracts.configuration import Configuration
 from prog_kit.database import Connection
-from prog_kit.pages import Page, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import Page, bounded, decode_cursor, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,7 @@ async def config_history(
         f"{_VERSIONS} AND version < $2 ORDER BY version DESC LIMIT $3", tenant_id, before, size + 1
     )
     rows = [_of_row(row) for row in found]
-    if len(rows) <= size:
-        return Page(rows)
-    return Page(rows[:size], encode_cursor(rows[size - 1].version))
+    return page_of(rows, size, lambda row: (row.version,))
 
 
 async def logo(connection: Connection, tenant_id: str, logo_id: str) -> Logo | None:

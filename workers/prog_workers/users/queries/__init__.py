@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from prog_contracts.profiles import Theme
 from prog_contracts.users import PlatformRole, SecondFactor, SignInMethod
 from prog_kit.database import Connection
-from prog_kit.pages import MAX_LIMIT, Page, Where, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import MAX_LIMIT, Page, Where, bounded, decode_cursor, page_of
 from prog_workers.users import rules
 from prog_workers.users.rules import amr
 
@@ -201,9 +201,7 @@ async def session_history(connection: Connection, user_id: str, *, cursor: str |
         where.add("(created_at, session_id) < ({}, {})", *decode_cursor(cursor, datetime, str))
     query = f"{_SESSIONS} WHERE {where} ORDER BY created_at DESC, session_id DESC LIMIT {where.value(MAX_LIMIT + 1)}"
     rows = [SessionRow(**dict(row)) for row in await connection.fetch(query, *where.values)]
-    if len(rows) <= MAX_LIMIT:
-        return Page(rows)
-    return Page(rows[:MAX_LIMIT], encode_cursor(rows[MAX_LIMIT - 1].created_at, rows[MAX_LIMIT - 1].session_id))
+    return page_of(rows, MAX_LIMIT, lambda row: (row.created_at, row.session_id))
 
 
 async def second_factor(connection: Connection, user_id: str) -> SecondFactorRow | None:
@@ -295,10 +293,7 @@ async def list_users(
     size = bounded(limit)
     query = f"{_USERS} WHERE {where} ORDER BY created_at DESC, user_id DESC LIMIT {where.value(size + 1)}"
     rows = [UserRow(**dict(row)) for row in await connection.fetch(query, *where.values)]
-    if len(rows) <= size:
-        return Page(rows)
-    last = rows[size - 1]
-    return Page(rows[:size], encode_cursor(last.created_at, last.user_id))
+    return page_of(rows, size, lambda row: (row.created_at, row.user_id))
 
 
 async def count(connection: Connection) -> int:

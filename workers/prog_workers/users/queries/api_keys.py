@@ -10,7 +10,7 @@ from typing import Final, Literal
 import asyncpg
 
 from prog_kit.database import Connection
-from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import Page, Where, bounded, decode_cursor, page_of
 
 ApiKeyStatus = Literal["active", "expired", "revoked"]
 
@@ -91,9 +91,7 @@ async def api_keys(
     size = bounded(limit)
     query = f"{_API_KEYS} WHERE {where} ORDER BY created_at DESC, key_id DESC LIMIT {where.value(size + 1)}"
     rows = [_api_key(row) for row in await connection.fetch(query, *where.values)]
-    if len(rows) <= size:
-        return Page(rows)
-    return Page(rows[:size], encode_cursor(rows[size - 1].created_at, rows[size - 1].key_id))
+    return page_of(rows, size, lambda row: (row.created_at, row.key_id))
 
 
 async def api_keys_made_by(connection: Connection, user_id: str) -> Sequence[ApiKeyRow]:

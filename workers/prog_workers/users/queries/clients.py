@@ -15,7 +15,7 @@ import asyncpg
 
 from prog_contracts.oauth import Grant, PersonScope
 from prog_kit.database import Connection
-from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import Page, Where, bounded, decode_cursor, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +126,7 @@ async def clients(
     size = bounded(limit)
     query = f"{_CLIENTS} WHERE {where} ORDER BY created_at DESC, client_id DESC LIMIT {where.value(size + 1)}"
     rows = [_client(row) for row in await connection.fetch(query, *where.values)]
-    if len(rows) <= size:
-        return Page(rows)
-    return Page(rows[:size], encode_cursor(rows[size - 1].created_at, rows[size - 1].client_id))
+    return page_of(rows, size, lambda row: (row.created_at, row.client_id))
 
 
 async def client_token(connection: Connection, tenant_id: str, digest: str) -> ClientTokenRow | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from prog_contracts.impersonation import ImpersonationEnd
 from prog_kit.database import Connection
-from prog_kit.pages import Page, Where, bounded, decode_cursor, encode_cursor
+from prog_kit.pages import Page, Where, bounded, decode_cursor, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +114,7 @@ async def list_impersonations(
     rows = [
         ImpersonationRow(**dict(row)) for row in await connection.fetch(f"{_ROWS} WHERE {where} {order}", *where.values)
     ]
-    if len(rows) <= size:
-        return Page(rows)
-    return Page(rows[:size], encode_cursor(rows[size - 1].began_at, rows[size - 1].impersonation_id))
+    return page_of(rows, size, lambda row: (row.began_at, row.impersonation_id))
 
 
 async def own_impersonations(connection: Connection, user_id: str) -> Sequence[OwnImpersonationRow]:
