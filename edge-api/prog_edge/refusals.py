@@ -37,7 +37,7 @@ _MESSAGES: Final = {
     "string_pattern_mismatch": "This does not have the right form.",
 }
 _UNREADABLE: Final = "There was an error parsing the body"
-"""FastAPI's words for a body that is not even text."""
+"""FastAPI's words for a body that is not even text, or has a number that Python does not read."""
 _DETAILS: Final = {
     404: "There is nothing at this address.",
     405: "This address does not answer that method.",
@@ -94,7 +94,9 @@ class _Refusals:
         if isinstance(error.__cause__, RecursionError):
             detail, code = texts.TOO_DEEP, "malformed_json"
         elif detail == _UNREADABLE:
-            detail, code = "The body is not JSON: it is not valid UTF-8.", "malformed_json"
+            text = isinstance(error.__cause__, UnicodeError)
+            reason = "it is not valid UTF-8" if text else "a number in it has too many digits"
+            detail, code = f"The body is not JSON: {reason}.", "malformed_json"
         return await self.on_refused(request, Refused(error.status_code, code, detail, headers=error.headers))
 
     async def on_invalid_request(self, request: Request, error: RequestValidationError) -> Response:

@@ -173,6 +173,18 @@ async def test_both_ways_read_a_document_alike(
 
 
 @pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b'{"label": "\xff"}', "The body is not JSON: it is not valid UTF-8."),
+        (b'{"sizes": [' + b"9" * 5000 + b"]}", "The body is not JSON: a number in it has too many digits."),
+    ],
+)
+async def test_both_ways_say_what_is_wrong_with_a_body(http: httpx.AsyncClient, body: bytes, detail: str) -> None:
+    answer = await http.post("/v1/things/cup/parts", content=body, headers={"Content-Type": "application/json"})
+    assert answer.json()["detail"] == detail
+
+
+@pytest.mark.parametrize(
     ("media_type", "status"),
     [
         ("application/json; charset=latin-1", 201),
