@@ -6,7 +6,7 @@ transaction of its own, so that neither memory nor a slow reader's transaction g
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 from uuid import UUID
@@ -20,8 +20,7 @@ from prog_workers.email import queries as mails
 from prog_workers.events import queries as events
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries as users
-from prog_workers.users.queries import api_keys as api_keys_queries
-from prog_workers.users.queries import impersonations, profiles
+from prog_workers.users.queries import api_keys, impersonations, profiles
 
 FILENAME: Final = "prognetwork-data.zip"
 README: Final = """What ProgNetwork has of you. Each file has one JSON object a line; times are UTC.
@@ -36,6 +35,7 @@ api-keys       keys that you made; the keys themselves are nowhere
 mails          mails to you, without their text, which is not kept
 leads          what you left on our site
 activity       what you did, and what was done to you
+support        when our support acted in your name, and why
 
 What belongs to a tenant is not in here: its invoices, events and settings are its own.
 """
@@ -55,7 +55,7 @@ async def _files(platform: Platform, user_id: str) -> AsyncIterator[tuple[str, C
     picture = await _picture(platform, user_id)
     if picture is not None:
         yield "picture.webp", once(picture)
-    for name, page in _parts(platform, user_id):
+    for name, page in _Parts(platform, user_id).all().items():
         yield f"{name}.jsonl", _lines(page)
 
 
@@ -86,78 +86,83 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 
-def _parts(platform: Platform, user_id: str) -> list[tuple[str, Page]]:
-    def own() -> AbstractAsyncContextManager[Connection]:
-        return platform.database.scope(user_id=user_id)
+class _Parts:
+    """What there is of one person, each kind a page at a time, with rights no wider than that kind needs."""
 
-    async def account(_: str | None) -> tuple[Sequence[Any], None]:
-        async with own() as connection:
-            row = await users.user(connection, user_id)
+    def __init__(self, platform: Platform, user_id: str) -> None:
+        self._platform = platform
+        self._user_id = user_id
+
+    def all(self) -> Mapping[str, Page]:
+        """By the names that README tells of."""
+        return {
+            "account": self._account,
+            "sessions": self._sessions,
+            "second-factor": self._second_factor,
+            "identities": self._identities,
+            "memberships": self._memberships,
+            "invitations": self._invitations,
+            "api-keys": self._api_keys,
+            "mails": self._mails,
+            "leads": self._leads,
+            "activity": self._activity,
+            "support": self._support,
+        }
+
+    def _own(self) -> AbstractAsyncContextManager[Connection]:
+        return self._platform.database.scope(user_id=self._user_id)
+
+    async def _email(self) -> str:
+        return (await self._platform.person(self._user_id)).email
+
+    async def _account(self, _: str | None) -> tuple[Sequence[Any], None]:
+        async with self._own() as connection:
+            row = await users.user(connection, self._user_id)
         return [] if row is None else [row], None
 
-    async def sessions(cursor: str | None) -> tuple[Sequence[Any], str | None]:
-        async with own() as connection:
-            page = await users.session_history(connection, user_id, cursor=cursor)
+    async def _sessions(self, cursor: str | None) -> tuple[Sequence[Any], str | None]:
+        async with self._own() as connection:
+            page = await users.session_history(connection, self._user_id, cursor=cursor)
         return page.rows, page.next_cursor
 
-    async def second_factor(_: str | None) -> tuple[Sequence[Any], None]:
-        async with own() as connection:
-            row = await users.second_factor(connection, user_id)
+    async def _second_factor(self, _: str | None) -> tuple[Sequence[Any], None]:
+        async with self._own() as connection:
+            row = await users.second_factor(connection, self._user_id)
         return [] if row is None else [row], None
 
-    async def identities(_: str | None) -> tuple[Sequence[Any], None]:
-        async with own() as connection:
-            return await users.identities(connection, user_id), None
+    async def _identities(self, _: str | None) -> tuple[Sequence[Any], None]:
+        async with self._own() as connection:
+            return await users.identities(connection, self._user_id), None
 
-    async def memberships(_: str | None) -> tuple[Sequence[Any], None]:
-        async with own() as connection:
-            return await tenants.tenants_of(connection, user_id), None
+    async def _memberships(self, _: str | None) -> tuple[Sequence[Any], None]:
+        async with self._own() as connection:
+            return await tenants.tenants_of(connection, self._user_id), None
 
-    async def invitations(_: str | None) -> tuple[Sequence[Any], None]:
-        email = (await platform.person(user_id)).email
-        async with platform.reader.operator() as connection:
-            return await tenants.invitations_naming(connection, user_id, email), None
+    async def _invitations(self, _: str | None) -> tuple[Sequence[Any], None]:
+        email = await self._email()
+        async with self._platform.reader.operator() as connection:
+            return await tenants.invitations_naming(connection, self._user_id, email), None
 
-    async def api_keys(_: str | None) -> tuple[Sequence[Any], None]:
-        async with platform.reader.operator() as connection:
-            return await api_keys_queries.api_keys_made_by(connection, user_id), None
+    async def _api_keys(self, _: str | None) -> tuple[Sequence[Any], None]:
+        async with self._platform.reader.operator() as connection:
+            return await api_keys.api_keys_made_by(connection, self._user_id), None
 
-    async def sent(cursor: str | None) -> tuple[Sequence[Any], str | None]:
-        email = (await platform.person(user_id)).email
-        async with platform.reader.operator() as connection:
+    async def _mails(self, cursor: str | None) -> tuple[Sequence[Any], str | None]:
+        email = await self._email()
+        async with self._platform.reader.operator() as connection:
             page = await mails.mails(connection, recipient=email, cursor=cursor, limit=MAX_LIMIT)
         return page.rows, page.next_cursor
 
-    async def leads(_: str | None) -> tuple[Sequence[Any], None]:
-        email = (await platform.person(user_id)).email
-        async with platform.reader.operator() as connection:
+    async def _leads(self, _: str | None) -> tuple[Sequence[Any], None]:
+        email = await self._email()
+        async with self._platform.reader.operator() as connection:
             return await mails.leads_of(connection, email), None
 
-    async def activity(cursor: str | None) -> tuple[Sequence[Any], str | None]:
-        async with own() as connection:
-            page = await events.activity(connection, user_id, limit=MAX_LIMIT, cursor=cursor)
-        return [act_of(row, user_id) for row in page.rows], page.next_cursor
+    async def _activity(self, cursor: str | None) -> tuple[Sequence[Any], str | None]:
+        async with self._own() as connection:
+            page = await events.activity(connection, self._user_id, limit=MAX_LIMIT, cursor=cursor)
+        return [act_of(row, self._user_id) for row in page.rows], page.next_cursor
 
-    return [
-        ("account", account),
-        ("sessions", sessions),
-        ("second-factor", second_factor),
-        ("identities", identities),
-        ("memberships", memberships),
-        ("invitations", invitations),
-        ("api-keys", api_keys),
-        ("mails", sent),
-        ("leads", leads),
-        ("activity", activity),
-        ("support", _support(platform, user_id)),
-    ]
-
-
-def _support(platform: Platform, user_id: str) -> Page:
-    """When support acted in the person's name, and why."""
-
-    async def support(_: str | None) -> tuple[Sequence[Any], None]:
-        async with platform.database.scope(user_id=user_id) as connection:
-            return await impersonations.own_impersonations(connection, user_id), None
-
-    return support
+    async def _support(self, _: str | None) -> tuple[Sequence[Any], None]:
+        async with self._own() as connection:
+            return await impersonations.own_impersonations(connection, self._user_id), None

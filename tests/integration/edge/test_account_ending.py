@@ -219,6 +219,8 @@ async def test_people_take_their_data_along_and_nobody_else_s(stage: Stage, monk
     assert answer.headers["cache-control"] == "no-store"
     found = opened(answer.content)
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        told = {line.split()[0] for line in archive.read("README.txt").decode().splitlines() if line}
+        assert told >= set(found), "each file is told of"
         assert archive.read("picture.webp") == (await stage.http.get(shown.json()["picture"])).content
     assert set(found) == {
         "account", "sessions", "second-factor", "identities", "memberships", "invitations", "api-keys", "mails",
