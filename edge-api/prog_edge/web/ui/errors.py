@@ -27,7 +27,7 @@ _TITLES: Final = {
     503: "We cannot reach that right now",
 }
 
-_FOR_PROGRAMS: Final = ("/v1", "/scim", "/healthz", "/readyz", "/metrics", "/oauth2", "/webhooks", "/.well-known")
+_FOR_PROGRAMS: Final = ("/v1", "/scim", "/healthz", "/readyz", "/metrics", "/oauth2", "/.well-known")
 
 
 @dataclass(frozen=True, slots=True)

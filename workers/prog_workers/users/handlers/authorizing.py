@@ -46,6 +46,7 @@ from prog_workers.users.rules import clients as rules
 from prog_workers.users.signing import IdTokens
 from prog_workers.users.store import authorizations, clients
 from prog_workers.users.store.authorizations import Authorization
+from prog_workers.users.store.clients import Client
 
 REFRESH_DIGEST = "client_refresh"
 
@@ -68,14 +69,7 @@ async def authorize_client(command: AuthorizeClient, tx: Transaction) -> Reply:
     client = await clients.client(tx, command.client_id)
     if client is None:
         raise errors.client_not_found()
-    if not is_registered(command.redirect_uri, client.redirect_uris, confidential=client.confidential):
-        raise errors.redirect_uri_unknown()
-    if "authorization_code" not in client.grants:
-        raise errors.grant_not_allowed()
-    if "openid" not in command.scopes or not set(command.scopes) <= set(client.scopes):
-        raise errors.scope_refused()
-    if rules.CHALLENGE.fullmatch(command.code_challenge) is None:
-        raise errors.invalid_grant()
+    _require_registered(command, client)
     if person is None or await authorizations.session_proof(tx, command.by_session_id, person.user_id, now) is None:
         raise errors.session_not_found()
     given = await authorizations.consented(tx, person.user_id, client.client_id)
@@ -107,26 +101,38 @@ async def authorize_client(command: AuthorizeClient, tx: Transaction) -> Reply:
         )
     ]
     if more:
-        scopes = tuple(scope for scope in rules.PERSON_SCOPES if scope in {*given, *command.scopes})
-        await authorizations.keep_consent(tx, person.user_id, client.client_id, client.name, scopes, now)
-        events.append(
-            ConsentGiven(
-                client_id=client.client_id,
-                user_id=person.user_id,
-                scopes=scopes,
-                given_at=now,
-            )
-        )
-        # Under the platform, whose account it is: the client's tenant does not learn the address by this.
-        mail = SendMail(
-            mail_id=new_id("mail"),
-            template="app_connected",
-            to=person.email,
-            to_name=person.name,
-            data={"name": person.name, "app_name": client.name, "connected_at": now.isoformat()},
-        )
-        tx.send(mail, tenant_id=PLATFORM_TENANT_ID)
+        events.append(await _consent(tx, person, client, (*given, *command.scopes), now))
     return Reply(AuthorizationCode(code=code), *events, sealed=True)
+
+
+def _require_registered(command: AuthorizeClient, client: Client) -> None:
+    """Raises what is wrong with a request that the client is not registered for."""
+    if not is_registered(command.redirect_uri, client.redirect_uris, confidential=client.confidential):
+        raise errors.redirect_uri_unknown()
+    if "authorization_code" not in client.grants:
+        raise errors.grant_not_allowed()
+    if "openid" not in command.scopes or not set(command.scopes) <= set(client.scopes):
+        raise errors.scope_refused()
+    if rules.CHALLENGE.fullmatch(command.code_challenge) is None:
+        raise errors.invalid_grant()
+
+
+async def _consent(
+    tx: Transaction, person: rules.Profile, client: Client, wanted: Sequence[str], now: datetime
+) -> Event:
+    """Keeps what a person lets a client know from now on, and tells them by mail."""
+    scopes = tuple(scope for scope in rules.PERSON_SCOPES if scope in wanted)
+    await authorizations.keep_consent(tx, person.user_id, client.client_id, client.name, scopes, now)
+    # Under the platform, whose account it is: the client's tenant does not learn the address by this.
+    mail = SendMail(
+        mail_id=new_id("mail"),
+        template="app_connected",
+        to=person.email,
+        to_name=person.name,
+        data={"name": person.name, "app_name": client.name, "connected_at": now.isoformat()},
+    )
+    tx.send(mail, tenant_id=PLATFORM_TENANT_ID)
+    return ConsentGiven(client_id=client.client_id, user_id=person.user_id, scopes=scopes, given_at=now)
 
 
 @users.handles(DeclineClient)
