@@ -12,7 +12,7 @@ from typing import Literal
 
 from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
-from prog_contracts.actors import is_by_themselves, is_process, person_of
+from prog_contracts.actors import is_process, person_of
 from prog_contracts.api_keys import (
     ApiKeyCreated,
     ApiKeyRevoked,
@@ -25,14 +25,14 @@ from prog_contracts.api_keys import (
 from prog_contracts.quotas import reached, refusal
 from prog_contracts.tenants import NoteUsage
 from prog_workers.users import errors, rules, store
-from prog_workers.users.handlers.domain import users
+from prog_workers.users.handlers.domain import acting_person, users
 
 
 @users.handles(CreateApiKey)
 async def create_api_key(command: CreateApiKey, tx: Transaction) -> ApiKeyCreated:
     _check_tenant(command.tenant_id, tx)
     now = tx.envelope.time
-    maker = await _person(tx)
+    maker = await acting_person(tx)
     wanted = rules.checked_api_key(command.name, command.scopes, command.expires_at, now)
     await _require_room(tx, command.limit)
     return await _kept(
@@ -55,7 +55,7 @@ async def roll_api_key(command: RollApiKey, tx: Transaction) -> tuple[ApiKeyCrea
     """Makes the successor. It belongs to whoever rolls, who gets to see it, and works within that person's rights."""
     _check_tenant(command.tenant_id, tx)
     now = tx.envelope.time
-    maker = await _person(tx)
+    maker = await acting_person(tx)
     old = await store.api_key(tx, command.key_id)
     if old is None:
         raise errors.api_key_not_found()
@@ -96,7 +96,7 @@ async def revoke_api_key(command: RevokeApiKey, tx: Transaction) -> Outcome:
     """Ends a key for good. One that was revoked before stays so, and whoever asks again is told the same."""
     _check_tenant(command.tenant_id, tx)
     if not is_process(tx.actor):
-        await _person(tx)
+        await acting_person(tx)
     key = await store.api_key(tx, command.key_id)
     if key is None:
         raise errors.api_key_not_found()
@@ -148,18 +148,6 @@ async def _kept(tx: Transaction, key: store.NewApiKey) -> ApiKeyCreated:
         expires_at=key.expires_at,
         replaces=key.replaces,
     )
-
-
-async def _person(tx: Transaction) -> str:
-    """The person who asks. Raises Denied for anybody else: no key makes, rolls or revokes a key, and nobody
-    does in somebody's name."""
-    person = person_of(tx.actor)
-    if person is None or not is_by_themselves(tx.actor):
-        raise errors.not_permitted()
-    user = await store.user_by_id(tx, person)
-    if user is None or user.status != "active":
-        raise errors.not_permitted()
-    return person
 
 
 async def _require_room(tx: Transaction, allowed: int | None) -> None:

@@ -12,7 +12,7 @@ import hashlib
 from prog_broker.outcome import Outcome, Reply
 from prog_broker.transaction import Transaction
 from prog_contracts import credentials
-from prog_contracts.actors import is_by_themselves, key_of, person_of
+from prog_contracts.actors import key_of, person_of
 from prog_contracts.oauth import (
     ClientRegistered,
     ClientRemoved,
@@ -28,8 +28,8 @@ from prog_contracts.oauth import (
 )
 from prog_contracts.permissions import SCOPES
 from prog_kit import secrets
-from prog_workers.users import errors, store
-from prog_workers.users.handlers.domain import users
+from prog_workers.users import errors
+from prog_workers.users.handlers.domain import acting_person, users
 from prog_workers.users.rules import clients as rules
 from prog_workers.users.store import authorizations, clients
 
@@ -37,7 +37,7 @@ from prog_workers.users.store import authorizations, clients
 @users.handles(RegisterClient)
 async def register_client(command: RegisterClient, tx: Transaction) -> ClientRegistered:
     _check_tenant(command.tenant_id, tx)
-    maker = await _person(tx)
+    maker = await acting_person(tx)
     confidential = command.secret_digest is not None
     wanted = rules.checked_client(
         command.name,
@@ -79,7 +79,7 @@ async def register_client(command: RegisterClient, tx: Transaction) -> ClientReg
 async def update_client(command: UpdateClient, tx: Transaction) -> Outcome:
     """Scopes of the API work within the rights of whoever holds the secret, whoever adds them."""
     _check_tenant(command.tenant_id, tx)
-    await _person(tx)
+    await acting_person(tx)
     before = await _client(tx, command.client_id)
     wanted = rules.checked_client(
         before.name if command.name is None else command.name,
@@ -115,7 +115,7 @@ async def roll_client_secret(command: RollClientSecret, tx: Transaction) -> Clie
     With the secret before, while that is good, it does so within those of whoever has seen that one.
     """
     _check_tenant(command.tenant_id, tx)
-    holder = await _person(tx)
+    holder = await acting_person(tx)
     client = await _client(tx, command.client_id)
     if not client.confidential:
         raise errors.client_is_public()
@@ -145,7 +145,7 @@ async def roll_client_secret(command: RollClientSecret, tx: Transaction) -> Clie
 async def remove_client(command: RemoveClient, tx: Transaction) -> ClientRemoved:
     """Its tokens end, people's and its own, and what people let it know is forgotten."""
     _check_tenant(command.tenant_id, tx)
-    person = await _person(tx)
+    person = await acting_person(tx)
     client = await _client(tx, command.client_id)
     return await _removed(tx, client.client_id, client.name, person)
 
@@ -206,17 +206,6 @@ async def _client(tx: Transaction, client_id: str) -> clients.Client:
     if client is None:
         raise errors.client_not_found()
     return client
-
-
-async def _person(tx: Transaction) -> str:
-    """The person who asks. Raises Denied for anybody else: no key, no client, and nobody in their name."""
-    person = person_of(tx.actor)
-    if person is None or not is_by_themselves(tx.actor):
-        raise errors.not_permitted()
-    user = await store.user_by_id(tx, person)
-    if user is None or user.status != "active":
-        raise errors.not_permitted()
-    return person
 
 
 def _check_tenant(tenant_id: str, tx: Transaction) -> None:

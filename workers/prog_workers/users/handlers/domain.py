@@ -7,7 +7,7 @@ from typing import Any
 from prog_broker.domain import Domain
 from prog_broker.outcome import Reply
 from prog_broker.transaction import Transaction
-from prog_contracts.actors import is_process
+from prog_contracts.actors import is_by_themselves, is_process, person_of
 from prog_contracts.impersonation import ImpersonationEnd, ImpersonationEnded
 from prog_contracts.messages import Command
 from prog_contracts.second_factors import StepUpDenied
@@ -35,6 +35,18 @@ async def require_self(tx: Transaction, user_id: str) -> None:
         return
     if tx.actor is None or await store.platform_role(tx, tx.actor) != "operator":
         raise errors.not_permitted()
+
+
+async def acting_person(tx: Transaction) -> str:
+    """Who asks, where that is a person with a good account. Raises Denied for anybody else: no key makes, rolls or
+    revokes keys and clients, no client does, and nobody in somebody's name."""
+    person = person_of(tx.actor)
+    if person is None or not is_by_themselves(tx.actor):
+        raise errors.not_permitted()
+    user = await store.user_by_id(tx, person)
+    if user is None or user.status != "active":
+        raise errors.not_permitted()
+    return person
 
 
 async def own_account(tx: Transaction, user_id: str) -> store.User:
