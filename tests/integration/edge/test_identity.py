@@ -174,6 +174,21 @@ async def test_no_address_breaks_a_thing(stage: Stage, path: str) -> None:
             assert answer.status_code in (401, 422), f"{email!r}: {answer.text}"
 
 
+async def test_keys_are_rotated_from_the_command_line_and_nobody_notices(stage: Stage) -> None:
+    ada = await stage.person("keys@identity.example")
+    before = {key.kid for key in await asyncio.to_thread(published, stage.settings)}
+    done = await asyncio.to_thread(rotate, "access", "Once a year.", withdraw=False, settings=stage.settings)
+    assert set(done["retired"]) <= before
+    keys = (await stage.http.get("/.well-known/jwks.json")).json()["keys"]
+    assert {key["kid"] for key in keys} == before | {done["kid"]}
+    again = await stage.sign_in(ada.email)
+    assert jwt.get_unverified_header(again.tokens["access_token"])["kid"] == done["kid"]
+    for person in (ada, again):
+        assert (await person.get("/v1/me"))["email"] == ada.email
+    with pytest.raises(OperatorError, match="the key of access tokens stays"):
+        await asyncio.to_thread(rotate, "access", "", withdraw=False, settings=stage.settings)
+
+
 async def test_browsers_outlive_the_key_that_signed_their_token(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes back after a key was withdrawn, or an hour after a rotation, is signed in, and can sign out."""
     monkeypatch.setattr("prog_edge.tokens.KEYS_FRESH_SECONDS", 0)
@@ -191,18 +206,3 @@ async def test_browsers_outlive_the_key_that_signed_their_token(stage: Stage, mo
         sessions = len((await staying.get("/v1/me/sessions")).json()["data"])
         assert (await leaving.post("/account/sign-out", data=out)).status_code == 303
         assert len((await staying.get("/v1/me/sessions")).json()["data"]) == sessions - 1, "it has ended there, too"
-
-
-async def test_keys_are_rotated_from_the_command_line_and_nobody_notices(stage: Stage) -> None:
-    ada = await stage.person("keys@identity.example")
-    before = {key.kid for key in await asyncio.to_thread(published, stage.settings)}
-    done = await asyncio.to_thread(rotate, "access", "Once a year.", withdraw=False, settings=stage.settings)
-    assert set(done["retired"]) <= before
-    keys = (await stage.http.get("/.well-known/jwks.json")).json()["keys"]
-    assert {key["kid"] for key in keys} == before | {done["kid"]}
-    again = await stage.sign_in(ada.email)
-    assert jwt.get_unverified_header(again.tokens["access_token"])["kid"] == done["kid"]
-    for person in (ada, again):
-        assert (await person.get("/v1/me"))["email"] == ada.email
-    with pytest.raises(OperatorError, match="the key of access tokens stays"):
-        await asyncio.to_thread(rotate, "access", "", withdraw=False, settings=stage.settings)
