@@ -271,6 +271,10 @@ class RelayProcess:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
+        await self.run_until_stopping()
+
+    async def run_until_stopping(self) -> None:
+        """`run` without an ear for signals: until `stopping` is set."""
         work = [asyncio.create_task(self._work()), asyncio.create_task(self._listen())]
         for task in work:
             task.add_done_callback(lambda _: self.stopping.set())

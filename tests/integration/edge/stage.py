@@ -18,9 +18,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from prog_broker.redis.connection import connect
-from prog_broker.relay import Relay
-from prog_broker.transport import open_transport
+from prog_broker.relay import RelayProcess
 from prog_broker.worker import Worker
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.topics import DOMAINS
@@ -172,28 +170,15 @@ class Stage:
         return found[0]
 
     async def _start_relay(self) -> None:
-        database = await Database.connect(self.settings.database_url, "prog_relay", max_size=2)
-        client = connect(self.settings.signals_url)
-        transport = open_transport(self.settings)
-        relay = Relay(database, transport, client)
-
-        stopping = asyncio.Event()
-
-        async def run() -> None:
-            while not stopping.is_set():
-                await relay.run_once()
-                await asyncio.sleep(0.01)
-
-        task = asyncio.create_task(run())
+        relay = RelayProcess(self.settings)
+        task = asyncio.create_task(relay.run_until_stopping())
 
         async def stop() -> None:
-            stopping.set()
+            relay.stopping.set()
             await task
-            await transport.close()
-            await client.aclose()
-            await database.close()
 
         self._exits.push_async_callback(stop)
+        await wait_until(lambda: relay.ready or task.done(), what="the relay to relay")
 
     async def _start_edge(self) -> None:
         config = uvicorn.Config(self.app, port=self.port, log_config=None, access_log=False, ws="none")
