@@ -3,16 +3,24 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Final
+
+_LEAST_PAUSE_SECONDS: Final = 0.01
+_LONGEST_PAUSE_SECONDS: Final = 0.1
 
 
 async def wait_until(
     condition: Callable[[], bool | Awaitable[bool]], *, within_seconds: float = 10.0, what: str = "the condition"
 ) -> None:
-    """Return as soon as the condition holds. Raises AssertionError when it does not in time."""
-    deadline = time.monotonic() + within_seconds
+    """Return as soon as the condition holds. Raises AssertionError when it does not in time.
+
+    It is asked ever less often, for what asks takes from what is waited for.
+    """
+    began = time.monotonic()
     while True:
         held = condition()
         if held if isinstance(held, bool) else await held:
             return
-        assert time.monotonic() < deadline, f"{what} did not hold within {within_seconds} s"
-        await asyncio.sleep(0.01)
+        waited = time.monotonic() - began
+        assert waited < within_seconds, f"{what} did not hold within {within_seconds} s"
+        await asyncio.sleep(min(max(_LEAST_PAUSE_SECONDS, waited / 8), _LONGEST_PAUSE_SECONDS))

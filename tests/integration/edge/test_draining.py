@@ -87,7 +87,7 @@ class Visitor:
 
     async def visit(self) -> None:
         limits = httpx.Limits(max_keepalive_connections=1 if self.keeps else 0)
-        async with httpx.AsyncClient(base_url=self.url, limits=limits, timeout=PATIENCE_SECONDS) as http:
+        async with httpx.AsyncClient(base_url=self.url, limits=limits, timeout=PATIENCE_SECONDS, verify=False) as http:
             while not self.stopping:
                 self.statuses.append((await http.get("/v1/prices")).status_code)
 
@@ -109,7 +109,7 @@ async def until_streaming(lines: list[str]) -> None:
 
 async def publish(person: Person, url: str, number: int) -> None:
     body = {"specversion": "1.0", "id": f"{number}", "source": "/drain", "type": "com.acme.drained", "data": {}}
-    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS, verify=False) as http:
         answer = await http.post("/v1/events", json=body, headers=person.headers)
     assert answer.status_code == 201, answer.text
 
@@ -118,7 +118,7 @@ async def stream(person: Person, url: str, lines: list[str], last_event_id: str 
     """Reads the live stream to its end."""
     headers = person.headers if last_event_id is None else {**person.headers, "Last-Event-ID": last_event_id}
     async with (
-        httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS) as http,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS, verify=False) as http,
         http.stream("GET", "/v1/events/stream", params={"types": "com.acme.drained"}, headers=headers) as answer,
     ):
         assert answer.status_code == 200
@@ -192,18 +192,21 @@ async def test_an_edge_that_ends_loses_no_request_no_wait_and_no_stream(stage: S
 
 async def in_flight(url: str, number: int) -> bool:
     """Whether so many requests are being answered, with the one that asks."""
-    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS, verify=False) as http:
         return f"prog_http_in_flight {number}.0" in (await http.get("/metrics")).text
 
 
 async def is_draining(port: int) -> bool:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=False) as http:
         return (await http.get("/readyz")).status_code == 503
 
 
 async def test_an_edge_tells_first_that_it_ends_and_takes_connections_meanwhile(stage: Stage) -> None:
     port = free_port()
-    async with edge(stage, None, port) as running, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with (
+        edge(stage, None, port) as running,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=False) as http,
+    ):
         assert (await http.get("/readyz")).status_code == 200
         running.process.send_signal(signal.SIGTERM)
         draining: list[httpx.Response] = []

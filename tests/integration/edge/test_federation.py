@@ -51,7 +51,9 @@ async def federated(module_postgres: str, servers: TestServers, provider: Identi
 @pytest_asyncio.fixture(loop_scope="module")
 async def browser(federated: Stage, provider: IdentityProvider) -> AsyncIterator[httpx.AsyncClient]:
     provider.twist = ""
-    async with httpx.AsyncClient(base_url=federated.settings.public_url, timeout=20, trust_env=False) as browser:
+    async with httpx.AsyncClient(
+        base_url=federated.settings.public_url, timeout=20, trust_env=False, verify=False
+    ) as browser:
         yield browser
 
 
@@ -239,7 +241,7 @@ async def test_a_tenant_s_people_sign_on_with_its_own_provider_and_with_nothing_
     await change(federated, signed_on, new_id("identity"), paul.user_id, tenant_id)
     assert (await federated.http.get(path, headers=key)).status_code == 200
     base = federated.settings.public_url
-    async with httpx.AsyncClient(base_url=base, cookies=from_before, timeout=20, trust_env=False) as his:
+    async with httpx.AsyncClient(base_url=base, cookies=from_before, timeout=20, trust_env=False, verify=False) as his:
         page = await his.get(f"/account/tenants/{tenant_id}")
         assert page.status_code == 403
         assert f'href="{start}?next=/account/tenants/{tenant_id}"' in page.text

@@ -280,7 +280,9 @@ async def mailed(stage: Stage, email: str, subject: str) -> None:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def browser(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=stage.settings.public_url, timeout=20, follow_redirects=True) as client:
+    async with httpx.AsyncClient(
+        base_url=stage.settings.public_url, timeout=20, follow_redirects=True, verify=False
+    ) as client:
         yield client
 
 
