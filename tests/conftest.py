@@ -22,7 +22,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 import prog_contracts.scim  # noqa: F401 - first, from a shallow stack, which saves seconds: see prog_edge.process
-from tests import hashing, kafka
+from tests import garbage, hashing, kafka
 from tests.memory import put_files_into_memory
 from tests.order import longest_modules_first
 from tests.servers import TestServers
@@ -126,6 +126,12 @@ def _tell_errors_plainly() -> None:
     *processors, _ = structlog.get_config()["processors"]
     console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*processors, console])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    with garbage.put_off():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
