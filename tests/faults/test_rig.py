@@ -55,8 +55,11 @@ def test_nothing_is_lost_doubled_or_reordered_whatever_fails(tmp_path: Path) -> 
 
 
 def test_a_broken_guarantee_is_told(tmp_path: Path) -> None:
-    code, report, shown = run_rig(tmp_path, "--short", "--break", "inbox")
+    """A broker that comes back with nothing is given everything again, which the inbox alone makes once."""
+    fault = "broker_emptied"
+    code, report, shown = run_rig(tmp_path, "--short", "--break", "inbox", "--only", fault, "--messages", "600")
+    assert report["faults"].keys() == {fault}
     assert report["duplicated"] > 0, shown
     assert code == 1
     assert any(line.startswith("duplicated: ") for line in report["problems"])
-    assert f"--seed {report['seed']}" in shown, "how to have it again is told"
+    assert f"--seed {report['seed']} --only {fault}" in shown, "how to have it again is told"

@@ -9,6 +9,7 @@ import random
 import shutil
 import sys
 import tempfile
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,7 @@ import typer
 from rich.console import Console
 
 from tests.faults.rig import breaking
+from tests.faults.rig.chaos import KINDS
 from tests.faults.rig.running import LONG, SHORT, Result, Run
 from tests.faults.rig.terminal import summary
 
@@ -38,6 +40,9 @@ def main(
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Draw the faults of an earlier run again.")] = None,
     messages: Annotated[int | None, typer.Option(help="Send at least so many.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="This kind of fault and no other; may be given again.")
+    ] = None,
     broker: Annotated[Broker, typer.Option(help="Which broker carries the messages.")] = Broker.redis,
     json: Annotated[
         bool, typer.Option("--json", help="One object on standard output; the rest on standard error.")
@@ -52,15 +57,19 @@ def main(
         raise typer.BadParameter("choose --long or --short")
     if break_ not in ("", *breaking.BREAKS):
         raise typer.BadParameter(f"{break_!r} cannot be broken; choose from {', '.join(breaking.BREAKS)}")
+    kinds = [name for name, kind in KINDS.items() if broker.value in kind.brokers]
+    if unknown := [name for name in only or () if name not in kinds]:
+        raise typer.BadParameter(f"{unknown[0]!r} is no fault with {broker.value}; choose from {', '.join(kinds)}")
     chosen = random.SystemRandom().randrange(10**6) if seed is None else seed
     form = LONG if long else SHORT
     logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # its pools tell of every connection that was cut
     console = Console(stderr=json, highlight=False)
     directory = Path(tempfile.mkdtemp(prefix="prog-faults-", dir=_short_parent()))
     directory.chmod(0o755)
-    result = asyncio.run(
-        Run(form, chosen, directory, console, broker=broker.value, messages=messages, broken=break_).play()
+    run = Run(
+        form, chosen, directory, console, broker=broker.value, messages=messages, broken=break_, only=tuple(only or ())
     )
+    result = asyncio.run(run.play())
     summary(console, result)
     if json:
         sys.stdout.write(orjson.dumps(result.json(), option=orjson.OPT_INDENT_2).decode() + "\n")
@@ -68,15 +77,17 @@ def main(
         shutil.rmtree(directory, ignore_errors=True)
     else:
         console.print(f"Data and logs are kept in {directory}")
-    again(console, result)
+    again(console, result, run.only)
     raise typer.Exit(0 if result.ok else 1)
 
 
-def again(console: Console, result: Result) -> None:
+def again(console: Console, result: Result, only: Collection[str]) -> None:
     """How to have the same faults once more."""
     if not result.ok:
-        broker = "" if result.broker == "redis" else f" --broker {result.broker}"
-        console.print(f"Again with the same faults: task faults -- --{result.form} --seed {result.seed}{broker}")
+        options = [f"--{result.form}", f"--seed {result.seed}", *(f"--only {kind}" for kind in only)]
+        if result.broker != "redis":
+            options.append(f"--broker {result.broker}")
+        console.print(f"Again with the same faults: task faults -- {' '.join(options)}", soft_wrap=True)
 
 
 def _short_parent() -> str | None:

@@ -11,7 +11,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -36,11 +36,12 @@ class Fault:
     share: float
 
 
-def draws(seed: int, broker: str, *, gap_seconds: float) -> Iterator[list[Fault]]:
-    """Decks of faults without end; each has every kind that there is with this broker, once, in an order of its own."""
+def draws(seed: int, broker: str, *, gap_seconds: float, only: Collection[str] = ()) -> Iterator[list[Fault]]:
+    """Decks of faults without end; each has every kind that there is with this broker, or of `only` these, once, in an
+    order of its own."""
     chance = random.Random(f"faults/{seed}")
     while True:
-        kinds = [name for name, kind in KINDS.items() if broker in kind.brokers]
+        kinds = [name for name, kind in KINDS.items() if broker in kind.brokers and (not only or name in only)]
         chance.shuffle(kinds)
         yield [Fault(kind, chance.uniform(0.2, 2.0) * gap_seconds, chance.random(), chance.random()) for kind in kinds]
 

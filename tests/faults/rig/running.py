@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -120,8 +120,10 @@ class Run:
         broker: Literal["redis", "kafka"] = "redis",
         messages: int | None = None,
         broken: str = "",
+        only: Collection[str] = (),
     ) -> None:
         self.form = form
+        self.only = only
         self.seed = seed
         self.console = console
         self.messages = form.messages if messages is None else messages
@@ -160,7 +162,8 @@ class Run:
     async def _chaos(self) -> None:
         """Faults until every kind was there and enough was sent; then all is healed."""
         await self._until(lambda: self.latest is not None and self.latest.applied > 50, FIRST_SECONDS, "first messages")
-        for deck in draws(self.seed, self.stage.cast.broker, gap_seconds=self.form.gap_seconds):
+        gap_seconds = self.form.gap_seconds
+        for deck in draws(self.seed, self.stage.cast.broker, gap_seconds=gap_seconds, only=self.only):
             await self.chaos.play(deck)
             if self.latest is not None and self.latest.sent >= self.messages:
                 break
