@@ -89,7 +89,7 @@ def test_a_command_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.Monk
 @pytest.mark.slow(30)
 @pytest.mark.usefixtures("strong_hashing")
 def test_the_edge_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(edge.ROUNDS, "short", (2, 1.0))
+    monkeypatch.setitem(edge.ROUNDS, "short", (2, 0.3))
     told = edge.run(Options(length="short"))
     paths = [
         "authenticated get",
