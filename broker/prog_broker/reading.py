@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prog_broker.redis.connection import reconnect_delay_seconds
 from prog_kit import logging
+from prog_kit.tasks import cancelled
 
 if TYPE_CHECKING:
     from prog_broker.intake import Intake
     from prog_broker.leases import OwnedShard
-    from prog_broker.ports import Delivery
+    from prog_broker.ports import Deliver, Delivery
 
 BLOCK_SECONDS: Final = 2.0
 """How long a read waits for the first message before it looks around."""
@@ -32,6 +33,7 @@ class ShardReader:
 
     owned: OwnedShard
     intake: Intake
+    deliver: Deliver
     linger_seconds: float
     read_outages: tuple[type[BaseException], ...]
     running: bool
@@ -49,8 +51,8 @@ class ShardReader:
         """Reading ends: the lease is gone, or begins anew."""
 
     @abstractmethod
-    async def hand_over(self) -> None:
-        """Gives FastStream the intake, which calls the handler."""
+    async def hand_over(self, work: asyncio.Task[None]) -> None:
+        """Gives FastStream the batch at work, which calls the handler; the handler waits for its end."""
 
     async def consume_while_owned(self) -> None:
         """Reads whenever the lease is ours, through outages of the broker, until the subscriber stops.
@@ -92,13 +94,24 @@ class ShardReader:
                 else:
                     if filling is None and self._more_waits:
                         filling = asyncio.create_task(self._fill(token))
-                    await self.hand_over()
+                    await self._work()
         finally:
             self.end()
             if filling is not None:
                 filling.cancel()
                 with suppress(asyncio.CancelledError, *self.read_outages):
                     await filling
+
+    async def _work(self) -> None:
+        """One batch. It is begun before FastStream has it, so that its way there is gone while the database answers."""
+        work = asyncio.ensure_future(self.deliver(self.intake))
+        try:
+            await asyncio.sleep(0)  # the first statement goes out
+            await self.hand_over(work)
+            if not work.done():
+                await work  # FastStream stops and calls no handler any more
+        finally:
+            await cancelled([work])
 
     async def _read_into_intake(self, token: int) -> None:
         """Waits for messages. Whoever sent a single one waits for it: there is no task in between."""
@@ -124,6 +137,11 @@ class ShardReader:
     def _may_read(self, token: int) -> bool:
         owned = self.owned
         return self.running and owned.gained.is_set() and owned.token == token and not owned.lost_place
+
+
+async def at_work(work: asyncio.Task[None]) -> None:
+    """The handler that FastStream calls for every batch."""
+    await work
 
 
 def never_logged(reader: Any) -> dict[str, str]:

@@ -6,6 +6,7 @@ read and from where; `GroupConsumer` fetches.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -26,7 +27,7 @@ from prog_broker.kafka.consuming import GroupConsumer
 from prog_broker.kafka.records import record_of
 from prog_broker.leases import OwnedShard
 from prog_broker.ports import Deliver, Delivery
-from prog_broker.reading import BLOCK_SECONDS, ShardReader, never_logged
+from prog_broker.reading import BLOCK_SECONDS, ShardReader, at_work, never_logged
 
 _ACKNOWLEDGED_ABOVE: Any = None
 """FastStream's message wants a consumer to commit with; ours is committed by `Signals` after the database's commit."""
@@ -61,14 +62,14 @@ class PartitionReader(ShardReader, BatchSubscriber):
         records = await self.source.take(self.partition, count, BLOCK_SECONDS if block else 0.0)
         return [record_of(record) for record in records]
 
-    async def hand_over(self) -> None:
-        message: Any = (self.intake,)
+    async def hand_over(self, work: asyncio.Task[None]) -> None:
+        message: Any = (work,)
         await self.consume_one(message)
 
 
 async def _parse(message: Any, _: Any) -> KafkaMessage:
-    (intake,) = message
-    return KafkaMessage(raw_message=message, body=intake, headers={}, consumer=_ACKNOWLEDGED_ABOVE)
+    (work,) = message
+    return KafkaMessage(raw_message=message, body=work, headers={}, consumer=_ACKNOWLEDGED_ABOVE)
 
 
 async def _decode(message: KafkaMessage, _: Any) -> Any:
@@ -100,10 +101,8 @@ def subscribe(
     reader = PartitionReader(config, specification, calls, batch_timeout_ms=200, max_records=intake.batch_size)
     reader.source, reader.partition = source, partition
     reader.owned, reader.intake, reader.linger_seconds = owned, intake, intake.linger_seconds
+    reader.deliver = deliver
     Registrator.subscriber(broker, reader)
     reader.add_call(parser_=_parse, decoder_=_decode, dependencies_=())
 
-    async def handle(batch: Intake) -> None:
-        await deliver(batch)
-
-    reader(handle)
+    reader(at_work)

@@ -7,6 +7,7 @@ would hand an entry to whoever is blocked in a read, a paused former owner too, 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from faststream import AckPolicy
@@ -22,7 +23,7 @@ from faststream.redis.subscriber.usecases.basic import LogicSubscriber
 from prog_broker.intake import Intake
 from prog_broker.leases import OwnedShard
 from prog_broker.ports import Deliver, Delivery
-from prog_broker.reading import BLOCK_SECONDS, ShardReader, never_logged
+from prog_broker.reading import BLOCK_SECONDS, ShardReader, at_work, never_logged
 from prog_broker.redis import streams
 from prog_broker.redis.connection import OUTAGES, raw
 
@@ -64,11 +65,11 @@ class StreamReader(ShardReader, StreamBatchSubscriber):
             self._after = deliveries[-1].receipt
         return deliveries
 
-    async def hand_over(self) -> None:
+    async def hand_over(self, work: asyncio.Task[None]) -> None:
         message: Any = BatchStreamMessage(
             type="bstream",
             channel=streams.stream_of(self.owned.shard),
-            data=self.intake,  # type: ignore[typeddict-item]
+            data=work,  # type: ignore[typeddict-item]
             message_ids=[],
         )
         await self.consume_one(message)
@@ -119,11 +120,8 @@ def subscribe(
     )
     reader = StreamReader(config, specification, calls)
     reader.owned, reader.intake, reader.positions = owned, intake, positions
-    reader.linger_seconds = linger_seconds
+    reader.deliver, reader.linger_seconds = deliver, linger_seconds
     Registrator.subscriber(broker, reader)
     reader.add_call(parser_=_parse, decoder_=_decode, dependencies_=())
 
-    async def handle(batch: Intake) -> None:
-        await deliver(batch)
-
-    reader(handle)
+    reader(at_work)

@@ -45,7 +45,7 @@ class Reader(ShardReader):
         await asyncio.sleep(0)
         return []
 
-    async def hand_over(self) -> None: ...
+    async def hand_over(self, work: asyncio.Task[None]) -> None: ...
 
 
 async def test_an_error_that_is_no_outage_is_told_and_waited_out(capsys: Any) -> None:
