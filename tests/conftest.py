@@ -5,7 +5,7 @@
 `empty_postgres` address of a database without any schema
 `valkey_url`     address of an empty Valkey; emptied for each test
 `environment`    the `PROG_…` variables of a process that runs on these two
-`kafka_url`      address of a real Kafka, the same for all tests of a process, so name topics and groups for the test
+`kafka_url`      address of a real Kafka that other tests use too, so name topics and groups for the test
 `empty_kafka`    the same address, with no topic left in it
 `kafka_jars`     Kafka's jars are on this machine: for tests that start their own
 `strong_hashing` passwords are hashed as in production; without it, with hardly any work
@@ -24,8 +24,11 @@ from hypothesis import HealthCheck, settings
 import prog_contracts.scim  # noqa: F401 - first, from a shallow stack, which saves seconds: see prog_edge.process
 from tests import garbage, hashing, kafka
 from tests.memory import put_files_into_memory
-from tests.order import longest_modules_first
+from tests.order import longest_modules_first, module_of
 from tests.servers import TestServers
+
+KAFKA = pytest.StashKey[kafka.TestKafka]()
+KAFKA_MODULES = pytest.StashKey[frozenset[str]]()
 
 # How long an example takes says how busy the machine is, and nothing of what it shows.
 settings.register_profile("prognetwork", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -84,13 +87,13 @@ def valkey_url(servers: TestServers) -> str:
 
 
 @pytest.fixture(scope="session")
-def session_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kafka.TestKafka]:
-    server = kafka.TestKafka(tmp_path_factory.mktemp("kafka"))
+def session_kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[kafka.TestKafka]:
+    server = pytestconfig.stash[KAFKA] = kafka.TestKafka(tmp_path_factory.mktemp("kafka"))
     yield server
     server.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def kafka_url(session_kafka: kafka.TestKafka) -> str:
     return session_kafka.url
 
@@ -134,8 +137,15 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    longest_modules_first(items)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.stash[KAFKA_MODULES] = longest_modules_first(items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    server = item.config.stash.get(KAFKA, None)
+    if server is not None and nextitem is not None and module_of(nextitem) not in item.config.stash[KAFKA_MODULES]:
+        server.close()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,5 @@
-"""Kafka for tests: a real one, one for each test process, started by the first test that asks for it.
+"""Kafka for tests: a real one, one for each test process, started by the first test that asks for it, and ended when no
+module of tests that asks for it comes next.
 
 It is the server that PROG_TEST_KAFKA_URL names, else a container where a Docker engine answers, else Kafka's own jars.
 Where a machine lacks what the jars need, the test is skipped with the remedy; CI allows no skip and installs it.
@@ -30,10 +31,12 @@ class TestKafka:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._exits = ExitStack()
-        self._url = os.environ.get("PROG_TEST_KAFKA_URL", "")
+        self._url = self._given = os.environ.get("PROG_TEST_KAFKA_URL", "")
 
     def close(self) -> None:
+        """End it; the next test that asks for it has it started again."""
         self._exits.close()
+        self._url = self._given
 
     @property
     def url(self) -> str:
