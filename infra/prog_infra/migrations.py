@@ -4,15 +4,18 @@ Files are `<room>/migrations/NNNN_name.sql`. The carrier's schema comes first, t
 file runs in one transaction together with its row in `bus.schema_migrations`; one advisory lock lets one runner work at
 a time. A file that was applied never changes: its checksum is compared at every start.
 
+A file that begins with `-- concurrently` has indexes alone, which are built one by one outside of any transaction,
+while everybody goes on reading and writing (infra/adr/0034-plans-and-retention.md). What was interrupted begins anew.
+
 Every process calls `require_current_schema` before it starts, and refuses a database that is older or newer than it.
 """
 
 import asyncio
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from importlib.resources import files
 from typing import Protocol
@@ -25,11 +28,21 @@ from prog_kit.database import DOMAIN_ROLES, ROLES, role_password, role_url
 
 OWNERS = ("bus", *DOMAIN_ROLES)
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+_CONCURRENTLY = "-- concurrently"
+_INDEX = re.compile(
+    r"(?:CREATE(?: UNIQUE)?|DROP) INDEX CONCURRENTLY IF (?:NOT )?EXISTS (?:(\w+)\.)?(\w+)(?: ON (\w+)\.)?"
+)
+_ON = re.compile(r" ON (\w+\.\w+)")
+_PARTITIONS = """
+SELECT relid::regclass::text AS name FROM pg_partition_tree(to_regclass($1)) WHERE isleaf AND level > 0 ORDER BY 1
+"""
 _LOCK_KEY = 0x4D494752  # "MIGR"
 LOCK_SECONDS = 3.0
 """So long a migration waits for a table that somebody uses, for all who come behind it wait meanwhile, too."""
 LOCK_TRIES = 40
 PAUSE_SECONDS = 1.0
+TURN_SECONDS = 0.1
+"""How often a runner looks whether another one is done."""
 _UNFINISHED = (
     ConnectionRefusedError,
     FileNotFoundError,
@@ -81,6 +94,25 @@ class Migration:
     def __str__(self) -> str:
         return f"{self.owner}/{self.number:04d}_{self.name}"
 
+    @property
+    def indexes(self) -> list[tuple[str, str]]:
+        """Of a file that is run outside of a transaction, each statement and its index; of any other nothing.
+
+        Raises ValueError for a statement that could not begin anew after an interruption.
+        """
+        if not self.sql.startswith(_CONCURRENTLY):
+            return []
+        text = "\n".join(line for line in self.sql.splitlines() if not line.startswith("--"))
+        found = []
+        for statement in (part.strip() for part in text.split(";") if part.strip()):
+            match = _INDEX.match(statement)
+            if match is None or not (match[1] or match[3]):
+                raise ValueError(
+                    f"{self} makes and drops indexes CONCURRENTLY, IF NOT EXISTS or IF EXISTS: {statement}"
+                )
+            found.append((statement, f"{match[1] or match[3]}.{match[2]}"))
+        return found
+
 
 @cache
 def known() -> tuple[Migration, ...]:
@@ -101,7 +133,7 @@ async def migrate(url: str) -> list[Migration]:
     """
     connection = await connect(url)
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
+        await _take_turn(connection)
         if not await _has_table(connection):
             async with connection.transaction():
                 await connection.execute(_TABLE)
@@ -112,6 +144,15 @@ async def migrate(url: str) -> list[Migration]:
         return waiting
     finally:
         await connection.close()
+
+
+async def _take_turn(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Not by waiting in the server: whoever builds an index there waits for every statement that began before."""
+    taken = False
+    while not taken:
+        taken = await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK_KEY)
+        if not taken:
+            await asyncio.sleep(TURN_SECONDS)
 
 
 async def create_database(url: str) -> None:
@@ -218,16 +259,13 @@ async def _applied(connection: Fetches) -> dict[tuple[str, int], str]:
 
 
 async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
-    """Steps back from a table that is in use and comes again, so that a long transaction holds up nobody but this."""
     try:
-        for left in reversed(range(LOCK_TRIES)):
-            try:
-                await _run(connection, migration)
-                break
-            except asyncpg.LockNotAvailableError:
-                if not left:
-                    raise
-                await asyncio.sleep(PAUSE_SECONDS)
+        if migration.indexes:
+            for statement, index in migration.indexes:
+                await _build(connection, statement, index)
+            await _note(connection, migration)
+        else:
+            await _patiently(partial(_run, connection, migration))
     except asyncpg.PostgresError as error:
         where = ""
         if position := getattr(error, "position", None):
@@ -237,17 +275,60 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
         ) from error
 
 
+async def _patiently(step: Callable[[], Awaitable[object]]) -> None:
+    """Steps back from a table that is in use and comes again, so that a long transaction holds up nobody but this."""
+    for left in reversed(range(LOCK_TRIES)):
+        try:
+            await step()
+            return
+        except asyncpg.LockNotAvailableError:
+            if not left:
+                raise
+            await asyncio.sleep(PAUSE_SECONDS)
+
+
 async def _run(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
     async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = {int(LOCK_SECONDS * 1000)}")
         await connection.execute(migration.sql)
-        await connection.execute(
-            "INSERT INTO bus.schema_migrations (owner, number, name, checksum) VALUES ($1, $2, $3, $4)",
-            migration.owner,
-            migration.number,
-            migration.name,
-            migration.checksum,
-        )
+        await _note(connection, migration)
+
+
+async def _build(connection: "asyncpg.Connection[asyncpg.Record]", statement: str, index: str) -> None:
+    """Nobody waits for this: it waits for transactions that began before, however long they take.
+
+    Of a table in partitions each has its index built, and the whole then takes them up.
+    """
+    table = _ON.search(statement)
+    parts = [] if table is None else await connection.fetch(_PARTITIONS, table[1])
+    if table is None or not parts:
+        # What an interrupted build leaves behind is kept up to date, and never read.
+        if await connection.fetchval("SELECT NOT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", index):
+            await connection.execute(f"DROP INDEX CONCURRENTLY {index}")
+        await connection.execute(statement)
+        return
+    name = index.partition(".")[2]
+    for part in (row["name"] for row in parts):
+        own = f"{part.partition('.')[2]}_{name}"
+        of_part = statement.replace(f" {name} ON {table[1]}", f" {own} ON {part}")
+        await _build(connection, of_part, f"{part.partition('.')[0]}.{own}")
+    await _patiently(partial(_take_up, connection, statement.replace(" CONCURRENTLY", "", 1)))
+
+
+async def _take_up(connection: "asyncpg.Connection[asyncpg.Record]", statement: str) -> None:
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = {int(LOCK_SECONDS * 1000)}")
+        await connection.execute(statement)
+
+
+async def _note(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
+    await connection.execute(
+        "INSERT INTO bus.schema_migrations (owner, number, name, checksum) VALUES ($1, $2, $3, $4)",
+        migration.owner,
+        migration.number,
+        migration.name,
+        migration.checksum,
+    )
 
 
 async def _set_role_passwords(connection: "asyncpg.Connection[asyncpg.Record]", url: str) -> None:

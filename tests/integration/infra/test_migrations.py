@@ -127,6 +127,75 @@ async def test_a_migration_that_waits_for_a_table_keeps_nobody_else_from_it(
     await another.close()
 
 
+INDEXES = "-- concurrently: an index.\nCREATE INDEX CONCURRENTLY IF NOT EXISTS thing_id ON bus.thing (id);\n"
+
+
+async def test_an_index_is_built_while_others_write_and_two_runners_wait_for_each_other(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(monkeypatch, FIRST)
+    await migrations.migrate(empty_postgres)
+    index = Migration("bus", 2, "index", "checksum-2", INDEXES)
+    bring(monkeypatch, FIRST, index)
+    writer, another = await asyncpg.connect(empty_postgres), await asyncpg.connect(empty_postgres)
+    long_one = writer.transaction()
+    await long_one.start()
+    await writer.execute("INSERT INTO bus.thing VALUES (1)")
+    running = [asyncio.create_task(migrations.migrate(empty_postgres)) for _ in range(2)]
+    builds = "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index)"
+    await wait_until(lambda: another.fetchval(builds), within_seconds=60, what="the build")
+    async with asyncio.timeout(60):
+        await another.execute("INSERT INTO bus.thing VALUES (2)")
+        assert not any(task.done() for task in running)
+        await long_one.commit()
+        assert sorted(map(len, await asyncio.gather(*running))) == [0, 1]
+    assert await another.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = 'bus.thing_id'::regclass")
+    await writer.close()
+    await another.close()
+
+
+async def test_what_an_interrupted_build_left_behind_is_built_anew(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(monkeypatch, FIRST)
+    await migrations.migrate(empty_postgres)
+    admin = await asyncpg.connect(empty_postgres)
+    await admin.execute("INSERT INTO bus.thing VALUES (1), (1)")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await admin.execute("CREATE UNIQUE INDEX CONCURRENTLY thing_id ON bus.thing (id)")
+    bring(monkeypatch, FIRST, Migration("bus", 2, "index", "checksum-2", INDEXES))
+    assert len(await migrations.migrate(empty_postgres)) == 1
+    valid = "SELECT indisvalid AND NOT indisunique FROM pg_index WHERE indexrelid = 'bus.thing_id'::regclass"
+    assert await admin.fetchval(valid)
+    await admin.close()
+
+
+async def test_of_a_table_in_partitions_each_has_its_index_built_and_the_whole_takes_them_up(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = "".join(f"CREATE TABLE bus.thing_{n} PARTITION OF bus.thing FOR VALUES IN ({n});" for n in range(3))
+    first = dataclasses.replace(FIRST, sql=f"CREATE TABLE bus.thing (id int) PARTITION BY LIST (id); {parts}")
+    index = Migration("bus", 2, "index", "checksum-2", INDEXES)
+    bring(monkeypatch, first, index)
+    assert await migrations.migrate(empty_postgres) == [first, index]
+    admin = await asyncpg.connect(empty_postgres)
+    found = await admin.fetch(
+        "SELECT indexrelid::regclass::text AS name, indisvalid FROM pg_index WHERE indrelid::regclass::text ~ 'thing'"
+    )
+    assert {row["name"] for row in found} == {"bus.thing_id", *(f"bus.thing_{n}_thing_id" for n in range(3))}
+    assert all(row["indisvalid"] for row in found)
+    await admin.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["CREATE INDEX thing_id ON bus.thing (id)", "CREATE INDEX CONCURRENTLY thing_id ON bus.thing (id)", "SELECT 1"],
+)
+def test_what_could_not_begin_anew_is_no_migration_outside_of_a_transaction(statement: str) -> None:
+    with pytest.raises(ValueError, match="IF NOT EXISTS"):
+        _ = Migration("bus", 2, "index", "c", f"-- concurrently\n{statement};").indexes
+
+
 async def test_a_migration_gives_a_table_up_that_is_never_free(
     empty_postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
