@@ -85,6 +85,12 @@ class Transaction:
     async def fetchval(self, query: str, *values: Any) -> Any:
         return await self._answer(self.connection.fetchval(query, *values))
 
+    async def alone(self, what: str) -> None:
+        """Waits for whoever else of this domain and tenant has asked for the same, and holds up the next until this
+        transaction ends: so that what is counted first and taken then never passes its limit."""
+        query = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+        await self.execute(query, f"{self.domain} {self.tenant_id} {what}")
+
     def send(self, message: Message, *, tenant_id: str | None = None) -> UUID:
         """Appends a message to the event log, to be published after the commit; returns its id.
 

@@ -96,7 +96,9 @@ class AdmitSignedOn(Command):
 class SignOnChanged(Event):
     """How the tenant's people sign on from now on, whole: without an `issuer` there is no sign-on.
 
-    `domains` are those that are proven; `owners` get in by other ways too, whatever is `enforced`.
+    `domains` are those that are proven; `owners` get in by other ways too, whatever is `enforced`. `proofs` has a
+    number for each domain, higher than that of whichever tenant had proven it before: events of two tenants have no
+    order.
     """
 
     tenant_id: TenantId
@@ -108,6 +110,7 @@ class SignOnChanged(Event):
     api_key_days: int | None = None
     domains: tuple[str, ...] = ()
     owners: tuple[UserId, ...] = ()
+    proofs: dict[str, int] = Field(default_factory=dict)
 
 
 @event("prognetwork.tenants.domain_claimed", key="tenant_id")

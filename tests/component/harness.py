@@ -62,13 +62,16 @@ class MovableClock:
 class Harness:
     """A platform of some domains on one database. Tenants without a test clock live on `clock`, which tests move."""
 
-    def __init__(self, url: str, *domains: Domain, at: datetime | None = None, attempts: int = 3) -> None:
+    def __init__(
+        self, url: str, *domains: Domain, at: datetime | None = None, attempts: int = 3, connections: int = 4
+    ) -> None:
         self.url = url
         self.domains = domains
         self.sealer = Sealer(SECRET_KEYS)
         self.clock = MovableClock(at or datetime(2027, 1, 1, 12, 0, tzinfo=UTC))
         self.processors: dict[str, Processor] = {}
         self._attempts = attempts
+        self._connections = connections
         self._position = 0
         self._exits = AsyncExitStack()
 
@@ -76,7 +79,7 @@ class Harness:
         self.admin = await asyncpg.connect(self.url)
         self._exits.push_async_callback(self.admin.close)
         for domain in self.domains:
-            database = await Database.connect(self.url, f"prog_{domain.name}", max_size=4)
+            database = await Database.connect(self.url, f"prog_{domain.name}", max_size=self._connections)
             self._exits.push_async_callback(database.close)
             policy = RetryPolicy(attempts=self._attempts, base_seconds=0.001, cap_seconds=0.001)
             self.processors[domain.name] = Processor(domain, database, self.sealer, policy=policy, clock=self.clock)

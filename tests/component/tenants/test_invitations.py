@@ -133,6 +133,20 @@ async def test_open_invitations_fill_the_plans_seats(platform: Harness, acme: Co
     assert (await acme.invite("p5@example.com")).status == "succeeded", "the others have expired"
 
 
+async def test_a_mailbox_gets_five_invitations_a_day_sent_again_or_made_anew(platform: Harness, acme: Company) -> None:
+    for _ in range(2):
+        assert (await acme.invite("joe@example.com")).status == "succeeded"
+    [row] = await platform.fetch("SELECT invitation_id FROM tenants.invitations WHERE status = 'open'")
+    for _ in range(3):
+        assert (await acme.resend(row["invitation_id"])).status == "succeeded"
+    assert code(await acme.resend(row["invitation_id"])) == "invited_often"
+    assert code(await acme.invite("joe@example.com")) == "invited_often"
+    assert (await acme.invite("other@example.com")).status == "succeeded"
+    assert len(await platform.events(SendMail)) == 6
+    platform.clock.at += timedelta(days=1)
+    assert (await acme.resend(row["invitation_id"])).status == "succeeded"
+
+
 async def test_nobody_accepts_for_another(platform: Harness, acme: Company) -> None:
     await acme.invite("joe@example.com")
     token = await acme.mailed_token()

@@ -77,6 +77,23 @@ async def test_check_19_a_tenant_s_provider_speaks_for_no_other_s_addresses(plat
     assert set(await social.refusals(platform)) == {"other_domain"}
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 0, 1)])
+async def test_a_domain_is_whoever_s_has_proven_it_last_in_whatever_order_that_is_heard(
+    platform: Harness, order: tuple[int, ...]
+) -> None:
+    """One tenant proves and releases it, another one proves it then. A tenant's own events keep their order."""
+    told: list[tuple[str, dict[str, Any]]] = [
+        (TENANT, {"proofs": {"example.com": 5}, "change": "domain_proven"}),
+        (TENANT, {"domains": (), "change": "domain_released"}),
+        (OTHER, {"proofs": {"example.com": 9}, "change": "domain_proven"}),
+    ]
+    for place in order:
+        tenant_id, changes = told[place]
+        await sign_on(platform, tenant_id, **changes)
+    rows = await platform.fetch("SELECT domain, sign_on_tenant_id, proof FROM users.sign_on_domains")
+    assert [tuple(row) for row in rows] == [("example.com", OTHER, 9)]
+
+
 async def test_check_19_the_same_issuer_and_subject_are_apart_for_each_tenant_and_the_platform(
     platform: Harness,
 ) -> None:

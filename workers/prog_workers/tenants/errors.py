@@ -58,6 +58,13 @@ def invitation_unknown() -> NotFound:
     return NotFound("This invitation does not exist or is not open any more.", code="invitation_invalid")
 
 
+def invited_often(limit: int) -> Conflict:
+    return Conflict(
+        f"This address has had {limit} invitations from you within a day. Send the next one tomorrow.",
+        code="invited_often",
+    )
+
+
 def invitation_expired() -> Conflict:
     return Conflict("This invitation has expired; ask for a new one.", code="invitation_expired")
 

@@ -15,7 +15,7 @@ from prog_contracts.configuration import (
 from prog_contracts.errors import Invalid
 from prog_contracts.inputs import clean_name
 from prog_workers.tenants import errors, rules, store
-from prog_workers.tenants.handlers.domain import check_tenant, require, tenants
+from prog_workers.tenants.handlers.domain import check_tenant, locked, require, tenants
 from prog_workers.tenants.rules import configuration as decisions
 
 
@@ -53,6 +53,7 @@ async def store_logo(command: StoreLogo, tx: Transaction) -> LogoStored | Reply:
         height=command.height,
         size_bytes=len(content),
     )
+    await locked(tx)
     if await store.has_logo(tx, stored.logo_id):
         return Reply(stored)
     if await store.count_logos(tx) >= decisions.LOGOS_MAX:

@@ -29,7 +29,7 @@ from prog_contracts.tenants import (
 from prog_kit import secrets
 from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.handlers.directory.links import link_joined
-from prog_workers.tenants.handlers.domain import PLATFORM_NAME, check_tenant, refuse, require, tenants
+from prog_workers.tenants.handlers.domain import PLATFORM_NAME, check_tenant, locked, refuse, require, tenants
 from prog_workers.tenants.handlers.sign_on import owners_changed
 from prog_workers.tenants.handlers.usage import warn_owners
 
@@ -42,9 +42,11 @@ async def invite_member(command: InviteMember, tx: Transaction) -> list[Message]
     check_tenant(command.tenant_id, tx)
     email = normalize_email(command.email)
     role = await require(tx, "member.invite")
+    await locked(tx)
     seats = await store.seats(tx, inviting=email)
     member, scopes = await store.is_member(tx, email), rules.scopes_of(tx.actor)
     refuse(rules.invitation_refusal(role, command.role, is_member=member, seats=seats, scopes=scopes))
+    await _spare(tx, email)
     invited, mail = await invite(tx, command.invitation_id, email, command.role)
     warned = await warn_owners(tx, "members", seats.limit, seats.taken + 1)
     return [invited, mail] if warned is None else [invited, mail, warned]
@@ -58,12 +60,14 @@ async def resend_invitation(command: ResendInvitation, tx: Transaction) -> tuple
     """
     check_tenant(command.tenant_id, tx)
     role = await require(tx, "member.invite")
+    await locked(tx)
     invitation = await store.invitation(tx, command.invitation_id)
     if invitation is None:
         raise errors.invitation_unknown()
     seats = await store.seats(tx, inviting=invitation.email)
     member, scopes = await store.is_member(tx, invitation.email), rules.scopes_of(tx.actor)
     refuse(rules.invitation_refusal(role, invitation.role, is_member=member, seats=seats, scopes=scopes))
+    await _spare(tx, invitation.email)
     token = _new_token(tx)
     inviter_name = await _inviter_name(tx)
     configuration = (await store.configured(tx)).configuration
@@ -105,12 +109,12 @@ async def accept_invitation(command: AcceptInvitation, tx: Transaction) -> list[
     if tx.actor is not None and not is_process(tx.actor) and tx.actor != command.user_id:
         raise errors.not_permitted()
     token = _open_token(tx, command.sealed_token)
+    tenant = await store.lock_tenant(tx)  # before the invitation, as whoever invites does
     invitation = await store.open_invitation(tx, tx.sealer.digests(token, _DIGEST))
     if invitation is None or tenant_of_invitation(token) != command.tenant_id:
         raise errors.invitation_unknown()
     email = normalize_email(command.email)
     refuse(rules.acceptance_refusal(invitation.email, invitation.expires_at, email, tx.now))
-    tenant = await store.tenant(tx)
     if tenant is None:
         raise errors.invitation_unknown()
     if not possible(tenant.status, "member.invite"):
@@ -184,6 +188,12 @@ async def take_back_ungrantable(tx: Transaction, inviter: str, role: TenantRole 
     """Takes back the inviter's open invitations for roles that somebody with the role `role` may not grant."""
     beyond = [item for item in await store.invitations_by(tx, inviter) if not may_grant(role, item.role)]
     return await take_back(tx, beyond, "inviter_lost_rights")
+
+
+async def _spare(tx: Transaction, email: str) -> None:
+    """Raises Conflict for an address that was mailed to often enough: whoever owns it has asked for none of this."""
+    if await store.invitations_mailed(tx, email, tx.now - timedelta(days=1)) >= rules.INVITATION_MAILS_A_DAY:
+        raise errors.invited_often(rules.INVITATION_MAILS_A_DAY)
 
 
 def _open_token(tx: Transaction, sealed: str) -> str:

@@ -26,7 +26,7 @@ from prog_kit import secrets
 from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.dns import Unanswered, texts
 from prog_workers.tenants.handlers.directory.links import link_joined
-from prog_workers.tenants.handlers.domain import check_customer, check_tenant, require, tell_owners, tenants
+from prog_workers.tenants.handlers.domain import check_customer, check_tenant, locked, require, tell_owners, tenants
 from prog_workers.tenants.handlers.secrecy import own_seal
 
 Change = Literal["configured", "removed", "domain_proven", "domain_released", "domain_lost", "owners_changed"]
@@ -69,6 +69,7 @@ async def claim_domain(command: ClaimDomain, tx: Transaction) -> DomainClaimed:
     check_customer(command.tenant_id, tx)
     await require(tx, "sign_on.manage")
     domain = rules.checked_domain(command.domain_name)
+    await locked(tx)
     known = await store.domain_claim(tx, domain) is not None
     if not known and await store.count_domain_claims(tx) >= rules.DOMAINS_MAX:
         raise errors.too_many_domains(rules.DOMAINS_MAX)
@@ -141,7 +142,7 @@ async def admit_signed_on(command: AdmitSignedOn, tx: Transaction) -> Outcome:
         raise errors.not_permitted()
     if await store.member(tx, command.user_id) is not None:
         return None
-    configured, tenant = await store.sign_on(tx), await store.tenant(tx)
+    tenant, configured = await store.lock_tenant(tx), await store.sign_on(tx)
     if configured is None or tenant is None:
         return SignOnAdmissionRefused(tenant_id=tx.tenant_id, user_id=command.user_id, reason="no_sign_on")
     if not possible(tenant.status, "member.invite"):
@@ -182,9 +183,10 @@ async def changed(tx: Transaction, change: Change) -> SignOnChanged:
     """The tenant's sign-on as it is now."""
     now = await store.sign_on(tx)
     owners = tuple(owner.user_id for owner in await store.owners(tx))
-    domains = await store.proven_domains(tx)
+    proofs = await store.proofs(tx)
+    domains = tuple(proofs)
     if now is None:
-        return SignOnChanged(tenant_id=tx.tenant_id, change=change, domains=domains)
+        return SignOnChanged(tenant_id=tx.tenant_id, change=change, domains=domains, proofs=proofs)
     return SignOnChanged(
         tenant_id=tx.tenant_id,
         change=change,
@@ -194,5 +196,6 @@ async def changed(tx: Transaction, change: Change) -> SignOnChanged:
         enforced=now.enforced and bool(domains),
         api_key_days=now.api_key_days,
         domains=domains,
+        proofs=proofs,
         owners=owners,
     )

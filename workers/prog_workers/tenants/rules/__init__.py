@@ -30,6 +30,8 @@ FORGOTTEN_NAME: Final = "Somebody who left"
 """Who has sent an invitation, once their account is deleted."""
 TENANT_NAME_MAX_LENGTH: Final = 80
 SLUG_MAX_LENGTH: Final = 40
+INVITATION_MAILS_A_DAY: Final = 5
+"""So many invitations a tenant mails to one address within a day, sent again or made anew."""
 ADVANCE_MAX: Final = timedelta(days=3660)
 CLOCK_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 CLOCK_LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)

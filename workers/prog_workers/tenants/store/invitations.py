@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from prog_broker.transaction import Transaction
 from prog_contracts.actors import person_of
@@ -25,7 +25,7 @@ async def seats(tx: Transaction, inviting: str) -> Seats:
     """The tenant's seats, without an open invitation to the address `inviting`, which a new one replaces."""
     row = await tx.fetchrow(
         """
-        SELECT (SELECT count(*) FROM tenants.members WHERE tenant_id = $1) AS members,
+        SELECT (SELECT member_count FROM tenants.tenants WHERE tenant_id = $1) AS members,
                (SELECT count(*) FROM tenants.invitations
                 WHERE tenant_id = $1 AND status = 'open' AND expires_at > $3 AND email <> $2) AS invited,
                (SELECT value FROM tenants.limits WHERE tenant_id = $1 AND name = 'members') AS "limit"
@@ -59,8 +59,8 @@ async def replace_invitation(
     await tx.execute(
         """
         INSERT INTO tenants.invitations (invitation_id, tenant_id, email, role, token_digest, invited_by, inviter_name,
-                                         created_at, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                                         created_at, expires_at, mailed_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, ARRAY[$8::timestamptz])
         """,
         invitation_id,
         tx.tenant_id,
@@ -123,7 +123,8 @@ async def renew(
 ) -> None:
     """Gives an invitation a new token and time; whoever sends it again has invited."""
     await tx.execute(
-        "UPDATE tenants.invitations SET token_digest = $3, invited_by = $4, inviter_name = $5, expires_at = $6"
+        "UPDATE tenants.invitations SET token_digest = $3, invited_by = $4, inviter_name = $5, expires_at = $6,"
+        " mailed_at = array_append(ARRAY(SELECT at FROM unnest(mailed_at) AS at WHERE at > $8), $7::timestamptz)"
         " WHERE tenant_id = $1 AND invitation_id = $2",
         tx.tenant_id,
         invitation_id,
@@ -131,7 +132,18 @@ async def renew(
         person_of(tx.actor) or tx.actor,
         inviter_name,
         expires_at,
+        tx.now,
+        tx.now - timedelta(days=1),
     )
+
+
+async def invitations_mailed(tx: Transaction, email: str, since: datetime) -> int:
+    """How many mails have gone to an address since then, of invitations that are open or were."""
+    query = (
+        "SELECT count(*) FROM tenants.invitations AS i, unnest(i.mailed_at) AS at"
+        " WHERE i.tenant_id = $1 AND i.email = $2 AND at > $3"
+    )
+    return int(await tx.fetchval(query, tx.tenant_id, email, since))
 
 
 async def revoke(tx: Transaction, invitation_id: str) -> None:

@@ -184,7 +184,12 @@ async def release_domain(tx: Transaction, domain: str) -> bool:
 
 
 async def proven_domains(tx: Transaction) -> tuple[str, ...]:
+    return tuple(await proofs(tx))
+
+
+async def proofs(tx: Transaction) -> dict[str, int]:
+    """The number of each proven domain's proof. Whoever has proven a domain later, of all tenants, has a higher one."""
     rows = await tx.fetch(
-        "SELECT domain FROM tenants.proven_domains WHERE tenant_id = $1 ORDER BY domain", tx.tenant_id
+        "SELECT domain, proof FROM tenants.proven_domains WHERE tenant_id = $1 ORDER BY domain", tx.tenant_id
     )
-    return tuple(row["domain"] for row in rows)
+    return {row["domain"]: row["proof"] for row in rows}

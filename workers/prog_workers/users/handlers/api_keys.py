@@ -152,6 +152,7 @@ async def _kept(tx: Transaction, key: store.NewApiKey) -> ApiKeyCreated:
 
 async def _require_room(tx: Transaction, allowed: int | None) -> None:
     """Raises Conflict when the plan allows no further key. The tenants domain tells the owners of what it nears."""
+    await tx.alone("api_keys")
     limit = rules.API_KEYS_MAX if allowed is None else min(allowed, rules.API_KEYS_MAX)
     used = await store.count_api_keys(tx, tx.envelope.time)
     refused = refusal("api_keys", limit, used)

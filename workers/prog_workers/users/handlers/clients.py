@@ -47,6 +47,7 @@ async def register_client(command: RegisterClient, tx: Transaction) -> ClientReg
         command.scopes,
         confidential=confidential,
     )
+    await tx.alone("oauth_clients")
     if await clients.count_clients(tx) >= rules.CLIENTS_MAX:
         raise errors.too_many_clients(rules.CLIENTS_MAX)
     kept = await clients.insert_client(

@@ -57,9 +57,11 @@ async def forget_deleted_tenant(event: TenantDeleted, tx: Transaction) -> list[E
 
 @users.handles(SignOnChanged)
 async def follow_sign_on(event: SignOnChanged, tx: Transaction) -> None:
-    """Keeps which domains have their people sign on. The event tells all of it, so the last one holds."""
+    """Keeps which domains have their people sign on. The event tells all of it, so the tenant's last one holds. Of two
+    tenants that tell of one domain, whichever has proven it later has it, in whatever order they are heard."""
     domains = () if event.issuer is None else event.domains
-    await store.replace_sign_on_domains(tx, event.tenant_id, domains, enforced=event.enforced, owners=event.owners)
+    proofs = {domain: event.proofs.get(domain, 0) for domain in domains}
+    await store.replace_sign_on_domains(tx, event.tenant_id, proofs, enforced=event.enforced, owners=event.owners)
 
 
 @users.handles(PaymentProcessed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prog_broker.transaction import Transaction
@@ -40,23 +40,29 @@ async def must_sign_on(tx: Transaction, user: User) -> bool:
 
 
 async def replace_sign_on_domains(
-    tx: Transaction, tenant_id: str, domains: Sequence[str], *, enforced: bool, owners: Sequence[str]
+    tx: Transaction, tenant_id: str, proofs: Mapping[str, int], *, enforced: bool, owners: Sequence[str]
 ) -> None:
-    """All of a tenant's domains; those from before are no more."""
+    """All of a tenant's domains with the numbers of their proofs; those from before are no more.
+
+    A domain that another tenant has proven since stays with that one.
+    """
     await tx.execute(
         "DELETE FROM users.sign_on_domains WHERE sign_on_tenant_id = $1 AND domain <> ALL ($2::text[])",
         tenant_id,
-        list(domains),
+        list(proofs),
     )
     await tx.execute(
         """
-        INSERT INTO users.sign_on_domains (domain, sign_on_tenant_id, enforced, owners)
-        SELECT domain, $1, $3, $4 FROM unnest($2::text[]) AS domain
+        INSERT INTO users.sign_on_domains AS d (domain, sign_on_tenant_id, enforced, owners, proof)
+        SELECT u.domain, $1, $4, $5, u.proof FROM unnest($2::text[], $3::bigint[]) AS u (domain, proof)
         ON CONFLICT (domain) DO UPDATE
-        SET sign_on_tenant_id = excluded.sign_on_tenant_id, enforced = excluded.enforced, owners = excluded.owners
+        SET sign_on_tenant_id = excluded.sign_on_tenant_id, enforced = excluded.enforced, owners = excluded.owners,
+            proof = excluded.proof
+        WHERE d.proof <= excluded.proof
         """,
         tenant_id,
-        list(domains),
+        list(proofs),
+        list(proofs.values()),
         enforced,
         list(owners),
     )
