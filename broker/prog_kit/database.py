@@ -147,6 +147,7 @@ class Database:
         max_size: int = 8,
         idle_in_transaction_seconds: float = 60,
         answer_seconds: float | None = None,
+        statement_seconds: float = 0,
         plan_once: bool = False,
     ) -> Self:
         """Opens a pool as `role` (such as `prog_users`).
@@ -154,7 +155,8 @@ class Database:
         A transaction that waits longer than `idle_in_transaction_seconds` for its client is ended by the server. A
         statement that has no answer after `answer_seconds` raises TimeoutError, and a connection on which the
         server does not even take the cancellation is ended: one that a router forgot would keep its user waiting
-        for ever. With `plan_once` the server plans each statement once a connection, for all values: right where
+        for ever. The server itself gives a statement up after `statement_seconds`, whatever has become of its client;
+        0 is never.  With `plan_once` the server plans each statement once a connection, for all values: right where
         statements are few and go by keys.
 
         Raises OSError or asyncpg.PostgresError when the server does not answer or refuses the role.
@@ -173,6 +175,7 @@ class Database:
                 "tcp_keepalives_idle": str(TCP_USER_TIMEOUT_SECONDS // 2),
                 "idle_in_transaction_session_timeout": str(int(idle_in_transaction_seconds * 1000)),
                 "plan_cache_mode": "force_generic_plan" if plan_once else "auto",
+                **({"statement_timeout": str(int(statement_seconds * 1000))} if statement_seconds else {}),
             },
         )
         assert pool is not None

@@ -178,6 +178,12 @@ class Settings(BaseModel):
         ge=0,
         description="how long a month of the event log stays readable after its end, 31 or more; 0 is for ever",
     )
+    mail_days: int = Field(400, ge=0, description="how long mails are listed, 31 or more; 0 is for ever")
+    invitation_days: int = Field(90, ge=0, description="how long ended invitations stay, 31 or more; 0 is for ever")
+    logo_days: int = Field(90, ge=0, description="how long logos that nobody shows stay, 31 or more; 0 is for ever")
+    audit_origin_days: int = Field(
+        400, ge=0, description="how long the trail keeps addresses and browsers, 31 or more; 0 is for ever"
+    )
     breaker_ratio: float = Field(
         0.5, gt=0, description="share of failing messages that pauses a subscription; more than 1 never does"
     )
@@ -258,7 +264,7 @@ class Settings(BaseModel):
                 raise ValueError(f"{origin!r} is no origin, such as https://app.example; neither * nor null is taken")
         return origins
 
-    @field_validator("event_log_days")
+    @field_validator("event_log_days", "mail_days", "invitation_days", "logo_days", "audit_origin_days")
     @classmethod
     def _month(cls, days: int) -> int:
         if 0 < days < 31:

@@ -73,6 +73,14 @@ class PurgeMails(Command):
     """Delete the next mails of a tenant that was deleted."""
 
 
+@command("prognetwork.email.forget_old_mails")
+class ForgetOldMails(Command):
+    """Delete mails that were recorded before, and are not on their way any more, whichever tenant's: what they were
+    about, to whom they went, and what became of them."""
+
+    recorded_before: datetime
+
+
 @command("prognetwork.email.capture_lead", key="email", subject="lead_id")
 class CaptureLead(Command):
     lead_id: LeadId

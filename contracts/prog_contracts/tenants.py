@@ -163,6 +163,20 @@ class SealTenantSecrets(Command):
     after: str = ""
 
 
+@command("prognetwork.tenants.forget_old_invitations")
+class ForgetOldInvitations(Command):
+    """Delete invitations that were accepted, taken back or over before, whichever tenant's."""
+
+    ended_before: datetime
+
+
+@command("prognetwork.tenants.forget_old_logos")
+class ForgetOldLogos(Command):
+    """Delete pictures that no configuration of their tenant's has named since, whichever tenant's."""
+
+    unused_since: datetime
+
+
 @command("prognetwork.tenants.note_usage", key="tenant_id")
 class NoteUsage(Command):
     """Somebody who counts has seen how much of a limit is used. At 80 and at 100 percent the owners are told, once for

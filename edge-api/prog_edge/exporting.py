@@ -134,9 +134,10 @@ class _Parts:
         async with self._own() as connection:
             return await users.identities(connection, self._user_id), None
 
-    async def _memberships(self, _: str | None) -> tuple[Sequence[Any], None]:
+    async def _memberships(self, cursor: str | None) -> tuple[Sequence[Any], str | None]:
         async with self._own() as connection:
-            return await tenants.tenants_of(connection, self._user_id), None
+            page = await tenants.tenants_of(connection, self._user_id, limit=MAX_LIMIT, cursor=cursor)
+        return page.rows, page.next_cursor
 
     async def _invitations(self, _: str | None) -> tuple[Sequence[Any], None]:
         email = await self._email()

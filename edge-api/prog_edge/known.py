@@ -143,7 +143,7 @@ class Known:
 
     async def _memberships(self, user_id: str) -> Mapping[str, TenantRole]:
         async with self.database.scope(user_id=user_id) as connection:
-            return {row.tenant_id: row.role for row in await tenants.tenants_of(connection, user_id)}
+            return await tenants.roles_of(connection, user_id)
 
     async def _standing(self, tenant_id: str) -> Standing | None:
         async with self.database.scope(tenant_id=tenant_id) as connection:

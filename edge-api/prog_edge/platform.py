@@ -47,6 +47,8 @@ from prog_workers.users import queries as users
 
 _log = get("prog_edge.platform")
 _ROLE: Final = "prog_edge"
+STATEMENT_SECONDS: Final = 20.0
+"""No request waits longer for a statement: whoever asks for too much keeps no connection from the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,13 @@ class _Asks:
 
 
 async def _database(url: str, settings: Settings) -> Database:
-    return await Database.connect(url, _ROLE, max_size=settings.database_pool_size)
+    return await Database.connect(
+        url,
+        _ROLE,
+        max_size=settings.database_pool_size,
+        answer_seconds=STATEMENT_SECONDS + 5,
+        statement_seconds=STATEMENT_SECONDS,
+    )
 
 
 def _federation(settings: Settings, sealer: Sealer, database: Database) -> Federation:

@@ -45,6 +45,9 @@ CRON: Final = (
     CronJob("wrap_tenant_keys", at="12 4 * * *"),
     CronJob("recheck_domains", every=timedelta(minutes=10)),
     CronJob("purge_published_events", at="27 3 * * *"),
+    CronJob("forget_old_mails", at="22 4 * * *"),
+    CronJob("forget_old_invitations", at="32 4 * * *"),
+    CronJob("forget_old_logos", at="42 4 * * *"),
     CronJob("keep_event_partitions", at="37 * * * *"),
 )
 

@@ -35,6 +35,8 @@ POLL_MILLISECONDS: Final = 100
 FORGOTTEN_SECONDS: Final = 3.0
 """A job that was asked for and is not done after this long may be lost, and is asked for again."""
 HOUR_MILLISECONDS: Final = 3_600_000
+STATEMENT_SECONDS: Final = 300.0
+"""A batch that takes longer than this is given up, and comes again with the next run."""
 CLOSE_SECONDS: Final = 2.0
 RESTART_SECONDS: Final = 0.5
 
@@ -144,7 +146,7 @@ class Jobs:
 
     def _command_of(self, name: str) -> Callable[[], Awaitable[None]]:
         async def tell() -> None:
-            await housekeeping.tell(self._tools.database, name)
+            await housekeeping.tell(self._tools.database, name, self._settings)
             await self._tools.wake()
 
         return tell
@@ -179,7 +181,11 @@ class _Tools(Middleware):
 
     async def _open(self) -> None:
         self.database = await Database.connect(
-            self._settings.database_url, "prog_scheduler", min_size=1, max_size=THREADS + 1
+            self._settings.database_url,
+            "prog_scheduler",
+            min_size=1,
+            max_size=THREADS + 1,
+            statement_seconds=STATEMENT_SECONDS,
         )
 
     async def _close(self) -> None:

@@ -24,6 +24,7 @@ from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
 from prog_edge.devices import device_name
 from prog_edge.pictures import from_base64
 from prog_edge.writes import Write, perform
+from prog_kit.pages import MAX_LIMIT
 from prog_kit.secrets import PICTURE
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries
@@ -123,14 +124,14 @@ class Filters(Paging):
 
 @router.get("/me", responses=problems(401))
 async def get_me(access: Annotated[Access, Depends(SignedIn(impersonated=True))]) -> Me:
-    """The caller, with their tenants."""
+    """The caller, with their tenants: the first 500, and all of them by GET /v1/tenants."""
     user_id = access.caller.user_id
     async with access.platform.database.scope(user_id=user_id) as connection:
         row = await queries.user(connection, user_id)
-        own = await tenants.tenants_of(connection, user_id)
+        own = await tenants.tenants_of(connection, user_id, limit=MAX_LIMIT)
     if row is None:
         raise NotFound("This account does not exist any more.")
-    mine = [OwnTenant(id=item.tenant_id, name=item.name, role=item.role) for item in own]
+    mine = [OwnTenant(id=item.tenant_id, name=item.name, role=item.role) for item in own.rows]
     return Me(**_fields(row, access.context.public_url), tenants=mine)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -30,7 +30,6 @@ from prog_edge.api.operations import OperationResource
 from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
 from prog_edge.stepping_up import require_fresh_sign_in
 from prog_edge.writes import Write, perform
-from prog_kit.pages import decode_cursor, page_of
 from prog_workers.tenants import queries
 
 router = APIRouter(prefix="/v1/tenants", tags=["Tenants"])
@@ -111,27 +110,19 @@ async def list_tenants(
     """The caller's tenants in the order of joining; for the platform's staff, all of them, newest first."""
     async with access.rows() as connection:
         if access.caller.platform_role is None:
-            return _own(await queries.tenants_of(connection, access.caller.user_id), filters)
+            own = await queries.tenants_of(
+                connection,
+                access.caller.user_id,
+                search=filters.search,
+                status=filters.status,
+                limit=filters.limit,
+                cursor=filters.cursor,
+            )
+            return Listing(data=[_of_membership(row) for row in own.rows], next_cursor=own.next_cursor)
         page = await queries.list_tenants(
             connection, search=filters.search, status=filters.status, limit=filters.limit, cursor=filters.cursor
         )
     return Listing(data=[_of_row(row, None) for row in page.rows], next_cursor=page.next_cursor)
-
-
-def _own(rows: Sequence[queries.MembershipRow], filters: Filters) -> Listing[Tenant]:
-    """A page of a person's tenants. They are few and all at hand, so the page is cut here."""
-    wanted = filters.search.casefold()
-    rows = [
-        row
-        for row in rows
-        if filters.status in (None, row.status) and (wanted in row.name.casefold() or wanted in row.slug)
-    ]
-    if filters.cursor is not None:
-        [last] = decode_cursor(filters.cursor, str)
-        places = [place for place, row in enumerate(rows) if row.tenant_id == last]
-        rows = rows[places[0] + 1 :] if places else []
-    page = page_of(rows, filters.limit, lambda row: (row.tenant_id,))
-    return Listing(data=[_of_membership(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
 @router.get("/{tenant_id}", responses=problems(401, 404))

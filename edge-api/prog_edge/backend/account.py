@@ -38,6 +38,7 @@ from prog_edge.web.ports import (
     TenantView,
     Viewer,
 )
+from prog_kit.pages import MAX_LIMIT
 from prog_kit.secrets import PASSWORD, TOKEN
 from prog_workers.payments import queries as payments
 from prog_workers.tenants import queries as tenants
@@ -123,7 +124,7 @@ class Account:
 
     async def tenants(self, viewer: Viewer) -> Sequence[TenantCard]:
         async with self._platform.database.scope(user_id=viewer.user_id) as connection:
-            rows = await tenants.tenants_of(connection, viewer.user_id)
+            rows = (await tenants.tenants_of(connection, viewer.user_id, limit=MAX_LIMIT)).rows
         return [
             TenantCard(
                 id=row.tenant_id,

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ def verify(
                 "signed_sequence": chain.signed_sequence,
                 "unknown_keys": chain.unknown_keys,
                 "erased_origins": chain.erased_origins,
+                "old_origins": chain.old_origins,
                 "findings": [{"kind": f.kind, "sequence": f.sequence, "message": f.message} for f in chain.findings],
                 "more_findings": chain.truncated,
             }
@@ -128,11 +130,14 @@ async def _verified(data: Path | None, tenant: str | None, against: Path | None,
     from prog_workers.events.audit.signing import Signer
     from prog_workers.events.audit.verifying import verify as verify_chains
 
-    signer = Signer(local.settings(data).secret_keys)
+    settings = local.settings(data)
+    signer = Signer(settings.secret_keys)
+    days = settings.audit_origin_days
+    since = datetime.now(UTC) - timedelta(days=days) if days else None
     anchors = None if against is None else _anchors(against)
     chains: dict[str, Any] = {}
     async with _snapshot(data) as connection:
-        async for chain in verify_chains(connection, signer, tenant_id=tenant, anchors=anchors):
+        async for chain in verify_chains(connection, signer, tenant_id=tenant, anchors=anchors, origins_since=since):
             chains[chain.tenant_id] = chain
             if show:
                 done = sum(each.entries for each in chains.values())

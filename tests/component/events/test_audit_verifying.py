@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_message_id
 from prog_workers.events.audit.entries import Entry
+from prog_workers.events.audit.recording import Recorder
 from prog_workers.events.audit.signing import Head, Signer
-from prog_workers.events.audit.verifying import _FIELDS, Verified, anchors_of
+from prog_workers.events.audit.verifying import _FIELDS, Verified, anchors_of, verify
 from tests.component.events.trail import ADA, OURS, THEIRS, Trail
 
 COUNT = 8
@@ -246,6 +248,27 @@ async def test_another_origin_or_one_that_is_gone_without_an_erasure_is_found(tr
     assert kinds(await trail.ours()) == [("origin_changed", 2)]
     await trail.admin.execute("DELETE FROM events.audit_origins WHERE sequence = 3")
     assert kinds(await trail.ours()) == [("origin_changed", 2), ("origin_missing", 3)]
+
+
+async def test_an_origin_that_is_older_than_they_are_kept_is_taken_out_and_not_missed(trail: Trail) -> None:
+    await trail.admin.execute(
+        "INSERT INTO bus.audit_intake (tenant_id, told_by, action, outcome, actor, client_address, message_id)"
+        " VALUES ($1, 'edge', 'GET /v1/x', 'denial', $2, '192.0.2.1', $3)",
+        OURS, ADA, new_message_id(),
+    )  # fmt: skip
+    await trail.record()
+    keeper = Recorder(trail.database, trail.signer, hold_seconds=0, origin_days=400)
+    await keeper.tidy()
+    assert (await trail.ours()).intact, "it is young"
+    async with trail.past_every_rule() as admin:
+        await admin.execute("UPDATE events.audit_origins SET noted_at = clock_timestamp() - interval '401 days'")
+    await keeper.tidy()
+    assert await trail.admin.fetchval("SELECT count(*) FROM events.audit_origins") == 0
+    assert kinds(await trail.ours()) == [("origin_missing", 1)], "its entry is not old"
+    async with trail.reader.operator() as connection:
+        later = datetime.now(UTC) + timedelta(days=1)
+        found = [chain async for chain in verify(connection, trail.signer, tenant_id=OURS, origins_since=later)]
+    assert (found[-1].old_origins, found[-1].intact) == (1, True)
 
 
 async def test_after_a_rotation_of_keys_the_new_key_covers_what_the_old_one_signed(written: Trail) -> None:

@@ -3,10 +3,13 @@
 import asyncpg
 import pytest
 
+from prog_contracts.email import ForgetOldMails
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_message_id
 from prog_contracts.users import PurgeCredentials
 from prog_kit.database import Database
+from prog_kit.settings import Settings
 from prog_scheduler import housekeeping
+from tests.component.harness import SECRET_KEYS
 from tests.component.scheduler.subscribers import Subscribers
 
 INBOX = (
@@ -95,9 +98,13 @@ async def test_dead_letters_stay_ninety_days_after_the_decision_and_for_ever_wit
 async def test_the_users_domain_is_told_to_clear_away_credentials(
     subscribers: Subscribers, scheduler: Database
 ) -> None:
-    await housekeeping.tell(scheduler, "purge_credentials")
+    usual = Settings(database_url=subscribers.platform.url, redis_url="redis://x", secret_keys=SECRET_KEYS)
+    await housekeeping.tell(scheduler, "purge_credentials", usual)
+    await housekeeping.tell(scheduler, "forget_old_mails", usual.model_copy(update={"mail_days": 0}))
     [row] = await subscribers.platform.fetch(
-        "SELECT topic, tenant_id, actor FROM bus.event_log WHERE type = $1", PurgeCredentials.TYPE
+        "SELECT topic, tenant_id, actor FROM bus.event_log WHERE type IN ($1, $2)",
+        PurgeCredentials.TYPE,
+        ForgetOldMails.TYPE,
     )
     assert tuple(row) == ("prog.users.commands", PLATFORM_TENANT_ID, "prog-scheduler")
 

@@ -127,7 +127,7 @@ async def test_a_purge_leaves_a_row_without_a_name(platform: Harness, acme: Comp
     assert "example.com" not in dump
     assert acme.owner_id not in dump
     async with edge.scope(user_id=acme.owner_id) as connection:
-        assert not await queries.tenants_of(connection, acme.owner_id)
+        assert not (await queries.tenants_of(connection, acme.owner_id)).rows
     assert code(await acme.restore()) == "tenant_not_found"
 
 

@@ -25,7 +25,7 @@ async def test_one_tenant_sees_nothing_of_another(platform: Harness, acme: Compa
         assert not await queries.open_invitations(connection, other.tenant_id, now)
         assert not await queries.limits(connection, other.tenant_id)
         assert await queries.config(connection, other.tenant_id) is None
-        assert not await queries.tenants_of(connection, other.owner_id)
+        assert not (await queries.tenants_of(connection, other.owner_id)).rows
         page = await queries.list_tenants(connection)
         assert [row.tenant_id for row in page.rows] == [acme.tenant_id]
         assert await queries.names_of(connection, [acme.tenant_id, other.tenant_id]) == {acme.tenant_id: acme.name}
@@ -47,11 +47,37 @@ async def test_a_person_sees_the_own_tenants_and_no_other_members(
     joe = await acme.take_in("joe@example.com", "viewer")
     await Company(platform, name="Other").open()
     async with edge.scope(user_id=joe) as connection:
-        [membership] = await queries.tenants_of(connection, joe)
+        [membership] = (await queries.tenants_of(connection, joe)).rows
         assert (membership.name, membership.role, membership.member_count) == ("Acme Ltd", "viewer", 2)
         assert [row.user_id for row in await queries.members(connection, acme.tenant_id)] == [joe]
         assert await queries.role_of(connection, acme.tenant_id, joe) == "viewer"
-        assert not await queries.tenants_of(connection, acme.owner_id)
+        assert not (await queries.tenants_of(connection, acme.owner_id)).rows
+
+
+async def test_whoever_is_a_member_of_very_many_tenants_reaches_all_of_them(
+    platform: Harness, acme: Company, edge: Database
+) -> None:
+    await platform.fetch(
+        "WITH t AS (INSERT INTO tenants.tenants (tenant_id, name, slug, status, created_at, updated_at)"
+        " SELECT 'tenant_' || lpad(n::text, 26, '0'), 'Customer ' || n, 'customer-' || n, 'active', $2, $2"
+        " FROM generate_series(1000, 1599) AS n RETURNING tenant_id)"
+        " INSERT INTO tenants.members (tenant_id, user_id, email, name, role, joined_at)"
+        " SELECT tenant_id, $1, 'owner@example.com', 'Olga Owner', 'admin', $2 FROM t",
+        acme.owner_id,
+        platform.clock.at,
+    )
+    async with edge.scope(user_id=acme.owner_id) as connection:
+        roles = await queries.roles_of(connection, acme.owner_id)
+        assert (len(roles), roles[acme.tenant_id]) == (601, "owner")
+        seen: list[str] = []
+        cursor: str | None = None
+        while cursor is not None or not seen:
+            page = await queries.tenants_of(connection, acme.owner_id, limit=250, cursor=cursor)
+            seen, cursor = [*seen, *(row.tenant_id for row in page.rows)], page.next_cursor
+        assert sorted(seen) == sorted(roles)
+        found = await queries.tenants_of(connection, acme.owner_id, search="MER-1234", status="active")
+        assert [row.slug for row in found.rows] == ["customer-1234"]
+        assert not (await queries.tenants_of(connection, acme.owner_id, status="suspended")).rows
 
 
 async def test_members_of_a_large_tenant_are_told_in_pages(platform: Harness, acme: Company, edge: Database) -> None:

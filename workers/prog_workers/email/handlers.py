@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from prog_broker.domain import Domain, Finish, Work
 from prog_broker.outcome import Outcome
 from prog_broker.purging import purge_rows
 from prog_broker.transaction import Transaction
+from prog_contracts.actors import is_process
 from prog_contracts.configuration import TenantConfigured
 from prog_contracts.email import (
     CaptureLead,
     DeliverMail,
     EmailSent,
+    ForgetOldMails,
     LeadCaptured,
     PurgeMails,
     SendMail,
@@ -25,7 +27,7 @@ from prog_contracts.email import (
     Template,
 )
 from prog_contracts.erasure import ForgetRecipient, Person
-from prog_contracts.errors import Conflict, Invalid, NotFound
+from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
 from prog_contracts.identities import IdentityLinked, IdentityUnlinked
 from prog_contracts.inputs import clean_name, normalize_email
 from prog_contracts.messages import Message
@@ -46,7 +48,9 @@ from prog_workers.email.branding import BRANDED
 from prog_workers.email.contexts import context_of
 from prog_workers.email.delivery import Delivery, failure, record_sent
 from prog_workers.email.render import subject_line
-from prog_workers.email.store import wishes
+from prog_workers.email.store import retention, wishes
+
+BATCH: Final = 2000
 
 email = Domain("email")
 
@@ -226,6 +230,14 @@ async def purge_mails(command: PurgeMails, tx: Transaction) -> PurgeMails | None
     if not await store.is_deleted(tx):
         raise Conflict("The tenant was not deleted.", code="tenant_not_deleted")
     return command if await purge_rows(tx, email.tenant_rows.deleted) else None
+
+
+@email.handles(ForgetOldMails)
+async def forget_old_mails(command: ForgetOldMails, tx: Transaction) -> ForgetOldMails | None:
+    """A batch, so that no transaction is long; it asks for the next one."""
+    if not is_process(tx.actor):
+        raise Denied("The platform's own processes alone ask for this.", code="not_permitted")
+    return command if await retention.forget_old_mails(tx, command.recorded_before, BATCH) == BATCH else None
 
 
 @email.handles(ForgetRecipient)

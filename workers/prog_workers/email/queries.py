@@ -19,6 +19,7 @@ from uuid import UUID
 from prog_contracts.errors import Invalid
 from prog_contracts.permissions import BILLING_TEMPLATES
 from prog_kit.database import Connection
+from prog_kit.pages import Where
 from prog_workers.email.rules import MailStatus, mail_id_of, one_line
 
 MAX_LIMIT: Final = 500
@@ -169,20 +170,22 @@ async def mails(
     billing: bool = True,
 ) -> Page[MailRow]:
     """The mails that the viewer may see, newest first. Without `billing` none that tells how a tenant pays."""
-    after, limit = _decode(cursor), _bounded(limit)
+    limit = _bounded(limit)
+    where = Where()
+    if status is not None:
+        where.add("status = {}", status)
+        if status != "sent":
+            where.add("status <> 'sent'")  # in step with the index mails_unsent
+    if recipient is not None:
+        where.add("recipient = {}", recipient.strip().lower())
+    if not billing:
+        where.add("template <> ALL ({}::text[])", sorted(BILLING_TEMPLATES))
+    if cursor is not None:
+        where.add("(queued_at, mail_id) < ({}, {})", *_decode(cursor))
     rows = await connection.fetch(
-        f"""
-        SELECT {_MAIL_COLUMNS} FROM email.mails
-        WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR recipient = $2)
-          AND ($3::timestamptz IS NULL OR (queued_at, mail_id) < ($3, $4))
-          AND template <> ALL ($6::text[])
-        ORDER BY queued_at DESC, mail_id DESC LIMIT $5
-        """,
-        status,
-        None if recipient is None else recipient.strip().lower(),
-        *after,
-        limit + 1,
-        [] if billing else sorted(BILLING_TEMPLATES),
+        f"SELECT {_MAIL_COLUMNS} FROM email.mails WHERE {where}"
+        f" ORDER BY queued_at DESC, mail_id DESC LIMIT {where.value(limit + 1)}",
+        *where.values,
     )
     return _page([MailRow(**dict(row)) for row in rows], limit, lambda mail: (mail.queued_at, mail.mail_id))
 
@@ -217,15 +220,14 @@ async def mails_of_stories(connection: Connection, correlation_ids: Sequence[UUI
 
 async def leads(connection: Connection, *, cursor: str | None = None, limit: int = 50) -> Page[LeadRow]:
     """People who left an address on the site, newest first."""
-    after, limit = _decode(cursor), _bounded(limit)
+    limit = _bounded(limit)
+    where = Where()
+    if cursor is not None:
+        where.add("(captured_at, lead_id) < ({}, {})", *_decode(cursor))
     rows = await connection.fetch(
-        """
-        SELECT lead_id, tenant_id, address, name, message, source, captured_at FROM email.leads
-        WHERE $1::timestamptz IS NULL OR (captured_at, lead_id) < ($1, $2)
-        ORDER BY captured_at DESC, lead_id DESC LIMIT $3
-        """,
-        *after,
-        limit + 1,
+        "SELECT lead_id, tenant_id, address, name, message, source, captured_at FROM email.leads"
+        f" WHERE {where} ORDER BY captured_at DESC, lead_id DESC LIMIT {where.value(limit + 1)}",
+        *where.values,
     )
     return _page([LeadRow(**dict(row)) for row in rows], limit, lambda lead: (lead.captured_at, lead.lead_id))
 

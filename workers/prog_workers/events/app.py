@@ -13,5 +13,9 @@ __all__ = ["domain"]
 @domain.on_start
 async def keep_the_trail(resources: Resources) -> None:
     """Records what happens in the audit trail, unless another worker does."""
-    recorder = Recorder(resources.database, Signer(resources.settings.secret_keys))
+    recorder = Recorder(
+        resources.database,
+        Signer(resources.settings.secret_keys),
+        origin_days=resources.settings.audit_origin_days,
+    )
     resources.tasks.append(asyncio.create_task(recorder.run()))

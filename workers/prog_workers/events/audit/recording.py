@@ -34,6 +34,8 @@ HOLD_SECONDS: Final = 2.0
 """An entry is written so long after it happened, for the edge notes twice a second where commands came from."""
 TIDY_SECONDS: Final = 30.0
 """How often heads are signed and old notes are taken out."""
+OLD_ORIGINS: Final = 5000
+"""Of those that are taken out at a time: more than come."""
 PATIENCE_SECONDS: Final = 5.0
 """Between two tries while the database does not answer."""
 
@@ -46,12 +48,19 @@ class Recorder:
     """`run` records until it is cancelled; `record` and `tidy` are its steps, which tests call directly."""
 
     def __init__(
-        self, database: Database, signer: signing.Signer, *, hold_seconds: float = HOLD_SECONDS, batch: int = BATCH
+        self,
+        database: Database,
+        signer: signing.Signer,
+        *,
+        hold_seconds: float = HOLD_SECONDS,
+        batch: int = BATCH,
+        origin_days: int = 0,
     ) -> None:
         self._database = database
         self._signer = signer
         self._hold_seconds = hold_seconds
         self._batch = batch
+        self._origin_days = origin_days
         self._horizons: deque[tuple[float, str]] = deque()
         self._tidied_at = -TIDY_SECONDS
 
@@ -98,7 +107,8 @@ class Recorder:
             return until is not None
 
     async def tidy(self) -> None:
-        """Signs the heads that have moved since they were signed last, and takes out old notes."""
+        """Signs the heads that have moved since they were signed last, and takes out old notes, and origins that are
+        older than they are kept; 0 days is for ever."""
         async with self._database.transaction() as connection:
             await connection.execute("SET LOCAL ROLE prog_auditor")
             if await writing.take_turn(connection) is None:
@@ -107,6 +117,8 @@ class Recorder:
                 # A log that is kept elsewhere is what no administrator of the database can change.
                 log.info("audit trail signed", tenant_id=head.tenant_id, sequence=head.sequence, hash=head.hash.hex())
             await writing.forget_notes(connection)
+            if self._origin_days:
+                await writing.forget_old_origins(connection, self._origin_days, OLD_ORIGINS)
 
     def _settled(self, horizon: str) -> str | None:
         """The horizon of `hold_seconds` ago, for all that was over then has its notes by now; None in the beginning."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import asyncpg
@@ -71,6 +72,8 @@ class Verified:
     hash: bytes = BEFORE_THE_FIRST
     entries: int = 0
     erased_origins: int = 0
+    old_origins: int = 0
+    """Those that are gone because they were older than origins are kept."""
     signed_sequence: int = 0
     unknown_keys: int = 0
     findings: list[Finding] = field(default_factory=list)
@@ -93,15 +96,17 @@ async def verify(
     *,
     tenant_id: str | None = None,
     anchors: Mapping[str, Head] | None = None,
+    origins_since: datetime | None = None,
     page: int = PAGE,
 ) -> AsyncIterator[Verified]:
     """Each chain, or a tenant's, once it is verified; before that it comes with every page, with `entries` so far.
 
     `connection` sees all tenants' rows in one snapshot. `anchors` are ends of chains from an earlier verification.
+    Origins of entries from before `origins_since` may be gone; without it they are kept for ever.
     """
     known = dict(anchors or {})
     for row in await connection.fetch(_CHAINS, tenant_id):
-        chain = _Chain(row, signer, known.pop(row["tenant_id"], None))
+        chain = _Chain(row, signer, known.pop(row["tenant_id"], None), origins_since)
         async for _ in chain.read(connection, page):
             yield chain.verified
         chain.close()
@@ -114,14 +119,17 @@ async def verify(
 
 
 class _Chain:
-    def __init__(self, row: asyncpg.Record, signer: Signer, anchor: Head | None) -> None:
+    def __init__(
+        self, row: asyncpg.Record, signer: Signer, anchor: Head | None, origins_since: datetime | None
+    ) -> None:
         self.verified = Verified(row["tenant_id"])
         self._head = None if row["sequence"] is None else Head(row["tenant_id"], row["sequence"], row["hash"])
         self._signer = signer
         self._anchor = anchor
+        self._origins_since = origins_since
         self._checkpoints: list[asyncpg.Record] = []
         self._erased: dict[str, int] = {}
-        self._without_origin: list[tuple[int, str | None]] = []
+        self._without_origin: list[tuple[Entry, str | None]] = []
 
     async def read(self, connection: Connection, page: int) -> AsyncIterator[None]:
         verified = self.verified
@@ -159,7 +167,7 @@ class _Chain:
     def _check_origin(self, entry: Entry, row: asyncpg.Record) -> None:
         if row["salt"] is None:
             if entry.origin_digest is not None:
-                self._without_origin.append((entry.sequence, person_of(entry.actor, entry.subject)))
+                self._without_origin.append((entry, person_of(entry.actor, entry.subject)))
             return
         origin = Origin(client_address=row["client_address"], user_agent=row["user_agent"], person=row["person"])
         if entry.origin_digest != origin.digest(row["salt"]):
@@ -194,7 +202,7 @@ class _Chain:
             self.verified.find("bad_signature", head.sequence, message)
 
     def close(self) -> None:
-        """After the last entry: what should have come, and which missing origins an erasure explains."""
+        """After the last entry: what should have come, and which missing origins an erasure, or their age, explains."""
         verified = self.verified
         last = verified.sequence
         if self._head is None:
@@ -211,11 +219,14 @@ class _Chain:
         if self._anchor is not None:
             message = f"An earlier verification has seen entry {self._anchor.sequence}; the chain ends at {last}."
             verified.find("cut_off", last + 1, message)
-        for number, person in self._without_origin:
+        for entry, person in self._without_origin:
+            number = entry.sequence
             if person is not None and self._erased.get(person, 0) > number:
                 verified.erased_origins += 1
+            elif self._origins_since is not None and entry.at < self._origins_since:
+                verified.old_origins += 1
             else:
-                message = f"Where entry {number} came from is gone, and no erasure says why."
+                message = f"Where entry {number} came from is gone; no erasure says why, and it is not old."
                 verified.find("origin_missing", number, message)
 
 

@@ -135,7 +135,18 @@ async def forget_told(connection: Connection, positions: Sequence[int]) -> None:
 
 async def forget_notes(connection: Connection) -> None:
     """Takes out the notes that are older than a day."""
-    await connection.execute("DELETE FROM events.audit_notes WHERE noted_at < clock_timestamp() - interval '1 day'")
+    await connection.execute("DELETE FROM events.audit_notes WHERE noted_at < statement_timestamp() - interval '1 day'")
+
+
+async def forget_old_origins(connection: Connection, days: int, most: int) -> None:
+    """Takes out up to so many of the origins that are older than `days`."""
+    await connection.execute(
+        "DELETE FROM events.audit_origins WHERE (tenant_id, sequence) IN ("
+        " SELECT tenant_id, sequence FROM events.audit_origins"
+        " WHERE noted_at < statement_timestamp() - make_interval(days => $1) ORDER BY noted_at LIMIT $2)",
+        days,
+        most,
+    )
 
 
 async def forget_origins(connection: Connection, person: str) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -11,6 +11,10 @@ import asyncpg
 
 from prog_kit.database import Connection
 from prog_kit.pages import Page, Where, bounded, decode_cursor, page_of
+
+MAX_POSITION: Final = (1 << 63) - 1
+OUT_OF_ORDER: Final = timedelta(hours=1)
+"""More than any two entries of a chain are apart that stand in the wrong order of their times."""
 
 AuditOutcome = Literal["success", "failure", "denial"]
 
@@ -100,6 +104,8 @@ async def audit_entries(
             where.add(condition, value)
     if actor is not None:
         where.add(f"({_ACTED})", actor, actor, actor)
+    if tenant_id is not None:
+        _between(where, tenant_id, since, until)
     if concerning is not None:
         where.add(f"({_ACTED} OR e.subject = {{}})", *[concerning] * 4)
     if action is not None and action.endswith("*"):
@@ -116,3 +122,15 @@ async def audit_entries(
     )
     found = [AuditRow.of(row) for row in rows]
     return page_of(found, size, lambda row: (row.position,))
+
+
+def _between(where: Where, tenant_id: str, since: datetime | None, until: datetime | None) -> None:
+    """Between which positions a tenant's entries of a time are, so that no others are read: entries are written in the
+    order in which things were committed, and none so much later than others of its time."""
+    beside = "SELECT b.position FROM events.audit_entries AS b WHERE b.tenant_id = {}"
+    if until is not None:
+        first = f"({beside} AND b.at >= {{}} ORDER BY b.at, b.position LIMIT 1)"
+        where.add(f"e.position < (SELECT coalesce({first}, {MAX_POSITION}))", tenant_id, until + OUT_OF_ORDER)
+    if since is not None:
+        last = f"({beside} AND b.at < {{}} ORDER BY b.at DESC, b.position DESC LIMIT 1)"
+        where.add(f"e.position > (SELECT coalesce({last}, 0))", tenant_id, since - OUT_OF_ORDER)

@@ -101,7 +101,7 @@ async def _retrying(
     connection: Connection, *, domain: str | None, tenant_id: str | None, limit: int
 ) -> Page[MessageRow]:
     where = Where()
-    where.add("r.state IN ('retry', 'waiting')")
+    where.add("r.state <> 'dead'")  # as the index retries_next says it
     if domain is not None:
         where.add("r.consumer_group = {}", domain)
     if tenant_id is not None:

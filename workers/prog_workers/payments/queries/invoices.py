@@ -104,6 +104,8 @@ async def invoices(
     """Invoices, newest first; `search` is part of a number or company, or an id."""
     selection = Selection()
     selection.add("status = {}", status)
+    if status not in (None, "paid"):
+        selection.add("status <> 'paid'")  # in step with the index invoices_unpaid
     selection.add("subscription_id = {}", subscription_id)
     selection.add("tenant_id = {}", tenant_id)
     selection.add("strpos(lower(number || ' ' || customer_company || ' ' || id), lower({})) > 0", search or None)
@@ -155,6 +157,8 @@ async def payments(
     selection = Selection()
     selection.add("invoice_id = {}", invoice_id)
     selection.add("status = {}", status)
+    if status not in (None, "succeeded"):
+        selection.add("status <> 'succeeded'")  # in step with the index payments_unsettled
     selection.add("tenant_id = {}", tenant_id)
     return await page(
         connection, _PAYMENTS, selection, _payment, time="started_at", key="id", limit=limit, cursor=cursor

@@ -12,6 +12,7 @@
 - `exporting`   a tenant takes its data along
 - `domains`     those that are proven, looked up again
 - `secrecy`     keys of tenants, wrapped anew
+- `retention`   what ended long ago is let go of
 - `support`     support acts in a member's name
 - `usage`      how much of its limits is used, as its owners are told
 - `reactions`   what other domains' events mean here
@@ -28,6 +29,7 @@ from prog_workers.tenants.handlers import (
     members,
     reactions,
     releasing,
+    retention,
     secrecy,
     sign_on,
     support,
@@ -49,6 +51,7 @@ __all__ = [
     "members",
     "reactions",
     "releasing",
+    "retention",
     "secrecy",
     "sign_on",
     "support",

@@ -32,6 +32,13 @@ from prog_workers.tenants.queries.exports import (
     export_files,
     exports,
 )
+from prog_workers.tenants.queries.memberships import (
+    MembershipRow,
+    OwnedRow,
+    owned_alone,
+    roles_of,
+    tenants_of,
+)
 from prog_workers.tenants.queries.sign_on import (
     DomainRow,
     SignOnRow,
@@ -56,6 +63,7 @@ __all__ = [
     "Logo",
     "MemberRow",
     "MembershipRow",
+    "OwnedRow",
     "SignOnRow",
     "TenantRow",
     "VersionRow",
@@ -79,7 +87,9 @@ __all__ = [
     "members_page",
     "names_of",
     "open_invitations",
+    "owned_alone",
     "role_of",
+    "roles_of",
     "seats_taken",
     "sign_on",
     "sign_on_tenant",
@@ -112,29 +122,6 @@ class TenantRow:
     purge_at: datetime | None
     clock_at: datetime | None
     clock_advancing_to: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class MembershipRow:
-    """One of a person's tenants, with the person's role there."""
-
-    tenant_id: str
-    name: str
-    slug: str
-    status: TenantStatus
-    plan: str | None
-    member_count: int
-    created_at: datetime
-    role: TenantRole
-    joined_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class OwnedRow:
-    """A tenant that is somebody's alone."""
-
-    tenant_id: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,20 +190,6 @@ async def role_of(connection: Connection, tenant_id: str, user_id: str) -> Tenan
     return role
 
 
-async def tenants_of(connection: Connection, user_id: str) -> Sequence[MembershipRow]:
-    """A person's tenants that are not deleted, in the order of joining, at most 500."""
-    rows = await connection.fetch(
-        """
-        SELECT t.tenant_id, t.name, t.slug, t.status, t.plan, t.member_count, t.created_at, m.role, m.joined_at
-        FROM tenants.members AS m JOIN tenants.tenants AS t USING (tenant_id)
-        WHERE m.user_id = $1 AND t.status <> 'deleted'
-        ORDER BY m.joined_at, t.tenant_id LIMIT 500
-        """,
-        user_id,
-    )
-    return [MembershipRow(**dict(row)) for row in rows]
-
-
 async def members(connection: Connection, tenant_id: str) -> Sequence[MemberRow]:
     """The members in the order of joining, at most MEMBERS_AT_ONCE."""
     return (await members_page(connection, tenant_id)).rows
@@ -255,24 +228,6 @@ async def count_owners(connection: Connection, tenant_id: str) -> int:
     )
 
 
-async def owned_alone(connection: Connection, user_id: str) -> Sequence[OwnedRow]:
-    """The tenants that would have no owner without a person, but for those that are being deleted, at most 100.
-
-    Asks with the rights of `Database.operator`, for it takes other people's memberships.
-    """
-    rows = await connection.fetch(
-        """
-        SELECT t.tenant_id, t.name FROM tenants.members AS m JOIN tenants.tenants AS t USING (tenant_id)
-        WHERE m.user_id = $1 AND m.role = 'owner' AND t.status NOT IN ('deleting', 'deleted')
-          AND NOT EXISTS (SELECT FROM tenants.members AS o
-                          WHERE o.tenant_id = m.tenant_id AND o.role = 'owner' AND o.user_id <> m.user_id)
-        ORDER BY m.joined_at, t.tenant_id LIMIT 100
-        """,
-        user_id,
-    )
-    return [OwnedRow(**dict(row)) for row in rows]
-
-
 async def invitations_naming(connection: Connection, user_id: str, email: str) -> Sequence[NamingInvitation]:
     """The invitations to a person, and those that they sent, newest first, at most 10,000.
 
@@ -281,7 +236,7 @@ async def invitations_naming(connection: Connection, user_id: str, email: str) -
     rows = await connection.fetch(
         """
         SELECT invitation_id, tenant_id, email, role, status, inviter_name, created_at, expires_at, settled_at
-        FROM tenants.invitations WHERE email = $2 OR invited_by = $1 ORDER BY created_at DESC LIMIT 10000
+        FROM tenants.invitations WHERE email = $2 OR invited_by COLLATE "C" = $1 ORDER BY created_at DESC LIMIT 10000
         """,
         user_id,
         email,

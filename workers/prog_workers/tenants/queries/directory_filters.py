@@ -36,8 +36,8 @@ from prog_workers.tenants.queries.directory import Kind, Search
 FILTER_MAX_LENGTH: Final = 4096
 
 _COLUMNS: Final[Mapping[Kind, Mapping[str, str]]] = {
-    "User": {"id": "e.directory_user_id", "user_name": "e.name_key"},
-    "Group": {"id": "e.directory_group_id", "display_name": "e.name_key"},
+    "User": {"id": "e.directory_user_id", "user_name": "e.name_key", "external_id": "e.external_id"},
+    "Group": {"id": "e.directory_group_id", "display_name": "e.name_key", "external_id": "e.external_id"},
 }
 """Attributes that have a column with an index."""
 _TIMES: Final = {"created": "e.created_at", "last_modified": "e.updated_at"}
@@ -145,7 +145,7 @@ class _Writer(FilterVisitor[str]):
             return self._matched(place, shape, op, value)
         self.values.append(value)
         if op == CompareOperator.eq:
-            return f"coalesce({place} = {{}}, false)"
+            return f"({place} IS NOT NULL AND {place} = {{}})"  # an index is asked for this, and not for coalesce
         if op == CompareOperator.ne:
             return f"({place} IS DISTINCT FROM {{}})"
         collation = ' COLLATE "C"' if shape == "text" else ""

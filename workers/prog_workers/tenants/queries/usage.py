@@ -21,7 +21,7 @@ async def seats_taken(connection: Connection, tenant_id: str, now: datetime) -> 
     return int(
         await connection.fetchval(
             """
-            SELECT (SELECT count(*) FROM tenants.members WHERE tenant_id = $1)
+            SELECT (SELECT member_count FROM tenants.tenants WHERE tenant_id = $1)
                  + (SELECT count(*) FROM tenants.invitations
                     WHERE tenant_id = $1 AND status = 'open' AND expires_at > $2)
             """,

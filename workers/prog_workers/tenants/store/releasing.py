@@ -64,7 +64,11 @@ async def drop_staff(tx: Transaction, user_id: str) -> None:
 
 
 async def forget_invitations(tx: Transaction, user_id: str, *, email: str, forgotten: str) -> None:
-    """Takes a person's address out of invitations to it, whichever tenant's, and the name out of those they sent."""
+    """Takes a person's address out of invitations to it, whichever tenant's, and the name out of those they sent.
+
+    What keys of theirs sent is a range of an index ('0' comes behind '/'): a function of the column would be called
+    behind the policies alone, and so for every row.
+    """
     await tx.execute("SELECT set_config('prog.erased_person', $1, true)", user_id)
     await tx.execute(
         """
@@ -72,8 +76,9 @@ async def forget_invitations(tx: Transaction, user_id: str, *, email: str, forgo
         SET email = CASE WHEN email = $2 THEN invitation_id ELSE email END,
             status = CASE WHEN email = $2 AND status = 'open' THEN 'revoked' ELSE status END,
             settled_at = CASE WHEN email = $2 AND status = 'open' THEN $4 ELSE settled_at END,
-            inviter_name = CASE WHEN invited_by = $1 OR starts_with(invited_by, $1 || '/') THEN $3 ELSE inviter_name END
-        WHERE email = $2 OR invited_by = $1 OR starts_with(invited_by, $1 || '/')
+            inviter_name = CASE WHEN split_part(invited_by, '/', 1) = $1 THEN $3 ELSE inviter_name END
+        WHERE email = $2 OR invited_by COLLATE "C" = $1
+           OR (invited_by COLLATE "C" > $1 || '/' AND invited_by COLLATE "C" < $1 || '0')
         """,
         user_id,
         email,

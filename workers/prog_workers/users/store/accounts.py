@@ -229,8 +229,8 @@ async def purge_link_tokens(tx: Transaction, expired_before: datetime, limit: in
     """Deletes links, spent or not, that expired before an instant; returns how many."""
     return row_count(
         await tx.execute(
-            "DELETE FROM users.link_tokens WHERE digest IN"
-            " (SELECT digest FROM users.link_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+            "DELETE FROM users.link_tokens WHERE digest = ANY (ARRAY("
+            "SELECT digest FROM users.link_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2))",
             expired_before,
             limit,
         )
@@ -259,11 +259,12 @@ async def set_home_tenant(tx: Transaction, user_id: str, tenant_id: str) -> None
 
 async def clear_home_tenant(tx: Transaction, tenant_id: str, user_id: str | None = None) -> None:
     """Sign-in opens that tenant no more: for one person, or for everybody."""
-    await tx.execute(
-        "UPDATE users.users SET home_tenant_id = NULL WHERE home_tenant_id = $1 AND ($2::text IS NULL OR user_id = $2)",
-        tenant_id,
-        user_id,
-    )
+    query = "UPDATE users.users SET home_tenant_id = NULL WHERE home_tenant_id = $1"
+    if user_id is None:
+        await tx.execute(query, tenant_id)
+    else:
+        # The person is found by their id, and not among all the tenant's people.
+        await tx.execute(f"{query} AND user_id = $2", tenant_id, user_id)
 
 
 async def set_first_paid(tx: Transaction, tenant_id: str, at: datetime) -> None:

@@ -81,12 +81,12 @@ async def revoke_api_key(tx: Transaction, key_id: str, *, at: datetime, by: str 
 
 async def revoke_api_keys(tx: Transaction, *, at: datetime, maker: str | None = None) -> Sequence[ApiKey]:
     """Revokes all keys of this tenant, or those that `maker` made; returns those that were not before."""
+    by = "" if maker is None else " AND created_by = $3"
     rows = await tx.fetch(
-        f"UPDATE users.api_keys SET revoked_at = $2 WHERE tenant_id = $1 AND revoked_at IS NULL"
-        f" AND ($3::text IS NULL OR created_by = $3) RETURNING {_KEY}",
+        f"UPDATE users.api_keys SET revoked_at = $2 WHERE tenant_id = $1 AND revoked_at IS NULL{by} RETURNING {_KEY}",
         tx.tenant_id,
         at,
-        maker,
+        *([] if maker is None else [maker]),
     )
     return [ApiKey(**{**dict(row), "scopes": tuple(row["scopes"])}) for row in rows]
 

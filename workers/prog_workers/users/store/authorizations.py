@@ -8,6 +8,7 @@ from datetime import datetime
 
 from prog_broker.transaction import Transaction
 from prog_contracts.oauth import PersonScope
+from prog_kit.pages import Where
 from prog_workers.users.rules import Authentication, PresentedToken, SessionTimes
 from prog_workers.users.rules.clients import Code, Profile
 from prog_workers.users.store.accounts import row_count
@@ -277,22 +278,15 @@ async def end_authorizations(
 ) -> int:
     """Ends all of a person, of a client, or of both; returns how many went on until now. Codes that wait go too."""
     assert user_id is not None or client_id is not None
-    await tx.execute(
-        "DELETE FROM users.oauth_codes WHERE spent_at IS NULL"
-        " AND ($1::text IS NULL OR user_id = $1) AND ($2::text IS NULL OR client_id = $2)",
-        user_id,
-        client_id,
-    )
-    return row_count(
-        await tx.execute(
-            "UPDATE users.oauth_authorizations SET ended_at = $3, end_reason = $4 WHERE ended_at IS NULL"
-            " AND ($1::text IS NULL OR user_id = $1) AND ($2::text IS NULL OR client_id = $2)",
-            user_id,
-            client_id,
-            at,
-            reason,
-        )
-    )
+    # What is not asked for is left out: a plan for all values uses no index of a column that may be any.
+    whose = Where()
+    for column, value in (("user_id", user_id), ("client_id", client_id)):
+        if value is not None:
+            whose.add(f"{column} = {{}}", value)
+    await tx.execute(f"DELETE FROM users.oauth_codes WHERE spent_at IS NULL AND {whose}", *whose.values)
+    ended = f"ended_at = {whose.value(at)}, end_reason = {whose.value(reason)}"
+    query = f"UPDATE users.oauth_authorizations SET {ended} WHERE ended_at IS NULL AND {whose}"
+    return row_count(await tx.execute(query, *whose.values))
 
 
 async def drop_consents_of_client(tx: Transaction, client_id: str) -> None:
@@ -302,8 +296,8 @@ async def drop_consents_of_client(tx: Transaction, client_id: str) -> None:
 async def purge_codes(tx: Transaction, expired_before: datetime, limit: int) -> int:
     return row_count(
         await tx.execute(
-            "DELETE FROM users.oauth_codes WHERE digest IN"
-            " (SELECT digest FROM users.oauth_codes WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+            "DELETE FROM users.oauth_codes WHERE digest = ANY (ARRAY("
+            "SELECT digest FROM users.oauth_codes WHERE expires_at < $1 ORDER BY expires_at LIMIT $2))",
             expired_before,
             limit,
         )
@@ -313,8 +307,8 @@ async def purge_codes(tx: Transaction, expired_before: datetime, limit: int) -> 
 async def purge_access_tokens(tx: Transaction, limit: int) -> int:
     return row_count(
         await tx.execute(
-            "DELETE FROM users.oauth_access_tokens WHERE digest IN"
-            " (SELECT digest FROM users.oauth_access_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+            "DELETE FROM users.oauth_access_tokens WHERE digest = ANY (ARRAY("
+            "SELECT digest FROM users.oauth_access_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2))",
             tx.now,
             limit,
         )
@@ -326,10 +320,10 @@ async def purge_authorizations(tx: Transaction, ended_before: datetime, limit: i
     return row_count(
         await tx.execute(
             """
-            DELETE FROM users.oauth_authorizations WHERE authorization_id IN (
+            DELETE FROM users.oauth_authorizations WHERE authorization_id = ANY (ARRAY(
                 SELECT authorization_id FROM users.oauth_authorizations
                 WHERE coalesce(ended_at, least(idle_until, expires_at)) < $1
-                ORDER BY coalesce(ended_at, least(idle_until, expires_at)) LIMIT $2)
+                ORDER BY coalesce(ended_at, least(idle_until, expires_at)) LIMIT $2))
             """,
             ended_before,
             limit,

@@ -137,8 +137,8 @@ async def purge_enrolments(tx: Transaction, limit: int) -> int:
     """Deletes enrolments that nobody confirmed in time; returns how many."""
     return row_count(
         await tx.execute(
-            "DELETE FROM users.totp_enrolments WHERE user_id IN"
-            " (SELECT user_id FROM users.totp_enrolments WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+            "DELETE FROM users.totp_enrolments WHERE user_id = ANY (ARRAY("
+            "SELECT user_id FROM users.totp_enrolments WHERE expires_at < $1 ORDER BY expires_at LIMIT $2))",
             tx.now,
             limit,
         )
@@ -293,8 +293,8 @@ async def purge_pending_sign_ins(tx: Transaction, expired_before: datetime, limi
     """Deletes those that expired before an instant; returns how many."""
     return row_count(
         await tx.execute(
-            "DELETE FROM users.pending_sign_ins WHERE digest IN"
-            " (SELECT digest FROM users.pending_sign_ins WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+            "DELETE FROM users.pending_sign_ins WHERE digest = ANY (ARRAY("
+            "SELECT digest FROM users.pending_sign_ins WHERE expires_at < $1 ORDER BY expires_at LIMIT $2))",
             expired_before,
             limit,
         )

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from prog_broker.transaction import Transaction
 from prog_contracts.impersonation import ImpersonationEnd
+from prog_kit.pages import Where
 from prog_workers.users.store.accounts import row_count
 
 
@@ -77,25 +78,27 @@ async def end_impersonations(
     """
     if (impersonation_id, by_session_id, operator_id, user_id) == (None, None, None, None):
         raise ValueError("say which ones")
+    which = Where()
+    now, actor, reason = which.value(tx.now), which.value(tx.actor), which.value(end)
+    conditions = {
+        "impersonation_id = {}": impersonation_id,
+        "by_session_id = {}": by_session_id,
+        "operator_id = {}": operator_id,
+        "by_session_id <> {}": but_session,
+        "user_id = {}": user_id,
+    }
+    for condition, value in conditions.items():
+        if value is not None:
+            which.add(condition, value)
     rows = await tx.fetch(
-        """
+        f"""
         UPDATE users.impersonations
-        SET ended_at = least($1, expires_at), ended_by = CASE WHEN $1 < expires_at THEN $2 END,
-            end_reason = CASE WHEN $1 < expires_at THEN $3 ELSE 'time_limit' END
-        WHERE ended_at IS NULL
-          AND ($4::text IS NULL OR impersonation_id = $4) AND ($5::text IS NULL OR by_session_id = $5)
-          AND ($6::text IS NULL OR operator_id = $6) AND ($7::text IS NULL OR by_session_id <> $7)
-          AND ($8::text IS NULL OR user_id = $8)
+        SET ended_at = least({now}, expires_at), ended_by = CASE WHEN {now} < expires_at THEN {actor} END,
+            end_reason = CASE WHEN {now} < expires_at THEN {reason} ELSE 'time_limit' END
+        WHERE ended_at IS NULL AND {which}
         RETURNING impersonation_id, user_id, operator_id, end_reason AS "end", ended_at
         """,
-        tx.now,
-        tx.actor,
-        end,
-        impersonation_id,
-        by_session_id,
-        operator_id,
-        but_session,
-        user_id,
+        *which.values,
     )
     return [Ended(**dict(row)) for row in rows]
 
@@ -104,8 +107,8 @@ async def purge_impersonations(tx: Transaction, began_before: datetime, limit: i
     """Deletes those that began before an instant; returns how many. The audit trail keeps that they were."""
     return row_count(
         await tx.execute(
-            "DELETE FROM users.impersonations WHERE impersonation_id IN"
-            " (SELECT impersonation_id FROM users.impersonations WHERE began_at < $1 ORDER BY began_at LIMIT $2)",
+            "DELETE FROM users.impersonations WHERE impersonation_id = ANY (ARRAY("
+            "SELECT impersonation_id FROM users.impersonations WHERE began_at < $1 ORDER BY began_at LIMIT $2))",
             began_before,
             limit,
         )

@@ -88,8 +88,9 @@ async def purge_challenges(tx: Transaction, limit: int) -> int:
     """Deletes those that nobody could answer any more, however clocks differ; returns how many."""
     return row_count(
         await tx.execute(
-            "DELETE FROM users.answered_challenges WHERE digest IN (SELECT digest FROM users.answered_challenges"
-            " WHERE expires_at < $1::timestamptz - interval '1 hour' ORDER BY expires_at LIMIT $2)",
+            "DELETE FROM users.answered_challenges WHERE digest = ANY (ARRAY("
+            "SELECT digest FROM users.answered_challenges"
+            " WHERE expires_at < $1::timestamptz - interval '1 hour' ORDER BY expires_at LIMIT $2))",
             tx.now,
             limit,
         )

@@ -156,10 +156,10 @@ async def purge_sessions(tx: Transaction, ended_before: datetime, limit: int) ->
     return row_count(
         await tx.execute(
             """
-            DELETE FROM users.sessions WHERE session_id IN (
+            DELETE FROM users.sessions WHERE session_id = ANY (ARRAY(
                 SELECT session_id FROM users.sessions
                 WHERE coalesce(ended_at, least(idle_until, expires_at)) < $1
-                ORDER BY coalesce(ended_at, least(idle_until, expires_at)) LIMIT $2)
+                ORDER BY coalesce(ended_at, least(idle_until, expires_at)) LIMIT $2))
             """,
             ended_before,
             limit,
