@@ -47,6 +47,11 @@ FROM users.impersonations WHERE ended_at IS NULL
 _DEAD_LETTERS = "SELECT consumer_group, count(*) AS letters FROM bus.dead_letters WHERE state = 'open' GROUP BY 1"
 _SUBSCRIPTIONS = "SELECT consumer_group, array_agg(type) AS types FROM bus.subscriptions GROUP BY 1"
 _RETRIES = "SELECT count(*) FROM bus.retries"
+_CONNECTIONS = """
+SELECT coalesce(sum(numbackends), 0)::int AS open, current_setting('max_connections')::int
+       - current_setting('superuser_reserved_connections')::int - current_setting('reserved_connections')::int AS most
+FROM pg_stat_database
+"""
 
 
 async def examine(environment: Mapping[str, str]) -> list[Finding]:
@@ -73,6 +78,7 @@ async def _database(settings: Settings, subscriptions: dict[str, list[str]]) -> 
                 subscriptions[row["consumer_group"]] = row["types"]
             return [
                 await _version(connection),
+                await _connections(connection),
                 Finding("schema", "ok", f"current: {len(migrations.known())} migrations"),
                 *await _isolation(connection),
                 *await _workers(connection),
@@ -99,6 +105,16 @@ async def _version(connection: Connection) -> Finding:
     if number < OLDEST_POSTGRES:
         return Finding("PostgreSQL", "failed", f"version {name} is too old", "use PostgreSQL 17 or newer")
     return Finding("PostgreSQL", "ok", f"version {name} answers")
+
+
+async def _connections(connection: Connection) -> Finding:
+    """Processes that are scaled out open more, and whoever comes when there are none left is refused."""
+    opened, most = await connection.fetchrow(_CONNECTIONS) or (0, 1)
+    told = f"{opened} of {most} connections are open"
+    if opened * 5 >= most * 4:
+        remedy = "raise max_connections, or lower PROG_DATABASE_POOL_SIZE (infra/SETTINGS.md)"
+        return Finding("connections", "warning", told, remedy)
+    return Finding("connections", "ok", told)
 
 
 async def _isolation(connection: Connection) -> list[Finding]:

@@ -9,7 +9,7 @@ import redis
 
 from prog_broker.transport import open_transport
 from prog_contracts.topics import TOPICS
-from prog_infra import cli
+from prog_infra import cli, doctor
 from prog_infra.doctor import examine
 from prog_infra.findings import Finding
 from prog_infra.servers import free_port
@@ -26,9 +26,18 @@ def verdicts(findings: list[Finding]) -> dict[str, str]:
 
 async def test_a_platform_in_order_has_all_but_its_workers(environment: dict[str, str]) -> None:
     found = verdicts(await examine(environment))
-    for check in ("settings", "PostgreSQL", "schema", "isolation", "dead letters", "support", "Redis"):
+    for check in ("settings", "PostgreSQL", "connections", "schema", "isolation", "dead letters", "support", "Redis"):
         assert found[check] == "ok", check
     assert found["workers"] == "failed"
+
+
+async def test_a_server_with_hardly_a_connection_left_is_told(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_CONNECTIONS", "SELECT 80, 100")
+    [finding] = [finding for finding in await examine(environment) if finding.check == "connections"]
+    assert (finding.verdict, finding.detail) == ("warning", "80 of 100 connections are open")
+    assert "PROG_DATABASE_POOL_SIZE" in finding.remedy
 
 
 async def test_wrong_settings_are_all_told(environment: dict[str, str]) -> None:
