@@ -29,6 +29,7 @@ class Known:
     email: str = "ada@acme.example"
     office: str | None = None
     vouched_by: str | None = None
+    is_signed_in: bool = True
     signed_on_days_ago: float | None = None
 
     @property
@@ -49,7 +50,7 @@ class Known:
 
     async def session(self, user_id: str, session_id: str) -> Any:
         assert (user_id, session_id) == (PERSON, SESSION)
-        return SimpleNamespace(sign_on_tenant_id=self.vouched_by)
+        return SimpleNamespace(sign_on_tenant_id=self.vouched_by) if self.is_signed_in else None
 
     async def signed_on_at(self, user_id: str, tenant_id: str) -> datetime | None:
         assert (user_id, tenant_id) == (PERSON, TENANT)
@@ -75,6 +76,7 @@ async def is_let_in(known: Known, session_id: str | None, role: TenantRole | Non
         (Known(Enforcement(OURS)), "admin", False),
         (Known(Enforcement(OURS)), None, False),
         (Known(Enforcement(OURS), vouched_by=TENANT), "admin", True),
+        (Known(Enforcement(OURS), vouched_by=TENANT, is_signed_in=False), "admin", False),
         (Known(Enforcement(OURS), vouched_by=new_id("tenant")), "admin", False),
         (Known(Enforcement(OURS)), "owner", True),
         (Known(Enforcement(OURS), email="ada@elsewhere.example"), "admin", True),

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from prog_contracts.errors import Denied
 from prog_contracts.ids import new_id
-from prog_edge.tokens import KEYS_FRESH_SECONDS, Keys, PublicKeys, TokenVerifier, read_kept
+from prog_edge.tokens import KEYS_FRESH_SECONDS, MAX_TOKEN_BYTES, Keys, PublicKeys, TokenVerifier, read_kept
 
 ISSUER = "https://prog.example"
 NOW = 1_800_000_000.0
@@ -118,6 +118,7 @@ async def test_a_good_token_tells_who_it_is_for(verifier: TokenVerifier) -> None
         signed(x5c=["MIIB"]),
         signed(claims(iss="https://evil.example")),
         signed(claims(aud="another")),
+        signed(claims(note="x" * MAX_TOKEN_BYTES)),
         signed(claims(exp=int(NOW) - 60)),
         signed(claims(iat=int(NOW) + 600)),
         signed(claims(nbf=int(NOW) + 600)),
@@ -163,6 +164,25 @@ def test_check_14_nothing_else_is_read_for_renewal(text: str) -> None:
     with pytest.raises(Denied) as denied:
         read_kept(text)
     assert denied.value.code == "unauthenticated"
+
+
+@pytest.mark.parametrize(
+    ("payload", "why"), [(claims(exp=int(NOW) - 60), "has expired"), (claims(aud="another"), "is not valid")]
+)
+async def test_whoever_has_to_renew_a_token_is_told_so(
+    verifier: TokenVerifier, payload: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(Denied, match=why):
+        await verifier.verify(signed(payload))
+
+
+async def test_no_number_of_good_tokens_fills_the_memory(
+    verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prog_edge.tokens._MAX_REMEMBERED", 3)
+    for number in range(10):
+        await verifier.verify(signed(claims(jti=str(number))))
+    assert len(verifier._good) == 3
 
 
 async def test_a_token_that_was_good_ends_with_its_key(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
