@@ -1,4 +1,4 @@
-"""What an API key may do: never more than its maker at the time, and never what is beyond all keys."""
+"""What roles and API keys may do: a key never more than its maker at the time, and never what is beyond all keys."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from prog_contracts.permissions import (
     ROLES,
     SCOPES,
     allowed,
+    closed,
+    concerns_billing,
     may_grant,
     may_manage,
     rights,
 )
-from prog_contracts.tenants import TenantRole
+from prog_contracts.tenants import BillingChanged, TenantRole, TenantStatus
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -62,3 +64,28 @@ def test_every_right_is_for_impersonators_or_not_and_every_read_but_of_keys_is()
         "tenant.read", "tenant.update", "config.read", "config.update", "member.read", "billing.read", "clock.move",
         "event.read", "event.publish", "audit.read",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("type_name", "body", "concerns"),
+    [
+        ("prognetwork.payments.invoice_generated", {}, True),
+        (BillingChanged.TYPE, None, True),
+        ("prognetwork.email.email_sent", {"template": "receipt"}, True),
+        ("prognetwork.email.email_sent", {"template": "verify_email"}, False),
+        ("prognetwork.email.email_sent", None, False),
+        ("com.acme.email_sent", {"template": "receipt"}, False),
+        ("prognetwork.tenants.tenant_updated", {}, False),
+    ],
+)
+def test_what_tells_how_a_tenant_pays_is_known_by_its_type_and_template(
+    type_name: str, body: dict[str, str] | None, concerns: bool
+) -> None:
+    assert concerns_billing(type_name, body) is concerns
+
+
+@pytest.mark.parametrize("status", ["suspended", "deleting", "deleted"])
+def test_who_asks_too_much_of_a_closed_tenant_is_told_its_status(status: TenantStatus) -> None:
+    refusal = closed(status)
+    assert (refusal.kind, refusal.code) == ("conflict", "tenant_closed")
+    assert {"suspended": "suspended", "deleting": "being deleted", "deleted": "was deleted"}[status] in refusal.message

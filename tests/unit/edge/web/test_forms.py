@@ -421,6 +421,25 @@ def test_a_form_from_another_site_is_refused_whatever_its_token(browse: Browse, 
 
 
 @pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "same-origin", "origin": "null"},
+        {"sec-fetch-site": "none"},
+        {"origin": "http://127.0.0.1:8000"},
+    ],
+)
+def test_a_form_of_our_own_is_taken_whatever_way_its_browser_says_so(browse: Browse, headers: dict[str, str]) -> None:
+    client = browse("ada")
+    page = read(client.get("/account").text)
+    token = next(field.get("value") for field in page.all("input") if field.get("name") == "csrf_token")
+
+    answer = client.post("/account/tenants", data={"name": "x", "csrf_token": token}, headers=headers)
+
+    assert answer.status_code == 303
+
+
+@pytest.mark.parametrize(
     "address", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "", None, "/a\nb"]
 )
 def test_nobody_is_sent_elsewhere_after_signing_in(address: str | None) -> None:
