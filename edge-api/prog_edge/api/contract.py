@@ -45,6 +45,8 @@ claim (RFC 8693) says who that is. `x-impersonation` says of each operation whet
 with `Prefer: respond-async`, is answered with 202 and the address of its operation.
 
 **Retries.** Send an `Idempotency-Key` with a POST: the same key and body are done once and answered alike for 24 hours.
+An answer that holds what is shown once is told again for ten minutes, and a file of exported data not at all: from then
+on it is 409 (`idempotency_answer_gone`).
 
 **Too much.** Each client has a quota for each kind of endpoint: `RateLimit-Policy` tells it, `RateLimit` what is left;
 beyond it the answer is 429. Writes are also answered with 429 while the platform, or the tenant, has too many of them
