@@ -124,6 +124,8 @@ BEGINS_WITH: Final = {"resume_tenant": "suspended", "restore_tenant": "deleting"
 
 FRESH: Final = frozenset({"delete_tenant", "remove_sign_on", "release_domain", "export_tenant", "fetch_tenant_export"})
 """What takes a sign-in of the last ten minutes of the owner."""
+SPENDERS: Final = frozenset({"refresh", "logout", "end_session", "issue_token"})
+"""What uses up another session of the owner's, for it names one, and finds a new one each time."""
 EXPORTS: Final = {
     "export_tenant": ("UPDATE tenants.exports SET moved_at = moved_at - interval '1 day' WHERE export_id = $1",),
     "fetch_tenant_export": (
@@ -192,8 +194,9 @@ class World:
             await change(self.stage, statement, self.known["mine"]["export_id"])
         if operation_id in FRESH:
             owner.tokens = (await self.stage.sign_in(owner.email)).tokens  # it takes a fresh sign-in
-        other = (await self.stage.sign_in(owner.email)).tokens
-        self.known["mine"] |= {name: other[name] for name in ("session_id", "refresh_token")}
+        if operation_id in SPENDERS or "refresh_token" not in self.known["mine"]:
+            other = (await self.stage.sign_in(owner.email)).tokens
+            self.known["mine"] |= {name: other[name] for name in ("session_id", "refresh_token")}
 
     def exists(self, place: Place, path: str) -> Mapping[str, Any]:
         """What exists there, as the fields of this path call it."""
