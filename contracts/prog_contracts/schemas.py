@@ -66,7 +66,23 @@ class Difference:
 
 def stale(directory: Path) -> list[Difference]:
     """What in `directory` differs from the code."""
+    return _differences(directory, documents())
+
+
+def write(directory: Path) -> list[str]:
+    """Writes what differs compatibly; returns the names. Files that differ otherwise, or have no code, stay."""
     wanted = documents()
+    written = []
+    for difference in _differences(directory, wanted):
+        if not difference.breaking:
+            path = directory / difference.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(render(wanted[difference.name]), encoding="utf-8")
+            written.append(difference.name)
+    return written
+
+
+def _differences(directory: Path, wanted: Mapping[str, Mapping[str, Any]]) -> list[Difference]:
     there = {path.relative_to(directory).as_posix() for path in directory.rglob("*.json")}
     found = [
         Difference(name, "no code stands behind this file", (Problem("", "message_removed", "the message is gone"),))
@@ -81,16 +97,3 @@ def stale(directory: Path) -> list[Difference]:
             breaking = () if name == ASYNCAPI_FILE else tuple(problems(json.loads(text), document))
             found.append(Difference(name, "the file differs from the code", breaking))
     return found
-
-
-def write(directory: Path) -> list[str]:
-    """Writes what differs compatibly; returns the names. Files that differ otherwise, or have no code, stay."""
-    wanted = documents()
-    written = []
-    for difference in stale(directory):
-        if not difference.breaking:
-            path = directory / difference.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(render(wanted[difference.name]), encoding="utf-8")
-            written.append(difference.name)
-    return written

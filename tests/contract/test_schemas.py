@@ -75,30 +75,32 @@ def references(value: Any) -> list[str]:
     return [found for item in value for found in references(item)] if isinstance(value, list) else []
 
 
-def test_every_reference_in_the_asyncapi_document_leads_somewhere() -> None:
-    document = schemas.documents()[schemas.ASYNCAPI_FILE]
-    found = references(document)
+@pytest.fixture(scope="module")
+def asyncapi() -> dict[str, Any]:
+    return schemas.documents()[schemas.ASYNCAPI_FILE]
+
+
+def test_every_reference_in_the_asyncapi_document_leads_somewhere(asyncapi: dict[str, Any]) -> None:
+    found = references(asyncapi)
     assert found
     for reference in found:
-        place: Any = document
+        place: Any = asyncapi
         for step in reference.removeprefix("#/").split("/"):
             place = place[step]
 
 
-def test_every_message_is_in_one_channel_and_every_topic_is_a_channel() -> None:
-    document = schemas.documents()[schemas.ASYNCAPI_FILE]
-    assert set(document["channels"]) == set(TOPICS)
-    listed = sorted(name for channel in document["channels"].values() for name in channel["messages"])
-    assert listed == sorted(document["components"]["messages"])
+def test_every_message_is_in_one_channel_and_every_topic_is_a_channel(asyncapi: dict[str, Any]) -> None:
+    assert set(asyncapi["channels"]) == set(TOPICS)
+    listed = sorted(name for channel in asyncapi["channels"].values() for name in channel["messages"])
+    assert listed == sorted(asyncapi["components"]["messages"])
     assert len(listed) == len(MODELS)
     for model in MODELS:
         name = f"{model.TYPE.removeprefix('prognetwork.')}.v{model.VERSION}"
-        assert name in document["channels"][topic_of(model).name]["messages"]
-        Draft202012Validator.check_schema(document["components"]["messages"][name]["payload"])
+        assert name in asyncapi["channels"][topic_of(model).name]["messages"]
+        Draft202012Validator.check_schema(asyncapi["components"]["messages"][name]["payload"])
 
 
-def test_every_attribute_of_the_envelope_is_documented() -> None:
+def test_every_attribute_of_the_envelope_is_documented(asyncapi: dict[str, Any]) -> None:
     from prog_contracts.envelope import _Attributes
 
-    document = schemas.documents()[schemas.ASYNCAPI_FILE]
-    assert set(document["components"]["schemas"]["Envelope"]["properties"]) == set(_Attributes.__struct_fields__)
+    assert set(asyncapi["components"]["schemas"]["Envelope"]["properties"]) == set(_Attributes.__struct_fields__)
