@@ -34,6 +34,17 @@ def up(data: Path) -> Iterator[Up]:
     up.close()
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One that runs, for tests that leave it running."""
+    up = Up(tmp_path_factory.mktemp("standing") / "data of ours", free_port())
+    up.wait_ready()
+    yield up
+    up.process.send_signal(signal.SIGTERM)
+    assert up.process.wait(60) == 0
+    up.close()
+
+
 async def test_it_comes_up_says_where_it_is_and_ctrl_c_leaves_nothing_behind(up: Up, data: Path) -> None:
     up.wait_ready()
     told = "".join(up.lines)
@@ -98,8 +109,8 @@ async def test_data_survives_a_killed_supervisor_and_the_next_start_is_clean(up:
         again.close()
 
 
-async def test_every_killed_process_is_back_at_once_and_so_are_the_servers(up: Up) -> None:
-    up.wait_ready()
+async def test_every_killed_process_is_back_at_once_and_so_are_the_servers(standing: Up) -> None:
+    up = standing
     for title in PROCESSES:
         before = up.find(title)
         assert before is not None
@@ -125,12 +136,12 @@ async def test_with_its_parent_it_ends_too(data: Path) -> None:
         await wait_until(lambda: not any(lives(member) for member in family), within_seconds=30)
 
 
-async def test_data_in_use_is_refused_in_one_line(up: Up, data: Path) -> None:
-    up.wait_ready()
-    second = Up(data, free_port())
+def test_data_in_use_is_refused_in_one_line(standing: Up) -> None:
+    second = Up(standing.data, free_port())
     assert second.process.wait(20) == 1
     [line] = second.close().splitlines()
-    assert line.startswith(f"prog: the data in {data} is in use by another `prog up` (process {up.process.pid}) - stop")
+    used_by = f"in use by another `prog up` (process {standing.process.pid})"
+    assert line.startswith(f"prog: the data in {standing.data} is {used_by} - stop")
 
 
 def test_a_taken_port_is_refused_in_one_line_before_anything_starts(data: Path) -> None:
