@@ -108,6 +108,19 @@ async def tell(database: Database, job: str, settings: Settings) -> None:
         await timers.append(connection, [timers.Entry(topic_of(command).name, "scheduler", now, envelope)])
 
 
+OLD_SUBJECTS: Final = """
+WITH oldest AS MATERIALIZED (
+    SELECT occurred_at FROM events.subjects
+    WHERE occurred_at < statement_timestamp() - make_interval(days => $2)
+      AND coalesce(uuid_extract_timestamp(message_id), occurred_at) < statement_timestamp() - make_interval(days => $2)
+    LIMIT $1
+)
+DELETE FROM events.subjects
+WHERE occurred_at <= (SELECT max(occurred_at) FROM oldest)
+  AND coalesce(uuid_extract_timestamp(message_id), occurred_at) < statement_timestamp() - make_interval(days => $2)
+"""
+"""The first ones in the order in which they lie, which is nearly that of their times, and all that are not younger."""
+MONTH_DAYS: Final = 31
 MONTHS_AHEAD: Final = 3
 
 
@@ -120,3 +133,18 @@ async def keep_partitions(database: Database, keep_days: int) -> tuple[list[str]
     if keep_days == 0:
         return made, []
     return made, await database.pool.fetchval("SELECT bus.retire_event_partitions($1)", keep_days)
+
+
+async def forget_subjects(database: Database, keep_days: int) -> int:
+    """Deletes what finds messages by their objects once their month is out of the log; returns how many rows.
+
+    `keep_days` 0 keeps all, as in `keep_partitions`.
+    """
+    deleted = 0
+    while keep_days:
+        status = await database.pool.execute(OLD_SUBJECTS, BATCH, keep_days + MONTH_DAYS)
+        count = int(status.rpartition(" ")[2])
+        deleted += count
+        if count < BATCH:
+            break
+    return deleted

@@ -143,6 +143,9 @@ class Jobs:
         made, retired = await housekeeping.keep_partitions(self._tools.database, self._settings.event_log_days)
         if made or retired:
             log.info("partitions of the event log", made=made, detached=retired)
+        forgotten = await housekeeping.forget_subjects(self._tools.database, self._settings.event_log_days)
+        if forgotten:
+            log.info("purged", job="keep_event_partitions", rows=forgotten)
 
     def _command_of(self, name: str) -> Callable[[], Awaitable[None]]:
         async def tell() -> None:

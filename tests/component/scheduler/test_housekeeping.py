@@ -109,6 +109,26 @@ async def test_the_users_domain_is_told_to_clear_away_credentials(
     assert tuple(row) == ("prog.users.commands", PLATFORM_TENANT_ID, "prog-scheduler")
 
 
+SUBJECT = (
+    "INSERT INTO events.subjects (object_id, message_id, tenant_id, correlation_id, occurred_at)"
+    " SELECT 'user_' || n, uuidv7(- make_interval(days => $1)), 't', gen_random_uuid(),"
+    " clock_timestamp() - make_interval(days => $2) FROM generate_series(1, $3) AS n"
+)
+
+
+async def test_what_finds_messages_goes_a_month_after_the_log_by_the_time_of_the_machine(
+    subscribers: Subscribers, scheduler: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "BATCH", 10)
+    old, young, of_a_test_clock = (432, 432, 25), (430, 430, 3), (1, 4000, 2)
+    for rows in (old, young, of_a_test_clock):
+        await subscribers.platform.fetch(SUBJECT, *rows)
+    assert await housekeeping.forget_subjects(scheduler, 0) == 0, "0 keeps for ever"
+    assert await housekeeping.forget_subjects(scheduler, 400) == 25
+    assert await count(subscribers, "events.subjects") == 5
+    assert await scheduler.pool.execute("DELETE FROM events.subjects") == "DELETE 3", "older than 62 days"
+
+
 async def test_the_database_refuses_to_clear_away_what_is_young(subscribers: Subscribers, scheduler: Database) -> None:
     await subscribers.platform.fetch(INBOX, "succeeded", 1, 3)
     assert await scheduler.pool.execute("DELETE FROM bus.inbox") == "DELETE 0"
