@@ -23,6 +23,7 @@ from pydantic_core import PydanticUndefined
 from prog_kit.identity_providers import IdentityProvider, parsed
 
 _TEMPLATE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_HOST_NAME: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 """As browsers send it: in lower case, and without a slash at the end."""
 _PREFIX: Final = "PROG_"
@@ -85,6 +86,17 @@ class Settings(BaseModel):
         "everysec", description="when the Valkey of `prog up` writes its append-only file to the disk"
     )
     public_url: str = Field("http://127.0.0.1:8000", description="the address that people and mail links use")
+    platform_hosts: tuple[str, ...] = Field(
+        (),
+        description="further names at which the platform itself answers, such as api.example.com; addresses, names of"
+        " one label and names of private networks need not be listed",
+    )
+    custom_domain_target: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*$",
+        description="the name to which tenants point their custom domains by a CNAME; by default the host of"
+        " PROG_PUBLIC_URL",
+    )
     passkey_domain: str | None = Field(
         None,
         pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*$",
@@ -205,6 +217,7 @@ class Settings(BaseModel):
         "metrics_networks",
         "cors_origins",
         "passkey_origins",
+        "platform_hosts",
         mode="before",
     )
     @classmethod
@@ -263,6 +276,16 @@ class Settings(BaseModel):
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is no origin, such as https://app.example; neither * nor null is taken")
         return origins
+
+    @field_validator("platform_hosts")
+    @classmethod
+    def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not _HOST_NAME.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} is no host's name, such as api.example.com, in lower case and without a port"
+                )
+        return names
 
     @field_validator("event_log_days", "mail_days", "invitation_days", "logo_days", "audit_origin_days")
     @classmethod

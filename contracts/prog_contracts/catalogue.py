@@ -3,6 +3,7 @@
 from prog_contracts import (
     api_keys,
     configuration,
+    custom_domains,
     directory,
     email,
     erasure,
@@ -25,6 +26,7 @@ from prog_contracts import (
 __all__ = [
     "api_keys",
     "configuration",
+    "custom_domains",
     "directory",
     "email",
     "erasure",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from prog_contracts.ids import LeadId, MailId
+from prog_contracts.ids import LeadId, MailId, TenantId
 from prog_contracts.messages import Command, Event, command, event
 
 Template = Literal[
@@ -31,6 +31,7 @@ Template = Literal[
     "tenant_restored",
     "tenant_deleted",
     "tenant_sign_on_changed",
+    "tenant_custom_domain_changed",
     "tenant_export_ready",
     "usage_warning",
     "receipt",
@@ -43,7 +44,11 @@ Template = Literal[
 
 @command("prognetwork.email.send_mail", key="mail_id")
 class SendMail(Command):
-    """Render a template for one recipient and queue it. `sealed_data` holds secret values such as link tokens."""
+    """Render a template for one recipient and queue it. `sealed_data` holds secret values such as link tokens.
+
+    `site_tenant_id` is the tenant at whose own host somebody asked for it. Whether links lead there the email domain
+    says, by what the tenant has proven when the mail is sent.
+    """
 
     mail_id: MailId
     template: Template
@@ -51,6 +56,7 @@ class SendMail(Command):
     to_name: str | None = None
     data: dict[str, Any] = Field(default_factory=dict)
     sealed_data: dict[str, str] = Field(default_factory=dict)
+    site_tenant_id: TenantId | None = None
 
 
 @command("prognetwork.email.deliver_mail", key="mail_id")

@@ -32,6 +32,7 @@ Action = Literal[
     "api_key.manage",
     "client.manage",
     "sign_on.manage",
+    "custom_domain.manage",
     "scim.manage",
     "directory.manage",
 ]
@@ -55,10 +56,19 @@ PERMISSIONS: Final = MappingProxyType[TenantRole, frozenset[Action]](
 )
 
 NOT_FOR_KEYS: Final[frozenset[Action]] = frozenset(
-    {"api_key.manage", "client.manage", "tenant.delete", "tenant.export", "sign_on.manage", "directory.manage"}
+    {
+        "api_key.manage",
+        "client.manage",
+        "tenant.delete",
+        "tenant.export",
+        "sign_on.manage",
+        "custom_domain.manage",
+        "directory.manage",
+    }
 )
 """What no API key and no OAuth client may do, whoever made it: one that got out would make itself successors, end the
-tenant, carry it off, let somebody else's provider say who its people are, or say itself which role a group gives."""
+tenant, carry it off, let somebody else's provider say who its people are or somebody else's host ask for their
+passwords, or say itself which role a group gives."""
 SCOPES: Final[tuple[Action, ...]] = tuple(action for action in ACTIONS if action not in NOT_FOR_KEYS)
 """What an API key, or an OAuth client, may be made for."""
 

@@ -10,19 +10,19 @@ from typing import Final, Literal, get_args
 
 from prog_contracts.errors import Conflict
 
-QuotaName = Literal["members", "api_keys", "events_per_month"]
+QuotaName = Literal["members", "api_keys", "events_per_month", "custom_domains"]
 QUOTAS: Final[tuple[QuotaName, ...]] = get_args(QuotaName)
 Percent = Literal[80, 100]
 
 Limits = Mapping[QuotaName, int | None]
 """None is without limit."""
 
-FREE_LIMITS: Final[Limits] = {"members": 5, "api_keys": 20, "events_per_month": 10_000}
-PAID_LIMITS: Final[Limits] = {"members": 25, "api_keys": 50, "events_per_month": 1_000_000}
+FREE_LIMITS: Final[Limits] = {"members": 5, "api_keys": 20, "events_per_month": 10_000, "custom_domains": 1}
+PAID_LIMITS: Final[Limits] = {"members": 25, "api_keys": 50, "events_per_month": 1_000_000, "custom_domains": 3}
 PLAN_LIMITS: Final[Mapping[str, Limits]] = {
-    "starter": {"members": 10, "api_keys": 50, "events_per_month": 100_000},
-    "growth": {"members": 50, "api_keys": 100, "events_per_month": 5_000_000},
-    "scale": {"members": None, "api_keys": 100, "events_per_month": None},
+    "starter": {"members": 10, "api_keys": 50, "events_per_month": 100_000, "custom_domains": 2},
+    "growth": {"members": 50, "api_keys": 100, "events_per_month": 5_000_000, "custom_domains": 5},
+    "scale": {"members": None, "api_keys": 100, "events_per_month": None, "custom_domains": 20},
 }
 """By the plan's name in lower case; a paid plan that is not listed has PAID_LIMITS."""
 
@@ -35,11 +35,13 @@ _WORDS: Final[Mapping[QuotaName, tuple[str, str]]] = {
     "members": ("members, open invitations among them", "Remove somebody, take an invitation back"),
     "api_keys": ("API keys at a time", "Revoke one that is not needed"),
     "events_per_month": ("events a month", "Wait for the next month"),
+    "custom_domains": ("custom domains", "Release one"),
 }
 _CODES: Final[Mapping[QuotaName, str]] = {
     "members": "member_limit",
     "api_keys": "api_key_limit",
     "events_per_month": "event_limit",
+    "custom_domains": "custom_domain_limit",
 }
 
 

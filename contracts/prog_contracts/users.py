@@ -9,7 +9,7 @@ import hashlib
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from prog_contracts.ids import SessionId, UserId
+from prog_contracts.ids import SessionId, TenantId, UserId
 from prog_contracts.messages import Command, Event, command, event
 from prog_contracts.profiles import AvatarId, Theme
 
@@ -31,6 +31,8 @@ class RegisterUser(Command):
     name: str
     sealed_password: str
     tenant_name: str | None = None
+    site_tenant_id: TenantId | None = None
+    """The tenant at whose own host somebody signed up; the same for links that are asked for."""
 
 
 @command("prognetwork.users.ensure_administrator", key="email", subject="user_id")
@@ -68,6 +70,7 @@ class VerifyEmail(SpendToken):
 @command("prognetwork.users.resend_verification", key="email")
 class ResendVerification(Command):
     email: str
+    site_tenant_id: TenantId | None = None
 
 
 @command("prognetwork.users.request_password_reset", key="email")
@@ -76,6 +79,7 @@ class RequestPasswordReset(Command):
 
     email: str
     client_address: str | None = None
+    site_tenant_id: TenantId | None = None
 
 
 @command("prognetwork.users.reset_password")
@@ -92,6 +96,7 @@ class RequestMagicLink(Command):
 
     email: str
     client_address: str | None = None
+    site_tenant_id: TenantId | None = None
 
 
 @command("prognetwork.users.consume_magic_link")

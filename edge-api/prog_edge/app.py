@@ -25,6 +25,7 @@ from prog_edge.refusals import add_handlers
 from prog_edge.routing import RouteIndex
 from prog_edge.versions.pinned import pin
 from prog_edge.web import mount_web, page_for_error
+from prog_kit.hosts import hosts_of
 from prog_kit.settings import Settings
 
 VERSION: Final = "1.0.0"
@@ -68,6 +69,7 @@ def layers(settings: Settings, drain: Drain) -> list[Middleware]:
             drain=drain,
             log_level=settings.log_level,
             cors=Cors(settings.cors_origins, open_paths(ROUTERS)),
+            hosts=hosts_of(settings),
         ),
         Middleware(CrashMiddleware, page=page_for_error),
         Middleware(BodyLimitMiddleware),

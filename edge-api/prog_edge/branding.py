@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from prog_contracts.configuration import Configuration
 from prog_kit.database import Database
 from prog_workers.tenants import queries
 
@@ -37,19 +38,21 @@ class Brand:
         return f"/brand/{self.tenant_id}/{self.version}.css" if has_colors else None
 
 
-async def brand_of(database: Database, tenant_id: str) -> Brand | None:
-    """None for a tenant that has set nothing: its pages look as the platform's do."""
+async def brand_of(database: Database, tenant_id: str, *, own_site: bool = False) -> Brand | None:
+    """None for a tenant that has set nothing: its pages look as the platform's do. At a domain of its own they have its
+    name all the same."""
     async with database.scope(tenant_id=tenant_id) as connection:
         row = await queries.config(connection, tenant_id)
         tenant = await queries.tenant(connection, tenant_id)
-    if row is None or tenant is None or tenant.status == "deleted":
+    if tenant is None or tenant.status == "deleted":
         return None
-    looks, mail = row.configuration.branding, row.configuration.mail
-    if not any((looks.name, looks.logo, looks.accent_light, looks.accent_dark, mail.support_address)):
+    configuration = Configuration() if row is None else row.configuration
+    looks, mail = configuration.branding, configuration.mail
+    if not own_site and not any((looks.name, looks.logo, looks.accent_light, looks.accent_dark, mail.support_address)):
         return None
     return Brand(
         tenant_id=tenant_id,
-        version=row.version,
+        version=0 if row is None else row.version,
         name=looks.name or tenant.name,
         logo=looks.logo,
         accent_light=looks.accent_light,

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 _KEY: Final = "prog.context"
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A host of a tenant's own, at which its account pages are served (infra/adr/0032-custom-domains.md)."""
+
+    tenant_id: str
+    host: str
+
+
 @dataclass(slots=True)
 class RequestContext:
     """One request's identity. `request_id` is the client's own where it sent a usable one."""
@@ -30,6 +38,8 @@ class RequestContext:
     public_url: str
     client_address: str | None = None
     user_agent: str | None = None
+    site: Site | None = None
+    """Whose pages are looked at, where that follows from the host; None is the platform itself."""
     speaks_scim: bool = False
     """Errors are told in SCIM's form rather than as problem documents."""
     actor: str | None = None
@@ -93,6 +103,12 @@ _current: ContextVar[RequestContext | None] = ContextVar("request", default=None
 def current_context() -> RequestContext | None:
     """The context of the request that is being served; None outside of one."""
     return _current.get()
+
+
+def current_site() -> Site | None:
+    """The tenant's host at which the request is served; None at the platform's own."""
+    context = _current.get()
+    return None if context is None else context.site
 
 
 @contextmanager

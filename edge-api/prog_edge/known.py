@@ -17,9 +17,12 @@ from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_contracts.users import PlatformRole
 from prog_edge.branding import LOGOS_REMEMBERED, Brand, brand_of, logo_of
 from prog_edge.directory import Remembered, role_in
+from prog_edge.hosts import TenantHosts
+from prog_edge.quotas import limits_given
 from prog_edge.tokens import Claims
 from prog_kit.database import OUTAGES, Database
 from prog_workers.tenants import queries as tenants
+from prog_workers.tenants.queries.custom_domains import served_domains
 from prog_workers.tenants.queries.sign_on import Enforcement, enforcement
 from prog_workers.users import queries as users
 from prog_workers.users.queries import SessionRow, UserRow, impersonations, profiles
@@ -68,6 +71,8 @@ class Known:
         self.live_impersonations: Remembered[ImpersonationRow] = Remembered(self._impersonation)
         self.sign_ons: Remembered[datetime] = Remembered(self._signed_on_at)
         self.brands: Remembered[Brand] = Remembered(lambda tenant_id: brand_of(reader, tenant_id))
+        self.sites: Remembered[Brand] = Remembered(lambda tenant_id: brand_of(reader, tenant_id, own_site=True))
+        self.hosts = TenantHosts(self._served)
         self.logos: Remembered[bytes] = Remembered(
             lambda key: logo_of(reader, key), fresh_seconds=PICTURES_FRESH_SECONDS, limit=LOGOS_REMEMBERED
         )
@@ -155,7 +160,13 @@ class Known:
     async def _limits(self, tenant_id: str) -> TenantLimits | None:
         async with self.reader.scope(tenant_id=tenant_id) as connection:
             tenant = await tenants.tenant(connection, tenant_id)
-            return None if tenant is None else TenantLimits(tenant.plan, await tenants.limits(connection, tenant_id))
+            if tenant is None:
+                return None
+            return TenantLimits(tenant.plan, limits_given(tenant.plan, await tenants.limits(connection, tenant_id)))
+
+    async def _served(self) -> Mapping[str, str]:
+        async with self.database.operator() as connection:
+            return await served_domains(connection)
 
     async def _session(self, key: str) -> SessionRow | None:
         """A live session of a person, None for one that is over."""

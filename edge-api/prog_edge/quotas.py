@@ -7,18 +7,20 @@ takes moments to be counted, so a burst may go beyond the limit by what is publi
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
 from prog_contracts.errors import ProgError
-from prog_contracts.quotas import QuotaName, reached, refusal
+from prog_contracts.quotas import QuotaName, limits_of, reached, refusal
 from prog_contracts.tenants import NoteUsage
 from prog_edge.directory import Remembered
 from prog_edge.limits.commands import Commands
 from prog_kit.database import FAILURES, Database
 from prog_kit.logging import get
 from prog_workers.tenants import queries as tenants
+from prog_workers.tenants.queries import custom_domains
 from prog_workers.users.queries import api_keys
 
 ACTOR: Final = "prog-edge"
@@ -56,14 +58,17 @@ class Quotas:
 
         month = month_of(datetime.now(UTC))
         async with self._database.scope(tenant_id=tenant_id) as connection:
-            limits = await tenants.limits(connection, tenant_id)
+            tenant = await tenants.tenant(connection, tenant_id)
+            limits = limits_given(tenant.plan if tenant else None, await tenants.limits(connection, tenant_id))
             seats = await tenants.seats_taken(connection, tenant_id, now)
             keys = await api_keys.count_api_keys(connection, tenant_id, datetime.now(UTC))
+            named = await custom_domains.count_custom_domains(connection, tenant_id)
             events = await monitoring.events_published(connection, tenant_id, month)
         return [
             Use("members", seats, limits.get("members")),
             Use("api_keys", keys, limits.get("api_keys")),
             Use("events_per_month", events, limits.get("events_per_month"), _next_month(month)),
+            Use("custom_domains", named, limits.get("custom_domains")),
         ]
 
     async def admit_events(self, tenant_id: str, limit: int | None, wanted: int) -> None:
@@ -101,6 +106,11 @@ class Quotas:
         self._told[told] = None
         if len(self._told) > MAX_TOLD:
             self._told.popitem(last=False)
+
+
+def limits_given(plan: str | None, given: Mapping[str, int | None]) -> Mapping[str, int | None]:
+    """What a tenant was given; what its plan allows of a thing that had no limit then."""
+    return dict[str, int | None](limits_of(plan).items()) | dict(given)
 
 
 def month_of(now: datetime) -> date:

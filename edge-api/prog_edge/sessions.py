@@ -1,5 +1,6 @@
 """Browser sessions: the access and the refresh token of a person, sealed into one HttpOnly cookie.
 
+A cookie is good at the host that it was made at, and at no other: its seal names a tenant's host where it is one.
 Nothing is stored here: the cookie is the session, readable only by holders of PROG_SECRET_KEYS. When the access token
 has run out, or its key was rotated, the refresh token is exchanged on the way and the browser gets a new cookie;
 parallel requests of one browser share one exchange.
@@ -22,12 +23,19 @@ from prog_contracts.messages import Command
 from prog_contracts.passkeys import SignInByPasskey
 from prog_contracts.second_factors import CompleteSignIn, StepUp
 from prog_contracts.users import Authenticate, ConsumeMagicLink, EndSession, RefreshSession, SecondFactor
+from prog_edge.context import current_site
 from prog_edge.tokens import Claims, TokenVerifier, read_kept
 from prog_kit.secrets import CODE, IDENTITY, PASSWORD, SECOND_STEP, SESSION, TOKEN, Sealer, SealError
 
 MAX_AGE_SECONDS: Final = 30 * 24 * 3600
 """How long a browser keeps the cookie; the session inside may end sooner."""
 MAX_COOKIE_BYTES: Final = 4000
+
+
+def at_host(purpose: str) -> str:
+    """What a cookie is sealed for: its purpose, at the host of the request that is being served."""
+    site = current_site()
+    return purpose if site is None else f"{purpose}@{site.tenant_id}/{site.host}"
 
 
 class IsLive(Protocol):
@@ -187,7 +195,7 @@ class BrowserSessions:
         if len(cookie) > MAX_COOKIE_BYTES:
             return None
         try:
-            return SecondFactorNeeded.model_validate_json(self._sealer.open(cookie, SECOND_STEP))
+            return SecondFactorNeeded.model_validate_json(self._sealer.open(cookie, at_host(SECOND_STEP)))
         except (SealError, ValueError):
             return None
 
@@ -276,17 +284,17 @@ class BrowserSessions:
         if not result.get("mfa_required"):
             return self._seal(TokenSet.model_validate(result))
         needed = SecondFactorNeeded.model_validate(result)
-        return Waiting(self._sealer.seal(needed.model_dump_json(), SECOND_STEP), needed.expires_in)
+        return Waiting(self._sealer.seal(needed.model_dump_json(), at_host(SECOND_STEP)), needed.expires_in)
 
     def _seal(self, tokens: TokenSet) -> str:
         text = orjson.dumps([tokens.access_token, tokens.refresh_token]).decode()
-        return self._sealer.seal(text, SESSION)
+        return self._sealer.seal(text, at_host(SESSION))
 
     def _unseal(self, cookie: str) -> Held | None:
         if len(cookie) > MAX_COOKIE_BYTES:
             return None
         try:
-            access_token, refresh_token = orjson.loads(self._sealer.open(cookie, SESSION))
+            access_token, refresh_token = orjson.loads(self._sealer.open(cookie, at_host(SESSION)))
         except (SealError, ValueError):
             return None
         return Held(access_token, refresh_token)

@@ -27,6 +27,7 @@ PLAIN: Final = {
     "events.audit_entries.hash": "by which the trail is verified",
     "events.audit_entries.origin_digest": "salted, and the salt is withheld",
     "events.audit_heads.hash": "by which the trail is verified",
+    "tenants.custom_domains.token": "is published in the domain's DNS",
     "tenants.directory_groups.name_key": "the name in small letters",
     "tenants.directory_users.name_key": "the name in small letters",
     "tenants.domain_claims.token": "is published in the domain's DNS",

@@ -19,6 +19,7 @@ from prog_broker.replies import Answer
 from prog_contracts.accounts import TokenSet
 from prog_contracts.api_keys import CreateApiKey
 from prog_contracts.configuration import StoreLogo
+from prog_contracts.custom_domains import CheckCustomDomain, ClaimCustomDomain
 from prog_contracts.exports import ExportTenant
 from prog_contracts.ids import new_id
 from prog_contracts.payments import CreateSubscription
@@ -36,8 +37,12 @@ from prog_workers.users.rules import clients as client_rules
 from tests.component.harness import Harness
 from tests.component.payments.tenant import STARTER
 from tests.component.tenants.company import Company
+from tests.component.tenants.test_sign_on import server
 from tests.component.users.people import Person
 from tests.component.users.test_authorizing import Shop
+from tests.dns_server import DnsServer
+
+__all__ = ["server"]
 
 AT_ONCE = 8
 
@@ -130,6 +135,29 @@ async def test_clients_never_pass_their_number(platform: Harness, monkeypatch: p
     monkeypatch.setattr(client_rules, "CLIENTS_MAX", 3)
     shops = [Shop(person, await signed_in(person)) for person in await people(platform)]
     assert await at_once(lambda number: shops[number].register()) == {"ok": 3, "too_many_clients": 5}
+
+
+async def test_custom_domains_never_pass_the_limit_of_the_plan(acme: Company) -> None:
+    async def claim(number: int) -> Answer:
+        return await acme.send(ClaimCustomDomain(tenant_id=acme.tenant_id, domain_name=f"p{number}.acme.example"))
+
+    assert await at_once(claim) == {"ok": 1, "custom_domain_limit": AT_ONCE - 1}
+
+
+async def test_a_custom_domain_that_many_tenants_prove_at_once_is_one_s(platform: Harness, server: DnsServer) -> None:
+    companies = [Company(platform, owner_id=new_id("user")) for _ in range(AT_ONCE)]
+    host = "accounts.acme.example"
+    for company in companies:
+        await company.open()
+        claimed = await company.send(ClaimCustomDomain(tenant_id=company.tenant_id, domain_name=host))
+        assert claimed.result is not None
+        server.records.setdefault(claimed.result["record"], []).append(claimed.result["value"])
+
+    async def check(number: int) -> Answer:
+        company = companies[number]
+        return await company.send(CheckCustomDomain(tenant_id=company.tenant_id, domain_name=host))
+
+    assert await at_once(check) == {"ok": 1, "custom_domain_taken": AT_ONCE - 1}
 
 
 async def test_domains_never_pass_their_number(acme: Company, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from prog_edge.api import (
     auth,
     catalogue,
     configuration,
+    custom_domains,
     customers,
     dead_letters,
     directory,
@@ -48,6 +49,7 @@ from prog_edge.api import (
     subscriptions,
     tenant_exports,
     tenants,
+    tls,
     topics,
     usage,
 )
@@ -73,6 +75,7 @@ ROUTERS: Final[list[APIRouter]] = [
         configuration,
         members,
         sign_on,
+        custom_domains,
         api_keys,
         oauth_clients,
         directory,
@@ -94,6 +97,7 @@ ROUTERS: Final[list[APIRouter]] = [
         analytics,
         leads,
         health,
+        tls,
         reference,
     )
 ] + scim.ROUTERS

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Annotated, Final
 
 import asyncpg
@@ -15,11 +13,11 @@ from starlette.responses import PlainTextResponse, Response
 
 from prog_contracts.errors import NotFound
 from prog_edge.access import Public, Visit, platform_of
+from prog_edge.inside import comes_from_inside
 
 router = APIRouter(tags=["Health"])
 
 PROBE_SECONDS: Final = 2.0
-_PROXIED: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 
 
 @router.get("/healthz")
@@ -49,22 +47,9 @@ async def metrics(request: Request) -> Response:
     For scrapers within PROG_METRICS_NETWORKS that come by themselves; for all others, and for whoever comes through a
     proxy, there is nothing here.
     """
-    if not _may_scrape(request, platform_of(request).settings.metrics_networks):
+    if not comes_from_inside(request, platform_of(request).settings.metrics_networks):
         raise NotFound("There is nothing at this address.")
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _may_scrape(request: Request, networks: Sequence[str]) -> bool:
-    """By the address of the connection itself: what a header says of it counts for nothing here."""
-    if request.client is None or any(name in request.headers for name in _PROXIED):
-        return False
-    try:
-        address = ip_address(request.client.host)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in ip_network(network, strict=False) for network in networks)
 
 
 async def _database(visit: Visit) -> str:

@@ -24,15 +24,19 @@ class Limits(Resource):
 
     plan: str | None = Field(description="What the tenant pays for; null is the free plan.")
     limits: Mapping[str, int | None] = Field(
-        examples=[{"members": 5, "api_keys": 20, "events_per_month": 10000, "reads_per_minute": 6000}]
+        examples=[
+            {"members": 5, "api_keys": 20, "events_per_month": 10000, "custom_domains": 1, "reads_per_minute": 6000}
+        ]
     )
 
 
 class Use(Resource):
     """One limit and how much of it is used."""
 
-    name: Literal["members", "api_keys", "events_per_month"]
-    used: int = Field(description="Members count open invitations; API keys are those that are good.")
+    name: Literal["members", "api_keys", "events_per_month", "custom_domains"]
+    used: int = Field(
+        description="Members count open invitations; API keys are those that are good; custom domains those claimed."
+    )
     limit: int | None = Field(description="Null is without limit.")
     percent: int | None = Field(description="Of the limit, rounded down.")
     resets_at: datetime | None = Field(description="When a count by the month begins anew.")
@@ -46,7 +50,7 @@ class Usage(Resource):
 @router.get("/limits", responses=problems(401, 404))
 async def get_limits(tenant_id: str, access: Reads) -> Limits:
     """What the tenant may use on its plan, as it was at most a second ago. What is beyond is refused with the limit's
-    own code: `member_limit`, `api_key_limit`, `event_limit`, and `rate_limited` for requests."""
+    own code: `member_limit`, `api_key_limit`, `event_limit`, `custom_domain_limit`, and `rate_limited` for requests."""
     found = await access.platform.tenant_limits.get(tenant_id)
     if found is None:
         raise NotFound("There is no such tenant.")

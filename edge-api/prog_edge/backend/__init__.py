@@ -10,6 +10,7 @@ from prog_edge.backend.analytics import Analytics
 from prog_edge.backend.api_keys import ApiKeys
 from prog_edge.backend.clients import Clients
 from prog_edge.backend.configuration import Branding, Configurations
+from prog_edge.backend.custom_domains import CustomDomains
 from prog_edge.backend.directory import Directories
 from prog_edge.backend.exports import Exports
 from prog_edge.backend.identities import Identities
@@ -54,6 +55,7 @@ def web_services(platform: Platform) -> WebServices:
         provider=Provider(platform, sender),
         clients=Clients(platform, sender),
         sign_on=SignOn(platform, sender),
+        custom_domains=CustomDomains(platform, sender),
         exports=Exports(platform, sender),
         impersonations=Impersonations(platform, sender),
         signing_key=platform.signing_key,

@@ -25,6 +25,7 @@ from prog_contracts.users import (
 from prog_edge.backend import billing
 from prog_edge.backend.permission import role_for
 from prog_edge.backend.sender import Sender
+from prog_edge.context import current_site
 from prog_edge.devices import device_name
 from prog_edge.platform import Platform
 from prog_edge.web.ports import (
@@ -64,11 +65,12 @@ class Account:
             name=name,
             sealed_password=self._platform.sealer.seal(password, PASSWORD),
             tenant_name=tenant_name,
+            site_tenant_id=_site_tenant(),
         )
         await self._sender.ask(command, tenant_id=PLATFORM_TENANT_ID, actor=None, idempotency_key=idempotency_key)
 
     async def resend_verification(self, *, email: str) -> None:
-        command = ResendVerification(email=normalize_email(email))
+        command = ResendVerification(email=normalize_email(email), site_tenant_id=_site_tenant())
         await self._sender.tell(command, tenant_id=PLATFORM_TENANT_ID, actor=None)
 
     async def verify_email(self, *, token: str) -> None:
@@ -78,11 +80,15 @@ class Account:
         await self._sender.ask(command, tenant_id=PLATFORM_TENANT_ID, actor=None)
 
     async def request_password_reset(self, *, email: str, client: Client) -> None:
-        command = RequestPasswordReset(email=normalize_email(email), client_address=client.address)
+        command = RequestPasswordReset(
+            email=normalize_email(email), client_address=client.address, site_tenant_id=_site_tenant()
+        )
         await self._sender.tell(command, tenant_id=PLATFORM_TENANT_ID, actor=None)
 
     async def request_magic_link(self, *, email: str, client: Client) -> None:
-        command = RequestMagicLink(email=normalize_email(email), client_address=client.address)
+        command = RequestMagicLink(
+            email=normalize_email(email), client_address=client.address, site_tenant_id=_site_tenant()
+        )
         await self._sender.tell(command, tenant_id=PLATFORM_TENANT_ID, actor=None)
 
     async def reset_password(self, *, token: str, password: str, client: Client, idempotency_key: str) -> None:
@@ -268,3 +274,9 @@ class Account:
 
     async def _allow(self, viewer: Viewer, tenant_id: str, action: Action) -> TenantRole:
         return await role_for(self._platform, viewer, tenant_id, action)
+
+
+def _site_tenant() -> str | None:
+    """The tenant at whose own host somebody asks: one that has proven the host, never what a request says."""
+    site = current_site()
+    return None if site is None else site.tenant_id

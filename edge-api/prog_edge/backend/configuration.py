@@ -134,6 +134,7 @@ class Configurations:
             command, tenant_id=tenant_id, actor=viewer.user_id, idempotency_key=idempotency_key
         )
         self._platform.brands.forget(tenant_id)
+        self._platform.sites.forget(tenant_id)
         return int(result["version"])
 
 
@@ -146,10 +147,13 @@ class Branding:
     async def for_member(self, viewer: Viewer, tenant_id: str) -> BrandView | None:
         if not _is_tenant(tenant_id) or await self._platform.role(viewer.user_id, tenant_id) is None:
             return None
-        brand = await self._platform.brands.get(tenant_id)
-        if brand is None:
-            return None
-        return BrandView(brand.name, brand.logo_path, brand.style_path, brand.support_address)
+        return _view(await self._platform.brands.get(tenant_id))
+
+    async def is_member(self, viewer: Viewer, tenant_id: str) -> bool:
+        return await self._platform.role(viewer.user_id, tenant_id) is not None
+
+    async def for_site(self, tenant_id: str) -> BrandView | None:
+        return _view(await self._platform.sites.get(tenant_id))
 
     async def style(self, tenant_id: str, version: int) -> str | None:
         brand = await self._platform.brands.get(tenant_id) if _is_tenant(tenant_id) else None
@@ -179,6 +183,10 @@ def stylesheet(brand: Brand) -> str:
             by_system = f':root:not([data-theme="{other}"]) {{ {values} }}'
             found.append(f"@media (prefers-color-scheme: {theme}) {{ {by_system} }}")
     return "\n".join(found) + "\n"
+
+
+def _view(brand: Brand | None) -> BrandView | None:
+    return None if brand is None else BrandView(brand.name, brand.logo_path, brand.style_path, brand.support_address)
 
 
 def _version(row: VersionRow, names: Mapping[str, str]) -> VersionView:

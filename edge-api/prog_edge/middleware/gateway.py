@@ -1,9 +1,10 @@
 """What every request passes and every answer carries, in one pass, for each layer of ASGI costs every request.
 
-In: a request id and a W3C trace context, taken from the client or made; the client's address; the version of the API
-that it pins. Out: both ids, security headers, what pages of other sites may read, the version, the client's quota, a
-renewed session cookie, and a hint to go elsewhere while the process drains. When it is over: metrics, one line in the
-log, and what the audit trail is to hear. Each concern has its file beside this one.
+In: the host, which may be a tenant's own; a request id and a W3C trace context, taken from the client or made; the
+client's address; the version of the API that it pins. Out: both ids, security headers, what pages of other sites may
+read, the version, the client's quota, a renewed session cookie, and a hint to go elsewhere while the process drains.
+When it is over: metrics, one line in the log, and what the audit trail is to hear. Each concern has its file beside
+this one.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from prog_contracts.hosts import PlatformHosts
 from prog_edge.context import RequestContext, put_context, serving
 from prog_edge.drain import Drain
 from prog_edge.middleware.access_log import AccessLog
 from prog_edge.middleware.client_address import ClientAddresses
 from prog_edge.middleware.cors import Cors
 from prog_edge.middleware.denials import tell_denial
-from prog_edge.middleware.head_fields import read_head
+from prog_edge.middleware.head_fields import Head, read_head
+from prog_edge.middleware.host_gate import HostGate
 from prog_edge.middleware.metrics import IN_FLIGHT, count, route_of
 from prog_edge.middleware.rate_headers import Form, rate_headers
 from prog_edge.middleware.security_headers import Defaults, defaults, secured
@@ -47,6 +50,7 @@ class GatewayMiddleware:
         drain: Drain | None = None,
         log_level: str = "info",
         cors: Cors | None = None,
+        hosts: PlatformHosts | None = None,
     ) -> None:
         self.app = app
         self.public_url = public_url.rstrip("/")
@@ -55,7 +59,10 @@ class GatewayMiddleware:
         self.drain = drain or Drain()
         self.access_log = AccessLog(log_level)
         self.cors = cors or Cors((), ())
-        self.defaults: Defaults = defaults(secure_transport=public_url.startswith("https://"))
+        self.gate = None if hosts is None else HostGate(hosts)
+        secure = public_url.startswith("https://")
+        self.defaults: Defaults = defaults(secure_transport=secure)
+        self.site_defaults: Defaults = defaults(secure_transport=secure, subdomains=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,7 +84,7 @@ class GatewayMiddleware:
         IN_FLIGHT.inc()
         try:
             with serving(context):
-                response = self.cors.preflight(scope, head.origin) or _unknown_version(scope, context, head.version)
+                response = await self._refusal(scope, context, head)
                 await (response or self.app)(scope, receive, answer.send)
         finally:
             IN_FLIGHT.dec()
@@ -85,6 +92,14 @@ class GatewayMiddleware:
             route = route_of(scope)
             count(scope["method"], route, answer.status or 500, seconds)
             self.access_log.write(scope, context, route, answer.status, answer.size_bytes, seconds)
+
+    async def _refusal(self, scope: Scope, context: RequestContext, head: Head) -> Response | None:
+        """The answer to a request that goes no further."""
+        if self.gate is not None and not self.gate.is_own(head.hosts):
+            refused = await self.gate.answer(scope, context, head.hosts, self.public_url)
+            if refused is not None or context.site is not None:
+                return refused
+        return self.cors.preflight(scope, head.origin) or _unknown_version(scope, context, head.version)
 
 
 class _Answer:
@@ -114,7 +129,9 @@ class _Answer:
 
     def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
         gateway, context = self._gateway, self._context
-        headers = secured(message.get("headers", ()), gateway.defaults)
+        headers = secured(
+            message.get("headers", ()), gateway.defaults if context.site is None else gateway.site_defaults
+        )
         path = self._scope["path"]
         if path.startswith(VERSIONED):
             headers += version_headers(context.version or NEWEST, gateway.public_url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 MAX_USER_AGENT_LENGTH: Final = 300
@@ -16,7 +16,7 @@ _USABLE: Final = re.compile(rb"^[A-Za-z0-9._:\-]{8,128}$")
 @dataclass(slots=True)
 class Head:
     """`request_id` is the client's own where it sent a usable one; `forwarded` the hops of X-Forwarded-For, `version`
-    what Prog-Version names, `origin` the site of the page that asks."""
+    what Prog-Version names, `origin` the site of the page that asks, `hosts` every Host header."""
 
     request_id: str = ""
     traceparent: str | None = None
@@ -24,6 +24,7 @@ class Head:
     forwarded: list[str] | None = None
     version: str | None = None
     origin: str | None = None
+    hosts: list[bytes] = field(default_factory=list)
 
 
 def read_head(fields: Iterable[tuple[bytes, bytes]]) -> Head:
@@ -39,6 +40,8 @@ def read_head(fields: Iterable[tuple[bytes, bytes]]) -> Head:
         elif name == b"x-forwarded-for":
             hops = [hop for part in value.decode("latin-1").split(",") if (hop := part.strip())]
             head.forwarded = (head.forwarded or []) + hops
+        elif name == b"host":
+            head.hosts.append(value)
         elif name == b"prog-version":
             head.version = value.decode("latin-1")
         elif name == b"origin":

@@ -17,15 +17,20 @@ _DEFAULTS: Final = (
     (b"cache-control", b"no-store"),
 )
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+_HSTS_OF_SITE: Final = (b"strict-transport-security", b"max-age=31536000")
+"""At a tenant's host: what is below that is not the platform's to speak for."""
 
 
 Headers = Iterable[tuple[bytes, bytes]]
 Defaults = tuple[tuple[bytes, bytes], ...]
 
 
-def defaults(*, secure_transport: bool) -> Defaults:
-    """The headers that an answer gets where it has none of its own; over HTTPS also the promise to stay with it."""
-    return (*_DEFAULTS, _HSTS) if secure_transport else _DEFAULTS
+def defaults(*, secure_transport: bool, subdomains: bool = True) -> Defaults:
+    """The headers that an answer gets where it has none of its own; over HTTPS also the promise to stay with it, for
+    all `subdomains` too."""
+    if not secure_transport:
+        return _DEFAULTS
+    return (*_DEFAULTS, _HSTS if subdomains else _HSTS_OF_SITE)
 
 
 def secured(headers: Headers, missing: Defaults) -> list[tuple[bytes, bytes]]:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from prog_contracts.errors import ProgError
 from prog_edge.web.account.client_routes import router as client_router
 from prog_edge.web.account.configuration_routes import router as configuration_router
+from prog_edge.web.account.custom_domain_routes import router as custom_domain_router
 from prog_edge.web.account.deletion_routes import router as deletion_router
 from prog_edge.web.account.directory_routes import router as directory_router
 from prog_edge.web.account.ending_routes import router as ending_router
@@ -64,6 +65,7 @@ ROUTERS = (
     client_router,
     provider_router,
     sign_on_router,
+    custom_domain_router,
     directory_router,
     deletion_router,
     ending_router,

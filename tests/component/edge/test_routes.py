@@ -107,6 +107,10 @@ GET    /v1/tenants/{tenant_id}/domains                sign_on.manage
 POST   /v1/tenants/{tenant_id}/domains                sign_on.manage
 POST   /v1/tenants/{tenant_id}/domains/{domain}/check sign_on.manage
 DELETE /v1/tenants/{tenant_id}/domains/{domain}       sign_on.manage
+GET    /v1/tenants/{tenant_id}/custom-domains         custom_domain.manage
+POST   /v1/tenants/{tenant_id}/custom-domains         custom_domain.manage
+POST   /v1/tenants/{tenant_id}/custom-domains/{domain}/check custom_domain.manage
+DELETE /v1/tenants/{tenant_id}/custom-domains/{domain} custom_domain.manage
 GET    /v1/api-keys                                   api_key.manage
 GET    /v1/api-keys/{key_id}                          api_key.manage
 POST   /v1/api-keys                                   api_key.manage
@@ -175,6 +179,7 @@ POST   /v1/leads                                      public
 GET    /healthz                                       -
 GET    /readyz                                        public
 GET    /metrics                                       -
+GET    /internal/tls/allowed                          -
 GET    /openapi.json                                  -
 GET    /docs                                          -
 GET    /docs/errors                                   -

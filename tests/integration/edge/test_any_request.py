@@ -87,6 +87,9 @@ BEYOND_REACH: Final = {
     "configure_sign_on": "nobody has a provider that answers",
     "claim_domain": "what is made up is no domain",
     "check_domain": "the domain's DNS has no record",
+    "claim_custom_domain": "what is made up is no domain",
+    "check_custom_domain": "the domain's DNS has no record",
+    "tls_allowed": "no custom domain is proven",
     "delete_user": "whoever is there is needed as the owner of a tenant",
     "restore_user": "nobody's account is being deleted",
     "edit_dead_letter": "the one dead letter cannot be read",
@@ -122,7 +125,16 @@ WHERE tenant_id = $1
 BEGINS_WITH: Final = {"resume_tenant": "suspended", "restore_tenant": "deleting"}
 """The status in which an operation finds the tenants; all others find them active, whatever was asked before."""
 
-FRESH: Final = frozenset({"delete_tenant", "remove_sign_on", "release_domain", "export_tenant", "fetch_tenant_export"})
+FRESH: Final = frozenset(
+    {
+        "delete_tenant",
+        "remove_sign_on",
+        "release_domain",
+        "release_custom_domain",
+        "export_tenant",
+        "fetch_tenant_export",
+    }
+)
 """What takes a sign-in of the last ten minutes of the owner."""
 SPENDERS: Final = frozenset({"refresh", "logout", "end_session", "issue_token"})
 """What uses up another session of the owner's, for it names one, and finds a new one each time."""

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from starlette.requests import Request
 
-from prog_edge.api.health import _may_scrape
+from prog_edge.inside import comes_from_inside
 from prog_kit.settings import PRIVATE_NETWORKS
 from tests.integration.edge.stage import Person, Stage
 
@@ -76,11 +76,11 @@ async def test_metrics_are_for_scrapers_that_come_by_themselves(stage: Stage) ->
 )
 async def test_private_networks_may_read_metrics_by_default(host: str, may: bool) -> None:
     request = Request({"type": "http", "headers": [], "client": (host, 1)})
-    assert _may_scrape(request, PRIVATE_NETWORKS) is may
+    assert comes_from_inside(request, PRIVATE_NETWORKS) is may
 
 
 async def test_a_connection_without_an_address_reads_none() -> None:
-    assert _may_scrape(Request({"type": "http", "headers": [], "client": None}), PRIVATE_NETWORKS) is False
+    assert comes_from_inside(Request({"type": "http", "headers": [], "client": None}), PRIVATE_NETWORKS) is False
 
 
 async def test_somebody_from_the_internet_finds_no_metrics(stage: Stage) -> None:

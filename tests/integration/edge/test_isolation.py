@@ -88,6 +88,7 @@ async def business(stage: Stage, name: str) -> Business:
     key = await owner.post("/v1/api-keys", {"name": f"{name} import", "scopes": ["event.read"]})
     client = {"name": f"{name} shop", "grants": ["client_credentials"], "scopes": ["event.read"]}
     await owner.post(f"/v1/tenants/{tenant_id}/domains", {"domain": f"{name}.example"})
+    await owner.post(f"/v1/tenants/{tenant_id}/custom-domains", {"domain": f"{name}.example"})
     await change(
         stage,
         "INSERT INTO tenants.sign_on (tenant_id, issuer, client_id, sealed_client_secret, default_role, enforced,"
@@ -272,6 +273,9 @@ async def test_staff_routes_are_closed_to_tenants(
         ("POST", "/v1/tenants/{tenant_id}/domains", {"domain": "stolen.example"}),
         ("POST", "/v1/tenants/{tenant_id}/domains/{domain}/check", {}),
         ("DELETE", "/v1/tenants/{tenant_id}/domains/{domain}", None),
+        ("POST", "/v1/tenants/{tenant_id}/custom-domains", {"domain": "stolen.example"}),
+        ("POST", "/v1/tenants/{tenant_id}/custom-domains/{domain}/check", {}),
+        ("DELETE", "/v1/tenants/{tenant_id}/custom-domains/{domain}", None),
         ("PATCH", "/v1/directory/groups/{directory_group_id}", {"role": "viewer"}),
         ("DELETE", "/scim/v2/Users/{directory_user_id}", None),
         ("DELETE", "/scim/v2/Groups/{directory_group_id}", None),
@@ -293,3 +297,5 @@ async def test_check_21_nobody_changes_a_thing_of_the_other(
     ] == "https://id.omega.example"
     [domain] = (await omega.owner.get(f"/v1/tenants/{omega.ids['tenant_id']}/domains"))["data"]
     assert (domain["domain"], domain["status"]) == ("omega.example", "claimed")
+    [host] = (await omega.owner.get(f"/v1/tenants/{omega.ids['tenant_id']}/custom-domains"))["data"]
+    assert (host["domain"], host["status"]) == ("omega.example", "pending")

@@ -37,7 +37,7 @@ def test_a_key_of_nobody_may_nothing() -> None:
 
 
 def test_no_key_makes_keys_or_ends_the_tenant() -> None:
-    assert not {"api_key.manage", "tenant.delete", "sign_on.manage"} & set(SCOPES)
+    assert not {"api_key.manage", "tenant.delete", "sign_on.manage", "custom_domain.manage"} & set(SCOPES)
     for action in NOT_FOR_KEYS:
         assert allowed("owner", action)
         assert not allowed("owner", action, ACTIONS), "not even where it stands among the scopes of a row"

@@ -28,6 +28,7 @@ DATA: dict[str, Any] = {
     "next_attempt_at": "2027-02-17T00:00:00Z", "current_period_end": AT, "ended_at": AT, "changed_at": AT,
     "change": "enrolled", "linked": True, "provider": "Google", "app_name": "The Shop", "connected_at": AT,
     "what": "configured", "detail": "https://id.acme.example",
+    "domain": "accounts.acme.example", "target": "app.example.com",
     "purge_at": AT, "step": "requested", "erase_at": AT, "exported_at": AT, "began_at": AT,
     "quota": "events_per_month", "percent": 80, "used": 8000, "limit": 10000,
     "since": AT, "wrong_codes": 12,
@@ -36,8 +37,12 @@ DATA: dict[str, Any] = {
 SECRETS = {"token": "prog_verify_abc"}
 
 
+def data_of(template: Template) -> dict[str, Any]:
+    return DATA | ({"what": "activated"} if template == "tenant_custom_domain_changed" else {})
+
+
 def rendered(template: Template, **changes: Any) -> Rendered:
-    context = context_of(template, DATA | changes, SECRETS)
+    context = context_of(template, data_of(template) | changes, SECRETS)
     return Renderer("https://prog.example/").render(template, context, tenant_id=TENANT, secrets=SECRETS)
 
 
@@ -72,7 +77,7 @@ def test_every_mail_suits_dark_mode_and_phones(template: Template) -> None:
 @pytest.mark.parametrize("template", NAMES)
 def test_a_mail_without_any_optional_field_is_whole(template: Template) -> None:
     optional = {name for name, item in CONTEXTS[template].model_fields.items() if not item.is_required()}
-    data = {name: value for name, value in DATA.items() if name not in optional}
+    data = {name: value for name, value in data_of(template).items() if name not in optional}
     context = context_of(template, data, SECRETS)
     mail = Renderer("https://prog.example").render(template, context, tenant_id=TENANT, secrets=SECRETS)
     assert mail.text.startswith("Hello,\n\n")
@@ -132,6 +137,15 @@ def test_the_text_about_sign_on_has_its_paragraphs_apart(what: str) -> None:
     paragraphs = rendered("tenant_sign_on_changed", what=what).text.split("\n\n")
     assert paragraphs[2].startswith("If you or somebody")
     assert max(map(len, paragraphs[1].splitlines())) < 100
+
+
+@pytest.mark.parametrize("what", ["proven", "activated", "misdirected", "missing", "lost", "released"])
+def test_each_change_of_a_custom_domain_has_words_of_its_own(what: str) -> None:
+    mail = rendered("tenant_custom_domain_changed", what=what)
+    assert "accounts.acme.example" in mail.text
+    assert "accounts.acme.example" in mail.html
+    assert mail.text.split("\n\n")[2].startswith(("If you or somebody", "The page of custom domains"))
+    assert max(map(len, mail.text.splitlines())) < 110
 
 
 def test_a_failed_payment_is_told_in_plain_words_with_the_next_date() -> None:

@@ -6,6 +6,7 @@ to dress a notice of the platform up as something else.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,8 @@ BRANDED: Final[frozenset[Template]] = frozenset(
     {"invitation", "receipt", "payment_failed", "payment_recovered", "subscription_canceled"}
 )
 """Mails that are written in a tenant's name."""
+FROM_A_SITE: Final[frozenset[Template]] = frozenset({"verify_email", "reset_password", "magic_link"})
+"""Mails that somebody asks for, perhaps at a tenant's own host, and whose links open an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,15 @@ def brand_of(known: TenantBrand | None, template: Template) -> Brand:
         dark_button_text=_text_on(dark),
         own=True,
     )
+
+
+def leads_to_site(template: Template, recipient: str, address_domains: Collection[str]) -> bool:
+    """Whether a mail's link leads to a tenant's own host, where there is one.
+
+    Whoever has the host's DNS sees what is opened there. A mail in the tenant's name opens nothing else.
+    A link that opens an account leads there for addresses alone whose domain the tenant has proven, and so could read.
+    """
+    return template in BRANDED or (template in FROM_A_SITE and recipient.rpartition("@")[2] in address_domains)
 
 
 def sender_name(known: TenantBrand | None, template: Template, platform: str) -> str:

@@ -252,6 +252,22 @@ class TenantSignOnChanged(TenantMail):
         return place.url(f"/account/tenants/{quote(place.tenant_id)}/sign-on")
 
 
+class TenantCustomDomainChanged(TenantMail):
+    """What became of a custom domain; `target` is where its name is to lead."""
+
+    what: Literal["proven", "activated", "misdirected", "missing", "lost", "released"]
+    domain: str
+    target: str
+
+    @field_validator("domain", "target")
+    @classmethod
+    def _fits_a_line(cls, text: str) -> str:
+        return one_line(text, 253)
+
+    def link(self, place: Place) -> str:
+        return place.url(f"/account/tenants/{quote(place.tenant_id)}/custom-domains")
+
+
 class TenantDeleted(TenantMail):
     def link(self, place: Place) -> str:
         return place.url("/account")
@@ -342,6 +358,7 @@ CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "tenant_deletion_requested": TenantDeletionRequested,
     "tenant_restored": TenantMail,
     "tenant_sign_on_changed": TenantSignOnChanged,
+    "tenant_custom_domain_changed": TenantCustomDomainChanged,
     "tenant_export_ready": TenantExportReady,
     "tenant_deleted": TenantDeleted,
     "usage_warning": UsageWarning,

@@ -22,7 +22,7 @@ from prog_workers.email import branding, rules, store
 from prog_workers.email.contexts import context_of
 from prog_workers.email.providers.port import Accepted, Deferred, MailProvider, OutgoingMail, Rejected, Unknown
 from prog_workers.email.render import Renderer
-from prog_workers.email.store import Mail
+from prog_workers.email.store import Mail, sites
 
 UNREADABLE: Final = "its secrets do not open with the present keys"
 
@@ -80,13 +80,21 @@ class Delivery:
     async def _begin(self, tx: Transaction, mail: Mail) -> OutgoingMail | None:
         """Writes a new try down and renders the mail for it; None when its secrets do not open any more."""
         try:
-            outgoing = self._compose(mail, tx, await store.brand(tx))
+            outgoing = self._compose(mail, tx, await store.brand(tx), await self._site_url(tx, mail))
         except SealError:
             return None
         attempt = await store.begin_attempt(tx, mail, self.provider.name)
         if attempt is None:
             raise Unavailable(f"another worker delivers {mail.mail_id}", code="in_progress")
         return replace(outgoing, attempt=attempt)
+
+    async def _site_url(self, tx: Transaction, mail: Mail) -> str | None:
+        """The tenant's own host to which the mail's link leads, if it is one that is active now."""
+        tenant_id = mail.tenant_id if mail.template in branding.BRANDED else mail.site_tenant_id
+        site = None if tenant_id is None else await sites.site(tx, tenant_id)
+        if site is None or not branding.leads_to_site(mail.template, mail.recipient, site.address_domains):
+            return None
+        return self.renderer.url_at(site.mail_domain)
 
     async def _send(self, mail: Mail, outgoing: OutgoingMail, work: Work) -> Finish:
         result = await self.provider.send(outgoing)
@@ -102,7 +110,9 @@ class Delivery:
             case Unknown(reason):
                 raise Unavailable(reason, code="outcome_unknown")
 
-    def _compose(self, mail: Mail, tx: Transaction, known: branding.TenantBrand | None) -> OutgoingMail:
+    def _compose(
+        self, mail: Mail, tx: Transaction, known: branding.TenantBrand | None, site_url: str | None
+    ) -> OutgoingMail:
         secrets = {name: tx.sealer.open(value, MAIL) for name, value in mail.sealed_data.items()}
         context = context_of(mail.template, mail.data, mail.sealed_data)
         rendered = self.renderer.render(
@@ -111,6 +121,7 @@ class Delivery:
             tenant_id=mail.tenant_id,
             secrets=secrets,
             brand=branding.brand_of(known, mail.template),
+            site_url=site_url,
         )
         name, address = parseaddr(self.sender)
         return OutgoingMail(

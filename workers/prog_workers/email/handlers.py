@@ -15,6 +15,7 @@ from prog_broker.purging import purge_rows
 from prog_broker.transaction import Transaction
 from prog_contracts.actors import is_process
 from prog_contracts.configuration import TenantConfigured
+from prog_contracts.custom_domains import CustomDomainChanged
 from prog_contracts.email import (
     CaptureLead,
     DeliverMail,
@@ -40,6 +41,7 @@ from prog_contracts.payments import (
     SubscriptionUpdated,
 )
 from prog_contracts.second_factors import RecoveryCodeUsed, SecondFactorChanged, SecondFactorGuessesRefused
+from prog_contracts.sign_on import SignOnChanged
 from prog_contracts.tenants import TenantCreated, TenantDeleted, TenantUpdated
 from prog_contracts.users import EmailVerified, PasswordChanged, UserUpdated
 from prog_kit.secrets import MAIL, PERSON, SealError
@@ -48,7 +50,7 @@ from prog_workers.email.branding import BRANDED
 from prog_workers.email.contexts import context_of
 from prog_workers.email.delivery import Delivery, failure, record_sent
 from prog_workers.email.render import subject_line
-from prog_workers.email.store import retention, wishes
+from prog_workers.email.store import retention, sites, wishes
 
 BATCH: Final = 2000
 
@@ -199,6 +201,20 @@ async def follow_configuration(event: TenantConfigured, tx: Transaction) -> None
         await store.put_brand(tx, event.version, event.configuration)
 
 
+@email.handles(CustomDomainChanged)
+async def follow_site(event: CustomDomainChanged, tx: Transaction) -> None:
+    """Keeps to which host links in the tenant's mails lead. The event tells all of it, so the last one holds."""
+    if not await store.is_deleted(tx):
+        await sites.put_mail_domain(tx, event.tenant_id, event.mail_domain)
+
+
+@email.handles(SignOnChanged)
+async def follow_proven_addresses(event: SignOnChanged, tx: Transaction) -> None:
+    """Keeps for whose addresses links that open an account may lead there, too."""
+    if not await store.is_deleted(tx):
+        await sites.put_address_domains(tx, event.tenant_id, event.domains)
+
+
 @email.handles(TenantCreated)
 async def follow_name(event: TenantCreated, tx: Transaction) -> None:
     if not await store.is_deleted(tx):
@@ -222,6 +238,7 @@ async def follow_tenant(event: TenantUpdated, tx: Transaction) -> Outcome:
 async def purge_tenant(event: TenantDeleted, tx: Transaction) -> PurgeMails | None:
     """Writes nothing for the tenant any more, and deletes what it had, a batch at a time."""
     await store.note_deletion(tx)
+    await sites.drop_site(tx, tx.tenant_id)
     return PurgeMails() if await purge_rows(tx, email.tenant_rows.deleted) else None
 
 
@@ -333,6 +350,7 @@ async def _queue(tx: Transaction, command: SendMail) -> list[Message]:
         sealed_data={} if suppressed else command.sealed_data,
         status="suppressed" if suppressed else "queued",
         attempt=0,
+        site_tenant_id=command.site_tenant_id,
     )
     if not await store.insert_mail(tx, mail):
         return []

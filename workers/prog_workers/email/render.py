@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import cache
@@ -26,6 +26,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from prog_contracts.email import Template
+from prog_contracts.hosts import url_at
 from prog_contracts.money import EXPONENTS, Money
 from prog_workers.email.branding import PLATFORM, Brand
 from prog_workers.email.contexts import MailContext, Place
@@ -49,6 +50,10 @@ class Renderer:
     def __init__(self, public_url: str) -> None:
         self._public_url = public_url
 
+    def url_at(self, host: str) -> str:
+        """The address of a tenant's own host."""
+        return url_at(self._public_url, host)
+
     def render(
         self,
         template: Template,
@@ -57,15 +62,16 @@ class Renderer:
         tenant_id: str,
         secrets: Mapping[str, str],
         brand: Brand = PLATFORM,
+        site_url: str | None = None,
     ) -> Rendered:
-        """The mail, in the looks of `brand`.
+        """The mail, in the looks of `brand`. Its button leads to `site_url`, a tenant's own host, or to the platform.
 
         Raises jinja2.UndefinedError when a template names what its context does not have.
         """
         place = Place(self._public_url, tenant_id, secrets)
         values = {
             **_values(context),
-            "link": context.link(place),
+            "link": context.link(place if site_url is None else replace(place, public_url=site_url)),
             "site_url": self._public_url.rstrip("/"),
             "brand": brand,
             "logo_url": None if brand.logo_path is None else place.url(brand.logo_path),

@@ -45,6 +45,7 @@ QUOTAS: Final[dict[QuotaName, str]] = {
     "members": "seats",
     "api_keys": "API keys",
     "events_per_month": "events a month",
+    "custom_domains": "custom domains",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prog_contracts.custom_domains import CustomDomainProblem
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
 
 
@@ -124,6 +125,38 @@ def domain_taken() -> Conflict:
 
 def too_many_domains(limit: int) -> Conflict:
     return Conflict(f"A tenant has at most {limit} domains. Release one first.", code="too_many_domains")
+
+
+def custom_domain_not_claimed() -> NotFound:
+    return NotFound("The tenant has not claimed this domain.", code="custom_domain_not_claimed")
+
+
+def custom_domain_not_proven(problem: CustomDomainProblem, record: str) -> Conflict:
+    """With a code of its own for each way in which the DNS says no, and what to do about it."""
+    message, code = {
+        "timed_out": ("The domain's DNS does not answer. Try again in a minute.", "dns_unanswered"),
+        "server_failed": (
+            "The domain's DNS answers with an error. Look whether its zone is in order, its DNSSEC too, and try again.",
+            "dns_failed",
+        ),
+        "record_different": (
+            f"{record} has a TXT record, and it says something else. Set the value that is shown.",
+            "dns_record_different",
+        ),
+        "no_such_name": (
+            f"There is no name {record} in the DNS yet. A new record can take an hour to be seen.",
+            "dns_record_missing",
+        ),
+    }.get(problem, (f"{record} has no TXT record yet. A new one can take an hour to be seen.", "dns_record_missing"))
+    return Conflict(message, code=code)
+
+
+def custom_domain_taken() -> Conflict:
+    return Conflict(
+        "Another tenant has proven this domain, and keeps it until its record is gone. If it is yours, remove the"
+        " record of that tenant from its DNS, or ask whoever runs this platform.",
+        code="custom_domain_taken",
+    )
 
 
 def export_running() -> Conflict:

@@ -69,7 +69,9 @@ MAGIC: Final = LinkKind(
 """It verifies nothing: a password that a stranger chose at sign-up would otherwise become good with it."""
 
 
-async def ask(tx: Transaction, kind: LinkKind, email: str, client_address: str | None) -> Reply:
+async def ask(
+    tx: Transaction, kind: LinkKind, email: str, client_address: str | None, site_tenant_id: str | None = None
+) -> Reply:
     """What comes of a wish for a link to `email`: one reply for everybody, the record, and the mail if there is one.
 
     Raises Invalid for what is no address.
@@ -84,7 +86,7 @@ async def ask(tx: Transaction, kind: LinkKind, email: str, client_address: str |
         user_id=None if user is None else user.user_id,
         client_address=client_address,
     )
-    mails = [await _mail(tx, kind, user)] if user is not None and outcome == "mailed" else []
+    mails = [await _mail(tx, kind, user, site_tenant_id)] if user is not None and outcome == "mailed" else []
     return Reply({"status": "accepted"}, requested, *mails)
 
 
@@ -108,7 +110,7 @@ async def _made_at(tx: Transaction, kind: LinkKind, user_id: str) -> datetime | 
     return at
 
 
-async def _mail(tx: Transaction, kind: LinkKind, user: User) -> SendMail:
+async def _mail(tx: Transaction, kind: LinkKind, user: User, site_tenant_id: str | None) -> SendMail:
     """A mail with a new link to the account's address."""
     token = kind.token(secrets.new_token())
     await tx.execute(
@@ -128,6 +130,7 @@ async def _mail(tx: Transaction, kind: LinkKind, user: User) -> SendMail:
         to_name=user.name,
         data={"name": user.name},
         sealed_data={"token": tx.sealer.seal(token, secrets.MAIL)},
+        site_tenant_id=site_tenant_id,
     )
 
 

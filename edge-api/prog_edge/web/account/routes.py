@@ -3,12 +3,15 @@ modules of its own here."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from fastapi import Request
 from starlette.responses import Response
 
+from prog_contracts.credentials import tenant_of_invitation
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
+from prog_edge.context import context_of
 from prog_edge.web.account.second_step_routes import begin_session, entered
 from prog_edge.web.account.views import (
     AcceptInvitationPage,
@@ -17,7 +20,7 @@ from prog_edge.web.account.views import (
     SignUpPage,
     VerifyPage,
 )
-from prog_edge.web.ports import WebServices
+from prog_edge.web.ports import ProviderCard, WebServices
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
@@ -31,13 +34,16 @@ router = page_router("/account")
 async def sign_up_form(request: Request, web: Services) -> Response:
     if web_state(request).viewer is not None:
         return see("/account")
+    invitation = _invitation(request, request.query_params.get("invitation", ""))
     email = request.query_params.get("email", "")[:200]
-    return render(request, SignUpPage(FormState(values={"email": email} if email else {}), web.identities.providers))
+    form = FormState(values={"email": email} if email else {})
+    return render(request, SignUpPage(form, _providers(request, web), invitation))
 
 
 @router.post("/sign-up")
 async def sign_up(request: Request, web: Services) -> Response:
     values = await sent_form(request)
+    invitation = _invitation(request, values.get("invitation", ""))
     try:
         await web.account.register(
             email=values.get("email", ""),
@@ -47,8 +53,24 @@ async def sign_up(request: Request, web: Services) -> Response:
             idempotency_key=form_key(values),
         )
     except (Invalid, Conflict) as error:
-        return render(request, SignUpPage(refused(values, error), web.identities.providers), status=422)
+        page = SignUpPage(refused(values, error), _providers(request, web), invitation)
+        return render(request, page, status=422)
     return see("/account/check-your-mail")
+
+
+def _invitation(request: Request, token: str) -> str | None:
+    """The invitation with which somebody signs up at a tenant's own host. Raises Denied for whoever has none to it."""
+    site = context_of(request.scope).site
+    if site is None:
+        return None
+    if tenant_of_invitation(token) != site.tenant_id:
+        raise Denied("Accounts are made here with an invitation. Open the link in its mail.", code="invitation_needed")
+    return token
+
+
+def _providers(request: Request, web: WebServices) -> Sequence[ProviderCard]:
+    """Other providers send people back to the platform's own host alone."""
+    return web.identities.providers if context_of(request.scope).site is None else ()
 
 
 @router.get("/check-your-mail")
@@ -129,8 +151,9 @@ async def _sign_in_page(
     request: Request, web: WebServices, form: FormState, address: str, *, unverified: bool = False
 ) -> SignInPage:
     await goes_on_at(request, web, address)
-    offer = web.sessions.passkey_offer(_browser(request))
-    return SignInPage(form, address, offer, unverified, web.identities.providers)
+    here = context_of(request.scope).site is None  # passkeys are of the platform's own host
+    offer = web.sessions.passkey_offer(_browser(request)) if here else None
+    return SignInPage(form, address, offer, unverified, _providers(request, web))
 
 
 def _browser(request: Request) -> str:
@@ -160,7 +183,10 @@ async def invitation_form(request: Request, token: str = "") -> Response:
 @router.post("/invitations/accept")
 async def accept_invitation(request: Request, web: Services, viewer: SignedIn) -> Response:
     values = await sent_form(request)
+    site = context_of(request.scope).site
     try:
+        if site is not None and tenant_of_invitation(values.get("token", "")) != site.tenant_id:
+            raise NotFound("This invitation is not to the team whose pages are here.", code="invitation_invalid")
         tenant_id = await web.account.accept_invitation(
             viewer, token=values.get("token", ""), idempotency_key=form_key(values)
         )

@@ -11,12 +11,14 @@ from urllib.parse import quote
 from fastapi import Request
 from starlette.responses import Response
 
-from prog_contracts.errors import Denied, Invalid
+from prog_contracts.errors import Denied, Invalid, NotFound
 from prog_contracts.passkeys import PasskeyAnswer
 from prog_contracts.users import SecondFactor
+from prog_edge.context import context_of
 from prog_edge.web.account.own_views import SecondStepPage
 from prog_edge.web.ports import SecondStep, SessionCookie, WebServices
 from prog_edge.web.ui.forms import FormState, SentForm, refused, sent_form
+from prog_edge.web.ui.own_host import ELSEWHERE
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
 from prog_edge.web.ui.sessions import SIGN_IN, Services, client_of, goes_on_at, own_path
@@ -57,11 +59,25 @@ def proof_in(values: SentForm, method: SecondFactor) -> str:
     return answer.model_dump_json()
 
 
+def _methods(request: Request, web: WebServices, cookie: str) -> Sequence[SecondFactor] | None:
+    """What would do as the second step; None where no sign-in waits.
+
+    Raises NotFound at a tenant's own host for somebody who has passkeys alone: they are the platform's host's.
+    """
+    methods = web.sessions.second_step(cookie)
+    if methods is None or context_of(request.scope).site is None:
+        return methods
+    others = [method for method in methods if method != "passkey"]
+    if methods and not others:
+        raise NotFound("Your second factor is a passkey, which works at the platform's own address.", code=ELSEWHERE)
+    return others
+
+
 async def _page(
     request: Request, web: WebServices, cookie: str, form: FormState, address: str, asked: str | None
 ) -> SecondStepPage:
     await goes_on_at(request, web, address)
-    available = web.sessions.second_step(cookie) or ()
+    available = _methods(request, web, cookie) or ()
     method = chosen_factor(asked, available)
     offer = web.sessions.second_step_offer(cookie) if method == "passkey" else None
     return SecondStepPage(form, address, method, [item for item in available if item != method], offer)
@@ -81,7 +97,7 @@ async def second_step(request: Request, web: Services) -> Response:
     values = await sent_form(request)
     address = own_path(values.get("next"), "/account")
     cookie = request.cookies.get(web.sessions.second_step_cookie_name, "")
-    waiting = web.sessions.second_step(cookie)
+    waiting = _methods(request, web, cookie)
     method = chosen_factor(values.get("method"), waiting or ())
     try:
         if waiting is None:

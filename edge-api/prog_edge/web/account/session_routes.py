@@ -10,11 +10,13 @@ from starlette.responses import Response
 
 from prog_contracts.errors import Denied, Invalid, NotFound
 from prog_contracts.users import SecondFactor
+from prog_edge.context import current_site
 from prog_edge.web.account.departing import departure_token
 from prog_edge.web.account.own_views import ActivityPage, SessionsPage, SignInAgainPage
 from prog_edge.web.account.second_step_routes import chosen_factor, proof_in
 from prog_edge.web.ports import Viewer, WebServices
 from prog_edge.web.ui.forms import FormState, refused, sent_form
+from prog_edge.web.ui.own_host import ELSEWHERE
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
 from prog_edge.web.ui.sessions import SIGN_IN, Services, SignedIn, client_of, goes_on_at, own_path
@@ -92,7 +94,7 @@ async def sign_in_again(request: Request, web: Services, viewer: SignedIn) -> Re
 
 async def _again(web: WebServices, viewer: Viewer, form: FormState, address: str, asked: str | None) -> SignInAgainPage:
     """With the second factor where there is one, else with the password."""
-    factor = await web.security.second_factor(viewer)
+    factor, here = await web.security.second_factor(viewer), current_site() is None
     if factor is None:
         names = {each.provider for each in await web.identities.linked(viewer)}
         return SignInAgainPage(
@@ -100,15 +102,17 @@ async def _again(web: WebServices, viewer: Viewer, form: FormState, address: str
             address,
             method="password",
             has_password=await web.identities.has_password(viewer),
-            providers=[each for each in await web.identities.linkable(viewer) if each.name in names],
+            providers=[each for each in await web.identities.linkable(viewer) if each.name in names and here],
             token=departure_token(web, "step_up", viewer),
         )
     there: dict[SecondFactor, bool] = {
-        "passkey": (offer := await web.sessions.step_up_offer(viewer)) is not None,
+        "passkey": (offer := await web.sessions.step_up_offer(viewer) if here else None) is not None,
         "totp": factor.enrolled_at is not None,
         "recovery_code": factor.codes_left > 0,
     }
     available = [name for name, is_there in there.items() if is_there]
+    if not available and not here:
+        raise NotFound("Your second factor is a passkey, which works at the platform's own address.", code=ELSEWHERE)
     method = chosen_factor(asked, available)
     others = [name for name in available if name != method]
     return SignInAgainPage(form, address, method, others, offer if method == "passkey" else None)

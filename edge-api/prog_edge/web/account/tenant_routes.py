@@ -6,6 +6,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
+from prog_edge.context import context_of
 from prog_edge.web.account.views import ROLES, HomePage, TenantPage, billing_page, tenant_page
 from prog_edge.web.ports import WebServices
 from prog_edge.web.ports.shared import Viewer
@@ -19,6 +20,9 @@ router = page_router("/account")
 
 @router.get("")
 async def home(request: Request, web: Services, viewer: SignedIn) -> Response:
+    site = context_of(request.scope).site
+    if site is not None:
+        return see(f"/account/tenants/{site.tenant_id}")
     return render(request, HomePage(tenants=await web.account.tenants(viewer), form=FormState()))
 
 

@@ -23,6 +23,7 @@ NAMES: Final[Mapping[QuotaName, str]] = {
     "members": "Members and open invitations",
     "api_keys": "API keys",
     "events_per_month": "Events published this month",
+    "custom_domains": "Custom domains",
 }
 
 

@@ -66,6 +66,8 @@ class SignUpPage:
     template: ClassVar[str] = "account/sign_up.html"
     form: FormState
     providers: Sequence[ProviderCard] = ()
+    invitation: str | None = None
+    """With which somebody signs up at a tenant's own host."""
 
 
 class CheckYourMailPage(FormPage):
@@ -97,7 +99,7 @@ class SignInPage:
     template: ClassVar[str] = "account/sign_in.html"
     form: FormState
     next_address: str
-    offer: PasskeyOffer
+    offer: PasskeyOffer | None
     unverified: bool = False
     providers: Sequence[ProviderCard] = ()
 

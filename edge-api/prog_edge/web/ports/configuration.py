@@ -134,6 +134,13 @@ class BrandingBackend(Protocol):
         """The looks of a tenant that the viewer belongs to; None for a stranger, or where nothing is set."""
         ...
 
+    async def is_member(self, viewer: Viewer, tenant_id: str) -> bool: ...
+
+    async def for_site(self, tenant_id: str) -> BrandView | None:
+        """The looks of a tenant's pages at its own host, whoever looks; with its name at least. None for a tenant that
+        is no more."""
+        ...
+
     async def style(self, tenant_id: str, version: int) -> str | None:
         """The tenant's colours as a stylesheet; None for another version than the one that holds."""
         ...

@@ -12,6 +12,7 @@ from prog_edge.web.ports.admin import AdminBackend
 from prog_edge.web.ports.analytics import AnalyticsBackend
 from prog_edge.web.ports.api_keys import ApiKeysBackend
 from prog_edge.web.ports.configuration import BrandingBackend, ConfigurationBackend
+from prog_edge.web.ports.custom_domains import CustomDomainsBackend
 from prog_edge.web.ports.directory import DirectoryBackend
 from prog_edge.web.ports.exports import ExportsBackend
 from prog_edge.web.ports.identities import IdentitiesBackend
@@ -47,6 +48,7 @@ class WebServices:
     provider: ProviderBackend
     clients: ClientsBackend
     sign_on: SignOnBackend
+    custom_domains: CustomDomainsBackend
     exports: ExportsBackend
     impersonations: ImpersonationsBackend
     signing_key: bytes

@@ -24,9 +24,10 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES: Final = frozenset({"same-origin", "none"})
 
 
-def form_token(key: bytes, binding: str) -> str:
-    """The token for whoever holds `binding` (a session id or a visitor's random value)."""
-    return hmac.new(key, b"form-token:" + binding.encode(), hashlib.sha256).hexdigest()
+def form_token(key: bytes, binding: str, host: str | None = None) -> str:
+    """The token for whoever holds `binding` (a session id or a visitor's random value), at a tenant's host."""
+    bound = binding if host is None else f"{host}:{binding}"
+    return hmac.new(key, b"form-token:" + bound.encode(), hashlib.sha256).hexdigest()
 
 
 def new_visitor() -> str:

@@ -12,6 +12,7 @@ from prog_contracts.errors import ProgError
 from prog_edge.context import context_of
 from prog_edge.problems import TooMuch, status_of
 from prog_edge.sign_on_paths import SIGN_ON_REQUIRED, sign_on_path
+from prog_edge.web.ui.own_host import ELSEWHERE, NOT_A_MEMBER
 from prog_edge.web.ui.rendering import render
 
 _TITLES: Final = {
@@ -41,6 +42,10 @@ class ErrorPage:
     """What the logs have an error of ours under."""
     sign_on: str | None = None
     """Where the viewer has to sign on for what they were looking at."""
+    elsewhere: str | None = None
+    """The address of the platform at which it is, where it is not at a tenant's own host."""
+    stranger: bool = False
+    """The viewer is not who may look at it, and may sign in as somebody else."""
 
 
 def error_page(request: Request, error: ProgError, *, status: int | None = None) -> Response:
@@ -60,10 +65,23 @@ def error_page(request: Request, error: ProgError, *, status: int | None = None)
         back = request.url.path if request.method == "GET" else "/account"
         detail = "This tenant lets you in through its own identity provider alone. Sign on there, and you come back."
         page = replace(page, detail=detail, sign_on=sign_on_path(tenant_id, back))
+    site = context_of(request.scope).site
+    if site is not None:
+        page = _at_site(request, page, error)
     response = render(request, page, status=code)
     if isinstance(error, TooMuch):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
+
+
+def _at_site(request: Request, page: ErrorPage, error: ProgError) -> ErrorPage:
+    """The page at a tenant's own host: what is not there is at the platform's."""
+    base = request.app.state.web.public_url.rstrip("/")
+    if error.code == ELSEWHERE:
+        path = request.url.path if request.method in ("GET", "HEAD") else "/account"
+        return replace(page, title="This is somewhere else", elsewhere=f"{base}{path}")
+    sign_on = None if page.sign_on is None else f"{base}{page.sign_on}"
+    return replace(page, sign_on=sign_on, stranger=error.code == NOT_A_MEMBER)
 
 
 def wants_page(request: Request) -> bool:

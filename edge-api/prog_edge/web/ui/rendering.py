@@ -16,6 +16,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from prog_edge.context import Site, context_of
 from prog_edge.web.ports import BrandView, Viewer
 from prog_edge.web.ui import formats
 from prog_edge.web.ui.assets import Assets
@@ -46,6 +47,8 @@ class Chrome:
     address: str
     """Path and query, for coming back to."""
     public_url: str
+    site: Site | None
+    """The tenant's host at which the page is; None is the platform's own."""
     has_mailbox: bool
     brand: BrandView | None
     now: datetime
@@ -123,7 +126,8 @@ def _chrome(request: Request) -> Chrome:
         path=request.url.path,
         address=f"{request.url.path}?{query}" if query else request.url.path,
         public_url=services.public_url.rstrip("/"),
-        has_mailbox=services.mailbox is not None,
+        site=context_of(request.scope).site,
+        has_mailbox=services.mailbox is not None and context_of(request.scope).site is None,
         brand=state.brand,
         now=datetime.now(UTC),
     )

@@ -6,6 +6,7 @@ Routers are made by `page_router`, so that no page can leave out the form token 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from prog_edge.web.ui import csrf, formats, notices, security
 from prog_edge.web.ui.acting import IN_BOTH_NAMES, is_in_their_name, require_answering
 from prog_edge.web.ui.errors import error_page
 from prog_edge.web.ui.notices import Notice
+from prog_edge.web.ui.own_host import require_served
 from prog_edge.web.ui.sessions import SignInNeeded, own_path
 from prog_edge.web.ui.state import WebState, services, web_state
 
@@ -59,6 +61,7 @@ async def _answer(request: Request, inner: Callable[[Request], Coroutine[Any, An
         await _spend(request)
         require_answering(request)
         await _dress(request)
+        await require_served(request)
         return await inner(request)
     except SignInNeeded as needed:
         return RedirectResponse(needed.location, status_code=303)
@@ -91,7 +94,9 @@ async def _spend(request: Request) -> None:
 
 
 async def _dress(request: Request) -> None:
-    """Gives an account page of a tenant that tenant's looks, for those who belong to it."""
+    """Gives an account page of a tenant that tenant's looks, for those who belong to it; at its own host all have."""
+    if context_of(request.scope).site is not None:
+        return
     tenant_id, viewer = request.path_params.get("tenant_id"), web_state(request).viewer
     if tenant_id is not None and viewer is not None and request.url.path.startswith("/account/"):
         web_state(request).brand = await services(request).branding.for_member(viewer, tenant_id)
@@ -110,12 +115,13 @@ async def enter(request: Request, *, anonymous: bool = False) -> None:
     visitor = cookies.get(csrf.VISITOR_COOKIE)
     new_visitor = csrf.new_visitor() if session is None and not visitor and not anonymous else None
     binding = viewer.session_id if viewer else visitor or new_visitor or ""
+    site = context_of(request.scope).site
     theme = cookies.get(THEME_COOKIE)
     preferred = None if viewer is None else viewer.theme
     formats.show_in(None if viewer is None else viewer.time_zone)
     request.state.web = WebState(
         nonce=security.new_nonce(),
-        csrf_token=csrf.form_token(web.signing_key, binding),
+        csrf_token=csrf.form_token(web.signing_key, binding, None if site is None else site.host),
         other_csrf_token=None if other is None else csrf.form_token(web.signing_key, other),
         viewer=viewer,
         theme=theme if theme in ("light", "dark") else preferred,  # type: ignore[arg-type]  # narrowed by the test
@@ -124,6 +130,7 @@ async def enter(request: Request, *, anonymous: bool = False) -> None:
         session=session.renewed if session else None,
         ends_session=cookie is not None and session is None,
         ends_impersonation=over,
+        brand=None if site is None or anonymous else await web.branding.for_site(site.tenant_id),
     )
     if over and viewer is not None:
         web_state(request).notices.append(Notice("info", "You act in your own name again."))
@@ -134,6 +141,8 @@ async def _viewer(request: Request, session: OpenSession | None) -> tuple[Viewer
     one, where they are taken too; and whether acting is over."""
     web, path = services(request), request.url.path
     cookie = request.cookies.get(web.impersonations.cookie_name)
+    if session is not None and context_of(request.scope).site is not None:
+        return replace(session.viewer, platform_role=None), None, False  # there nobody acts in a name, or by an office
     if session is None or cookie is None:
         return (None if session is None else session.viewer), None, cookie is not None
     own = session.viewer
@@ -173,7 +182,7 @@ def leave(request: Request, response: Response) -> Response:
         keep(notices.COOKIE, notices.seal_notices(web.signing_key, state.carried), 60)
     elif state.notices and state.renders:
         response.delete_cookie(notices.COOKIE, path="/")
-    security.secure_page(response.headers, state.nonce, secure_transport=secure, form_origin=state.form_origin)
+    security.secure_page(response.headers, state.nonce, form_origin=state.form_origin)
     return response
 
 

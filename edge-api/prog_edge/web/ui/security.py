@@ -41,13 +41,11 @@ MAIL_POLICY: Final = (
 """For `/dev/mailbox/{id}/html` alone: mails style themselves inline, and may do nothing else."""
 
 
-def secure_page(headers: MutableHeaders, nonce: str, *, secure_transport: bool, form_origin: str | None = None) -> None:
-    """Sets what a response has not set itself."""
+def secure_page(headers: MutableHeaders, nonce: str, *, form_origin: str | None = None) -> None:
+    """Sets what a response has not set itself. To stay with HTTPS the gateway adds, for it knows the host."""
     headers.setdefault("Content-Security-Policy", page_policy(nonce, form_origin))
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
     headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     headers.setdefault("Cache-Control", "no-store")
-    if secure_transport:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")

@@ -59,7 +59,10 @@ Services = Annotated[WebServices, Depends(services)]
 
 
 async def goes_on_at(request: Request, web: WebServices, address: str) -> str:
-    """`address`, noted: where a sign-in goes on there and leads to another site, the page's form may lead there."""
+    """`address`, noted: where a sign-in goes on there and leads to another site, the page's form may lead there. From a
+    tenant's own host it leads nowhere else."""
+    if context_of(request.scope).site is not None:
+        return address
     web_state(request).form_origin = await web.provider.origin_after(address)
     return address
 

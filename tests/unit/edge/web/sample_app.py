@@ -6,6 +6,8 @@ Sign in with any address (`admin@…` is an operator) and the password `correct 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from types import SimpleNamespace
 
 from fastapi import FastAPI, HTTPException
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -14,16 +16,25 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from prog_contracts.errors import NotFound
+from prog_contracts.hosts import PlatformHosts
+from prog_edge.hosts import TenantHosts
 from prog_edge.middleware.gateway import GatewayMiddleware
 from prog_edge.web import mount_web, page_for_error
 from prog_edge.web.ports import WebServices
-from tests.unit.edge.web.sample_backend import sample_services, sample_services_in
+from tests.unit.edge.web.sample_backend import TENANT, sample_services, sample_services_in
+
+HOST = "accounts.acme.example"
+"""Where the sample tenant's own pages are."""
 
 
 def sample_app(services: WebServices | None = None) -> FastAPI:
-    layers = [Middleware(GatewayMiddleware, public_url="http://127.0.0.1:8000", trusted_proxies=["127.0.0.1"])]
+    own = frozenset({"127.0.0.1"})
+    hosts = PlatformHosts("http://127.0.0.1:8000", own, own, "127.0.0.1")
+    gateway = Middleware(GatewayMiddleware, public_url=hosts.public_url, trusted_proxies=["127.0.0.1"], hosts=hosts)
+    layers = [gateway]
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, middleware=layers)
     app.state.web = services or sample_services()
+    app.state.platform = SimpleNamespace(hosts=TenantHosts(_served), audit=SimpleNamespace(deny=lambda *_: None))
     mount_web(app)
 
     @app.exception_handler(StarletteHTTPException)
@@ -33,6 +44,10 @@ def sample_app(services: WebServices | None = None) -> FastAPI:
         return page or JSONResponse({"status": error.status_code}, status_code=error.status_code)
 
     return app
+
+
+async def _served() -> Mapping[str, str]:
+    return {HOST: TENANT}
 
 
 if __name__ == "__main__":

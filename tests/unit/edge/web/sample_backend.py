@@ -45,6 +45,7 @@ from prog_edge.web.ports import (
 from tests.unit.edge.web.sample_analytics import SampleAnalytics
 from tests.unit.edge.web.sample_configuration import SampleBranding, SampleConfiguration
 from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
+from tests.unit.edge.web.sample_custom_domains import SampleCustomDomains
 from tests.unit.edge.web.sample_directory import SampleDirectory
 from tests.unit.edge.web.sample_exports import EXPIRED, READY, SampleExports
 from tests.unit.edge.web.sample_identities import SampleIdentities
@@ -517,6 +518,7 @@ def sample_services(
     provider: SampleProvider | None = None,
     clients: SampleClients | None = None,
     sign_on: SampleSignOn | None = None,
+    custom_domains: SampleCustomDomains | None = None,
     exports: SampleExports | None = None,
     impersonations: SampleImpersonations | None = None,
 ) -> WebServices:
@@ -534,6 +536,7 @@ def sample_services(
         provider=provider or SampleProvider(),
         clients=clients or SampleClients(),
         sign_on=sign_on or SampleSignOn(),
+        custom_domains=custom_domains or SampleCustomDomains(),
         exports=exports or SampleExports(),
         impersonations=impersonations or SampleImpersonations(),
         configuration=SampleConfiguration(),
@@ -559,6 +562,7 @@ def sample_services_in(state: str) -> WebServices:
             provider=SampleProvider(empty=True),
             clients=SampleClients(empty=True),
             sign_on=SampleSignOn(configured=False),
+            custom_domains=SampleCustomDomains(some=False),
             exports=SampleExports(()),
             impersonations=SampleImpersonations(empty=True),
         )

@@ -144,13 +144,21 @@ class SampleConfiguration:
 
 @dataclass
 class SampleBranding:
-    """One tenant has looks of its own; `branded` is its id."""
+    """One tenant has looks of its own; `branded` is its id. Whoever has their name in `strangers` is no member."""
 
     branded: str | None = None
+    strangers: tuple[str, ...] = ()
 
     async def for_member(self, viewer: Viewer, tenant_id: str) -> BrandView | None:
         if tenant_id != self.branded:
             return None
+        brand = self._brand(tenant_id)
+        return BrandView(brand.name, brand.logo_path, brand.style_path, brand.support_address)
+
+    async def is_member(self, viewer: Viewer, tenant_id: str) -> bool:
+        return viewer.name not in self.strangers
+
+    async def for_site(self, tenant_id: str) -> BrandView | None:
         brand = self._brand(tenant_id)
         return BrandView(brand.name, brand.logo_path, brand.style_path, brand.support_address)
 

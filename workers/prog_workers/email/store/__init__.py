@@ -32,6 +32,8 @@ class Mail:
     sealed_data: dict[str, str]
     status: MailStatus
     attempt: int
+    site_tenant_id: str | None = None
+    """The tenant at whose own host it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class Letter:
 
 
 _MAIL_COLUMNS = (
-    "mail_id, tenant_id, template, recipient, recipient_name, subject_line, data, sealed_data, status, attempt"
+    "mail_id, tenant_id, template, recipient, recipient_name, subject_line, data, sealed_data, status, attempt,"
+    " site_tenant_id"
 )
 
 _SAY = """
@@ -71,8 +74,9 @@ async def insert_mail(tx: Transaction, mail: Mail) -> bool:
     inserted = await tx.fetchval(
         """
         INSERT INTO email.mails (mail_id, tenant_id, template, recipient, recipient_name, subject_line, data,
-                                 sealed_data, status, message_id, correlation_id, queued_at, asked_by)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                                 sealed_data, status, message_id, correlation_id, queued_at, asked_by,
+                                 site_tenant_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         ON CONFLICT (mail_id) DO NOTHING RETURNING true
         """,
         mail.mail_id,
@@ -88,6 +92,7 @@ async def insert_mail(tx: Transaction, mail: Mail) -> bool:
         tx.correlation_id,
         tx.now,
         person_of(tx.actor),
+        mail.site_tenant_id,
     )
     if inserted:
         await tx.execute(_SAY, mail.mail_id, mail.tenant_id, mail.status, 0, None, tx.now)
@@ -110,6 +115,7 @@ async def lock_mail(tx: Transaction, mail_id: str) -> Mail | None:
         sealed_data=json.loads(row["sealed_data"]),
         status=row["status"],
         attempt=row["attempt"],
+        site_tenant_id=row["site_tenant_id"],
     )
 
 

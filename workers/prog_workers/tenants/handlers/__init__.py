@@ -9,8 +9,9 @@
 - `directory`   users and groups that an identity provider keeps over SCIM, and what follows for members
 - `clock`       the movable clock
 - `sign_on`     the tenant's own identity provider, and the domains it speaks for
+- `custom_domains` host names of the tenant's own, at which its pages answer
 - `exporting`   a tenant takes its data along
-- `domains`     those that are proven, looked up again
+- `domains`     those that are proven, of both kinds, looked up again
 - `secrecy`     keys of tenants, wrapped anew
 - `retention`   what ended long ago is let go of
 - `support`     support acts in a member's name
@@ -21,6 +22,7 @@
 from prog_workers.tenants.handlers import (
     clock,
     configuration,
+    custom_domains,
     domains,
     ending,
     exporting,
@@ -42,6 +44,7 @@ __all__ = [
     "PLATFORM_NAME",
     "clock",
     "configuration",
+    "custom_domains",
     "domains",
     "ending",
     "exporting",

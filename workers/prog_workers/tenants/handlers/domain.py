@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from prog_broker.domain import Domain
@@ -98,8 +99,19 @@ def require_version(if_match: Versions | None, version: int) -> None:
 
 async def tell_owners(tx: Transaction, template: Template, tenant_id: str | None = None, **data: object) -> None:
     """Mails every owner, under the tenant itself or under `tenant_id`."""
-    for owner in await store.owners(tx):
-        mail = SendMail(mail_id=new_id("mail"), template=template, to=owner.email, to_name=owner.name, data=data)
+    _tell(tx, await store.owners(tx), template, tenant_id, data)
+
+
+async def tell_managers(tx: Transaction, template: Template, **data: object) -> None:
+    """Mails every owner and admin."""
+    _tell(tx, await store.managers(tx), template, None, data)
+
+
+def _tell(
+    tx: Transaction, people: Sequence[store.Member], template: Template, tenant_id: str | None, data: dict[str, object]
+) -> None:
+    for person in people:
+        mail = SendMail(mail_id=new_id("mail"), template=template, to=person.email, to_name=person.name, data=data)
         tx.send(mail, tenant_id=tenant_id)
 
 

@@ -6,22 +6,20 @@ that does not answer takes nothing away: it would shut people out for somebody e
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Final
 
 from prog_broker.domain import Finish, Work
 from prog_broker.outcome import Outcome
 from prog_broker.transaction import Transaction
 from prog_contracts.actors import is_process
+from prog_contracts.custom_domains import RecheckCustomDomain
 from prog_contracts.sign_on import DomainCheckFailed, RecheckDomain, RecheckDomains
-from prog_workers.tenants import errors, rules, store
-from prog_workers.tenants.dns import Unanswered, texts
+from prog_workers.tenants import dns, errors, rules, store
 from prog_workers.tenants.handlers.domain import check_tenant, tell_owners, tenants
 from prog_workers.tenants.handlers.sign_on import announced
 
 BATCH: Final = 20
 """Few, for each may wait for a DNS for seconds, and others' commands wait behind it."""
-GRACE: Final = timedelta(days=7)
 
 
 @tenants.handles(RecheckDomains)
@@ -31,6 +29,8 @@ async def recheck_domains(command: RecheckDomains, tx: Transaction) -> None:
         raise errors.not_permitted()
     for tenant_id, domain in await store.domains_to_check(tx, BATCH):
         tx.send(RecheckDomain(tenant_id=tenant_id, domain_name=domain), tenant_id=tenant_id)
+    for tenant_id, domain in await store.custom_domains_to_check(tx, BATCH):
+        tx.send(RecheckCustomDomain(tenant_id=tenant_id, domain_name=domain), tenant_id=tenant_id)
 
 
 @tenants.performs(RecheckDomain)
@@ -42,16 +42,15 @@ async def recheck_domain(command: RecheckDomain, work: Work) -> Finish:
         if not is_process(tx.actor):
             raise errors.not_permitted()
         claim = await store.domain_claim(tx, domain)
-    try:
-        there = claim is not None and rules.dns_text(claim.token) in await texts(rules.dns_name(domain))
-    except Unanswered:
-        there = None
+    if claim is None:
+        return _nothing
+    there = (await dns.prove(rules.dns_name(domain), rules.dns_text(claim.token))).there
 
     async def record(tx: Transaction) -> Outcome:
         proof = await store.proof(tx, domain)
         if proof is None or await store.domain_claim(tx, domain) != claim:
             return None
-        if there is False and proof.missing_for is not None and proof.missing_for >= GRACE:
+        if rules.is_lost(there, proof.missing_for):
             await store.lose_domain(tx, domain)
             return await announced(tx, "domain_lost", domain)
         await store.note_checked(tx, domain, there=there)
@@ -65,3 +64,7 @@ async def recheck_domain(command: RecheckDomain, work: Work) -> Finish:
         return DomainCheckFailed(tenant_id=tx.tenant_id, domain_name=domain, reason="record_missing")
 
     return record
+
+
+async def _nothing(tx: Transaction) -> Outcome:
+    return None

@@ -40,6 +40,8 @@ tenants.owns(
         "tenants.sign_on",
         "tenants.proven_domains",
         "tenants.domain_claims",
+        "tenants.served_domains",
+        "tenants.custom_domains",
         "tenants.directory_group_members",
         "tenants.directory_groups",
         "tenants.directory_users",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 from prog_broker.domain import Finish, Work
 from prog_broker.outcome import Outcome, Reply
@@ -23,12 +24,16 @@ from prog_contracts.sign_on import (
 )
 from prog_contracts.tenants import MemberJoined
 from prog_kit import secrets
-from prog_workers.tenants import errors, rules, store
-from prog_workers.tenants.dns import Unanswered, texts
+from prog_workers.tenants import dns, errors, rules, store
 from prog_workers.tenants.handlers.directory.links import link_joined
 from prog_workers.tenants.handlers.domain import check_customer, check_tenant, locked, require, tell_owners, tenants
 from prog_workers.tenants.handlers.secrecy import own_seal
 
+_FAILURES: Final[Mapping[bool | None, Literal["record_missing", "unanswered"] | None]] = {
+    True: None,
+    False: "record_missing",
+    None: "unanswered",
+}
 Change = Literal["configured", "removed", "domain_proven", "domain_released", "domain_lost", "owners_changed"]
 
 
@@ -94,12 +99,8 @@ async def check_domain(command: CheckDomain, work: Work) -> Finish:
         claim = await store.domain_claim(tx, domain)
     if claim is None:
         raise errors.domain_not_claimed()
-    failure: Literal["record_missing", "unanswered"] | None = None
-    try:
-        if rules.dns_text(claim.token) not in await texts(rules.dns_name(domain)):
-            failure = "record_missing"
-    except Unanswered:
-        failure = "unanswered"
+    proof = await dns.prove(rules.dns_name(domain), rules.dns_text(claim.token))
+    failure = _FAILURES[proof.there]
 
     async def record(tx: Transaction) -> Outcome:
         await require(tx, "sign_on.manage")

@@ -256,11 +256,21 @@ def checked_domain(text: str) -> str:
         raise Invalid.field("domain", "invalid_domain", "Enter a domain such as example.com.") from None
 
 
-def dns_name(domain: str) -> str:
+def dns_name(domain: str, label: str = DNS_LABEL) -> str:
     """Where the record of a domain is looked for."""
-    return f"{DNS_LABEL}.{domain}"
+    return f"{label}.{domain}"
 
 
 def dns_text(token: str) -> str:
     """What the record has to say."""
     return f"{DNS_VALUE}{token}"
+
+
+PROOF_GRACE: Final = timedelta(days=7)
+"""How long the record of something proven may be gone: whoever moves their DNS does not lose it by that."""
+
+
+def is_lost(there: bool | None, missing_for: timedelta | None) -> bool:
+    """Whether what was proven is proven no more, by a look that found its record or not; None is no answer, which takes
+    nothing away. `missing_for` is how long it has been gone before."""
+    return there is False and missing_for is not None and missing_for >= PROOF_GRACE

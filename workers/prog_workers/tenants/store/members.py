@@ -89,6 +89,16 @@ async def owners(tx: Transaction) -> list[Member]:
     return [Member(**dict(row)) for row in rows]
 
 
+async def managers(tx: Transaction) -> list[Member]:
+    """Owners and admins."""
+    rows = await tx.fetch(
+        "SELECT user_id, email, name, role FROM tenants.members WHERE tenant_id = $1 AND role IN ('owner', 'admin')"
+        " ORDER BY joined_at, user_id",
+        tx.tenant_id,
+    )
+    return [Member(**dict(row)) for row in rows]
+
+
 async def set_role(tx: Transaction, user_id: str, role: TenantRole) -> None:
     await tx.execute(
         "UPDATE tenants.members SET role = $3 WHERE tenant_id = $1 AND user_id = $2", tx.tenant_id, user_id, role

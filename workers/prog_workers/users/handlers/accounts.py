@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from prog_broker.domain import Finish, Work
@@ -41,6 +42,7 @@ async def register_user(command: RegisterUser, work: Work) -> Finish:
     password_hash = await passwords.hash_password(sign_up.password)
 
     async def record(tx: Transaction) -> Outcome:
+        mail = partial(_verification_mail, tx, command.site_tenant_id)
         created = UserCreated(
             user_id=command.user_id,
             email=sign_up.email,
@@ -49,13 +51,12 @@ async def register_user(command: RegisterUser, work: Work) -> Finish:
             tenant_name=sign_up.tenant_name,
         )
         if await store.insert_user(tx, command.user_id, sign_up, password_hash):
-            return Reply(created, created, await _verification_mail(tx, command.user_id, sign_up.email, sign_up.name))
+            return Reply(created, created, await mail(command.user_id, sign_up.email, sign_up.name))
         existing = await store.user_by_email(tx, sign_up.email)
         if existing is None or not await _may_mail(tx, existing):
             return Reply(created)
         pending = store.PendingSignUp(sign_up.name, password_hash, sign_up.tenant_name)
-        mail = await _verification_mail(tx, existing.user_id, existing.email, sign_up.name, pending)
-        return Reply(created, mail)
+        return Reply(created, await mail(existing.user_id, existing.email, sign_up.name, pending))
 
     return record
 
@@ -123,7 +124,8 @@ async def resend_verification(command: ResendVerification, tx: Transaction) -> R
     last = await store.last_link(tx, user.user_id)
     pending = None if last is None else last.pending
     name = user.name if pending is None else pending.name
-    return Reply(answer, await _verification_mail(tx, user.user_id, user.email, name, pending))
+    mail = await _verification_mail(tx, command.site_tenant_id, user.user_id, user.email, name, pending)
+    return Reply(answer, mail)
 
 
 async def _may_mail(tx: Transaction, user: store.User) -> bool:
@@ -135,7 +137,12 @@ async def _may_mail(tx: Transaction, user: store.User) -> bool:
 
 
 async def _verification_mail(
-    tx: Transaction, user_id: str, email: str, name: str, pending: store.PendingSignUp | None = None
+    tx: Transaction,
+    site_tenant_id: str | None,
+    user_id: str,
+    email: str,
+    name: str,
+    pending: store.PendingSignUp | None = None,
 ) -> SendMail:
     """A mail with a new link; only a keyed digest of the token in it is kept."""
     token = credentials.verification_token(secrets.new_token())
@@ -156,4 +163,5 @@ async def _verification_mail(
         to_name=name,
         data={"name": name},
         sealed_data={"token": tx.sealer.seal(token, secrets.MAIL)},
+        site_tenant_id=site_tenant_id,
     )

@@ -18,7 +18,7 @@ from prog_workers.users.handlers.sessions import let_in
 @users.handles(RequestMagicLink)
 async def request_magic_link(command: RequestMagicLink, tx: Transaction) -> Reply:
     """Answers alike for everybody. The edge does not even wait for this, so no time tells who has an account."""
-    return await links.ask(tx, links.MAGIC, command.email, command.client_address)
+    return await links.ask(tx, links.MAGIC, command.email, command.client_address, command.site_tenant_id)
 
 
 @users.handles(ConsumeMagicLink)

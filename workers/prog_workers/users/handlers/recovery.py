@@ -19,7 +19,7 @@ from prog_workers.users.store import authorizations
 @users.handles(RequestPasswordReset)
 async def request_password_reset(command: RequestPasswordReset, tx: Transaction) -> Reply:
     """Answers alike for everybody. The edge does not even wait for this, so no time tells who has an account."""
-    return await links.ask(tx, links.RESET, command.email, command.client_address)
+    return await links.ask(tx, links.RESET, command.email, command.client_address, command.site_tenant_id)
 
 
 @users.performs(ResetPassword)
