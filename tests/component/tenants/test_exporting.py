@@ -17,6 +17,7 @@ from prog_contracts.erasure import ForgetMember, Person
 from prog_contracts.events import NewEvent, PublishEvents
 from prog_contracts.exports import (
     CollectTenantExport,
+    ExpireTenantExport,
     ExportTenant,
     FetchTenantExport,
     TenantExportExpired,
@@ -296,6 +297,26 @@ async def test_one_export_at_a_time_and_the_last_one_alone_is_kept(platform: Har
     late = CollectTenantExport(tenant_id=company.tenant_id, export_id=second)
     assert (await platform.request(late, tenant_id=company.tenant_id)).status == "succeeded"
     assert not await rows(platform, second), "a step that comes late collects nothing"
+
+
+async def test_an_export_is_fetched_no_more_at_its_end_whenever_its_timer_fires(platform: Harness) -> None:
+    company = await busy(platform, "late")
+    export_id = await exported(company)
+    assert (await fetch(company, export_id)).status == "succeeded"
+    await platform.admin.execute("UPDATE tenants.exports SET expires_at = ready_at WHERE export_id = $1", export_id)
+    assert await status(platform, export_id) == "ready"
+    assert code(await fetch(company, export_id)) == "export_not_ready"
+
+
+@pytest.mark.parametrize("command", [ExportTenant, CollectTenantExport, FetchTenantExport, ExpireTenantExport])
+async def test_a_command_about_another_tenant_than_its_own_is_refused(
+    platform: Harness,
+    command: type[ExportTenant | CollectTenantExport | FetchTenantExport | ExpireTenantExport],
+) -> None:
+    company = Company(platform, name="own", owner_email="owner@own.example")
+    await company.open()
+    asked = command(tenant_id=new_id("tenant"), export_id=new_id("export"))
+    assert code(await company.send(asked)) == "wrong_tenant"
 
 
 async def test_an_export_expires_and_leaves_no_row_behind(platform: Harness) -> None:
