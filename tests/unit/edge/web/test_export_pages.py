@@ -35,6 +35,11 @@ def test_the_page_tells_how_far_each_export_is(browse: Browse) -> None:
     assert (refused.status_code, "An export is being made." in refused.text) == (422, True)
 
 
+def test_a_tenant_whose_data_nobody_has_taken_along_yet_has_the_page(browse: Browse) -> None:
+    page = browse("ada", sample_services(exports=SampleExports(()))).get(PAGE)
+    assert (page.status_code, "None yet" in page.text) == (200, True)
+
+
 def test_a_file_that_was_deleted_meanwhile_is_told(browse: Browse) -> None:
     late = replace(READY, id=EXPIRED.id)
     client = browse("ada", sample_services(exports=SampleExports((late,))))

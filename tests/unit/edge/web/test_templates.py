@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from prog_edge import web
+from prog_edge.web.ui.rendering import ENVIRONMENT
 
+ICON = re.compile(r"""\b(?:icon|empty)\("([a-z-]+)\"""")
+"""Where a template names an icon itself."""
 TEMPLATES = sorted(Path(web.__file__).parent.glob("*/templates/**/*.html"))
 
 
@@ -35,3 +38,10 @@ def test_a_template_has_nothing_inline(path: Path) -> None:
         assert 'nonce="{{ chrome.nonce }}"' in script, script
     if path.name != "macros.html":
         assert "safe }}" not in source, "only the icons' constant paths are marked safe"
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: f"{path.parent.parent.name}/{path.name}")
+def test_a_template_names_icons_that_there_are(path: Path) -> None:
+    """A page with another one does not come at all."""
+    known = ENVIRONMENT.get_template("ui/macros.html").module.icons  # type: ignore[attr-defined]  # set in the template
+    assert set(ICON.findall(path.read_text(encoding="utf-8"))) <= set(known)
