@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from prog_contracts.ids import is_id
+from prog_contracts.messages import Event
 from prog_edge.api.stories import readable
 from prog_edge.web.ports import (
     AdminInvoiceRow,
@@ -143,6 +144,7 @@ async def messages(connection: Connection, query: ListQuery) -> Page[MessageRow]
         status=status,
         domain=query.filters.get("domain") or None,
         tenant_id=query.filters.get("tenant") or None,
+        search=query.search,
         limit=query.limit,
         cursor=query.cursor,
     )
@@ -166,16 +168,32 @@ async def messages(connection: Connection, query: ListQuery) -> Page[MessageRow]
 
 
 async def events(connection: Connection, query: ListQuery) -> Page[EventRow]:
-    page = await log.events(
-        connection,
-        types=full_types(query.filters.get("type", "")),
-        domain=query.filters.get("domain") or None,
-        tenant_id=query.filters.get("tenant") or None,
-        limit=query.limit,
-        cursor=query.cursor,
-    )
+    page = await _found(connection, query) if query.search else await _logged(connection, query)
     names = await tenant_queries.names_of(connection, [row.tenant_id for row in page.rows])
     return Page([event_row(row, names) for row in page.rows], page.next_cursor)
+
+
+async def _logged(connection: Connection, query: ListQuery, **more: Any) -> log.Page[log.EventRow]:
+    asked = {"types": full_types(query.filters.get("type", "")), "domain": query.filters.get("domain") or None}
+    tenant_id = query.filters.get("tenant") or None
+    return await log.events(
+        connection, **{**asked, **more}, tenant_id=tenant_id, limit=query.limit, cursor=query.cursor
+    )
+
+
+async def _found(connection: Connection, query: ListQuery) -> log.Page[log.EventRow]:
+    """What a search finds: one event by its id, those about an object, or those with the text in their type's name."""
+    wanted = query.search
+    if (message_id := log.as_message_id(wanted)) is not None:
+        row = await log.event(connection, message_id)
+        return log.Page(() if row is None else (row,))
+    if is_id(wanted):
+        return await _logged(connection, query, subject=wanted)
+    types = log.types_with(wanted, Event)
+    if (domain := query.filters.get("domain")) is not None:
+        types = [name for name in types if name.split(".")[1] == domain]
+    # What tenants publish has names that only the log knows: it is found by where they begin.
+    return await _logged(connection, query, types=[*types, wanted, f"{wanted.rstrip('.')}{log.WILDCARD}"])
 
 
 async def audit(connection: Connection, query: ListQuery) -> Page[AuditRow]:
@@ -219,6 +237,7 @@ async def dead_letters(connection: Connection, query: ListQuery) -> Page[DeadLet
         connection,
         group=query.filters.get("domain") or None,
         fingerprint=query.filters.get("cause") or None,
+        search=query.search,
         limit=query.limit,
         cursor=query.cursor,
     )

@@ -27,6 +27,7 @@ from prog_workers.events.queries.dead_letters import (
 from prog_workers.events.queries.log import WILDCARD, EventRow, event, event_from, events
 from prog_workers.events.queries.messages import MessageRow, Operation, messages, operation
 from prog_workers.events.queries.schemas import SchemaRow, schema, schemas
+from prog_workers.events.queries.searching import as_message_id, types_with
 from prog_workers.events.queries.story import story
 from prog_workers.events.queries.tail import Cursor, Tail, cursor_of, tail_end, tail_since
 from prog_workers.events.rules import Handling, Story, StoryNode
@@ -48,6 +49,7 @@ __all__ = [
     "StoryNode",
     "Tail",
     "activity",
+    "as_message_id",
     "audit_entries",
     "cursor_of",
     "dead_letter",
@@ -63,4 +65,5 @@ __all__ = [
     "story",
     "tail_end",
     "tail_since",
+    "types_with",
 ]

@@ -13,6 +13,7 @@ import orjson
 
 from prog_kit.database import Connection
 from prog_kit.pages import Page, Where, bounded, decode_cursor, page_of
+from prog_workers.events.queries.searching import as_message_id
 
 State = Literal["open", "redriven", "dropped"]
 
@@ -86,10 +87,12 @@ async def dead_letters(
     fingerprint: str | None = None,
     tenant_id: str | None = None,
     type_name: str | None = None,
+    search: str = "",
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[DeadLetter]:
-    """Letters, the last one first. `group` is a consumer group. Raises Invalid for a cursor of another list."""
+    """Letters, the last one first. `group` is a consumer group; `search` is a part of a type's name or of a reason, or
+    the id of a letter or of its message. Raises Invalid for a cursor of another list."""
     where = Where()
     if state is not None:
         where.add("state = {}", state)
@@ -101,6 +104,10 @@ async def dead_letters(
         where.add("fingerprint = {}", fingerprint)
     if tenant_id is not None:
         where.add("tenant_id = {}", tenant_id)
+    if (message_id := as_message_id(search)) is not None:
+        where.add("(id = {} OR message_id = {})", message_id, message_id)
+    elif search:
+        where.add("(strpos(lower(type), lower({})) > 0 OR strpos(lower(reason), lower({})) > 0)", search, search)
     if cursor is not None:
         where.add("(recorded_at, id) < ({}, {})", *decode_cursor(cursor, datetime, UUID))
     size = bounded(limit)

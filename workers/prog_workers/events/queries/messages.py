@@ -11,8 +11,11 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from prog_contracts.ids import is_id
+from prog_contracts.messages import Command
 from prog_kit.database import Connection
 from prog_kit.pages import Page, Where, bounded, decode_cursor, page_of
+from prog_workers.events.queries.searching import as_message_id, types_with
 
 MessageStatus = Literal["succeeded", "failed", "pending", "retrying", "dead", "dropped"]
 OperationStatus = Literal["pending", "succeeded", "failed"]
@@ -56,16 +59,19 @@ async def messages(
     status: MessageStatus | None = None,
     domain: str | None = None,
     tenant_id: str | None = None,
+    search: str = "",
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[MessageRow]:
     """Handled commands, the last one first. Raises Invalid for a cursor of another list.
 
+    `search` is a whole id, of a message, or of whom or what it is of or about, or a part of a type's name.
+
     Commands that wait for another try have no place in this order: status `retrying` lists them alone, the next due
     first, without further pages.
     """
     if status == "retrying":
-        return await _retrying(connection, domain=domain, tenant_id=tenant_id, limit=limit)
+        return await _retrying(connection, domain=domain, tenant_id=tenant_id, search=search, limit=limit)
     where = Where()
     if domain == "monitoring":
         where.add("i.consumer_group = 'monitoring' AND split_part(i.type, '.', 2) = 'monitoring'")
@@ -79,6 +85,7 @@ async def messages(
             where.add("i.status <> 'succeeded'")  # in step with the index inbox_unsettled
     if tenant_id is not None:
         where.add("i.tenant_id = {} AND i.type IS NOT NULL", tenant_id)
+    _search(where, search, "i.message_id", "i.actor", "i.subject", "i.type")
     if cursor is not None:
         where.add("(i.handled_at, i.message_id) < ({}, {})", *decode_cursor(cursor, datetime, UUID))
     size = bounded(limit)
@@ -97,8 +104,20 @@ async def messages(
     return page_of(rows, size, lambda row: (row.handled_at, row.message_id))
 
 
+def _search(where: Where, search: str, message_id: str, actor: str, subject: str, type_name: str) -> None:
+    """Adds what is searched for; the other arguments are the list's columns."""
+    if not search:
+        return
+    if as_message_id(search) is not None:
+        where.add(f"{message_id} = {{}}", as_message_id(search))
+    elif is_id(search.partition("/")[0]):
+        where.add(f"({actor} = {{}} OR {subject} = {{}})", search, search)
+    else:
+        where.add(f"{type_name} = ANY ({{}}::text[])", types_with(search, Command))
+
+
 async def _retrying(
-    connection: Connection, *, domain: str | None, tenant_id: str | None, limit: int
+    connection: Connection, *, domain: str | None, tenant_id: str | None, search: str, limit: int
 ) -> Page[MessageRow]:
     where = Where()
     where.add("r.state <> 'dead'")  # as the index retries_next says it
@@ -106,6 +125,7 @@ async def _retrying(
         where.add("r.consumer_group = {}", domain)
     if tenant_id is not None:
         where.add("r.tenant_id = {}", tenant_id)
+    _search(where, search, "r.message_id", "ce ->> 'actor'", "ce ->> 'subject'", "ce ->> 'type'")
     query = f"""
         SELECT r.message_id, r.consumer_group, r.tenant_id, ce ->> 'type' AS type, ce ->> 'subject' AS subject,
                ce ->> 'actor' AS actor, (ce ->> 'correlationid')::uuid AS correlation_id,
