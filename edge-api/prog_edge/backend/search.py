@@ -25,9 +25,9 @@ async def search(connection: Connection, text: str) -> list[SearchHit]:
     if is_id(text) or _is_message_id(text):
         hits.append(SearchHit("story", text, "What led to it, and what came from it", _story(text)))
     people = await users.list_users(connection, search=text, limit=_EACH)
-    hits += [SearchHit("user", row.name, row.email, _story(row.user_id)) for row in people.rows]
+    hits += [SearchHit("user", row.name, row.email, f"/admin/users/{row.user_id}") for row in people.rows]
     found = await tenants.list_tenants(connection, search=text, limit=_EACH)
-    hits += [SearchHit("tenant", row.name, row.slug, _story(row.tenant_id)) for row in found.rows]
+    hits += [SearchHit("tenant", row.name, row.slug, f"/admin/tenants/{row.tenant_id}") for row in found.rows]
     bills = await payments.invoices(connection, search=text, limit=_EACH)
     hits += [SearchHit("invoice", row.number, f"{row.company}, {row.status}", _story(row.id)) for row in bills.rows]
     return hits[:MAX_HITS]

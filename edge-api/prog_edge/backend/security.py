@@ -38,6 +38,7 @@ from prog_edge.web.ports import (
     ActivityEntry,
     Client,
     EnrolmentView,
+    Membership,
     OwnedAlone,
     Page,
     PasskeyOffer,
@@ -48,6 +49,7 @@ from prog_edge.web.ports import (
 )
 from prog_kit.secrets import CODE, PASSWORD, SECOND_STEP, SealError
 from prog_workers.events import queries as events
+from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries
 
 
@@ -126,6 +128,7 @@ class Security:
         async with self._platform.database.operator() as connection:
             row = await queries.user(connection, user_id)
             app_since, passkeys = await queries.second_factor_of(connection, user_id)
+            memberships = await tenants.tenants_of(connection, user_id)
         if row is None:
             raise NotFound("There is no such user.", code="user_not_found")
         return PersonFacts(
@@ -139,6 +142,9 @@ class Security:
             app_since=app_since,
             passkeys=passkeys,
             own=row.user_id == viewer.user_id,
+            tenants=[
+                Membership(each.tenant_id, each.name, each.status, each.role, each.joined_at) for each in memberships
+            ],
         )
 
     async def reset_second_factor(self, viewer: Viewer, user_id: str, *, reason: str, idempotency_key: str) -> None:

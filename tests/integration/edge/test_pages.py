@@ -258,6 +258,32 @@ async def test_the_console_finds_things_and_tells_their_story(web: WebServices, 
         await web.admin.story(viewer, "nothing")
 
 
+async def test_searching_a_list_leaves_what_was_searched_for(web: WebServices, operator: Person, ada: Person) -> None:
+    viewer = viewer_of(operator, "operator")
+    made = await web.admin.messages(viewer, ListQuery(search="create_TENANT"))
+    assert {row.type for row in made.rows} == {"prognetwork.tenants.create_tenant"}
+    one = made.rows[0].id
+    assert [row.id for row in (await web.admin.messages(viewer, ListQuery(search=one))).rows] == [one]
+    hers = await web.admin.messages(viewer, ListQuery(search=ada.user_id))
+    assert ada.user_id in {row.actor for row in hers.rows}
+    events = await web.admin.events(viewer, ListQuery(search="tenant_created"))
+    assert {row.type for row in events.rows} == {"prognetwork.tenants.tenant_created"}
+    one = events.rows[0].id
+    assert [row.id for row in (await web.admin.events(viewer, ListQuery(search=one))).rows] == [one]
+    about = await web.admin.events(viewer, ListQuery(search=str(ada.tenant_id)))
+    assert {row.subject for row in about.rows} == {ada.tenant_id}
+    elsewhere = ListQuery(search="tenant_created", filters={"domain": "payments"})
+    assert (await web.admin.events(viewer, elsewhere)).rows == ()
+    for lists in (web.admin.messages, web.admin.events, web.admin.dead_letters):
+        for nothing in ("nothing of this name", str(new_message_id()), new_id("user")):
+            assert len((await lists(viewer, ListQuery(search=nothing))).rows) == 0, nothing
+
+
+async def test_the_console_names_a_person_s_tenants(web: WebServices, operator: Person, ada: Person) -> None:
+    facts = await web.security.facts_of(viewer_of(operator, "operator"), ada.user_id)
+    assert (ada.tenant_id, "owner") in [(each.tenant_id, each.role) for each in facts.tenants]
+
+
 async def test_the_console_follows_events_live(web: WebServices, operator: Person, ada: Person) -> None:
     viewer = viewer_of(operator, "operator")
     events = web.admin.follow_events(viewer, {"domain": "tenants", "tenant": str(ada.tenant_id)}, None)

@@ -89,6 +89,7 @@ from prog_edge.web.ports.provider import (
 from prog_edge.web.ports.security import (
     ActivityEntry,
     EnrolmentView,
+    Membership,
     OwnedAlone,
     PasskeyView,
     PersonFacts,
@@ -171,6 +172,7 @@ __all__ = [
     "MailboxBackend",
     "MemberRow",
     "MemberView",
+    "Membership",
     "MessageRow",
     "OpenSession",
     "OwnedAlone",

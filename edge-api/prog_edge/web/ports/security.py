@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from markupsafe import Markup
 from starlette.responses import Response
 
+from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_contracts.users import PlatformRole
 from prog_edge.web.ports.shared import Client, Page, PasskeyOffer, Viewer
 
@@ -35,6 +36,17 @@ class PasskeyView:
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """A tenant that somebody belongs to, with their role there."""
+
+    tenant_id: str
+    name: str
+    status: TenantStatus
+    role: TenantRole
+    joined_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PersonFacts:
     """Somebody's account, as an operator sees it. `own` is the operator's own."""
 
@@ -48,6 +60,7 @@ class PersonFacts:
     app_since: datetime | None
     passkeys: int
     own: bool
+    tenants: Sequence[Membership] = ()
 
     @property
     def has_second_factor(self) -> bool:

@@ -15,6 +15,7 @@ from prog_edge.web.ports import (
     ActivityEntry,
     Client,
     EnrolmentView,
+    Membership,
     OwnedAlone,
     Page,
     PasskeyOffer,
@@ -110,6 +111,10 @@ class SampleSecurity:
         if user_id == sample_id("user", 404):
             raise NotFound("There is no such user.", code="user_not_found")
         has = self.factor or SecondFactorView(None, 0, None)
+        tenants = (
+            Membership(sample_id("tenant", 7), "Analytical Engines", "active", "admin", SEPTEMBER),
+            Membership(sample_id("tenant", 8), "Cambridge Looms", "suspended", "member", OCTOBER),
+        )
         return PersonFacts(
             user_id,
             "Grace Hopper",
@@ -121,6 +126,7 @@ class SampleSecurity:
             has.enrolled_at,
             len(self.kept),
             user_id == viewer.user_id,
+            tenants,
         )
 
     async def reset_second_factor(self, viewer: Viewer, user_id: str, *, reason: str, idempotency_key: str) -> None:

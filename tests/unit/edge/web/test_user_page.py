@@ -20,6 +20,12 @@ def test_a_row_of_the_list_opens_the_person_and_the_page_their_story(browse: Bro
     assert f'href="/admin/story/{GRACE}"' in client.get(PAGE).text
 
 
+def test_the_page_names_the_person_s_tenants_and_leads_to_them(browse: Browse) -> None:
+    page = browse("operator").get(PAGE).text
+    for number, name in ((7, "Analytical Engines"), (8, "Cambridge Looms")):
+        assert f'href="/admin/tenants/{sample_id("tenant", number)}">{name}</a>' in page
+
+
 def test_the_name_of_a_tenant_opens_the_tenant_in_every_list(browse: Browse) -> None:
     client = browse("operator")
     for path in ("/admin/invoices", "/admin/messages", "/admin/audit"):
