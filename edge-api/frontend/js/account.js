@@ -1,3 +1,4 @@
 import "htmx.org";
 import "./common.js";
+import "./freshness.js";
 import "./passkeys.js";

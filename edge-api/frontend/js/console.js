@@ -2,6 +2,7 @@ import "htmx.org";
 import "./common.js";
 import "./charts.js";
 import "./event-stream.js";
+import "./freshness.js";
 import "./live.js";
 import "./palette.js";
 import "./shortcuts.js";

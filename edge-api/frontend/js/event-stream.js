@@ -1,6 +1,10 @@
 // The live view of the event log: rows arrive over SSE; while paused they wait and are counted.
+import { report, watch } from "./freshness.js";
+
 const mostRows = 300;
 const control = document.querySelector("[data-live-control]");
+
+const texts = { paused: "Paused", live: "Live", lost: "Reconnecting", over: "Disconnected" };
 
 let source = null;
 let address = null;
@@ -11,9 +15,11 @@ const text = () => control.querySelector("[data-live-text]");
 
 function show(state) {
   control.dataset.state = state;
-  text().textContent =
-    state === "paused" ? (waiting.length ? `${waiting.length} new` : "Paused") : state === "live" ? "Live" : "Reconnecting";
+  text().textContent = state === "paused" && waiting.length ? `${waiting.length} new` : texts[state];
 }
+
+/** How the stream is; one that the server has closed for good does not come back. */
+const state = () => ["lost", "live", "over"][source.readyState];
 
 function insert(html) {
   const results = document.getElementById("results");
@@ -32,13 +38,15 @@ function open() {
   const wanted = document.getElementById("results")?.dataset.stream ?? null;
   if (wanted === address) return;
   source?.close();
+  report("stream", null);
   address = wanted;
   control.hidden = wanted === null;
   waiting = [];
   if (wanted === null) return;
   source = new EventSource(wanted);
   source.addEventListener("open", () => !paused && show("live"));
-  source.addEventListener("error", () => !paused && show("lost"));
+  source.addEventListener("error", () => !paused && show(state()));
+  watch(source);
   source.addEventListener("row", (event) => {
     if (!paused) return insert(event.data);
     waiting = [...waiting, event.data].slice(-mostRows);
@@ -52,7 +60,7 @@ if (control) {
     paused = !paused;
     toggle.setAttribute("aria-pressed", String(paused));
     if (!paused) waiting.splice(0).forEach(insert);
-    show(paused ? "paused" : "live");
+    show(paused ? "paused" : state());
   });
   open();
   document.addEventListener("htmx:after:swap", open);

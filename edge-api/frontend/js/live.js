@@ -1,6 +1,8 @@
 // Keeps lists fresh: a tick on the stream says which domain has news, and parts of the page that show it fetch
 // themselves again (htmx morphs them in place, so focus and open details stay). A part stands still while a form in it
 // that holds it (`data-holds-live`) is open, has the focus or has been typed in: nothing may overwrite what is typed.
+import { watch } from "./freshness.js";
+
 const leastPauseMs = 1000;
 const parts = () => [...document.querySelectorAll("[data-live]")];
 
@@ -54,6 +56,7 @@ if (parts().length > 0) {
   document.addEventListener("toggle", release, true);
   document.addEventListener("focusout", () => setTimeout(release));
   const source = new EventSource("/admin/live");
+  watch(source);
   source.addEventListener("tick", (event) => {
     pending.add(JSON.parse(event.data).domain);
     timer ??= setTimeout(refresh, leastPauseMs);
