@@ -4,6 +4,7 @@ modules of its own here."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 from urllib.parse import quote
 
 from fastapi import Request
@@ -29,21 +30,29 @@ from prog_edge.web.ui.state import web_state
 
 router = page_router("/account")
 
+BOUND_FOR: Final = "prog_bound_for"
+"""A cookie with the page, an invitation's for instance, that somebody without an account was looking at: they go on
+there once they have one."""
+_BOUND_FOR_SECONDS: Final = 86_400  # as long as the link that verifies an address
+_BOUND_FOR_MAX_LENGTH: Final = 2_000
+
 
 @router.get("/sign-up")
-async def sign_up_form(request: Request, web: Services) -> Response:
+async def sign_up_form(request: Request, web: Services, next: str = "") -> Response:  # noqa: A002 - its public name
+    address = own_path(next, "/account")
     if web_state(request).viewer is not None:
-        return see("/account")
+        return see(address)
     invitation = _invitation(request, request.query_params.get("invitation", ""))
     email = request.query_params.get("email", "")[:200]
     form = FormState(values={"email": email} if email else {})
-    return render(request, SignUpPage(form, _providers(request, web), invitation))
+    return render(request, SignUpPage(form, _providers(request, web), invitation, address))
 
 
 @router.post("/sign-up")
 async def sign_up(request: Request, web: Services) -> Response:
     values = await sent_form(request)
     invitation = _invitation(request, values.get("invitation", ""))
+    address = own_path(values.get("next"), "/account")
     try:
         await web.account.register(
             email=values.get("email", ""),
@@ -53,9 +62,14 @@ async def sign_up(request: Request, web: Services) -> Response:
             idempotency_key=form_key(values),
         )
     except (Invalid, Conflict) as error:
-        page = SignUpPage(refused(values, error), _providers(request, web), invitation)
+        page = SignUpPage(refused(values, error), _providers(request, web), invitation, address)
         return render(request, page, status=422)
-    return see("/account/check-your-mail")
+    answer = see("/account/check-your-mail")
+    if address != "/account" and len(address) <= _BOUND_FOR_MAX_LENGTH:
+        answer.set_cookie(
+            BOUND_FOR, address, _BOUND_FOR_SECONDS, httponly=True, samesite="lax", secure=web.secure_cookies
+        )
+    return answer
 
 
 def _invitation(request: Request, token: str) -> str | None:
@@ -103,7 +117,13 @@ async def verify(request: Request, web: Services) -> Response:
     except (Invalid, Conflict, NotFound, Denied) as error:
         return render(request, VerifyPage(token="", form=refused({}, error)), status=422)
     notify(request, "success", "Your address is verified. Welcome.")
-    return see("/account" if web_state(request).viewer else SIGN_IN)
+    address = own_path(request.cookies.get(BOUND_FOR), "")
+    if web_state(request).viewer is not None:
+        answer = see(address or "/account")
+    else:
+        answer = see(f"{SIGN_IN}?next={quote(address, safe='/')}" if address else SIGN_IN)
+    answer.delete_cookie(BOUND_FOR)
+    return answer
 
 
 @router.get("/sign-in")

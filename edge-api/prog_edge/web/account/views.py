@@ -68,6 +68,7 @@ class SignUpPage:
     providers: Sequence[ProviderCard] = ()
     invitation: str | None = None
     """With which somebody signs up at a tenant's own host."""
+    next_address: str = "/account"
 
 
 class CheckYourMailPage(FormPage):
@@ -174,6 +175,7 @@ def tenant_page(tenant: TenantView, viewer: Viewer, invite: FormState, naming: F
     return TenantPage(
         tenant=tenant,
         invite=invite,
+        roles=[(name, text) for name, text in ROLES if may_grant(tenant.role, name)],
         manages_people=manages,
         sees_billing=allowed(tenant.role, "billing.read"),
         manageable=frozenset(

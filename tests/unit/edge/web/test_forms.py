@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -123,6 +124,30 @@ def test_signing_up_leads_to_the_mail(browse: Browse) -> None:
     assert answer.headers["location"] == "/account/check-your-mail"
     assert isinstance(services.account, SampleAccount)
     assert services.account.registered == ["a@b.example"]
+
+
+@pytest.mark.parametrize("address", ["/account/invitations/accept?token=good", "/oauth2/authorize?client_id=a&state=b"])
+def test_who_signs_up_on_the_way_somewhere_gets_there(browse: Browse, address: str) -> None:
+    """By the links of the pages alone: from the sign-in to the sign-up, and from the mail on in the same browser."""
+    client = browse()
+    sign_in = f"/account/sign-in?{urlencode({'next': address})}"
+    (sign_up,) = [link for link in read(client.get(sign_in).text).all("a") if link.text == "Create an account"]
+    page = sign_up.get("href") or ""
+    typed = {"name": "Ada", "email": "a@b.example"}
+    assert fill(client, page, "/account/sign-up", **typed, password="short-1").status_code == 422
+    fill(client, page, "/account/sign-up", **typed, password=PASSWORD)
+    verified = fill(client, "/account/verify?token=good", "/account/verify")
+    assert verified.headers["location"] == f"/account/sign-in?next={quote(address, safe='/')}"
+    assert 'prog_bound_for=""' in verified.headers["set-cookie"]
+
+
+def test_who_signs_up_is_sent_to_no_other_site(browse: Browse) -> None:
+    client = browse()
+    typed = {"name": "Ada", "email": "a@b.example", "password": PASSWORD, "next": "//evil.example"}
+    assert "set-cookie" not in fill(client, "/account/sign-up", "/account/sign-up", **typed).headers
+    client.cookies.set("prog_bound_for", "//evil.example", domain="127.0.0.1")
+    verified = fill(client, "/account/verify?token=good", "/account/verify")
+    assert verified.headers["location"] == "/account/sign-in"
 
 
 def test_a_refused_password_is_not_sent_back(browse: Browse) -> None:

@@ -63,6 +63,14 @@ def test_whoever_may_rename_a_tenant_is_offered_to(
     assert (f"{PATH}/name" in actions(client.get(PATH).text)) is offered
 
 
+@pytest.mark.parametrize(("role", "offered"), [("owner", True), ("admin", False)])
+def test_nobody_is_offered_a_role_to_invite_for_that_they_may_not_give(
+    browse: Browse, role: TenantRole, offered: bool
+) -> None:
+    page = read(browse("ada", sample_services(account=SampleAccount(role=role))).get(PATH).text)
+    assert ("owner" in {option.get("value") for option in page.all("option")}) is offered
+
+
 def test_a_member_is_removed_and_one_leaves(browse: Browse) -> None:
     tenancy = SampleTenancy(only_owner=False)
     client = browse("ada", sample_services(tenancy=tenancy))
