@@ -105,7 +105,7 @@ def test_the_palette_goes_to_pages_and_finds_objects(console: Page) -> None:
     field.fill("lovelace")
     expect(console.get_by_role("option", name=re.compile("Ada Lovelace"))).to_be_visible()
     console.keyboard.press("Enter")
-    console.wait_for_url("**/admin/story/user_*")
+    console.wait_for_url("**/admin/users/user_*")
 
 
 def test_keys_move_through_the_console(console: Page) -> None:

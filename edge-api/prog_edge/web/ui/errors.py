@@ -14,6 +14,7 @@ from prog_edge.problems import TooMuch, status_of
 from prog_edge.sign_on_paths import SIGN_ON_REQUIRED, sign_on_path
 from prog_edge.web.ui.own_host import ELSEWHERE, NOT_A_MEMBER
 from prog_edge.web.ui.rendering import render
+from prog_edge.web.ui.sessions import came_from, own_path
 
 _TITLES: Final = {
     400: "That request does not add up",
@@ -27,6 +28,8 @@ _TITLES: Final = {
     500: "Something broke on our side",
     503: "We cannot reach that right now",
 }
+
+_TITLES_OF_CODES: Final = {"stale_form": "This form has expired", "cross_site": "This came from another site"}
 
 _FOR_PROGRAMS: Final = ("/v1", "/scim", "/healthz", "/readyz", "/metrics", "/oauth2", "/.well-known")
 
@@ -46,19 +49,22 @@ class ErrorPage:
     """The address of the platform at which it is, where it is not at a tenant's own host."""
     stranger: bool = False
     """The viewer is not who may look at it, and may sign in as somebody else."""
+    back: str | None = None
+    """The page that a form was on that has to be sent again."""
 
 
 def error_page(request: Request, error: ProgError, *, status: int | None = None) -> Response:
     """A page that says what is wrong and what to do. The request must have gone through `routing.enter`."""
     context_of(request.scope).code = error.code
     code = status or status_of(error)
-    title = _TITLES.get(code, _TITLES[500] if code >= 500 else _TITLES[400])
+    title = _TITLES_OF_CODES.get(error.code) or _TITLES.get(code, _TITLES[500] if code >= 500 else _TITLES[400])
     page = ErrorPage(
         status=code,
         title=title,
         detail=error.message,
         can_retry=error.kind == "unavailable",
         trace_id=context_of(request.scope).trace_id if code >= 500 else None,
+        back=own_path(came_from(request), "/account") if error.code == "stale_form" else None,
     )
     tenant_id = request.path_params.get("tenant_id")
     if error.code == SIGN_ON_REQUIRED and tenant_id is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
@@ -24,7 +23,7 @@ from prog_edge.web.ui.acting import IN_BOTH_NAMES, is_in_their_name, require_ans
 from prog_edge.web.ui.errors import error_page
 from prog_edge.web.ui.notices import Notice
 from prog_edge.web.ui.own_host import require_served
-from prog_edge.web.ui.sessions import SignInNeeded, own_path
+from prog_edge.web.ui.sessions import SignInNeeded, came_from, own_path
 from prog_edge.web.ui.state import WebState, services, web_state
 
 THEME_COOKIE = "prog_theme"
@@ -69,7 +68,7 @@ async def _answer(request: Request, inner: Callable[[Request], Coroutine[Any, An
         web_state(request).carried.append(
             Notice("info", "This takes a little longer. It is safely stored and goes on.")
         )
-        return RedirectResponse(own_path(_came_from(request), "/account"), status_code=303)
+        return RedirectResponse(own_path(came_from(request), "/account"), status_code=303)
     except ProgError as error:
         return error_page(request, error)
     except HTTPException as error:
@@ -77,14 +76,6 @@ async def _answer(request: Request, inner: Callable[[Request], Coroutine[Any, An
         return error_page(request, problem or Unavailable(str(error.detail)), status=error.status_code)
     finally:
         await request.close()  # files that came with a form
-
-
-def _came_from(request: Request) -> str | None:
-    """The path of the page that the form was on, as its browser says."""
-    try:
-        return urlsplit(request.headers.get("referer", "")).path
-    except ValueError:
-        return None
 
 
 async def _spend(request: Request) -> None:

@@ -67,6 +67,14 @@ async def goes_on_at(request: Request, web: WebServices, address: str) -> str:
     return address
 
 
+def came_from(request: Request) -> str | None:
+    """The path of the page that a form was on, as its browser says."""
+    try:
+        return urlsplit(request.headers.get("referer", "")).path
+    except ValueError:
+        return None
+
+
 def own_path(address: str | None, otherwise: str) -> str:
     """`address` when it is a path on this site, else `otherwise`: never a redirect to elsewhere."""
     if not address or not address.startswith("/") or address.startswith(("//", "/\\")):

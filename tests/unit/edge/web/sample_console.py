@@ -507,6 +507,6 @@ class SampleAdmin:
         if text == "nothing":
             return ()
         return (
-            SearchHit("user", "Ada Lovelace", "ada@example.com", f"/admin/story/{sample_id('user', 1)}"),
-            SearchHit("tenant", "Analytical Engines", "Team, active", f"/admin/story/{sample_id('tenant', 7)}"),
+            SearchHit("user", "Ada Lovelace", "ada@example.com", f"/admin/users/{sample_id('user', 1)}"),
+            SearchHit("tenant", "Analytical Engines", "Team, active", f"/admin/tenants/{sample_id('tenant', 7)}"),
         )

@@ -410,10 +410,13 @@ def test_a_form_without_its_token_is_refused(browse: Browse, token: str) -> None
     client = browse("ada", services)
     client.get("/account")
 
-    answer = client.post("/account/tenants", data={"name": "x", "csrf_token": token})
+    answer = client.post(
+        "/account/tenants", data={"name": "x", "csrf_token": token}, headers={"referer": "http://testserver/account"}
+    )
 
     assert answer.status_code == 403
-    assert "This form has expired" in answer.text
+    assert "<h1>This form has expired</h1>" in answer.text
+    assert '<a class="btn btn-primary" href="/account">Back to the form</a>' in answer.text
     assert isinstance(services.account, SampleAccount)
     assert services.account.created == []
 
