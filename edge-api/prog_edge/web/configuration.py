@@ -48,6 +48,7 @@ class SettingsPage:
     path: str
     section: str = "settings"
     manages_people: bool = False
+    sees_billing: bool = False
     locales: Sequence[tuple[str, str]] = LOCALES
 
 
@@ -59,6 +60,7 @@ class SettingsVersionPage:
     path: str
     section: str = "settings"
     manages_people: bool = False
+    sees_billing: bool = False
 
 
 def shown(configuration: Configuration) -> dict[str, str]:

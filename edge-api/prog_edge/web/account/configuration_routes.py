@@ -6,6 +6,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid
+from prog_contracts.permissions import allowed
 from prog_edge.web.account.views import MANAGES_PEOPLE
 from prog_edge.web.configuration import SettingsPage, SettingsVersionPage, roll_back, save, shown, whole_number
 from prog_edge.web.ports import ConfigurationView
@@ -55,9 +56,14 @@ async def restore(request: Request, tenant_id: str, version: str, web: Services,
 
 def _page(view: ConfigurationView, form: FormState) -> SettingsPage:
     path = f"/account/tenants/{view.tenant_id}/settings"
-    return SettingsPage(view, form, path, manages_people=view.viewer_role in MANAGES_PEOPLE)
+    return SettingsPage(view, form, path, **_tabs(view))
 
 
 def _version_page(view: ConfigurationView, form: FormState) -> SettingsVersionPage:
     path = f"/account/tenants/{view.tenant_id}/settings"
-    return SettingsVersionPage(view, form, path, manages_people=view.viewer_role in MANAGES_PEOPLE)
+    return SettingsVersionPage(view, form, path, **_tabs(view))
+
+
+def _tabs(view: ConfigurationView) -> dict[str, bool]:
+    role = view.viewer_role
+    return {"manages_people": role in MANAGES_PEOPLE, "sees_billing": allowed(role, "billing.read")}

@@ -211,6 +211,7 @@ class MemberPage:
     change: FormState
     removal: FormState
     manages_keys: bool = False
+    sees_billing: bool = False
     section: str = "overview"
 
 
@@ -225,6 +226,7 @@ def member_page(
         change=change or FormState(),
         removal=removal or FormState(),
         manages_keys=view.viewer_role in MANAGES_PEOPLE,
+        sees_billing=allowed(view.viewer_role, "billing.read"),
     )
 
 

@@ -50,7 +50,10 @@ async def check_csrf(request: Request) -> None:
     state = web_state(request)
     taken = [token for token in (state.csrf_token, state.other_csrf_token) if token is not None]
     if not any(hmac.compare_digest(sent.encode(errors="replace"), token.encode()) for token in taken):
-        raise Denied("You signed in or out since the page was opened, or it was open for long. Nothing was done. Open it again and send the form once more.", code="stale_form")
+        raise Denied(
+            "You signed in or out since its page was opened, or it was open for long. Nothing was done: open it again.",
+            code="stale_form",
+        )
 
 
 def is_sent_from_elsewhere(request: Request) -> bool:

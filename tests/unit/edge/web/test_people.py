@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from prog_contracts.errors import Conflict
@@ -17,6 +19,7 @@ from tests.unit.edge.web.sample_backend import (
     SampleTenancy,
     sample_services,
 )
+from tests.unit.edge.web.sample_configuration import SampleConfiguration
 from tests.unit.edge.web.test_forms import fill, problem_at
 
 PATH = f"/account/tenants/{TENANT}"
@@ -69,6 +72,14 @@ def test_nobody_is_offered_a_role_to_invite_for_that_they_may_not_give(
 ) -> None:
     page = read(browse("ada", sample_services(account=SampleAccount(role=role))).get(PATH).text)
     assert ("owner" in {option.get("value") for option in page.all("option")}) is offered
+
+
+@pytest.mark.parametrize(("role", "leads"), [("owner", True), ("billing", True), ("member", False), ("viewer", False)])
+def test_no_tab_leads_where_somebody_may_not_go(browse: Browse, role: TenantRole, leads: bool) -> None:
+    services = sample_services(account=SampleAccount(role=role), tenancy=SampleTenancy(role=role))
+    client = browse("ada", replace(services, configuration=SampleConfiguration(role=role)))
+    for page in ("", "/usage", "/settings", "/settings/versions/1", f"/members/{GRACE}"):
+        assert (f'<a href="{PATH}/billing">Billing</a>' in client.get(f"{PATH}{page}").text) is leads, page
 
 
 def test_a_member_is_removed_and_one_leaves(browse: Browse) -> None:
