@@ -27,6 +27,7 @@ _ORDER = (
     "up", "demo", "doctor", "env", "publish", "tail", "dead", "replay", "audit", "events", "producers", "admin", "keys",
     "migrate", "topics", "edge", "worker", "relay", "scheduler", "mailbox", "openapi", "asyncapi", "schemas", "bench",
 )  # fmt: skip
+_HELP = ["-h", "--help"]
 
 
 class _Commands(TyperGroup):
@@ -57,9 +58,13 @@ class _Commands(TyperGroup):
 
 
 def _flow(command: Any) -> None:
-    """Let the paragraphs of a command's help be as wide as the window, not as the line in its source."""
+    """Let the paragraphs of a command's help be as wide as the window, not as the line in its source, and flags look
+    like what they are: typer says `<bool>` behind them, as if they took a value."""
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
     command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    flags = [param for param in command.params if getattr(param, "is_flag", False)]
+    for flag in (*flags, command.get_help_option(typer.Context(command, help_option_names=_HELP))):
+        flag.metavar = ""
     for other in getattr(command, "commands", {}).values():
         _flow(other)
 
@@ -70,7 +75,7 @@ _app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": _HELP},
 )
 
 
@@ -100,7 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. Errors that a person can mend are told in one line."""
     try:
-        result = typer.main.get_command(_app).main(list(arguments), prog_name="prog", standalone_mode=False)
+        command = typer.main.get_command(_app)
+        _flow(command)
+        result = command.main(list(arguments), prog_name="prog", standalone_mode=False)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -142,6 +142,14 @@ def test_help_breaks_lines_where_the_window_ends_alone(capsys: pytest.CaptureFix
     assert all("\n" not in paragraph for paragraph in command.help.split("\n\n"))
 
 
+@pytest.mark.parametrize("words", [["up"], ["dead"], ["dead", "list"], []])
+def test_a_flag_takes_no_value_in_the_help(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert cli.run([*words, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "--help" in told
+    assert "bool" not in told
+
+
 def test_a_shell_takes_over_where_the_platform_is(tmp_path: Path) -> None:
     DataDirectory(tmp_path).remember_platform(
         {
