@@ -116,7 +116,10 @@ async def test_a_tenant_with_a_colour_and_no_name_has_its_own_name(
         owner_user_id=new_id("user"), owner_email="ada@example.com", owner_name="Ada",
     )  # fmt: skip
     await platform.publish(created, tenant_id=TENANT)
-    assert "Sent for" not in (await sent(platform, provider, paid())).text, "nothing is set yet"
+    plain = await sent(platform, provider, paid())
+    assert "Sent for" not in plain.text, "nothing is set yet"
+    assert "for Team of Acme Ltd." in plain.text, "who has several tenants sees whose bill it is"
+    assert "you are the billing contact of Acme Ltd." in plain.html
     await platform.publish(configured(2, accent_light="#0b6b4f"), tenant_id=TENANT)
     mail = await sent(platform, provider, failed())
     assert "Sent for Acme Ltd by ProgNetwork" in mail.text

@@ -25,7 +25,10 @@ FROM_A_SITE: Final[frozenset[Template]] = frozenset({"verify_email", "reset_pass
 
 @dataclass(frozen=True, slots=True)
 class Brand:
-    """What the layout of a mail needs. `logo_path` and `support_address` are None where there is none."""
+    """What the layout of a mail needs. `logo_path` and `support_address` are None where there is none.
+
+    `tenant_name` is whose bill a mail is about; None where that is not known.
+    """
 
     name: str
     logo_path: str | None = None
@@ -36,6 +39,7 @@ class Brand:
     dark_button_text: str = "#121316"
     own: bool = False
     """A tenant's, and not the platform's."""
+    tenant_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def brand_of(known: TenantBrand | None, template: Template) -> Brand:
     support = known.configuration.mail.support_address
     name = looks.name or known.tenant_name
     if name is None or not any((looks.name, looks.logo, looks.accent_light, looks.accent_dark)):
-        return Brand(PLATFORM_NAME, support_address=support)
+        return Brand(PLATFORM_NAME, support_address=support, tenant_name=known.tenant_name)
     light, dark = looks.accent_light or PLATFORM.button, looks.accent_dark or PLATFORM.dark_button
     return Brand(
         name=name,
@@ -69,6 +73,7 @@ def brand_of(known: TenantBrand | None, template: Template) -> Brand:
         dark_button=dark,
         dark_button_text=_text_on(dark),
         own=True,
+        tenant_name=known.tenant_name,
     )
 
 
