@@ -26,6 +26,7 @@ from prog_edge.web.admin.views import (
     TopicPage,
     TopicsPage,
     UsersPage,
+    audit_file,
     listing,
 )
 from prog_edge.web.ports import ListQuery
@@ -103,7 +104,8 @@ async def events(request: Request, web: Services, viewer: Operator) -> Response:
 async def audit(request: Request, web: Services, viewer: Operator) -> Response:
     query = asked(request, "audit")
     page = await web.admin.audit(viewer, query)
-    return render(request, AuditPage(page=page, listing=listing("audit", query, page.next_cursor)))
+    shown = listing("audit", query, page.next_cursor)
+    return render(request, AuditPage(page=page, listing=shown, csv=audit_file(query)))
 
 
 @router.get("/consumers")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
+from prog_contracts.ids import is_id
 from prog_edge.web.admin.story import StoryTree
 from prog_edge.web.ports import (
     AdminInvoiceRow,
@@ -139,8 +140,22 @@ class EventsPage(ListPage[EventRow]):
     stream: str | None
 
 
+@dataclass(frozen=True)
 class AuditPage(ListPage[AuditRow]):
+    """`csv` is the address of all that the filters leave as a file; None where the API has no such filters."""
+
     template: ClassVar[str] = "admin/audit.html"
+    csv: str | None
+
+
+def audit_file(query: ListQuery) -> str | None:
+    """Where the API gives the entries that a list shows as CSV: not those about one id, nor those of one tenant, which
+    it takes from a header."""
+    if query.filters.get("tenant") or is_id(query.search.partition("/")[0]):
+        return None
+    action = f"{query.search}*" if query.search else ""
+    asked = {"format": "csv", "action": action, "outcome": query.filters.get("outcome", "")}
+    return f"/v1/audit?{urlencode({name: value for name, value in asked.items() if value})}"
 
 
 @dataclass(frozen=True)

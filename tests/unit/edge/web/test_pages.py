@@ -113,6 +113,22 @@ def test_the_page_renders_with_sound_markup_and_a_strict_policy(
     _check_policy(page, answer.headers["content-security-policy"])
 
 
+@pytest.mark.parametrize(
+    ("address", "file"),
+    [
+        ("/admin/audit", "/v1/audit?format=csv"),
+        ("/admin/audit?outcome=denial&search=users.", "/v1/audit?format=csv&amp;action=users.%2A&amp;outcome=denial"),
+        (f"/admin/audit?search={GRACE}", None),
+        (f"/admin/audit?tenant={TENANT}", None),
+    ],
+)
+def test_the_audit_trail_is_there_as_a_file_where_the_api_can_give_it(
+    browse: Browse, address: str, file: str | None
+) -> None:
+    page = browse("operator").get(address).text
+    assert (f'href="{file}" download' in page) if file else ("/v1/audit" not in page)
+
+
 def _check_frame(page: Element) -> None:
     assert page.all("html")[0].get("lang") == "en"
     assert page.all("title")[0].text.endswith("· ProgNetwork")
