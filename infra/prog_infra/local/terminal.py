@@ -1,12 +1,11 @@
 """What `prog up` shows: its progress, where everything is, and what happens later. Colours on a terminal alone."""
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from prog_infra.local.directory import DataDirectory
+from prog_infra.local.directory import DEFAULT_DIRECTORY, DataDirectory
 
 _PLACES = (
     ("Site", "/"),
@@ -33,7 +32,7 @@ class Terminal:
     def say(self, line: str) -> None:
         self._write(f"{self._clear()}{self._paint('2', 'prog up:')} {line}")
 
-    def ready(self, variables: dict[str, str], directory: "DataDirectory", seconds: float) -> None:
+    def ready(self, variables: dict[str, str], directory: DataDirectory, seconds: float) -> None:
         """The addresses, and the first administrator's sign-in."""
         url = variables["PROG_PUBLIC_URL"].rstrip("/")
         administrator = directory.administrator()
@@ -46,7 +45,9 @@ class Terminal:
         self._write(f"  Password           {self._paint('1', administrator['password'])}")
         self._write(f"                     {self._paint('2', f'kept in {directory.administrator_file}')}")
         self._write(f"\n  Data and logs      {directory.path}")
-        self._write(f"  Next               {_prog()} demo    stop with {self._paint('1', 'Ctrl-C')}\n")
+        self._write(
+            f"  Next               {_prog()} demo{_where(directory.path)}    stop with {self._paint('1', 'Ctrl-C')}\n"
+        )
 
     def _write(self, line: str, end: str = "\n") -> None:
         try:
@@ -71,3 +72,8 @@ def _prog() -> str:
         return str(installed.relative_to(Path.cwd()))
     except ValueError:
         return str(installed)
+
+
+def _where(data: Path) -> str:
+    """What a command has to be told to find data that is not where it looks."""
+    return "" if data.resolve() == DEFAULT_DIRECTORY.resolve() else f" --data {shlex.quote(str(data))}"

@@ -11,6 +11,7 @@ import pytest
 from prog_infra import local
 from prog_infra.errors import OperatorError
 from prog_infra.local.directory import DataDirectory
+from prog_infra.local.terminal import Terminal
 
 
 @pytest.fixture
@@ -27,6 +28,19 @@ def test_secrets_and_sign_in_are_made_once_and_readable_by_the_owner_alone(direc
     assert len(keys) == 64
     for name in ("secrets.json", "administrator.json"):
         assert (directory.path / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_command_to_type_next_finds_this_data(
+    directory: DataDirectory, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    variables = {"PROG_PUBLIC_URL": "http://127.0.0.1:9000/"}
+    Terminal().ready(variables, directory, 1.0)
+    assert f"prog demo --data '{directory.path}'    stop with" in capsys.readouterr().out
+    usual = DataDirectory(Path(".prog"))
+    usual.path.mkdir()
+    Terminal().ready(variables, usual, 1.0)
+    assert "prog demo    stop with" in capsys.readouterr().out
 
 
 def test_the_sign_in_stays_the_same_until_and_after_the_account_is_confirmed(directory: DataDirectory) -> None:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid
 from prog_contracts.permissions import allowed
+from prog_contracts.tenants import TenantRole
 from prog_edge.web.account.views import MANAGES_PEOPLE
 from prog_edge.web.configuration import SettingsPage, SettingsVersionPage, roll_back, save, shown, whole_number
 from prog_edge.web.ports import ConfigurationView
@@ -56,14 +57,16 @@ async def restore(request: Request, tenant_id: str, version: str, web: Services,
 
 def _page(view: ConfigurationView, form: FormState) -> SettingsPage:
     path = f"/account/tenants/{view.tenant_id}/settings"
-    return SettingsPage(view, form, path, **_tabs(view))
+    manages, pays = _tabs_of(view.viewer_role)
+    return SettingsPage(view, form, path, manages_people=manages, sees_billing=pays)
 
 
 def _version_page(view: ConfigurationView, form: FormState) -> SettingsVersionPage:
     path = f"/account/tenants/{view.tenant_id}/settings"
-    return SettingsVersionPage(view, form, path, **_tabs(view))
+    manages, pays = _tabs_of(view.viewer_role)
+    return SettingsVersionPage(view, form, path, manages_people=manages, sees_billing=pays)
 
 
-def _tabs(view: ConfigurationView) -> dict[str, bool]:
-    role = view.viewer_role
-    return {"manages_people": role in MANAGES_PEOPLE, "sees_billing": allowed(role, "billing.read")}
+def _tabs_of(role: TenantRole) -> tuple[bool, bool]:
+    """Whether somebody with this role is shown the tabs of those who manage the tenant, and that of billing."""
+    return role in MANAGES_PEOPLE, allowed(role, "billing.read")

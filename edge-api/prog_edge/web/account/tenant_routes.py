@@ -107,7 +107,7 @@ async def subscribe(request: Request, tenant_id: str, web: Services, viewer: Sig
         view = await web.account.billing(viewer, tenant_id)
         page = billing_page(view, subscribe=refused(values, error), chosen=values.get("price_id"))
         return render(request, page, status=422)
-    notify(request, "info", "Your plan is chosen and the card is being charged. A receipt follows by mail.")
+    notify(request, "info", "Your plan is chosen, and the card is being charged.")
     return see(f"/account/tenants/{tenant_id}/billing")
 
 

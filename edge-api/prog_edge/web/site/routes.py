@@ -82,6 +82,12 @@ async def choose_theme(request: Request, web: Services) -> Response:
     return response
 
 
+@router.get("/favicon.ico")
+async def favicon() -> Response:
+    """Where browsers look for it by themselves, as on the API's reference and on a PDF."""
+    return RedirectResponse(ASSETS.url("icon.svg"), status_code=307, headers={"Cache-Control": "public, max-age=86400"})
+
+
 @router.get("/robots.txt")
 async def robots(web: Services) -> Response:
     closed = "".join(f"Disallow: {path}\n" for path in ("/account", "/admin", "/dev", "/v1"))

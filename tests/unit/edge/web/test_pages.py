@@ -257,6 +257,10 @@ def test_machines_find_what_they_ask_for(browse: Browse, path: str, kind: str, t
     assert text in answer.text
 
 
+def test_a_browser_finds_the_icon_where_it_looks_by_itself(browse: Browse) -> None:
+    assert browse().get("/favicon.ico").headers["location"] == "/static/built/icon.svg"
+
+
 def test_a_plans_yearly_price_stands_on_its_card(browse: Browse) -> None:
     page = browse().get("/pricing").text
 
