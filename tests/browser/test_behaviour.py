@@ -50,16 +50,25 @@ def console(visit: Visit, sample: str) -> Page:
     return page
 
 
+BESIDE: Final = """
+() => [...document.querySelectorAll(".people")].some((list) =>
+  [...list.children].some((line, place, all) => place > 0 && line.offsetTop <= all[place - 1].offsetTop))
+"""
+"""Whether a list has lines beside one another."""
+
+
 def test_no_page_is_wider_than_a_phone(visit: Visit, sample: str) -> None:
     page = visit(base_url=sample, viewport={"width": 390, "height": 844})
-    too_wide = []
+    too_wide, beside = [], []
     for name, (who, path) in PAGES.items():
         page.context.clear_cookies()
         page.context.add_cookies([{"name": key, "value": value, "url": sample} for key, value in COOKIES[who].items()])
         page.goto(path.format(**ADDRESSES))
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             too_wide.append(name)
-    assert too_wide == []
+        if page.evaluate(BESIDE):
+            beside.append(name)
+    assert (too_wide, beside) == ([], [])
 
 
 def test_signing_in_and_agreeing_lead_to_another_site(visit: Visit, sample: str) -> None:

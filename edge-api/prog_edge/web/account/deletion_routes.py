@@ -11,7 +11,7 @@ from starlette.responses import Response
 from prog_contracts.errors import Conflict, Denied, Invalid
 from prog_edge.web.account.own_views import DataPage, DeleteAccountPage
 from prog_edge.web.account.session_routes import AGAIN
-from prog_edge.web.ui.formats import date
+from prog_edge.web.ui.formats import day
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
@@ -63,7 +63,7 @@ async def delete(request: Request, web: Services, viewer: SignedIn) -> Response:
     except (Invalid, Conflict) as error:
         page = DeleteAccountPage(needed_by=await web.security.needed_by(viewer), form=refused(values, error))
         return render(request, page, status=422)
-    notify(request, "info", f"Your account is deleted on {date(erase_at)}. Until then you can keep it.")
+    notify(request, "info", f"Your account is deleted on {day(erase_at)}. Until then you can keep it.")
     return see("/account")
 
 

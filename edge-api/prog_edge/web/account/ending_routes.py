@@ -12,7 +12,7 @@ from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
 from prog_contracts.permissions import allowed
 from prog_edge.web.account.session_routes import AGAIN
 from prog_edge.web.account.views import DeleteTenantPage
-from prog_edge.web.ui.formats import date
+from prog_edge.web.ui.formats import day
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
@@ -46,7 +46,7 @@ async def delete(request: Request, tenant_id: str, web: Services, viewer: Signed
         return see(f"{AGAIN}?next={quote(f'/account/tenants/{tenant_id}/delete', safe='/')}")
     except (Invalid, Conflict) as error:
         return render(request, DeleteTenantPage(tenant=tenant, form=refused(values, error)), status=422)
-    notify(request, "info", f"The tenant is deleted on {date(purge_at)}. Until then you can restore it.")
+    notify(request, "info", f"The tenant is deleted on {day(purge_at)}. Until then you can restore it.")
     return see(f"/account/tenants/{tenant_id}")
 
 

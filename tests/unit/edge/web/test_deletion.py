@@ -28,7 +28,7 @@ def test_an_account_is_deleted_by_typing_its_address(browse: Browse) -> None:
     answer = fill(client, HERE, HERE, email=" Ada@Example.com ")
     assert answer.headers["location"] == "/account"
     assert security.changed == ["deleted"]
-    assert "Until then you can keep it." in client.get("/account").text
+    assert "Your account is deleted on 10 Dec 2026. Until then you can keep it." in client.get("/account").text
 
 
 def test_it_asks_for_a_fresh_sign_in_and_comes_back(browse: Browse) -> None:

@@ -27,7 +27,9 @@ def test_a_tenant_is_deleted_by_typing_its_short_name(browse: Browse) -> None:
     answer = fill(client, f"{PATH}/delete", f"{PATH}/delete", short_name="analytical-engines")
     assert answer.headers["location"] == PATH
     assert tenancy.done == [("delete", TENANT)]
-    assert "Until then you can restore it." in client.get(PATH).text
+    assert re.search(
+        r"The tenant is deleted on \d+ \w+ 20\d\d\. Until then you can restore it\.", client.get(PATH).text
+    )
 
 
 def test_deleting_asks_for_a_fresh_sign_in_and_comes_back(browse: Browse) -> None:
