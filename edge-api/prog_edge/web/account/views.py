@@ -170,8 +170,9 @@ class TenantPage:
 
 
 def tenant_page(tenant: TenantView, viewer: Viewer, invite: FormState, naming: FormState | None = None) -> TenantPage:
-    """What the tenant's status does not let anybody do has no button."""
-    manages = tenant.role in MANAGES_PEOPLE and possible(tenant.status, "member.manage")
+    """What the tenant's status does not let anybody do has no button, nor what nobody does in somebody's name."""
+    own = viewer.acting is None
+    manages = own and tenant.role in MANAGES_PEOPLE and possible(tenant.status, "member.manage")
     return TenantPage(
         tenant=tenant,
         invite=invite,
@@ -181,13 +182,13 @@ def tenant_page(tenant: TenantView, viewer: Viewer, invite: FormState, naming: F
         manageable=frozenset(
             member.user_id
             for member in tenant.members
-            if member.user_id == viewer.user_id or (manages and may_manage(tenant.role, member.role))
+            if own and (member.user_id == viewer.user_id or (manages and may_manage(tenant.role, member.role)))
         ),
         renewals={item.id: FormState() for item in tenant.invitations if manages and may_grant(tenant.role, item.role)},
-        may_delete=allowed(tenant.role, "tenant.delete"),
-        may_rename=allowed(tenant.role, "tenant.update") and possible(tenant.status, "tenant.update"),
+        may_delete=own and allowed(tenant.role, "tenant.delete"),
+        may_rename=own and allowed(tenant.role, "tenant.update") and possible(tenant.status, "tenant.update"),
         naming=naming or FormState(),
-        may_export=allowed(tenant.role, "tenant.export"),
+        may_export=own and allowed(tenant.role, "tenant.export"),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from fastapi import Depends, Request
 from starlette.responses import Response, StreamingResponse
 
+from prog_contracts.monitoring import MetricsUpdated
 from prog_edge.sse import position_of
 from prog_edge.web.admin.routes import asked
 from prog_edge.web.ports import EventRow
@@ -43,7 +44,10 @@ async def live_rows(request: Request, web: Services, viewer: Operator) -> Respon
     async def rows() -> AsyncIterator[bytes]:
         yield _RETRY
         async for event in feed:
-            yield _BEAT if event is None else _row(event)
+            if event is None:
+                yield _BEAT
+            elif filters or event.type != MetricsUpdated.TYPE:  # as the page leaves them out: they come all the time
+                yield _row(event)
 
     return StreamingResponse(rows(), media_type="text/event-stream", headers=_STREAM_HEADERS)
 

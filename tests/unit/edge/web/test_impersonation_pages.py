@@ -63,6 +63,14 @@ def test_every_other_page_refuses_whoever_acts_in_a_name(browse: Browse, method:
     assert not [name for name in answer.headers.get_list("set-cookie") if name.startswith("prog_session")]
 
 
+@pytest.mark.parametrize("page", ["", "/billing", "/usage", "/settings", f"/members/{GRACE}"])
+def test_a_tenant_s_pages_lead_to_none_that_refuses(browse: Browse, page: str) -> None:
+    text = acting(browse).get(f"/account/tenants/{TENANT}{page}").text
+    for refused in ("keys", "clients", "sign-on", "directory", "delete", "export"):
+        assert f'href="/account/tenants/{TENANT}/{refused}"' not in text, refused
+    assert "Invite by email" not in text
+
+
 @pytest.mark.parametrize("path", [path for method, path in sorted(ANSWERING) if method == "GET"])
 def test_the_banner_is_on_every_page_with_who_why_and_a_way_out(browse: Browse, path: str) -> None:
     page = acting(browse).get(address(path).replace("versions/x", "versions/2"))

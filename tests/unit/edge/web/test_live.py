@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+
 import pytest
 
+from prog_contracts.monitoring import MetricsUpdated
 from prog_edge.web.admin.live_routes import sse
+from prog_edge.web.ports import EventRow, Viewer
 from tests.unit.edge.web.conftest import Browse
 from tests.unit.edge.web.sample_backend import sample_services
-from tests.unit.edge.web.sample_console import SampleAdmin
+from tests.unit.edge.web.sample_console import SampleAdmin, sample_event
 
 
 @pytest.mark.parametrize("path", ["/admin/events", "/admin/topics/prog.payments.events", "/admin"])
@@ -30,6 +35,24 @@ def test_rows_go_on_after_the_last_one_that_the_browser_has(browse: Browse) -> N
     assert "id: 100\nevent: row\n" in answer.text
     assert "id: 99\n" not in answer.text
     assert 'data: <tr id="event-100" class="is-fresh">' in answer.text
+
+
+class Measuring(SampleAdmin):
+    """Its log has the figures that come all the time, and something that happened."""
+
+    async def follow_events(
+        self, viewer: Viewer, filters: Mapping[str, str], after: int | None
+    ) -> AsyncIterator[EventRow | None]:
+        yield replace(sample_event(41), type=MetricsUpdated.TYPE)
+        yield sample_event(42)
+
+
+def test_figures_do_not_crowd_out_what_happens_unless_they_are_asked_for(browse: Browse) -> None:
+    client = browse("operator", sample_services(admin=Measuring()))
+    live = client.get("/admin/events/live").text
+    assert ("id: 41\n" in live, "id: 42\n" in live) == (False, True)
+    assert "id: 41\n" in client.get("/admin/events/live?domain=monitoring").text
+    assert '"domain": "monitoring"' in client.get("/admin/live").text
 
 
 @pytest.mark.parametrize("last", ["\u00b2", "9" * 5000, "-1", ""])
