@@ -173,6 +173,18 @@ def test_lists_refresh_themselves_and_keep_the_focus(console: Page) -> None:
     expect(console.locator(".row-link").first).to_be_focused()
 
 
+def test_a_list_that_cannot_be_kept_fresh_says_so_and_stays(console: Page) -> None:
+    """The sign-in page, which comes once the session is over, does not take its place."""
+    console.goto("/admin/tenants")
+    shown = console.locator("#results tbody tr").count()
+    console.context.clear_cookies()
+    console.locator("[data-live]").dispatch_event("live-refresh")
+    expect(console.locator("[data-freshness]")).to_contain_text("This page is not kept up to date any more.")
+    assert console.locator("#results tbody tr").count() == shown > 0
+    console.locator("[data-freshness]").get_by_role("link", name="Reload").click()
+    console.wait_for_url("**/account/sign-in*")
+
+
 def test_a_list_stands_still_while_somebody_mends_a_message_in_it(console: Page) -> None:
     asked: list[str] = []
     console.on("request", lambda request: asked.append(request.url) if request.resource_type == "fetch" else None)
