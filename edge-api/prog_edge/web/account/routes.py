@@ -115,8 +115,11 @@ async def verify(request: Request, web: Services) -> Response:
     try:
         await web.account.verify_email(token=values.get("token", ""))
     except (Invalid, Conflict, NotFound, Denied) as error:
-        return render(request, VerifyPage(token="", form=refused({}, error)), status=422)
-    notify(request, "success", "Your address is verified. Welcome.")
+        if error.code != "already_verified":
+            return render(request, VerifyPage(token="", form=refused({}, error)), status=422)
+        notify(request, "info", "Your address is verified already.")
+    else:
+        notify(request, "success", "Your address is verified. Welcome.")
     address = own_path(request.cookies.get(BOUND_FOR), "")
     if web_state(request).viewer is not None:
         answer = see(address or "/account")

@@ -261,6 +261,8 @@ class SampleAccount:
             raise Invalid.field("email", "not_an_address", "This is not an email address.")
 
     async def verify_email(self, *, token: str) -> None:
+        if token == "opened":
+            raise Conflict("This address is verified already; sign in.", code="already_verified")
         if token != "good":
             raise Invalid("This link has been used or is too old.", code="spent_token")
 

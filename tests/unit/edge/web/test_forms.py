@@ -169,6 +169,13 @@ def test_opening_the_verification_link_spends_nothing(browse: Browse) -> None:
     assert "Your address is verified" not in client.get("/account/sign-in").text
 
 
+def test_a_link_that_was_opened_before_leads_on(browse: Browse) -> None:
+    client = browse()
+    answer = fill(client, "/account/verify?token=opened", "/account/verify")
+    assert answer.headers["location"] == "/account/sign-in"
+    assert "Your address is verified already." in client.get("/account/sign-in").text
+
+
 def test_a_spent_link_says_so(browse: Browse) -> None:
     answer = fill(browse(), "/account/verify?token=spent", "/account/verify")
 
