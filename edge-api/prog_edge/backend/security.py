@@ -128,7 +128,7 @@ class Security:
         async with self._platform.database.operator() as connection:
             row = await queries.user(connection, user_id)
             app_since, passkeys = await queries.second_factor_of(connection, user_id)
-            memberships = await tenants.tenants_of(connection, user_id)
+            memberships = (await tenants.tenants_of(connection, user_id)).rows
         if row is None:
             raise NotFound("There is no such user.", code="user_not_found")
         return PersonFacts(
