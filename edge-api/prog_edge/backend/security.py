@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 import orjson
 from markupsafe import Markup
@@ -51,6 +52,9 @@ from prog_kit.secrets import CODE, PASSWORD, SECOND_STEP, SealError
 from prog_workers.events import queries as events
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries
+
+MAX_TENANTS: Final = 500
+"""Of a person, on their page of the console."""
 
 
 class Security:
@@ -128,7 +132,7 @@ class Security:
         async with self._platform.database.operator() as connection:
             row = await queries.user(connection, user_id)
             app_since, passkeys = await queries.second_factor_of(connection, user_id)
-            memberships = (await tenants.tenants_of(connection, user_id)).rows
+            memberships = (await tenants.tenants_of(connection, user_id, limit=MAX_TENANTS)).rows
         if row is None:
             raise NotFound("There is no such user.", code="user_not_found")
         return PersonFacts(
