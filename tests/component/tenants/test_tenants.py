@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
+from prog_contracts.actors import actor_of_impersonation, actor_of_key
 from prog_contracts.configuration import Configuration
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.money import Money
@@ -129,6 +130,14 @@ async def test_a_tenant_is_renamed_by_whoever_may(platform: Harness, acme: Compa
     assert (await acme.send(command, actor=await staff(platform))).status == "succeeded"
     [event] = [event for event in await platform.events(TenantUpdated) if "name" in event.changed]
     assert event.name == "Acme AG"
+
+
+async def test_an_office_is_no_right_of_a_key_nor_of_whoever_acts_in_its_holder_s_name(
+    platform: Harness, acme: Company
+) -> None:
+    command, operator = RenameTenant(tenant_id=acme.tenant_id, name="Acme AG"), await staff(platform)
+    for actor in (actor_of_key(operator, new_id("apikey")), actor_of_impersonation(operator, new_id("user"))):
+        assert code(await acme.send(command, actor=actor)) == "tenant_not_found"
 
 
 async def test_the_organisation_named_at_sign_up_is_made_when_the_address_is_verified(platform: Harness) -> None:

@@ -89,3 +89,20 @@ def test_who_asks_too_much_of_a_closed_tenant_is_told_its_status(status: TenantS
     refusal = closed(status)
     assert (refusal.kind, refusal.code) == ("conflict", "tenant_closed")
     assert {"suspended": "suspended", "deleting": "being deleted", "deleted": "was deleted"}[status] in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("manager", "managed"),
+    [
+        ("owner", ROLES),
+        ("admin", ("admin", "billing", "member", "viewer")),
+        ("billing", ()),
+        ("member", ()),
+        (None, ()),
+    ],
+)
+def test_people_are_managed_and_taken_in_by_whoever_can_do_all_that_they_can(
+    manager: TenantRole | None, managed: tuple[TenantRole, ...]
+) -> None:
+    assert {role for role in ROLES if may_manage(manager, role)} == set(managed)
+    assert {role for role in ROLES if may_grant(manager, role)} == set(managed)

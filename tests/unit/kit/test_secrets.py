@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prog_kit.secrets import PASSWORD, TOKEN, Sealer, SealError
+from prog_kit.secrets import PASSWORD, TOKEN, Sealer, SealError, audit_seeds, producer_keys
 
 OLD, NEW = "o" * 32, "n" * 32
 
@@ -65,3 +65,25 @@ def test_a_changed_value_does_not_open() -> None:
     changed = sealed[:-2] + ("A" if sealed[-2] != "A" else "B") + sealed[-1]
     with pytest.raises(SealError):
         sealer.open(changed, TOKEN)
+
+
+def test_what_follows_from_a_key_is_the_same_in_every_version() -> None:
+    """Digests that are stored are looked up by later versions, and keys of producers are in others' hands."""
+    keys = ("0123456789abcdef" * 4,)
+    digest = "097575e461ca75d2996a06d2ad63d62ec2d931bae97e16ab20be8438d4927d20"
+    assert Sealer(keys).digest("value", "purpose") == digest
+    assert producer_keys(keys, "shop", 2) == ["95f1b5099b4333073a93cb2e516788b28d92b54f9dde7894d4e606fc23e66b68"]
+    assert audit_seeds(keys)[0].hex() == "d6e2f8424ecab5197ad41ec75b2807d40dfe78d0a5d2daa46c6c7599db553ed5"
+
+
+def test_without_a_key_nothing_is_sealed() -> None:
+    with pytest.raises(ValueError, match="at least one key"):
+        Sealer(())
+
+
+def test_what_the_newest_key_sealed_is_told_from_all_else() -> None:
+    sealer = Sealer((NEW, OLD))
+    assert sealer.is_current(sealer.seal("secret", TOKEN))
+    assert sealer.seal("secret", TOKEN).startswith(sealer.mark)
+    for other in (Sealer((OLD,)).seal("secret", TOKEN), "", "é", "x"):
+        assert sealer.is_current(other) is False
