@@ -46,6 +46,17 @@ def test_it_is_hmac_sha_256_over_the_documented_text() -> None:
     assert SigningKey("shop", KEY).signature(FULL) == hmac.new(KEY.encode(), text, hashlib.sha256).hexdigest()
 
 
+def test_what_an_envelope_does_not_say_is_signed_as_nothing() -> None:
+    bare = msgspec.structs.replace(FULL, subject=None, actor=None, causation_id=None, reply_to=None)
+    text = "\0".join(
+        [
+            "shop", "0" * 31 + "1", FULL.type, "2", "/shop", PLATFORM_TENANT_ID, "1795687200000250", "Zoë", "",
+            "", "0" * 31 + "2", "", "", "",
+        ]
+    ).encode() + FULL.data  # fmt: skip
+    assert SigningKey("shop", KEY).signature(bare) == hmac.new(KEY.encode(), text, hashlib.sha256).hexdigest()
+
+
 @given(st.text(st.characters(min_codepoint=1, max_codepoint=127), min_size=1, max_size=200), st.binary(max_size=300))
 def test_keys_of_any_length_do_as_hmac_does(key: str, body: bytes) -> None:
     envelope = msgspec.structs.replace(FULL, data=body)

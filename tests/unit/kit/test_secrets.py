@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prog_kit.secrets import PASSWORD, TOKEN, Sealer, SealError, audit_seeds, producer_keys
+from prog_kit.secrets import PASSWORD, TOKEN, Sealer, SealError, audit_seeds, producer_keys, sign_on_purpose
 
 OLD, NEW = "o" * 32, "n" * 32
 
@@ -24,6 +24,14 @@ def test_a_value_opens_for_its_own_purpose_alone() -> None:
     sealer = Sealer((NEW,))
     with pytest.raises(SealError):
         sealer.open(sealer.seal("secret", PASSWORD), TOKEN)
+
+
+def test_what_a_tenant_shares_with_its_provider_opens_for_that_tenant_alone() -> None:
+    sealer = Sealer((NEW,))
+    sealed = sealer.seal("secret", sign_on_purpose("tenant_1"))
+    assert sealer.open(sealed, "sign_on tenant_1") == "secret"
+    with pytest.raises(SealError):
+        sealer.open(sealed, sign_on_purpose("tenant_2"))
 
 
 def test_after_a_rotation_old_values_still_open_and_new_ones_need_the_new_key() -> None:
