@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets what the chart, the image and the compose files are checked with, none of which needs a cluster or a Docker engine:
-# helm, hadolint, promtool, Compose's own loader, and the schemas of Kubernetes, KEDA and the Prometheus operator. All of
+# helm, hadolint, promtool, HAProxy, Compose's own loader, and the schemas of Kubernetes, KEDA and the Prometheus operator. All of
 # it is pinned and kept in a folder of the user's cache, whose path this prints. The first time takes two to four
 # minutes, most of it helm, which is compiled; later ones nothing. With --find it gets nothing, and fails if it would.
 set -euo pipefail
@@ -17,7 +17,7 @@ stamp=$( (echo "$HELM $KEDA $OPERATOR ${KUBERNETES[*]}"; cat infra/setup/deploy-
   cksum | cut -d ' ' -f 1)
 place="${XDG_CACHE_HOME:-$HOME/.cache}/prognetwork/deploy-$stamp"
 
-if [ -e "$place/complete" ]; then
+if [ -e "$place/complete" ] && [ -x "$place/bin/haproxy" ]; then
   echo "$place"
   exit
 fi
@@ -77,6 +77,29 @@ get_promtool() {
   install -m 755 "$work/promtool" "$place/bin/promtool"
 }
 
+# Not installed, for a package of a distribution starts the service: taken out of it, with the libraries beside it.
+get_haproxy() {
+  if command -v haproxy >/dev/null; then
+    ln -sf "$(command -v haproxy)" "$place/bin/haproxy"
+    return
+  fi
+  command -v apt-get >/dev/null || fail "install haproxy"
+  say "getting HAProxy…"
+  (
+    cd "$work"
+    packages=(haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1)
+    get() { apt-get download -qq -o APT::Sandbox::User=root "${packages[@]}" >&2; }
+    get || { sudo_apt_update && get; }
+    mkdir -p "$place/haproxy"
+    for package in "${packages[@]}"; do dpkg-deb -x "$package"_*.deb "$place/haproxy"; done
+  ) || fail "install haproxy"
+  cat >"$place/bin/haproxy" <<END
+#!/bin/sh
+LD_LIBRARY_PATH=$(dirname "$place"/haproxy/usr/lib/*/liblua5.3.so.0) exec "$place/haproxy/usr/sbin/haproxy" "\$@"
+END
+  chmod 755 "$place/bin/haproxy"
+}
+
 sudo_apt_update() {
   local sudo
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)
@@ -86,6 +109,12 @@ sudo_apt_update() {
 module_folder() { # module_folder MODULE@VERSION
   "$go" mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p'
 }
+
+[ -x "$place/bin/haproxy" ] || get_haproxy
+if [ -e "$place/complete" ]; then
+  echo "$place"
+  exit
+fi
 
 go=$(find_go)
 export GOTOOLCHAIN=local GOFLAGS=-buildvcs=false

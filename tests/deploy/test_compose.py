@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 from functools import cache
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -190,17 +191,41 @@ def test_servers_are_on_a_network_without_an_outside(tools: Toolbox, folder: Pat
     loaded = project(tools, folder, files)
     assert loaded["networks"]["data"]["internal"] is True
     outside = {name for name, each in loaded["services"].items() if "outside" in each.get("networks", {})}
-    assert outside - {"prometheus", "grafana"} == {"edge", "worker-payments", "worker-email"}
+    assert outside - {"prometheus", "grafana"} == {"edge", "worker-users", "worker-payments", "worker-email"}
     published = {name for name, each in loaded["services"].items() if each.get("ports")}
-    assert published - {"prometheus", "grafana"} == {"edge"}
+    assert published - {"prometheus", "grafana"} == {"balancer"}
     for each in loaded["services"].values():
         assert all(port["host_ip"] == "127.0.0.1" for port in each.get("ports", []))
 
 
 def test_a_process_is_given_longer_than_its_drain(tools: Toolbox, folder: Path) -> None:
     for name, service in platform(project(tools, folder, (BASE,))).items():
-        drain = int(service["environment"]["PROG_DRAIN_SECONDS"])
+        variables = service["environment"]
+        drain = int(variables["PROG_DRAIN_SECONDS"]) + int(variables.get("PROG_DRAIN_NOTICE_SECONDS", 0))
         assert int(service["stop_grace_period"].removesuffix("s")) > drain, name
+
+
+def test_edges_stand_behind_a_balancer_that_notices_before_they_close(tools: Toolbox, folder: Path) -> None:
+    loaded = project(tools, folder, (BASE,))
+    balancer, edge = loaded["services"]["balancer"], loaded["services"]["edge"]
+    assert edge["deploy"]["replicas"] >= 2
+    assert not edge.get("ports"), "several containers of one service cannot share a port of the host"
+    [mounted] = balancer["volumes"]
+    assert Path(mounted["source"]).read_text() == (COMPOSE / "haproxy.cfg").read_text()
+    probe = re.search(r"inter (\d+)s fastinter (\d+)ms downinter \d+ms fall 1 ", Path(mounted["source"]).read_text())
+    assert probe is not None
+    assert int(edge["environment"]["PROG_DRAIN_NOTICE_SECONDS"]) > 2 * int(probe[1])
+
+
+def test_edges_believe_the_balancer_and_nobody_else_in_its_network(tools: Toolbox, folder: Path) -> None:
+    loaded = project(tools, folder, (BASE,))
+    address = ip_address(loaded["services"]["balancer"]["networks"]["front"]["ipv4_address"])
+    trusted = loaded["services"]["edge"]["environment"]["PROG_TRUSTED_PROXIES"].strip(",")
+    assert ip_network(trusted) == ip_network(address)
+    [pool] = loaded["networks"]["front"]["ipam"]["config"]
+    assert address in ip_network(pool["subnet"])
+    assert address not in ip_network(pool["ip_range"]), "no other container is ever given it"
+    assert {name for name, each in loaded["services"].items() if "front" in each["networks"]} == {"balancer", "edge"}
 
 
 def test_production_is_what_nobody_has_to_ask_for(tools: Toolbox, folder: Path) -> None:

@@ -3,93 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import httpx
 import pytest
 
-from tests.integration.edge.stage import SECRET_KEYS, Person, Stage, free_port
+from tests.integration.edge.edges import (
+    PATIENCE_SECONDS,
+    Visitor,
+    edge,
+    events_in,
+    publish,
+    stream,
+    until_streaming,
+)
+from tests.integration.edge.stage import Stage, free_port
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-PATIENCE_SECONDS = 60.0
-NOTICE_SECONDS = 1.0
-
-
-@dataclass
-class Edge:
-    """An edge of its own process; `lines` is what it said."""
-
-    process: asyncio.subprocess.Process
-    lines: list[bytes] = field(default_factory=list)
-
-    async def read(self) -> None:
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            self.lines.append(line)
-
-    def has_said(self, text: bytes) -> bool:
-        return any(text in line for line in self.lines)
-
-
-@asynccontextmanager
-async def edge(stage: Stage, shared: socket.socket | None, port: int) -> AsyncIterator[Edge]:
-    """An edge of the stage's platform, ready, on the shared socket or the port."""
-    settings = stage.settings
-    environment = {
-        "PROG_ENV": "test",
-        "PROG_DATABASE_URL": settings.database_url,
-        "PROG_REDIS_URL": settings.redis_url,
-        "PROG_SECRET_KEYS": ",".join(SECRET_KEYS),
-        "PROG_PUBLIC_URL": settings.public_url,
-        "PROG_PORT": str(port),
-        "PROG_LISTEN_FD": "0" if shared is None else str(shared.fileno()),
-        "PROG_DRAIN_NOTICE_SECONDS": str(NOTICE_SECONDS),
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "from prog_edge.process import run; run()",
-        env={**os.environ, **environment},
-        stderr=asyncio.subprocess.PIPE,
-        pass_fds=() if shared is None else (shared.fileno(),),
-    )
-    running = Edge(process)
-    reading = asyncio.create_task(running.read())
-    try:
-        await wait_until(
-            lambda: running.has_said(b'"event": "ready"'), within_seconds=PATIENCE_SECONDS, what="the edge to be ready"
-        )
-        yield running
-    finally:
-        if process.returncode is None:
-            process.kill()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await process.wait()
-            await reading
-
-
-@dataclass
-class Visitor:
-    """Asks again as soon as there is an answer; over one connection as long as the server keeps it, or a new one."""
-
-    url: str
-    keeps: bool
-    statuses: list[int] = field(default_factory=list)
-    stopping: bool = False
-
-    async def visit(self) -> None:
-        limits = httpx.Limits(max_keepalive_connections=1 if self.keeps else 0)
-        async with httpx.AsyncClient(base_url=self.url, limits=limits, timeout=PATIENCE_SECONDS, verify=False) as http:
-            while not self.stopping:
-                self.statuses.append((await http.get("/v1/prices")).status_code)
 
 
 async def raw_lead(port: int, body: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -101,33 +33,6 @@ async def raw_lead(port: int, body: bytes) -> tuple[asyncio.StreamReader, asynci
     writer.write(head.encode() + body[:10])
     await writer.drain()
     return reader, writer
-
-
-async def until_streaming(lines: list[str]) -> None:
-    await wait_until(lambda: bool(lines), within_seconds=PATIENCE_SECONDS, what="the stream to begin")
-
-
-async def publish(person: Person, url: str, number: int) -> None:
-    body = {"specversion": "1.0", "id": f"{number}", "source": "/drain", "type": "com.acme.drained", "data": {}}
-    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS, verify=False) as http:
-        answer = await http.post("/v1/events", json=body, headers=person.headers)
-    assert answer.status_code == 201, answer.text
-
-
-async def stream(person: Person, url: str, lines: list[str], last_event_id: str | None = None) -> None:
-    """Reads the live stream to its end."""
-    headers = person.headers if last_event_id is None else {**person.headers, "Last-Event-ID": last_event_id}
-    async with (
-        httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS, verify=False) as http,
-        http.stream("GET", "/v1/events/stream", params={"types": "com.acme.drained"}, headers=headers) as answer,
-    ):
-        assert answer.status_code == 200
-        async for line in answer.aiter_lines():
-            lines.append(line)  # noqa: PERF401 - others look at them as they come
-
-
-def events_in(lines: list[str]) -> list[str]:
-    return [line.partition(":")[2].strip() for line in lines if line.startswith("id:") and line != "id:"]
 
 
 @pytest.mark.slow
