@@ -93,6 +93,11 @@ def worth_keeping(shard: Shard, answers: list[tuple[StoredAnswer, int]]) -> list
     return [(answer, microseconds) for answer, microseconds in answers if answer.status != "succeeded"]
 
 
+async def append(connection: Connection, group: str, messages: list[Envelope]) -> None:
+    """Appends messages to the event log in a transaction that no message has begun, as what a domain does by itself."""
+    await connection.execute(sql.FINISH, finishing(group, [], messages, []))
+
+
 def finishing(
     group: str,
     answers: list[tuple[StoredAnswer, int]],

@@ -38,19 +38,24 @@ class RegisterClient(Command):
     secret_hint: str | None = None
     redirect_uris: tuple[str, ...] = ()
     post_logout_redirect_uris: tuple[str, ...] = ()
+    backchannel_logout_uri: str | None = None
     grants: tuple[Grant, ...]
     scopes: tuple[str, ...]
 
 
 @command("prognetwork.users.update_client", key="tenant_id", subject="client_id")
 class UpdateClient(Command):
-    """Change what is given; the rest stays. What people have let the client know stays theirs to take back."""
+    """Change what is given; the rest stays. What people have let the client know stays theirs to take back.
+
+    An empty `backchannel_logout_uri` takes it away.
+    """
 
     client_id: ClientId
     tenant_id: TenantId
     name: str | None = None
     redirect_uris: tuple[str, ...] | None = None
     post_logout_redirect_uris: tuple[str, ...] | None = None
+    backchannel_logout_uri: str | None = None
     grants: tuple[Grant, ...] | None = None
     scopes: tuple[str, ...] | None = None
 
@@ -183,6 +188,7 @@ class ClientRegistered(Event):
     secret_hint: str | None = None
     redirect_uris: tuple[str, ...]
     post_logout_redirect_uris: tuple[str, ...] = ()
+    backchannel_logout_uri: str | None = None
     grants: tuple[Grant, ...]
     scopes: tuple[str, ...]
     created_by: UserId
@@ -196,6 +202,7 @@ class ClientUpdated(Event):
     name: str
     redirect_uris: tuple[str, ...]
     post_logout_redirect_uris: tuple[str, ...] = ()
+    backchannel_logout_uri: str | None = None
     grants: tuple[Grant, ...]
     scopes: tuple[str, ...]
     changed: tuple[str, ...]
@@ -297,3 +304,25 @@ class ClientTokenRevoked(Event):
 
     client_id: ClientId
     user_id: UserId | None = None
+
+
+@event("prognetwork.users.logout_notified", key="client_id", subject="client_id")
+class LogoutNotified(Event):
+    """A client has heard that a person is signed in to it no more. `session_id` is the one that its ID token named."""
+
+    client_id: ClientId
+    user_id: UserId
+    session_id: SessionId
+    attempts: int
+
+
+@event("prognetwork.users.logout_notice_failed", key="client_id", subject="client_id")
+class LogoutNoticeFailed(Event):
+    """A client was to hear that a person is signed in to it no more, and has said no, or nothing for about a day."""
+
+    client_id: ClientId
+    user_id: UserId
+    session_id: SessionId
+    attempts: int
+    reason: Literal["refused", "given_up"]
+    status: int | None = None

@@ -130,11 +130,15 @@ class RefreshSession(Command):
 
 @command("prognetwork.users.end_session", key="session_id")
 class EndSession(Command):
-    """End a session: its own user may, a platform operator, or whoever holds its refresh token."""
+    """End a session: its own user may, a platform operator, or whoever holds its refresh token.
+
+    `successor_session_id` is one of the same person that takes its place: they stay signed in to clients.
+    """
 
     session_id: SessionId
     reason: Literal["signed_out", "revoked"] = "signed_out"
     sealed_refresh_token: str | None = None
+    successor_session_id: SessionId | None = None
 
 
 @command("prognetwork.users.revoke_sessions", key="user_id")

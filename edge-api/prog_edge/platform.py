@@ -18,7 +18,6 @@ from prog_edge.audit.feed import AuditFeed
 from prog_edge.callers import Callers
 from prog_edge.drain import Drain
 from prog_edge.federation import Federation, SignOnProvider
-from prog_edge.federation.outbound import MOST_OF_A_STRANGER, Outbound
 from prog_edge.idempotency import IdempotencyKeys
 from prog_edge.key_uses import KeyUses
 from prog_edge.keyring import HeldKey, KeyRing, mode_of
@@ -39,6 +38,7 @@ from prog_edge.tokens import Keys, PublicKeys, TokenVerifier, ed25519_key
 from prog_kit.database import OUTAGES as DATABASE_OUTAGES
 from prog_kit.database import Database
 from prog_kit.logging import get
+from prog_kit.outbound import MOST_OF_A_STRANGER, Outbound
 from prog_kit.passkeys import RelyingParty
 from prog_kit.secrets import Sealer, SealError
 from prog_kit.settings import Settings

@@ -246,8 +246,11 @@ class BrowserSessions:
         )
         return self._seal(TokenSet.model_validate(await self._ask(command, actor=user_id)))
 
-    async def sign_out(self, cookie: str) -> None:
-        """Ends the session; a cookie that does not open has none to end."""
+    async def sign_out(self, cookie: str, *, successor: str | None = None) -> None:
+        """Ends the session; a cookie that does not open has none to end.
+
+        `successor` is the cookie of the one that takes its place: apps that the same person has signed in to stay so.
+        """
         held = self._unseal(cookie)
         if held is None:
             return
@@ -256,7 +259,23 @@ class BrowserSessions:
         except Denied:
             return
         sealed = self._sealer.seal(held.refresh_token, TOKEN)
-        await self._ask(EndSession(session_id=claims.session_id, sealed_refresh_token=sealed), actor=claims.user_id)
+        command = EndSession(
+            session_id=claims.session_id,
+            sealed_refresh_token=sealed,
+            successor_session_id=None if successor is None else self._session_of(successor, claims.user_id),
+        )
+        await self._ask(command, actor=claims.user_id)
+
+    def _session_of(self, cookie: str, user_id: str) -> str | None:
+        """The session that a cookie holds, where it is this person's."""
+        held = self._unseal(cookie)
+        if held is None:
+            return None
+        try:
+            claims = read_kept(held.access_token)
+        except Denied:
+            return None
+        return claims.session_id if claims.user_id == user_id else None
 
     async def _renewed_once(self, cookie: str, held: Held) -> Opened | None:
         task = self._renewals.get(cookie)

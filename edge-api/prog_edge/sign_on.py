@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prog_contracts.errors import Invalid
 from prog_contracts.sign_on import ConfigureSignOn, SignOnRole
-from prog_edge.federation.outbound import Unreachable
 from prog_edge.platform import Platform
+from prog_kit.outbound import Unreachable
 from prog_kit.secrets import sign_on_purpose
 
 

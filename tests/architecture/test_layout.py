@@ -19,7 +19,17 @@ OWN_NAMES = {
     "payments": {"gateway", "pdf", "model"},
     "email": {"branding", "contexts", "delivery", "mailbox", "providers", "render", "templates"},
     "tenants": {"dns", "scim"},
-    "users": {"ceremonies", "links", "passwords", "signing", "strength", "tokens", "totp", "recovery_codes"},
+    "users": {
+        "ceremonies",
+        "links",
+        "logout_courier",
+        "passwords",
+        "signing",
+        "strength",
+        "tokens",
+        "totp",
+        "recovery_codes",
+    },
     "monitoring": {"lag", "sampling"},
     "events": {"appending", "audit", "forgetting", "schemas"},
 }

@@ -250,9 +250,12 @@ class TestNetwork:
             assert wanted <= reached
             outside = reached - wanted
             name = pod["of"].removeprefix("demo-prognetwork-")
-            assert outside == {"edge": {443}, "worker-payments": {443}, "worker-email": {443, 465, 587}}.get(
-                name, set()
-            )
+            assert outside == {
+                "edge": {443},
+                "worker-users": {443},
+                "worker-payments": {443},
+                "worker-email": {443, 465, 587},
+            }.get(name, set())
 
     @both_brokers
     def test_what_calls_the_outside_reaches_nothing_inside_that_way(self, tools: Toolbox, values: Path) -> None:

@@ -78,6 +78,15 @@ PostLogoutRedirectUris = Annotated[
     ),
 ]
 
+BackchannelLogoutUri = Annotated[
+    RedirectUri,
+    Field(
+        examples=["https://shop.example/backchannel-logout"],
+        description="Is sent a logout token, signed as ID tokens are, when a session ends in which somebody has signed"
+        " in to the client (OpenID Connect Back-Channel Logout 1.0). It names `sub` and, always, `sid`.",
+    ),
+]
+
 
 class OAuthClient(Resource):
     """A program that people sign in to, or that calls the API by itself."""
@@ -89,6 +98,7 @@ class OAuthClient(Resource):
     secret_hint: str | None = Field(description="The first characters of its secret.", examples=["q7Rk0b"])
     redirect_uris: list[str] = Field(examples=[_URIS])
     post_logout_redirect_uris: list[str] = Field(examples=[["https://shop.example/signed-out"]])
+    backchannel_logout_uri: str | None = Field(examples=["https://shop.example/backchannel-logout"])
     grants: list[Grant] = Field(examples=[_GRANTS])
     scopes: list[Scope] = Field(examples=[_SCOPES])
     created_by: str
@@ -110,16 +120,18 @@ class ClientWish(Body):
     confidential: bool = Field(True, description="Whether it can keep a secret.")
     redirect_uris: RedirectUris = Field(default_factory=list)
     post_logout_redirect_uris: PostLogoutRedirectUris = Field(default_factory=list)
+    backchannel_logout_uri: BackchannelLogoutUri | None = None
     grants: Grants
     scopes: Scopes
 
 
 class ClientChange(Body):
-    """What is left out stays."""
+    """What is left out stays. A `backchannel_logout_uri` of null takes it away."""
 
     name: Name | None = None
     redirect_uris: RedirectUris | None = None
     post_logout_redirect_uris: PostLogoutRedirectUris | None = None
+    backchannel_logout_uri: BackchannelLogoutUri | None = None
     grants: Grants | None = None
     scopes: Scopes | None = None
 
@@ -167,6 +179,7 @@ async def register_oauth_client(body: ClientWish, request: Request, access: Mana
         secret_hint=hint,
         redirect_uris=tuple(body.redirect_uris),
         post_logout_redirect_uris=tuple(body.post_logout_redirect_uris),
+        backchannel_logout_uri=body.backchannel_logout_uri,
         grants=tuple(body.grants),
         scopes=tuple(body.scopes),
     )
@@ -182,6 +195,7 @@ async def register_oauth_client(body: ClientWish, request: Request, access: Mana
             secret_hint=result["secret_hint"],
             redirect_uris=result["redirect_uris"],
             post_logout_redirect_uris=result["post_logout_redirect_uris"],
+            backchannel_logout_uri=result.get("backchannel_logout_uri"),
             grants=result["grants"],
             scopes=result["scopes"],
             created_by=result["created_by"],
@@ -206,6 +220,9 @@ async def update_oauth_client(client_id: ClientId, body: ClientChange, request: 
         post_logout_redirect_uris=(
             None if body.post_logout_redirect_uris is None else tuple(body.post_logout_redirect_uris)
         ),
+        backchannel_logout_uri=(
+            body.backchannel_logout_uri or "" if "backchannel_logout_uri" in body.model_fields_set else None
+        ),
         grants=None if body.grants is None else tuple(body.grants),
         scopes=None if body.scopes is None else tuple(body.scopes),
     )
@@ -213,7 +230,8 @@ async def update_oauth_client(client_id: ClientId, body: ClientChange, request: 
     def shown(result: Mapping[str, Any]) -> OAuthClient:
         names = ("redirect_uris", "post_logout_redirect_uris", "grants", "scopes")
         changed = {name: list(result[name]) for name in names}
-        return _of_row(row).model_copy(update={"name": result["name"], **changed})
+        told_at = result.get("backchannel_logout_uri")
+        return _of_row(row).model_copy(update={"name": result["name"], "backchannel_logout_uri": told_at, **changed})
 
     return await perform(request, access, Write(command, access.tenant, shown))
 
@@ -326,6 +344,7 @@ def _of_row(row: ClientRow) -> OAuthClient:
         secret_hint=row.secret_hint,
         redirect_uris=list(row.redirect_uris),
         post_logout_redirect_uris=list(row.post_logout_redirect_uris),
+        backchannel_logout_uri=row.backchannel_logout_uri,
         grants=list(row.grants),
         scopes=list(row.scopes),
         created_by=row.created_by,

@@ -129,8 +129,8 @@ class PageSessions:
             attempt.outcome = "right"
         return SessionCookie(value, MAX_AGE_SECONDS)
 
-    async def sign_out(self, cookie: str) -> None:
-        await self._sessions.sign_out(cookie)
+    async def sign_out(self, cookie: str, *, successor: str | None = None) -> None:
+        await self._sessions.sign_out(cookie, successor=successor)
 
 
 def shown(offers: PasskeyOffers, offer: Offer) -> PasskeyOffer:

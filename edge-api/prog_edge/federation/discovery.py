@@ -17,7 +17,7 @@ from authlib.oidc.discovery import OpenIDProviderMetadata, get_well_known_url
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key, KeySet
 
-from prog_edge.federation.outbound import Outbound, Unreachable
+from prog_kit.outbound import Outbound, Unreachable
 
 KEPT_SECONDS: Final = 3600.0
 ANEW_SECONDS: Final = 30.0

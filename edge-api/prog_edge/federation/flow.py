@@ -22,9 +22,9 @@ from prog_edge.federation.discovery import Directory
 from prog_edge.federation.errors import Untrusted
 from prog_edge.federation.github import GitHub
 from prog_edge.federation.openid import OpenIdProvider
-from prog_edge.federation.outbound import Outbound, Unreachable
 from prog_edge.federation.pending import Pending, Purpose
 from prog_kit.identity_providers import IdentityProvider
+from prog_kit.outbound import Outbound, Unreachable
 from prog_kit.secrets import Sealer
 
 CALLBACK: Final = "/v1/auth/oauth/{provider}/callback"

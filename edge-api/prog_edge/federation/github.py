@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from prog_edge.federation.errors import Untrusted
 from prog_edge.federation.openid import CodeClient, fetched_token
-from prog_edge.federation.outbound import Outbound, Unreachable
 from prog_edge.federation.pending import Pending
 from prog_kit.identity_providers import IdentityProvider
+from prog_kit.outbound import Outbound, Unreachable
 
 SCOPE: Final = "read:user user:email"
 _NO_MAILBOX: Final = "@users.noreply.github.com"

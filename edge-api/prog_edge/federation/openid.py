@@ -30,8 +30,8 @@ from joserfc.jws import JWSRegistry
 
 from prog_edge.federation.discovery import Directory, Metadata
 from prog_edge.federation.errors import Untrusted
-from prog_edge.federation.outbound import Answer, Outbound, Unreachable
 from prog_edge.federation.pending import Pending
+from prog_kit.outbound import Answer, Outbound, Unreachable
 
 SCOPE: Final = "openid email profile"
 LEEWAY_SECONDS: Final = 60

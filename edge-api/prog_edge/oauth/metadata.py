@@ -29,6 +29,8 @@ def metadata(issuer: str) -> dict[str, Any]:
         "userinfo_endpoint": issuer + USERINFO,
         "jwks_uri": issuer + JWKS,
         "end_session_endpoint": issuer + END_SESSION,
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
         "introspection_endpoint": issuer + INTROSPECT,
         "revocation_endpoint": issuer + REVOKE,
         "service_documentation": f"{issuer}/docs",

@@ -262,6 +262,7 @@ async def world(stage: Stage) -> AsyncIterator[World]:
                 "scopes": ["event.read"],
                 "redirect_uris": [],
                 "post_logout_redirect_uris": [],
+                "backchannel_logout_uri": None,
             },
             "/v1/dead-letters": {"letter_id": dead, "ids": [dead], "group": None, "fingerprint": None},
         },

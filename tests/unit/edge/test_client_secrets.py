@@ -18,6 +18,7 @@ CLIENT = ClientRow(
     previous_secret_until=datetime.now(UTC) + timedelta(hours=1),
     redirect_uris=(),
     post_logout_redirect_uris=(),
+    backchannel_logout_uri=None,
     grants=("client_credentials",),
     scopes=("event.read",),
     created_by="user_ada",

@@ -17,8 +17,8 @@ from prog_contracts.errors import NotFound
 from prog_contracts.ids import new_id
 from prog_edge.federation import Begun, Federation, Finished, Purpose, SignOnProvider
 from prog_edge.federation.errors import Untrusted
-from prog_edge.federation.outbound import Outbound, Unreachable
 from prog_kit.identity_providers import IdentityProvider as Configured
+from prog_kit.outbound import Outbound, Unreachable
 from prog_kit.secrets import Sealer
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, Someone
 

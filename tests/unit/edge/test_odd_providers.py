@@ -15,8 +15,8 @@ from joserfc.jwk import RSAKey
 from prog_contracts.identities import ProvenIdentity
 from prog_edge.federation import Federation
 from prog_edge.federation.errors import Untrusted
-from prog_edge.federation.outbound import Answer, Outbound, Unreachable
 from prog_kit.identity_providers import IdentityProvider
+from prog_kit.outbound import Answer, Outbound, Unreachable
 from prog_kit.secrets import Sealer
 
 ISSUER = "https://id.example"

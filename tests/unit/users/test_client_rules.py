@@ -74,12 +74,18 @@ def test_everything_is_kept_once_in_the_order_of_the_tables() -> None:
         "  A \n shop ",
         [BACK, BACK],
         [OUT, OUT],
+        f"{OUT}/told",
         ["client_credentials", "authorization_code"],
         ["event.read", "email", "openid"],
         confidential=True,
     )
     assert wanted == rules.WantedClient(
-        "A shop", (BACK,), (OUT,), ("authorization_code", "client_credentials"), ("openid", "email", "event.read")
+        "A shop",
+        (BACK,),
+        (OUT,),
+        f"{OUT}/told",
+        ("authorization_code", "client_credentials"),
+        ("openid", "email", "event.read"),
     )
 
 
@@ -92,6 +98,10 @@ def test_everything_is_kept_once_in_the_order_of_the_tables() -> None:
         ({"redirect_uris": ["javascript:1"]}, "redirect_uris", "invalid_uri"),
         ({"post_logout_redirect_uris": ["javascript:1"]}, "post_logout_redirect_uris", "invalid_uri"),
         ({"post_logout_redirect_uris": [f"{BACK}{n}" for n in range(21)]}, "post_logout_redirect_uris", "too_many"),
+        ({"backchannel_logout_uri": "com.example:/out"}, "backchannel_logout_uri", "invalid_uri"),
+        ({"backchannel_logout_uri": "http://shop.example/out"}, "backchannel_logout_uri", "invalid_uri"),
+        ({"backchannel_logout_uri": "https://ada:x@shop.example/out"}, "backchannel_logout_uri", "invalid_uri"),
+        ({"backchannel_logout_uri": "https://shop.example/out#in"}, "backchannel_logout_uri", "invalid_uri"),
         ({"grants": []}, "grants", "unknown_grant"),
         ({"grants": ["password"]}, "grants", "unknown_grant"),
         ({"grants": ["refresh_token"]}, "grants", "refresh_alone"),
@@ -115,6 +125,16 @@ def test_everything_is_kept_once_in_the_order_of_the_tables() -> None:
             "post_logout_redirect_uris",
             "not_wanted",
         ),
+        (
+            {
+                "grants": ["client_credentials"],
+                "scopes": ["event.read"],
+                "redirect_uris": [],
+                "backchannel_logout_uri": OUT,
+            },
+            "backchannel_logout_uri",
+            "not_wanted",
+        ),
         ({"grants": ["client_credentials"], "scopes": ["event.read", "email"]}, "scopes", "no_people"),
     ],
 )
@@ -123,6 +143,7 @@ def test_what_does_not_go_together_is_refused(change: dict[str, Any], field: str
         "name": "Shop",
         "redirect_uris": [BACK],
         "post_logout_redirect_uris": [],
+        "backchannel_logout_uri": None,
         "grants": ["authorization_code"],
         "scopes": ["openid"],
         "confidential": True,

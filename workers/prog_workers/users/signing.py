@@ -46,10 +46,13 @@ class SignedTokens(ABC, Generic[Key]):
         self.issuer = issuer
         self._opened: dict[str, Key] = {}
 
-    async def sign(self, connection: Connection, sealer: Sealer, claims: dict[str, Any]) -> str:
-        """A compact JWT of `claims`."""
+    async def sign(
+        self, connection: Connection, sealer: Sealer, claims: dict[str, Any], *, token_type: str | None = None
+    ) -> str:
+        """A compact JWT of `claims`; of another type than this kind's own where one is named."""
         kid, key = await self.ensure_key(connection, sealer)
-        return jwt.encode(claims, key, algorithm=self.ALGORITHM, headers={"kid": kid, "typ": self.TOKEN_TYPE})
+        headers = {"kid": kid, "typ": token_type or self.TOKEN_TYPE}
+        return jwt.encode(claims, key, algorithm=self.ALGORITHM, headers=headers)
 
     @abstractmethod
     def new_key(self) -> Key:
@@ -149,7 +152,7 @@ class AccessTokens(SignedTokens[Ed25519PrivateKey]):
 
 
 class IdTokens(SignedTokens[RSAPrivateKey]):
-    """Tokens that tell a client who has signed in to it."""
+    """Tokens that tell a client who has signed in to it, and who is so no more."""
 
     ALGORITHM = "RS256"
     TOKEN_TYPE = "JWT"

@@ -111,6 +111,7 @@ def _wish(values: SentForm, kind: str) -> dict[str, Any]:
         "name": values.get("name", ""),
         "redirect_uris": _lines(values.get("redirect_uris", "")) if signs_in else [],
         "post_logout_redirect_uris": _lines(values.get("post_logout_redirect_uris", "")) if signs_in else [],
+        "backchannel_logout_uri": values.get("backchannel_logout_uri", "") if signs_in else "",
         "grants": grants,
         "scopes": scopes,
     }
@@ -135,6 +136,7 @@ def _page(
         addresses = {
             "redirect_uris": "\n".join(found.redirect_uris),
             "post_logout_redirect_uris": "\n".join(found.post_logout_redirect_uris),
+            "backchannel_logout_uri": found.backchannel_logout_uri or "",
         }
         form = FormState({"name": found.name} | addresses | boxes)
     return ClientPage(view, found, form, rolling or FormState(), FormState())

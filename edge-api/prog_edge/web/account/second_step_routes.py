@@ -42,7 +42,7 @@ async def begin_session(request: Request, web: WebServices, session: SessionCook
     """Keeps a session in the browser, and ends the one that it had: nobody could find that one again to sign it out."""
     state, before = web_state(request), request.cookies.get(web.sessions.cookie_name)
     if before is not None and state.viewer is not None:
-        await web.sessions.sign_out(before)
+        await web.sessions.sign_out(before, successor=session.value)
     state.session = session
 
 

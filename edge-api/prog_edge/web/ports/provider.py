@@ -101,6 +101,7 @@ class ClientCard:
     hint: str | None
     redirect_uris: Sequence[str]
     post_logout_redirect_uris: Sequence[str]
+    backchannel_logout_uri: str | None
     grants: Sequence[Grant]
     scopes: Sequence[str]
     holder: str | None
@@ -141,6 +142,7 @@ class ClientsBackend(Protocol):
         confidential: bool,
         redirect_uris: Sequence[str],
         post_logout_redirect_uris: Sequence[str],
+        backchannel_logout_uri: str,
         grants: Sequence[Grant],
         scopes: Sequence[str],
         idempotency_key: str,
@@ -157,6 +159,7 @@ class ClientsBackend(Protocol):
         name: str,
         redirect_uris: Sequence[str],
         post_logout_redirect_uris: Sequence[str],
+        backchannel_logout_uri: str,
         grants: Sequence[Grant],
         scopes: Sequence[str],
         idempotency_key: str,

@@ -166,7 +166,9 @@ class Sessions(Protocol):
         """A session opened just now in place of the viewer's own. Raises `Denied` when the proof is wrong."""
         ...
 
-    async def sign_out(self, cookie: str) -> None: ...
+    async def sign_out(self, cookie: str, *, successor: str | None = None) -> None:
+        """`successor` is the cookie of a session that takes the place of this one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,7 @@ class SampleSessions:
             raise Denied.field(name, "wrong", "This is not good.")
         return SessionCookie("ada", 3600)
 
-    async def sign_out(self, cookie: str) -> None:
+    async def sign_out(self, cookie: str, *, successor: str | None = None) -> None:
         self.signed_out.append(cookie)
 
 

@@ -132,6 +132,7 @@ def test_a_client_with_a_secret_is_registered_and_the_secret_shown_once(browse: 
         "confidential": True,
         "redirect_uris": [BACK, f"{BACK}2"],
         "post_logout_redirect_uris": [],
+        "backchannel_logout_uri": "",
         "grants": ["client_credentials", "authorization_code", "refresh_token"],
         "scopes": ["openid", "email", "offline_access", "event.read"],
     }
@@ -183,8 +184,21 @@ def test_a_client_is_changed_with_what_it_has_in_the_form(browse: Browse) -> Non
     ]
     assert checked == ["profile", "email", "offline_access", "event.read", "event.publish"]
     assert f"{BACK}\nhttps://shop.example/staging/signed-in</textarea>" in page
-    fill(client, f"{PATH}/{CLIENT}", f"{PATH}/{CLIENT}", name="Store", redirect_uris=BACK)
+    assert (
+        'name="backchannel_logout_uri" type="url" maxlength="500" value="https://shop.example/backchannel-logout"'
+        in page
+    )
+    told_at = "https://shop.example/told"
+    fill(
+        client,
+        f"{PATH}/{CLIENT}",
+        f"{PATH}/{CLIENT}",
+        name="Store",
+        redirect_uris=BACK,
+        backchannel_logout_uri=told_at,
+    )
     [(_, wish)] = clients.done
+    assert wish["backchannel_logout_uri"] == told_at
     assert (wish["name"], wish["grants"], wish["scopes"]) == ("Store", ["authorization_code"], ["openid"])
 
 

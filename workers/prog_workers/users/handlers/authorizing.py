@@ -44,7 +44,7 @@ from prog_workers.users.handlers.clients import digest_of
 from prog_workers.users.handlers.domain import open_sealed, users
 from prog_workers.users.rules import clients as rules
 from prog_workers.users.signing import IdTokens
-from prog_workers.users.store import authorizations, clients
+from prog_workers.users.store import authorizations, clients, logouts
 from prog_workers.users.store.authorizations import Authorization
 from prog_workers.users.store.clients import Client
 
@@ -193,6 +193,7 @@ async def exchange_code(command: ExchangeCode, tx: Transaction) -> Reply:
         tx, made, rules.authorization_times(now), now, None if refresh is None else _digests(tx, refresh)[0]
     )
     await authorizations.spend_code(tx, digest, made.authorization_id, now)
+    await logouts.note_sign_in(tx, made)
     return await _issued(tx, person, made, made.scopes, refresh, "authorization_code", now, nonce=code.nonce)
 
 
@@ -264,7 +265,7 @@ async def revoke_token(command: RevokeToken, tx: Transaction) -> Outcome:
 
 @users.handles(RevokeConsent)
 async def revoke_consent(command: RevokeConsent, tx: Transaction) -> ConsentRevoked:
-    """A person takes back what they let a client know. What it holds is worth nothing from now on."""
+    """A person takes back what they let a client know. What it holds is worth nothing from now on, and it is told."""
     if tx.actor != command.user_id:
         raise errors.not_permitted()
     await authorizations.profile(tx, command.user_id)
@@ -273,6 +274,7 @@ async def revoke_consent(command: RevokeConsent, tx: Transaction) -> ConsentRevo
     ended = await authorizations.end_authorizations(
         tx, "consent_revoked", tx.envelope.time, user_id=command.user_id, client_id=command.client_id
     )
+    await logouts.end_sign_ins_at_client(tx, command.user_id, command.client_id)
     return ConsentRevoked(client_id=command.client_id, user_id=command.user_id, authorizations_ended=ended)
 
 

@@ -31,7 +31,7 @@ from prog_kit import secrets
 from prog_workers.users import errors
 from prog_workers.users.handlers.domain import acting_person, users
 from prog_workers.users.rules import clients as rules
-from prog_workers.users.store import authorizations, clients
+from prog_workers.users.store import authorizations, clients, logouts
 
 
 @users.handles(RegisterClient)
@@ -43,6 +43,7 @@ async def register_client(command: RegisterClient, tx: Transaction) -> ClientReg
         command.name,
         command.redirect_uris,
         command.post_logout_redirect_uris,
+        command.backchannel_logout_uri,
         command.grants,
         command.scopes,
         confidential=confidential,
@@ -69,6 +70,7 @@ async def register_client(command: RegisterClient, tx: Transaction) -> ClientReg
         secret_hint=command.secret_hint,
         redirect_uris=wanted.redirect_uris,
         post_logout_redirect_uris=wanted.post_logout_redirect_uris,
+        backchannel_logout_uri=wanted.backchannel_logout_uri,
         grants=wanted.grants,
         scopes=wanted.scopes,
         created_by=maker,
@@ -88,17 +90,19 @@ async def update_client(command: UpdateClient, tx: Transaction) -> Outcome:
         before.post_logout_redirect_uris
         if command.post_logout_redirect_uris is None
         else command.post_logout_redirect_uris,
+        before.backchannel_logout_uri if command.backchannel_logout_uri is None else command.backchannel_logout_uri,
         before.grants if command.grants is None else command.grants,
         before.scopes if command.scopes is None else command.scopes,
         confidential=before.confidential,
     )
-    fields = ("name", "redirect_uris", "post_logout_redirect_uris", "grants", "scopes")
+    fields = ("name", "redirect_uris", "post_logout_redirect_uris", "backchannel_logout_uri", "grants", "scopes")
     updated = ClientUpdated(
         client_id=before.client_id,
         tenant_id=tx.tenant_id,
         name=wanted.name,
         redirect_uris=wanted.redirect_uris,
         post_logout_redirect_uris=wanted.post_logout_redirect_uris,
+        backchannel_logout_uri=wanted.backchannel_logout_uri,
         grants=wanted.grants,
         scopes=wanted.scopes,
         changed=tuple(field for field in fields if getattr(before, field) != getattr(wanted, field)),
@@ -197,6 +201,7 @@ async def _removed(tx: Transaction, client_id: str, name: str, person: str | Non
     await clients.drop_client_tokens(tx, client_id)
     ended = await authorizations.end_authorizations(tx, "client_removed", now, client_id=client_id)
     await authorizations.drop_consents_of_client(tx, client_id)
+    await logouts.forget_sign_ins(tx, client_id)
     return ClientRemoved(
         client_id=client_id, tenant_id=tx.tenant_id, name=name, authorizations_ended=ended, removed_by=person
     )

@@ -13,6 +13,7 @@ from prog_contracts.messages import Command
 from prog_contracts.second_factors import StepUpDenied
 from prog_kit import secrets
 from prog_workers.users import errors, rules, store
+from prog_workers.users.store import logouts
 
 users = Domain("users")
 users.owns(
@@ -87,9 +88,16 @@ async def operator_refusal(
     return await step_up_missing(tx, tx.actor, session_id, command)
 
 
-async def close_session(tx: Transaction, session_id: str, reason: str) -> bool:
-    """Ends a session, and what its person does in others' names with it; False when it was over already."""
+async def close_session(tx: Transaction, session_id: str, reason: str, *, successor: str | None = None) -> bool:
+    """Ends a session, and what its person does in others' names with it; False when it was over already.
+
+    Clients that its person has signed in to are told, unless a `successor` of the same person takes its place.
+    """
     ended = await store.end_session(tx, session_id, reason)
+    if successor is None:
+        await logouts.end_sign_ins_of_session(tx, session_id)
+    else:
+        await logouts.hand_on(tx, session_id, successor)
     await end_impersonations(tx, "session_ended", by_session_id=session_id)
     return ended
 
@@ -97,9 +105,11 @@ async def close_session(tx: Transaction, session_id: str, reason: str) -> bool:
 async def close_sessions(tx: Transaction, user_id: str, reason: str, *, but: str | None = None) -> int:
     """Ends all sessions of a person, except one where it is named; returns how many it ended.
 
-    What the person does in others' names with them ends, too, and what others do in the person's.
+    What the person does in others' names with them ends, too, and what others do in the person's; and clients that the
+    person has signed in to are told.
     """
     count = await store.end_sessions(tx, user_id, reason, but=but)
+    await logouts.end_sign_ins_of_person(tx, user_id, but=but)
     await end_impersonations(tx, "session_ended", operator_id=user_id, but_session=but)
     await end_impersonations(tx, "account_changed", user_id=user_id)
     return count

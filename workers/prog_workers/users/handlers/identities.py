@@ -35,7 +35,7 @@ from prog_contracts.sign_on import AdmitSignedOn
 from prog_contracts.users import EmailVerified, SessionEnded, SignInMethod, UserCreated
 from prog_kit import secrets
 from prog_workers.users import errors, rules, store
-from prog_workers.users.handlers.domain import close_session, open_sealed, step_up_missing, users
+from prog_workers.users.handlers.domain import open_sealed, step_up_missing, users
 from prog_workers.users.handlers.sessions import by_password, let_in, open_session
 
 Refusal = Literal[
@@ -224,11 +224,10 @@ async def step_up_with_identity(command: StepUpWithIdentity, tx: Transaction) ->
     if not rules.identity_is_fresh(proven.proven_at, tx.now):
         return Reply(None, denied, error=errors.identity_too_old())
     await store.note_identity_use(tx, linked.identity_id, rules.first_address(proven.emails))
-    await close_session(tx, used, "signed_out")
     ended = SessionEnded(user_id=user.user_id, session_id=used, reason="signed_out")
     method: SignInMethod = "social" if proven.tenant_id is None else "sign_on"
     signed_on = proven.tenant_id or before.sign_on_tenant_id
-    return await open_session(tx, user, method, command, ended, signed_on=signed_on)
+    return await open_session(tx, user, method, command, ended, signed_on=signed_on, replacing=used)
 
 
 async def _link_refusal(

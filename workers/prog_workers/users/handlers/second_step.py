@@ -27,7 +27,7 @@ from prog_contracts.users import SecondFactor, SessionEnded, SignInMethod
 from prog_kit import logging, secrets
 from prog_kit.passkeys import Purpose, bound_to_sign_in
 from prog_workers.users import errors, passwords, recovery_codes, rules, store, totp
-from prog_workers.users.handlers.domain import close_session, open_sealed, users
+from prog_workers.users.handlers.domain import open_sealed, users
 from prog_workers.users.handlers.passkeys import Refused, prove, refusal_of
 from prog_workers.users.handlers.sessions import PENDING_DIGEST, open_session
 
@@ -143,7 +143,6 @@ async def step_up(command: StepUp, work: Work) -> Finish:
         factor: SecondFactor | None,
         *spent: Event,
     ) -> Reply:
-        await close_session(tx, used, "signed_out")
         ended = SessionEnded(user_id=user_id, session_id=used, reason="signed_out")
         return await open_session(
             tx,
@@ -154,6 +153,7 @@ async def step_up(command: StepUp, work: Work) -> Finish:
             *spent,
             second_factor=factor,
             signed_on=before.sign_on_tenant_id,
+            replacing=used,
         )
 
     return record

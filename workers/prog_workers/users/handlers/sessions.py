@@ -140,7 +140,10 @@ async def end_session(command: EndSession, tx: Transaction) -> Outcome:
     if owner is None or not await _may_end(tx, command, owner):
         raise errors.session_not_found()
     ended = SessionEnded(user_id=owner, session_id=command.session_id, reason=command.reason)
-    if await close_session(tx, command.session_id, command.reason):
+    successor = command.successor_session_id
+    if successor is not None and await store.live_session(tx, successor, owner) is None:
+        successor = None
+    if await close_session(tx, command.session_id, command.reason, successor=successor):
         return ended
     return Reply(ended)
 
@@ -196,10 +199,12 @@ async def open_session(
     second_factor: SecondFactor | None = None,
     before: Sequence[Event] = (),
     signed_on: str | None = None,
+    replacing: str | None = None,
 ) -> Reply:
     """The one way to a session: its credentials, for whoever has shown all that the account asks for.
 
-    `events` tell of what was spent for it, `before` of what came first.
+    `events` tell of what was spent for it, `before` of what came first. A session of the same person that it is
+    `replacing` ends.
     """
     session_id = new_id("session")
     token = credentials.refresh_token(session_id, secrets.new_token())
@@ -216,6 +221,8 @@ async def open_session(
             user_agent=command.user_agent and command.user_agent[:USER_AGENT_MAX_LENGTH],
         ),
     )
+    if replacing is not None:
+        await close_session(tx, replacing, "signed_out", successor=session_id)
     authenticated = UserAuthenticated(
         user_id=user.user_id,
         session_id=session_id,

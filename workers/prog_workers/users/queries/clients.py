@@ -34,6 +34,7 @@ class ClientRow:
     previous_secret_until: datetime | None
     redirect_uris: tuple[str, ...]
     post_logout_redirect_uris: tuple[str, ...]
+    backchannel_logout_uri: str | None
     grants: tuple[Grant, ...]
     scopes: tuple[str, ...]
     created_by: str
@@ -95,8 +96,8 @@ class ConsentRow:
 
 _CLIENTS: Final = (
     "SELECT client_id, tenant_id, name, secret_digest, secret_hint, previous_secret_digest, previous_secret_until,"
-    " redirect_uris, post_logout_redirect_uris, grants, scopes, created_by, held_by, previous_held_by, created_at,"
-    " updated_at FROM users.oauth_clients"
+    " redirect_uris, post_logout_redirect_uris, backchannel_logout_uri, grants, scopes, created_by, held_by,"
+    " previous_held_by, created_at, updated_at FROM users.oauth_clients"
 )
 _GOES_ON: Final = """
     a.ended_at IS NULL AND least(a.idle_until, a.expires_at) > $3

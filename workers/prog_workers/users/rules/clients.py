@@ -53,6 +53,7 @@ class WantedClient:
     name: str
     redirect_uris: tuple[str, ...]
     post_logout_redirect_uris: tuple[str, ...]
+    backchannel_logout_uri: str | None
     grants: tuple[Grant, ...]
     scopes: tuple[str, ...]
 
@@ -61,6 +62,7 @@ def checked_client(
     name: str,
     redirect_uris: Sequence[str],
     post_logout_redirect_uris: Sequence[str],
+    backchannel_logout_uri: str | None,
     grants: Sequence[str],
     scopes: Sequence[str],
     *,
@@ -80,6 +82,10 @@ def checked_client(
     problems += _redirect_problems(
         "post_logout_redirect_uris", afterwards, confidential=confidential, signs_in=signs_in
     )
+    told_at = backchannel_logout_uri or None
+    problems += _redirect_problems(
+        "backchannel_logout_uri", () if told_at is None else (told_at,), confidential=True, signs_in=signs_in
+    )
     problems += _scope_problems(scopes, grants)
     if problems:
         raise Invalid(problems[0].message, fields=problems)
@@ -87,6 +93,7 @@ def checked_client(
         clean,
         uris,
         afterwards,
+        told_at,
         tuple(grant for grant in GRANTS if grant in grants),
         tuple(scope for scope in (*PERSON_SCOPES, *SCOPES) if scope in scopes),
     )

@@ -15,13 +15,17 @@ from prog_workers.users.store.accounts import row_count
 
 
 async def session_proof(tx: Transaction, session_id: str, user_id: str, at: datetime) -> Authentication | None:
-    """What opened a session of this person that still goes on; None when it is over, or their account is disabled."""
+    """What opened a session of this person that still goes on; None when it is over, or their account is disabled.
+
+    It goes on until the transaction ends: whoever ends it meanwhile comes after, and finds what was made of it.
+    """
     row = await tx.fetchrow(
         """
         SELECT s.created_at AS at, s.method, s.second_factor
         FROM users.sessions AS s JOIN users.users AS u USING (user_id)
         WHERE s.session_id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND least(s.idle_until, s.expires_at) > $3
               AND u.status = 'active'
+        FOR SHARE OF s
         """,
         session_id,
         user_id,

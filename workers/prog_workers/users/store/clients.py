@@ -18,6 +18,7 @@ class Client:
     secret_digest: str | None
     redirect_uris: tuple[str, ...]
     post_logout_redirect_uris: tuple[str, ...]
+    backchannel_logout_uri: str | None
     grants: tuple[Grant, ...]
     scopes: tuple[str, ...]
     held_by: str | None
@@ -37,8 +38,8 @@ class Client:
 
 
 _CLIENT: Final = (
-    "client_id, name, secret_digest, redirect_uris, post_logout_redirect_uris, grants, scopes, held_by,"
-    " previous_held_by, previous_secret_until"
+    "client_id, name, secret_digest, redirect_uris, post_logout_redirect_uris, backchannel_logout_uri, grants, scopes,"
+    " held_by, previous_held_by, previous_secret_until"
 )
 
 
@@ -56,8 +57,9 @@ async def insert_client(
     inserted = await tx.fetchval(
         """
         INSERT INTO users.oauth_clients (client_id, tenant_id, name, secret_digest, secret_hint, redirect_uris, grants,
-                                         scopes, created_by, held_by, created_at, updated_at, post_logout_redirect_uris)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $10, $11)
+                                         scopes, created_by, held_by, created_at, updated_at, post_logout_redirect_uris,
+                                         backchannel_logout_uri)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $10, $11, $12)
         ON CONFLICT DO NOTHING RETURNING true
         """,
         client_id,
@@ -71,6 +73,7 @@ async def insert_client(
         created_by,
         created_at,
         list(wanted.post_logout_redirect_uris),
+        wanted.backchannel_logout_uri,
     )
     return inserted is True
 
@@ -99,7 +102,7 @@ async def count_clients(tx: Transaction) -> int:
 async def change_client(tx: Transaction, client_id: str, wanted: WantedClient, at: datetime) -> None:
     await tx.execute(
         "UPDATE users.oauth_clients SET name = $2, redirect_uris = $3, grants = $4, scopes = $5, updated_at = $6,"
-        " post_logout_redirect_uris = $7 WHERE client_id = $1",
+        " post_logout_redirect_uris = $7, backchannel_logout_uri = $8 WHERE client_id = $1",
         client_id,
         wanted.name,
         list(wanted.redirect_uris),
@@ -107,6 +110,7 @@ async def change_client(tx: Transaction, client_id: str, wanted: WantedClient, a
         list(wanted.scopes),
         at,
         list(wanted.post_logout_redirect_uris),
+        wanted.backchannel_logout_uri,
     )
 
 

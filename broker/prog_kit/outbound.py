@@ -30,7 +30,8 @@ MOST_AT_ONCE: Final = 50
 MOST_OF_A_STRANGER: Final = 10
 """At once of one host that a tenant has named: one that takes its time leaves room for all others."""
 LOOK_UPS_AT_ONCE: Final = 8
-NO_ANSWER: Final = "The identity provider does not answer at a public address. Try again in a minute."
+PROVIDER: Final = "The identity provider"
+NO_ANSWER: Final = "{} does not answer at a public address. Try again in a minute."
 """For names that are not there, that lead into a private network, and whose server is silent: whoever may name servers
 learns of no name which of these it is."""
 _NAT64: Final = IPv6Network("64:ff9b::/96")
@@ -46,6 +47,7 @@ class Answer:
 
     status_code: int
     content: bytes
+    whose: str = PROVIDER
 
     def json(self) -> Any:
         """Raises ValueError for what is no JSON, and for what goes deeper than can be read."""
@@ -57,24 +59,35 @@ class Answer:
     def raise_for_status(self) -> None:
         """As Authlib calls it for an answer without a JSON object. Raises Unreachable for an error status."""
         if self.status_code >= 400:
-            raise Unreachable(f"The identity provider answered with status {self.status_code}.")
+            raise Unreachable(f"{self.whose} answered with status {self.status_code}.")
 
 
 class Outbound:
     """One a process and policy. `private` lets it connect to private and loopback addresses, `plain` without TLS.
 
-    `most_of_a_host` is how many requests one host may have at once; None is as many as there are.
+    `most_of_a_host` is how many requests one host may have at once; None is as many as there are. `whose` is what
+    people are told of who does not answer, and `answer_seconds` how long that may take.
     """
 
-    def __init__(self, *, private: bool, plain: bool, most_of_a_host: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        private: bool,
+        plain: bool,
+        most_of_a_host: int | None = None,
+        whose: str = PROVIDER,
+        answer_seconds: float | None = None,
+    ) -> None:
         self._plain = plain
+        self._whose = whose
+        self._answer_seconds = answer_seconds
         self._most_of_a_host = most_of_a_host
         self._asked: Counter[str] = Counter()
         transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(
             verify=_tls(), limits=httpx.Limits(max_connections=MOST_AT_ONCE, max_keepalive_connections=0)
         )
         self._client = httpx.AsyncClient(
-            transport=transport if private else PublicOnly(transport),
+            transport=transport if private else PublicOnly(transport, whose),
             trust_env=False,
             follow_redirects=False,
             timeout=ANSWER_SECONDS,
@@ -92,19 +105,19 @@ class Outbound:
     ) -> Answer:
         """The answer, whatever its status but a redirect. Raises Unreachable."""
         if not url.startswith("https://") and not (self._plain and url.startswith("http://")):
-            raise Unreachable("The identity provider names an address without TLS.")
+            raise Unreachable(f"{self._whose} names an address without TLS.")
         try:
             with self._room(httpx.URL(url).host):
-                async with asyncio.timeout(ANSWER_SECONDS):
+                async with asyncio.timeout(ANSWER_SECONDS if self._answer_seconds is None else self._answer_seconds):
                     return await self._answer(method, url, headers or {}, body)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, UnicodeError) as error:
-            raise Unreachable(NO_ANSWER) from error
+            raise Unreachable(NO_ANSWER.format(self._whose)) from error
 
     @contextmanager
     def _room(self, host: str) -> Iterator[None]:
         """Around a request to a host. Raises Unreachable where too many wait for that one already."""
         if self._most_of_a_host is not None and self._asked[host] >= self._most_of_a_host:
-            raise Unreachable("The identity provider has not answered others yet. Try again in a minute.")
+            raise Unreachable(f"{self._whose} has not answered others yet. Try again in a minute.")
         self._asked[host] += 1
         try:
             yield
@@ -117,15 +130,15 @@ class Outbound:
         content = None if body is None else body.encode()
         async with self._client.stream(method, url, headers=dict(headers), content=content) as response:
             if response.is_redirect:
-                raise Unreachable("The identity provider's server sends elsewhere, which is not followed.")
+                raise Unreachable(f"{self._whose}'s server sends elsewhere, which is not followed.")
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise Unreachable("The identity provider's answer is compressed, which was not asked for.")
+                raise Unreachable(f"{self._whose}'s answer is compressed, which was not asked for.")
             read = bytearray()
             async for chunk in response.aiter_raw():
                 read += chunk
                 if len(read) > MOST_BYTES:
-                    raise Unreachable("The identity provider's answer is too long.")
-        return Answer(response.status_code, bytes(read))
+                    raise Unreachable(f"{self._whose}'s answer is too long.")
+        return Answer(response.status_code, bytes(read), self._whose)
 
 
 class PublicOnly(httpx.AsyncBaseTransport):
@@ -135,14 +148,15 @@ class PublicOnly(httpx.AsyncBaseTransport):
     name whose servers say nothing.
     """
 
-    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, inner: httpx.AsyncBaseTransport, whose: str = PROVIDER) -> None:
         self._inner = inner
+        self._whose = whose
         self._threads = ThreadPoolExecutor(LOOK_UPS_AT_ONCE, thread_name_prefix="look-up")
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
         port = request.url.port or (443 if request.url.scheme == "https" else 80)
-        address = await public_address(host, port, self._threads)
+        address = await public_address(host, port, self._threads, self._whose)
         request.extensions = {**request.extensions, "sni_hostname": host}
         request.url = request.url.copy_with(host=address)
         return await self._inner.handle_async_request(request)
@@ -152,13 +166,13 @@ class PublicOnly(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-async def public_address(host: str, port: int, threads: Executor | None = None) -> str:
+async def public_address(host: str, port: int, threads: Executor | None = None, whose: str = PROVIDER) -> str:
     """An address of a host that has public ones alone. Raises Unreachable for any other, OSError for an unknown one."""
     look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     found = await asyncio.get_running_loop().run_in_executor(threads, look_up)
     addresses = [str(entry[4][0]) for entry in found]
     if not addresses or not all(is_public(ip_address(address.partition("%")[0])) for address in addresses):
-        raise Unreachable(NO_ANSWER)
+        raise Unreachable(NO_ANSWER.format(whose))
     return addresses[0]
 
 

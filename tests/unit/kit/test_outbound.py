@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from prog_edge.federation import outbound
-from prog_edge.federation.outbound import Outbound, Unreachable, is_public
+from prog_kit import outbound
+from prog_kit.outbound import Outbound, Unreachable, is_public
 from prog_kit.tasks import cancelled
 from tests.waiting import wait_until
 
