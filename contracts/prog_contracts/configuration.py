@@ -19,6 +19,7 @@ Locale = Literal["en_US", "en_GB", "en_IE", "en_AU", "en_CA", "en_IN"]
 HEX_COLOR: Final = r"^#[0-9a-fA-F]{6}$"
 LOGO_ID: Final = r"^[0-9a-f]{32}$"
 Color = Annotated[str, StringConstraints(pattern=HEX_COLOR, to_lower=True)]
+ApiVersion = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", examples=["2026-11-26"])]
 LogoId = Annotated[str, Field(pattern=LOGO_ID)]
 """The first 128 bits of the SHA-256 of the picture as it is kept, in hexadecimal."""
 
@@ -58,6 +59,11 @@ class Configuration(Section):
     mail: MailSettings = MailSettings()
     locale: Locale = "en_US"
     invitations: InvitationSettings = InvitationSettings()
+    api_version: ApiVersion | None = Field(
+        None,
+        description="The version of the API for requests about the tenant that name none, with whatever credential."
+        " Null: people have the newest, and each API key what was the newest when it was made.",
+    )
 
     def values(self) -> dict[str, Any]:
         """Every setting by its dotted name, such as `branding.name`."""

@@ -178,6 +178,9 @@ class Staff:
             raise Denied("This is for the platform's operators.")
         tenant_id = _named(request, self.place)
         context.tenant_id = tenant_id
+        standing = None if tenant_id is None else await platform.standings.get(tenant_id)
+        if standing is not None:
+            context.follow_version(standing.version)
         return Access(platform, context, caller, tenant_id)
 
 
@@ -208,8 +211,12 @@ class Needs:
         context.tenant_id = tenant_id
         role = None if tenant_id is None else await platform.role(caller.user_id, tenant_id)
         context.is_member = role is not None
-        standing = None if tenant_id is None or role is None else await platform.standings.get(tenant_id)
-        await _spend(request, platform, context, caller, None if standing is None else standing.plan)
+        known = tenant_id is not None and (role is not None or staff)
+        standing = await platform.standings.get(tenant_id) if known and tenant_id is not None else None
+        if standing is not None and (named is not None or caller.key is not None):
+            context.follow_version(standing.version)
+        plan = None if standing is None or role is None else standing.plan
+        await _spend(request, platform, context, caller, plan)
         _check_impersonation(caller, self)
         if caller.key is not None and not self.keys:
             raise _not_for_keys()

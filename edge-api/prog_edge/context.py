@@ -61,9 +61,17 @@ class RequestContext:
     quota: Quota | None = None
     """What the client has left, for the headers that tell it."""
     version: Version | None = None
-    """The version of the API that the client pinned, or that its key was made for; None is the newest."""
+    """The version of the API that the client pinned, that its tenant has set, or that its key was made for; None is the
+    newest."""
+    pins_version: bool = False
+    """The client has named it."""
     session_cookie: str | None = None
     """A `Set-Cookie` value to send along: the caller's session was refreshed on the way."""
+
+    def follow_version(self, version: Version | None) -> None:
+        """Takes the version that the tenant has set, unless the client has named one."""
+        if version is not None and not self.pins_version:
+            self.version = version
 
     def identify(self, actor: str, session_id: str | None, office: str | None) -> None:
         """Who is asking. `office` is theirs on the platform's staff."""

@@ -20,6 +20,7 @@ from prog_edge.directory import Remembered, role_in
 from prog_edge.hosts import TenantHosts
 from prog_edge.quotas import limits_given
 from prog_edge.tokens import Claims
+from prog_edge.versions.table import Version, version_named
 from prog_kit.database import OUTAGES, Database
 from prog_workers.tenants import queries as tenants
 from prog_workers.tenants.queries.custom_domains import served_domains
@@ -37,11 +38,15 @@ PICTURES_FRESH_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a tenant stands: what it pays for, its status, which says what is possible in it, and who has to sign on."""
+    """How a tenant stands: what it pays for, its status, which says what is possible in it, and who has to sign on.
+
+    `version` of the API is for requests about it that name none, where it has set one.
+    """
 
     plan: str
     status: TenantStatus
     sign_on: Enforcement = field(default_factory=Enforcement)
+    version: Version | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +160,12 @@ class Known:
             row = await tenants.tenant(connection, tenant_id)
             if row is None:
                 return None
-            return Standing(row.plan or FREE_PLAN, row.status, await enforcement(connection, tenant_id))
+            return Standing(
+                row.plan or FREE_PLAN,
+                row.status,
+                await enforcement(connection, tenant_id),
+                version_named(await tenants.api_version(connection, tenant_id)),
+            )
 
     async def _limits(self, tenant_id: str) -> TenantLimits | None:
         async with self.reader.scope(tenant_id=tenant_id) as connection:

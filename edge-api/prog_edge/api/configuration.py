@@ -27,6 +27,7 @@ from prog_edge.access import Access, Needs
 from prog_edge.api.shapes import Body, Listing, Paging, Resource, problems
 from prog_edge.pictures import from_base64
 from prog_edge.problems import Refused
+from prog_edge.versions.table import check_default
 from prog_edge.writes import Write, perform
 from prog_workers.tenants import queries
 from prog_workers.tenants.queries import VersionRow
@@ -156,11 +157,12 @@ async def put_config(
 
     `If-Match` says which version it was made from, so that nobody undoes what somebody else has changed meanwhile
     (412). Settings that are what they were make no version. Colours are refused in which text cannot be read
-    (WCAG AA), with a shade that can.
+    (WCAG AA), with a shade that can; so is an `api_version` that there is not.
     """
     if if_match is None:
         detail = "Send the version that the change is made from, the ETag of GET, as If-Match."
         raise Refused(428, "precondition_required", detail)
+    check_default(body.settings.api_version)
     command = ConfigureTenant(
         tenant_id=tenant_id,
         configuration=Configuration.model_validate(body.settings.model_dump()),
@@ -263,6 +265,7 @@ async def _changed(request: Request, access: Access, command: ConfigureTenant | 
     if response.status_code == 200:  # also the answer to a request that is sent again
         response.headers["ETag"] = _etag(orjson.loads(bytes(response.body))["version"])
     access.platform.brands.forget(access.tenant)
+    access.platform.standings.forget(access.tenant)
     return response
 
 

@@ -52,8 +52,9 @@ on it is 409 (`idempotency_answer_gone`).
 beyond it the answer is 429. Writes are also answered with 429 while the platform, or the tenant, has too many of them
 at work. Nothing was done; come back after `Retry-After` seconds.
 
-**Versions** are dates: `Prog-Version: DATE` pins what answers look like. An API key goes on with the version that was
-the newest when it was made. Answers in a version that has a successor carry `Deprecation` and `Sunset`. The page
+**Versions** are dates: `Prog-Version: DATE` pins what answers look like. Without it, the version that the tenant has
+set (`api_version` of its configuration) holds; or else people have the newest, and an API key goes on with the one that
+was the newest when it was made. Answers in a version that has a successor carry `Deprecation` and `Sunset`. The page
 `/docs/versions` lists the versions and what has changed.
 
 **Errors** are problem documents (RFC 9457) with a stable `code`, and `errors` that name the fields.

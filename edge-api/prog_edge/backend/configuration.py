@@ -18,6 +18,7 @@ from prog_edge.backend.permission import role_for
 from prog_edge.backend.sender import Sender
 from prog_edge.branding import Brand
 from prog_edge.platform import Platform
+from prog_edge.versions.table import VERSIONS, check_default
 from prog_edge.web.ports import (
     BrandView,
     ChangeView,
@@ -70,6 +71,7 @@ class Configurations:
             history=[_version(row, names) for row in page.rows],
             may_change=allowed(role, "config.update") and possible(tenant.status, "config.update"),
             logo_path=_logo_path(tenant_id, configuration),
+            api_versions=[(version.name, version.title) for version in reversed(VERSIONS)],
         )
 
     async def usage(self, viewer: Viewer, tenant_id: str) -> UsageView:
@@ -102,6 +104,7 @@ class Configurations:
         idempotency_key: str,
     ) -> int:
         await role_for(self._platform, viewer, tenant_id, "config.update")
+        check_default(configuration.api_version)
         if logo is not None:
             picture = await logos.drawn(logo.content)
             stored = StoreLogo(tenant_id=tenant_id, content=picture.content, width=picture.width, height=picture.height)
@@ -135,6 +138,7 @@ class Configurations:
         )
         self._platform.brands.forget(tenant_id)
         self._platform.sites.forget(tenant_id)
+        self._platform.standings.forget(tenant_id)
         return int(result["version"])
 
 

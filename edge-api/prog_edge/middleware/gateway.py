@@ -152,7 +152,7 @@ def _unknown_version(scope: Scope, context: RequestContext, name: str | None) ->
     if name is None or not scope["path"].startswith(VERSIONED):
         return None
     try:
-        context.version = version_of(name)
+        context.version, context.pins_version = version_of(name), True
     except Refused as refused:
         return problem(context, refused.status, refused.code, refused.detail)
     return None

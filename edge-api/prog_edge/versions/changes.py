@@ -19,6 +19,10 @@ class Change(Protocol):
         """The operations that it is about."""
 
     @property
+    def place(self) -> Literal["request", "answer"]:
+        """Which of the two it changes."""
+
+    @property
     def text(self) -> str:
         """What has changed, for whoever moves to the newer version."""
 

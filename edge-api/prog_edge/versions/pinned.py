@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, cast
 
 import orjson
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from prog_contracts.credentials import API_KEY_PREFIXES
+from prog_contracts.credentials import API_KEY_PREFIXES, tenant_of_client_token
+from prog_contracts.ids import is_id
 from prog_edge.context import context_of
 from prog_edge.versions.changes import Change, Operation
 from prog_edge.versions.table import NEWEST, VERSIONS, Version, changed_operations, changes_since, version_at
@@ -30,31 +31,46 @@ def pin(routes: Iterable[BaseRoute]) -> None:
 
 
 class Pinned:
-    """Costs a look at the request's context, and for older versions a second coding of the bodies."""
+    """Costs a look at the request's context, and for older versions a second coding of the bodies.
+
+    A request is read in the version that is known before anybody has looked at the credential; the answer is told in
+    the one that the route has found to hold, which its header names.
+    """
 
     def __init__(self, app: ASGIApp, operation: Operation) -> None:
         self.app = app
         self._changes = {version: changes_since(version, operation) for version in VERSIONS}
+        self._changes_requests = any(change.place == "request" for change in self._changes[VERSIONS[0]])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        version = await _version(scope)
+        context = context_of(scope)
+        version = await _version(scope, of_tenant=self._changes_requests)
         changes = self._changes[version]
-        if not changes:
-            await self.app(scope, receive, send)
-            return
-        body, scope = await _upgraded(changes, scope, receive)
-        await self.app(scope, Once(body, receive), _Downgrading(changes, send).send)
+        if changes:
+            body, scope = await _upgraded(changes, scope, receive)
+            receive = Once(body, receive)
+        await self.app(scope, receive, _Downgrading(lambda: self._changes[context.version or NEWEST], send).send)
 
 
-async def _version(scope: Scope) -> Version:
-    """What the client pinned, else what its API key was made for. Whether the key is good is the route's to say."""
+async def _version(scope: Scope, *, of_tenant: bool) -> Version:
+    """What the client pinned; else, where it is asked for, what the tenant has set that the address names, or that the
+    credential is of; else what an API key was made for. Whether the credential is good is the route's to say."""
     context = context_of(scope)
-    if context.version is None:
-        token = next((value for name, value in scope["headers"] if name == b"authorization"), b"").partition(b" ")[2]
-        if token.startswith(tuple(prefix.encode() for prefix in API_KEY_PREFIXES)):
-            found = await scope["app"].state.platform.keyring.find(token.decode("latin-1").strip())
-            if found is not None:
-                context.version = version_at(found[1].first_made_at or found[1].created_at)
+    if context.pins_version:
+        return context.version or NEWEST
+    platform = scope["app"].state.platform
+    token = next((value for name, value in scope["headers"] if name == b"authorization"), b"").partition(b" ")[2]
+    text = token.strip().decode("latin-1")
+    tenant_id = tenant_of_client_token(text) or scope["path_params"].get("tenant_id")
+    if text.startswith(API_KEY_PREFIXES):
+        found = await platform.keyring.find(text)
+        if found is not None:
+            context.version = version_at(found[1].first_made_at or found[1].created_at)
+            tenant_id = found[1].tenant_id
+    if of_tenant and tenant_id is not None and is_id(tenant_id):
+        standing = await platform.standings.get(tenant_id)
+        if standing is not None and standing.version is not None:
+            return cast("Version", standing.version)
     return context.version or NEWEST
 
 
@@ -96,10 +112,11 @@ class Once:
 
 
 class _Downgrading:
-    """Holds the answer back until its body is complete, where it is JSON."""
+    """Holds the answer back until its body is complete, where it is JSON and there is something to change in it."""
 
-    def __init__(self, changes: Sequence[Change], send: Send) -> None:
-        self._changes = changes
+    def __init__(self, changes: Callable[[], Sequence[Change]], send: Send) -> None:
+        self._asked = changes
+        self._changes: Sequence[Change] = ()
         self._send = send
         self._start: Message | None = None
         self._media_type = b""
@@ -108,7 +125,8 @@ class _Downgrading:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             media_type = dict(message.get("headers", ())).get(b"content-type", b"").partition(b";")[0]
-            if media_type in (_JSON, _PROBLEM):
+            self._changes = self._asked()
+            if self._changes and media_type in (_JSON, _PROBLEM):
                 self._start, self._media_type = message, media_type
                 return
         elif self._start is not None:

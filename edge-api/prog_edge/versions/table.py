@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from functools import cache
 from typing import Final
 
+from prog_contracts.errors import Invalid
 from prog_edge.problems import Refused
 from prog_edge.versions.changes import Change, Operation, Renamed
 
@@ -41,6 +42,13 @@ class Version:
     @property
     def name(self) -> str:
         return self.day.isoformat()
+
+    @property
+    def title(self) -> str:
+        """What people choose by."""
+        if self.sunset_on is None:
+            return f"{self.name}, the newest"
+        return f"{self.name}, until {self.sunset_on}"
 
 
 VERSIONS: Final[tuple[Version, ...]] = (
@@ -76,6 +84,18 @@ def version_of(name: str) -> Version:
         known = ", ".join(_BY_NAME)
         raise Refused(400, "version_unknown", f"{HEADER} is one of the API's versions: {known}.")
     return version
+
+
+def version_named(name: str | None) -> Version | None:
+    """The version of that name; None without a name, and for one that is served no more."""
+    return None if name is None else _BY_NAME.get(name)
+
+
+def check_default(name: str | None) -> None:
+    """Raises Invalid for a version that a tenant cannot set for requests that name none, for there is none such."""
+    if name is not None and name not in _BY_NAME:
+        message = f"Choose one of the API's versions: {', '.join(_BY_NAME)}."
+        raise Invalid.field("settings.api_version", "version_unknown", message)
 
 
 def version_at(moment: datetime) -> Version:

@@ -33,6 +33,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "accent_dark": "A colour is # and six digits, such as #8ea6ff.",
     "logo": "There is no such logo.",
     "locale": "Choose one of these.",
+    "api_version": "Choose one of these.",
     "lifetime_days": "An invitation is open for 1 to 30 days.",
 }
 _MAX_PICTURE_BYTES: Final = 512 * 1024
@@ -118,6 +119,7 @@ def _configuration_of(values: SentForm) -> Configuration:
             ),
             locale=values.get("locale", ""),
             invitations=InvitationSettings(lifetime_days=values.get("lifetime_days", "")),
+            api_version=text("api_version"),
         )
     except ValidationError as error:
         names = [str(item["loc"][-1]) for item in error.errors(include_url=False, include_input=False)]

@@ -76,7 +76,8 @@ async def http(settings: Settings, drain: Drain) -> AsyncIterator[httpx.AsyncCli
 
     async def find(text: str) -> Any:
         made_at = datetime(2026, 10, 1, tzinfo=UTC)
-        return (None, SimpleNamespace(first_made_at=made_at, created_at=None)) if text == KEY else None
+        row = SimpleNamespace(first_made_at=made_at, created_at=None, tenant_id="tenant_x")
+        return (None, row) if text == KEY else None
 
     app.state.platform = SimpleNamespace(keyring=SimpleNamespace(find=find))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://prog.example") as client:

@@ -274,6 +274,7 @@ def test_differences_name_every_setting() -> None:
     assert set(values) == {
         "branding.name", "branding.logo", "branding.accent_light", "branding.accent_dark",
         "mail.sender_name", "mail.reply_to", "mail.support_address", "locale", "invitations.lifetime_days",
+        "api_version",
     }  # fmt: skip
     expected: dict[str, Any] = {"branding.name": (None, "Acme"), "locale": ("en_US", "en_GB")}
     assert Configuration().changes(Configuration(branding=Branding(name="Acme"), locale="en_GB")) == expected

@@ -48,7 +48,8 @@ class VersionView:
 class ConfigurationView:
     """A tenant's configuration at `version`, with the newest versions. `changes` is what that one has changed.
 
-    `current_version` is the one that holds; `may_change` says whether the viewer may change it.
+    `current_version` is the one that holds; `may_change` says whether the viewer may change it. `api_versions` are
+    those of the API that may be chosen, newest first, with what there is to say of each.
     """
 
     tenant_id: str
@@ -61,6 +62,7 @@ class ConfigurationView:
     history: Sequence[VersionView]
     may_change: bool
     logo_path: str | None = None
+    api_versions: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class SampleConfiguration:
             changes=[ChangeView(name, *values) for name, values in earlier.changes(configuration).items()],
             history=HISTORY[:current][::-1],
             may_change=self.may_change,
+            api_versions=[("2026-11-26", "2026-11-26, the newest"), ("2026-09-01", "2026-09-01, until next year")],
             logo_path=f"/brand/{tenant_id}/logo/{LOGO}.png" if configuration.branding.logo else None,
         )
 

@@ -19,6 +19,7 @@ CONSOLE = f"/admin/tenants/{TENANT}/settings"
 FORM = {
     "version": "3", "name": "New name", "logo": LOGO, "accent_light": "#0B6B4F", "accent_dark": "", "sender_name": "",
     "reply_to": "a@b.example", "support_address": "", "locale": "en_GB", "lifetime_days": "3", "reason": "Because",
+    "api_version": "2026-09-01",
 }  # fmt: skip
 
 
@@ -43,6 +44,7 @@ def test_the_form_saves_the_whole_document(browse: Browse, who: str, path: str) 
     assert (saved.branding.name, saved.branding.logo, saved.branding.accent_light) == ("New name", LOGO, "#0b6b4f")
     assert (saved.branding.accent_dark, saved.mail.reply_to, saved.locale) == (None, "a@b.example", "en_GB")
     assert (saved.invitations.lifetime_days, with_picture, reason) == (3, False, "Because")
+    assert saved.api_version == "2026-09-01"
 
 
 def test_a_picture_comes_along_and_goes_away(browse: Browse) -> None:
@@ -62,6 +64,7 @@ def test_a_picture_comes_along_and_goes_away(browse: Browse) -> None:
     [
         ({"accent_light": "red"}, "A colour is # and six digits"),
         ({"lifetime_days": "0"}, "1 to 30 days"),
+        ({"api_version": "yesterday"}, "Choose one of these"),
         ({"lifetime_days": "x" * 500}, "1 to 30 days"),
         ({"locale": "tlh"}, "Choose one of these."),
         ({"logo": "../../etc/passwd"}, ""),

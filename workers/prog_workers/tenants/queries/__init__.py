@@ -18,6 +18,7 @@ from prog_workers.tenants.queries.analytics import tenants_by
 from prog_workers.tenants.queries.configuration import (
     Logo,
     VersionRow,
+    api_version,
     config,
     config_history,
     config_version,
@@ -67,6 +68,7 @@ __all__ = [
     "SignOnRow",
     "TenantRow",
     "VersionRow",
+    "api_version",
     "client_secret",
     "clock",
     "config",

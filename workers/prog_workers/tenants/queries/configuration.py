@@ -43,6 +43,16 @@ async def config(connection: Connection, tenant_id: str) -> VersionRow | None:
     return None if row is None else _of_row(row)
 
 
+async def api_version(connection: Connection, tenant_id: str) -> str | None:
+    """The version of the API that the tenant has set for requests that name none."""
+    name: str | None = await connection.fetchval(
+        "SELECT settings ->> 'api_version' FROM tenants.config_versions WHERE tenant_id = $1"
+        " ORDER BY version DESC LIMIT 1",
+        tenant_id,
+    )
+    return name
+
+
 async def config_version(connection: Connection, tenant_id: str, version: int) -> VersionRow | None:
     row = await connection.fetchrow(f"{_VERSIONS} AND version = $2", tenant_id, version)
     return None if row is None else _of_row(row)
