@@ -50,6 +50,11 @@ _KNOWN_CODES: Final = (
     ("rate_limited", 429, "The client asks more often than it may. Wait for the seconds of Retry-After."),
     ("too_many_attempts", 429, "Sign-in failed too often. Wait for the seconds of Retry-After, or set a new password."),
     ("unavailable", 503, "Something that is needed does not answer. Retry after the time in Retry-After."),
+    (
+        "answer_timeout",
+        504,
+        "The answer took longer than 65 seconds and was given up. What was asked for may be done yet.",
+    ),
     ("internal", 500, "Our fault. The trace id finds it in our logs."),
 )
 

@@ -3,12 +3,13 @@
 In: the host, which may be a tenant's own; a request id and a W3C trace context, taken from the client or made; the
 client's address; the version of the API that it pins. Out: both ids, security headers, what pages of other sites may
 read, the version, the client's quota, a renewed session cookie, and a hint to go elsewhere while the process drains.
-When it is over: metrics, one line in the log, and what the audit trail is to hear. Each concern has its file beside
-this one.
+An answer that has not begun in time is given up. When it is over: metrics, one line in the log, and what the audit
+trail is to hear. Each concern has its file beside this one.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Final
@@ -34,6 +35,10 @@ from prog_edge.versions.table import NEWEST, version_headers, version_of
 from prog_kit.telemetry import child_traceparent
 
 VERSIONED: Final = "/v1/"
+ANSWER_SECONDS: Final = 65.0
+"""Until an answer begins: a body may take 30 seconds to come, and a client may ask to wait 30 for what it wants done.
+What has begun may go on, as streams do."""
+_TOO_LONG: Final = "This took too long and was given up. What was asked for may be done yet."
 _CLOSING: Final = (b"connection", b"close")
 
 
@@ -51,6 +56,7 @@ class GatewayMiddleware:
         log_level: str = "info",
         cors: Cors | None = None,
         hosts: PlatformHosts | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self.app = app
         self.public_url = public_url.rstrip("/")
@@ -63,6 +69,7 @@ class GatewayMiddleware:
         secure = public_url.startswith("https://")
         self.defaults: Defaults = defaults(secure_transport=secure)
         self.site_defaults: Defaults = defaults(secure_transport=secure, subdomains=False)
+        self.answer_seconds = answer_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,8 +91,7 @@ class GatewayMiddleware:
         IN_FLIGHT.inc()
         try:
             with serving(context):
-                response = await self._refusal(scope, context, head)
-                await (response or self.app)(scope, receive, answer.send)
+                await self._answered_in_time(scope, context, head, receive, answer)
         finally:
             IN_FLIGHT.dec()
             seconds = perf_counter() - began
@@ -101,18 +107,35 @@ class GatewayMiddleware:
                 return refused
         return self.cors.preflight(scope, head.origin) or _unknown_version(scope, context, head.version)
 
+    async def _answered_in_time(
+        self, scope: Scope, context: RequestContext, head: Head, receive: Receive, answer: _Answer
+    ) -> None:
+        try:
+            async with asyncio.timeout(self.answer_seconds) as answer.limit:
+                refusal = await self._refusal(scope, context, head)
+                await (refusal or self.app)(scope, receive, answer.send)
+        except TimeoutError:
+            if answer.status or not answer.limit.expired():
+                raise
+            headers = {"Retry-After": "5"}
+            response = problem(context, 504, "answer_timeout", _TOO_LONG, headers=headers)
+            await response(scope, receive, answer.send)
+
 
 class _Answer:
     """The answer to one request on its way out."""
 
-    __slots__ = ("_context", "_gateway", "_origin", "_scope", "_send", "size_bytes", "status")
+    __slots__ = ("_gateway", "_origin", "_scope", "_send", "context", "limit", "size_bytes", "status")
+
+    limit: asyncio.Timeout
+    """Until it begins."""
 
     def __init__(
         self, gateway: GatewayMiddleware, scope: Scope, context: RequestContext, send: Send, origin: str | None
     ) -> None:
         self._gateway = gateway
         self._scope = scope
-        self._context = context
+        self.context = context
         self._send = send
         self._origin = origin
         self.status = 0
@@ -121,14 +144,16 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            tell_denial(self._scope, self._context, self.status)
+            if not self.limit.expired():
+                self.limit.reschedule(None)
+            tell_denial(self._scope, self.context, self.status)
             message["headers"] = self._headers(message)
         else:
             self.size_bytes += len(message.get("body", b""))
         await self._send(message)
 
     def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
-        gateway, context = self._gateway, self._context
+        gateway, context = self._gateway, self.context
         headers = secured(
             message.get("headers", ()), gateway.defaults if context.site is None else gateway.site_defaults
         )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 from prometheus_client import REGISTRY
+from starlette.types import Receive, Scope, Send
 
 from prog_edge.app import create_app
 from prog_edge.drain import Drain
+from prog_edge.middleware.gateway import GatewayMiddleware
 from prog_kit.settings import Settings
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -29,6 +33,39 @@ async def test_unusable_ids_are_made_anew(http: httpx.AsyncClient, request_id: s
     response = await http.get("/v1/orders", headers={"X-Request-Id": request_id, "traceparent": traceparent})
     assert response.headers["x-request-id"].startswith("req_")
     assert response.headers["traceparent"].split("-")[1] not in ("0" * 32, TRACE)
+
+
+async def test_an_answer_that_does_not_begin_in_time_is_given_up_and_one_that_has_begun_is_not() -> None:
+    """A server behind that takes a request and says nothing keeps nobody waiting for ever."""
+    ended: list[str] = []
+    over = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if scope["path"] == "/v1/begun":
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await over.wait()
+                await send({"type": "http.response.body", "body": b"whole"})
+            elif scope["path"] == "/v1/late":
+                await asyncio.Event().wait()
+            else:
+                raise TimeoutError("of something else")
+        finally:
+            ended.append(scope["path"])
+            if scope["path"] == "/v1/late":
+                over.set()
+
+    gateway = GatewayMiddleware(app, public_url="https://prog.example", answer_seconds=0.1)
+    transport = httpx.ASGITransport(gateway)
+    async with httpx.AsyncClient(transport=transport, base_url="https://prog.example") as http:
+        late, begun = await asyncio.wait_for(asyncio.gather(http.get("/v1/late"), http.get("/v1/begun")), 60)
+        assert (late.status_code, late.json()["code"]) == (504, "answer_timeout")
+        assert late.headers["content-type"] == "application/problem+json"
+        assert {"retry-after", "x-request-id", "traceparent", "content-security-policy"} <= set(late.headers)
+        assert (begun.status_code, begun.text) == (200, "whole")
+        with pytest.raises(TimeoutError, match="something else"):
+            await http.get("/v1/other")
+    assert sorted(ended) == ["/v1/begun", "/v1/late", "/v1/other"], "nothing goes on behind it"
 
 
 @pytest.mark.parametrize("path", ["/v1/orders", "/v1/nowhere", "/v1/raise/crash", "/v1/raise/denied"])
