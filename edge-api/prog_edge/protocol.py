@@ -1,6 +1,6 @@
 """uvicorn's HTTP/1.1 with bounds on the head of a request, which it has none of: nobody fills the memory with header
-fields without end, or holds a connection with a head that never is complete. And with an end that cuts off nobody who
-has asked.
+fields without end, or holds a connection with a head that never is complete, or an answer that it never takes. And with
+an end that cuts off nobody who has asked.
 
 Bodies are bounded where a problem document can say so: `prog_edge.middleware.body_limit`.
 """
@@ -16,6 +16,9 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_FIELDS: Final = 200
 HEAD_SECONDS: Final = 30.0
 PARTING_SECONDS: Final = 0.5
+WRITE_SECONDS: Final = 30.0
+LEAST_TAKEN_BYTES: Final = 4096
+"""A client that takes less than this of an answer in `WRITE_SECONDS`, while there is more of it, is given up."""
 
 
 class HeadTooLarge(Exception):
@@ -28,11 +31,13 @@ class BoundedProtocol(HttpToolsProtocol):
     max_head_bytes = MAX_HEAD_BYTES
     head_seconds = HEAD_SECONDS
     parting_seconds = PARTING_SECONDS
+    write_seconds = WRITE_SECONDS
     _in_head = False
     _parting = False
     _head_bytes = 0
     _field_bytes = 0
     _timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -40,7 +45,22 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_write_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More waits for the client than it takes."""
+        super().pause_writing()
+        self._look_again()
+
+    def resume_writing(self) -> None:
+        self._stop_write_timer()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Ends an idle connection; what its client has not taken of the last answer yet, it will not take."""
+        super().timeout_keep_alive_handler()
+        self._look_again()
 
     def data_received(self, data: bytes) -> None:
         began_before = self._in_head
@@ -87,6 +107,23 @@ class BoundedProtocol(HttpToolsProtocol):
     def _part(self) -> None:
         if not self._in_head:
             super().shutdown()
+
+    def _look_again(self) -> None:
+        self._stop_write_timer()
+        waiting = self.transport.get_write_buffer_size()
+        self._write_timer = self.loop.call_later(self.write_seconds, self._give_up_unless_it_takes, waiting)
+
+    def _give_up_unless_it_takes(self, waited: int) -> None:
+        """Ends it at once: to close it would wait until the client has taken what it does not take."""
+        if self.transport.get_write_buffer_size() > waited - LEAST_TAKEN_BYTES:
+            self.transport.abort()
+        else:
+            self._look_again()
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -1,8 +1,9 @@
-"""Heads of requests that never end, by size or by time, over a real connection."""
+"""Heads of requests that never end, by size or by time, and answers that nobody takes, over a real connection."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -20,11 +21,23 @@ PATIENCE_SECONDS = 60
 class Hurried(BoundedProtocol):
     max_head_bytes = 4096
     head_seconds = 0.2
+    write_seconds = 0.2
+
+
+LONG = b"x" * 65_536
+sent_whole = asyncio.Event()
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     while (await receive()).get("more_body"):
         pass
+    if scope["path"] == "/long":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(200):
+            await send({"type": "http.response.body", "body": LONG, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        sent_whole.set()
+        return
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
 
@@ -86,3 +99,18 @@ async def test_a_head_that_does_not_come_to_an_end_is_given_up(port: int, pieces
     """Without the bound this would wait until the test's own patience is at its end."""
     told = await answer(port, *pieces, pause_seconds=0.05)
     assert told.count(b"200 OK") == len(pieces) // 2
+
+
+async def test_an_answer_that_nobody_takes_is_given_up(port: int) -> None:
+    """Without the bound it would wait for its client for ever, with all that it holds."""
+    sent_whole.clear()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        writer.write(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+        await sent_whole.wait()
+        taken = 0
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(2**20):
+                taken += len(piece)
+        writer.close()
+    assert taken < 200 * len(LONG), "the rest was never sent"
