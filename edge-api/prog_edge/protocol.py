@@ -25,6 +25,10 @@ class HeadTooLarge(Exception):
     """Told to the parser, which ends the connection with 400."""
 
 
+class HeadUnclear(Exception):
+    """The same of a head that whoever stands before the edge may read in another way."""
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. Between requests uvicorn's own limit for idle ones holds."""
 
@@ -87,6 +91,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._stop_timer()
+        if not self._is_clear():
+            raise HeadUnclear
         super().on_headers_complete()
         if self._parting:
             self.cycle.keep_alive = False
@@ -103,6 +109,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self.loop.call_later(self.parting_seconds, self._part)
         else:
             super().shutdown()
+
+    def _is_clear(self) -> bool:
+        """HTTP/1.1 with one Host, or 1.0 without a coding of transfer (RFC 9112, 3.2 and 6.1); all else the parser sees
+        to, such as two lengths."""
+        version = self.parser.get_http_version()
+        names = [name for name, _ in self.headers]
+        hosts = names.count(b"host")
+        if version == "1.1":
+            return hosts == 1
+        return version == "1.0" and hosts <= 1 and b"transfer-encoding" not in names
 
     def _part(self) -> None:
         if not self._in_head:

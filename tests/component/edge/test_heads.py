@@ -25,12 +25,14 @@ class Hurried(BoundedProtocol):
 
 
 LONG = b"x" * 65_536
+asked: list[str] = []
 sent_whole = asyncio.Event()
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     while (await receive()).get("more_body"):
         pass
+    asked.append(scope["path"])
     if scope["path"] == "/long":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for _ in range(200):
@@ -114,3 +116,43 @@ async def test_an_answer_that_nobody_takes_is_given_up(port: int) -> None:
                 taken += len(piece)
         writer.close()
     assert taken < 200 * len(LONG), "the rest was never sent"
+
+
+POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
+BEHIND = b"GET /behind HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + BEHIND,
+        POST + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcd" + BEHIND,
+        POST + b"Content-Length: 4, 5\r\n\r\nabcd" + BEHIND,
+        POST + b"Content-Length: +4\r\n\r\nabcd" + BEHIND,
+        POST + b"Content-Length : 4\r\n\r\nabcd" + BEHIND,
+        POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n" + BEHIND,
+        POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + BEHIND,
+        POST + b"Transfer-Encoding: chunked\r\n\r\n-4\r\nabcd\r\n0\r\n\r\n" + BEHIND,
+        POST + b"Transfer-Encoding: chunked\r\n\r\n4\nabcd\n0\n\n" + BEHIND,
+        b"POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + BEHIND,
+        b"GET / HTTP/1.1\r\n\r\n" + BEHIND,
+        b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" + BEHIND,
+        b"GET / HTTP/2.0\r\nHost: x\r\n\r\n" + BEHIND,
+        b"GET /\r\n\r\n" + BEHIND,
+        b"GET / HTTP/1.1\nHost: x\n\n" + BEHIND,
+        GET + b"X: a\r\n b\r\n\r\n" + BEHIND,
+        GET + b"X: a\0b\r\n\r\n" + BEHIND,
+        GET + b"X: a\rY: b\r\n\r\n" + BEHIND,
+    ],
+)
+async def test_what_could_be_read_in_two_ways_is_refused_and_nothing_behind_it_is_read(port: int, text: bytes) -> None:
+    """A proxy that reads it otherwise would take the end of one request for another one (request smuggling)."""
+    asked.clear()
+    told = await answer(port, text)
+    assert b"200 OK" not in told
+    assert told == b"" or told.startswith(b"HTTP/1.1 400 ")
+    assert "/behind" not in asked
+
+
+async def test_an_old_client_without_a_host_is_answered(port: int) -> None:
+    assert b"200 OK" in await answer(port, b"GET / HTTP/1.0\r\n\r\n")
