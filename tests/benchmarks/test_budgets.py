@@ -83,13 +83,13 @@ async def client(valkey_url: str) -> AsyncIterator[Client]:
     await client.aclose()
 
 
-async def test_500_messages_are_published_in_one_round_trip(valkey_url: str, packets: list[bytes]) -> None:
+async def test_500_messages_are_published_in_four_round_trips(valkey_url: str, packets: list[bytes]) -> None:
+    """A quarter at a time: while the broker takes one, the next is made."""
     async with Bus(valkey_url) as bus:
         await bus.publish_many([message.body(message.FIRST)] * 2)
         packets.clear()
         await bus.publish_many([message.body(message.FIRST + number) for number in range(message.BATCH)])
-        assert len(packets) == 1
-        assert bodies(packets[0]) == message.BATCH
+        assert [bodies(packet) for packet in packets] == [message.BATCH // 4] * 4
 
 
 async def test_the_library_reads_a_batch_and_keeps_its_position_in_one_round_trip(
