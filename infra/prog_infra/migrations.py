@@ -129,10 +129,11 @@ async def migrate(url: str) -> list[Migration]:
     `url` is the administrator's. Where it has a password, every role gets its own, derived from it.
 
     Raises SchemaMismatch when the database is newer than the code or an applied file was changed, and OperatorError
-    when a migration fails; earlier ones stay applied.
+    when a migration fails (earlier ones stay applied), or when the role of `url` may not do what they do.
     """
     connection = await connect(url)
     try:
+        await _require_rights(connection)
         await _take_turn(connection)
         if not await _has_table(connection):
             async with connection.transaction():
@@ -144,6 +145,21 @@ async def migrate(url: str) -> list[Migration]:
         return waiting
     finally:
         await connection.close()
+
+
+async def _require_rights(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Migrations make roles, and write rows of tables whose row-level security holds for their owner, too."""
+    row = await connection.fetchrow(
+        "SELECT rolname, rolsuper OR rolcreaterole, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+    )
+    assert row is not None
+    role, *rights = row
+    missing = [right for right, has in zip(("CREATEROLE", "BYPASSRLS"), rights, strict=True) if not has]
+    if missing:
+        raise OperatorError(
+            f"the role {role!r} may not migrate: it lacks {' and '.join(missing)}",
+            remedy=f'have it granted, `ALTER ROLE "{role}" {" ".join(missing)}`, or give the address of a superuser',
+        )
 
 
 async def _take_turn(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

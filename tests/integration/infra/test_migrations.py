@@ -2,6 +2,8 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from prog_infra import migrations
 from prog_infra.errors import OperatorError
 from prog_infra.migrations import Migration, SchemaMismatch
+from prog_infra.servers import Postgres
 from tests.waiting import wait_until
 
 FIRST = Migration("bus", 1, "first", "checksum-1", "CREATE TABLE bus.thing (id int)")
@@ -210,3 +213,28 @@ async def test_a_migration_gives_a_table_up_that_is_never_free(
         with pytest.raises(OperatorError, match=r"bus/0002_wider failed: .*lock timeout"):
             await migrations.migrate(empty_postgres)
     await reader.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Postgres]:
+    """One of its own: no role of the platform is there yet."""
+    tmp_path.chmod(0o711)
+    with Postgres(tmp_path / "postgres").running(tmp_path / "postgres.log") as running:
+        yield running
+
+
+async def test_a_role_that_is_no_superuser_migrates_with_two_rights_and_is_told_which_it_lacks(
+    server: Postgres,
+) -> None:
+    """As an owner on a managed server, where nobody is a superuser."""
+    administrator = await asyncpg.connect(server.url())
+    await administrator.execute("CREATE ROLE boss LOGIN")
+    await administrator.execute("CREATE DATABASE shop OWNER boss")
+    url = server.url().replace("postgres@/postgres", "boss@/shop")
+    with pytest.raises(OperatorError, match="lacks CREATEROLE and BYPASSRLS") as refused:
+        await migrations.migrate(url)
+    assert 'ALTER ROLE "boss" CREATEROLE BYPASSRLS' in refused.value.remedy
+    await administrator.execute("ALTER ROLE boss CREATEROLE BYPASSRLS")
+    await administrator.close()
+    assert await migrations.migrate(url), "all of them"
+    assert await migrations.migrate(url) == []
