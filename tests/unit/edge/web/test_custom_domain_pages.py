@@ -86,7 +86,9 @@ def test_people_sign_in_at_the_tenant_s_host_and_see_its_looks(browse: Browse) -
     home = client.get(f"{SITE}/account/tenants/{TENANT}")
     assert home.status_code == 200
     assert "http://127.0.0.1:8000/account" in home.text, "what is the person's own is at the platform"
-    assert 'href="/account/security"' not in home.text
+    for path in ("security", f"tenants/{TENANT}/keys", f"tenants/{TENANT}/custom-domains", f"tenants/{TENANT}/delete"):
+        assert f'href="/account/{path}"' not in home.text, "what is not there is not offered there"
+    assert f'href="/account/tenants/{TENANT}/billing"' in home.text
 
 
 def test_a_session_of_one_host_is_none_at_another(browse: Browse) -> None:
