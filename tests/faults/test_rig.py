@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +65,6 @@ def test_a_broken_guarantee_is_told(tmp_path: Path) -> None:
     assert code == 1
     assert any(line.startswith("duplicated: ") for line in report["problems"])
     assert f"--seed {report['seed']} --only {fault}" in shown, "how to have it again is told"
+    kept = re.search(r"kept in\s+(\S+)", shown)
+    assert kept is not None, "a run that fails leaves its data and logs"
+    shutil.rmtree(kept[1])
