@@ -14,7 +14,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 import uvloop
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     Build = Callable[[Settings, Drain], FastAPI]
 
 _log = get("prog_edge.process")
-_KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 2048
+KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than balancers keep a connection that nobody uses (60 s): who ends it first must not be the edge."""
 
 
 def run(build: Build | None = None) -> None:
@@ -63,7 +64,7 @@ async def serve(settings: Settings, app: FastAPI, drain: Drain) -> None:
         date_header=True,
         proxy_headers=False,
         backlog=_BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.drain_seconds),
     )
     listening = None if settings.listen_fd == 0 else [socket.socket(fileno=settings.listen_fd)]

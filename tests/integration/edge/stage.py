@@ -26,6 +26,7 @@ from prog_contracts.users import EnsureAdministrator
 from prog_edge.app import create_app
 from prog_edge.drain import Drain
 from prog_edge.platform import Platform
+from prog_edge.process import KEEP_ALIVE_SECONDS
 from prog_kit.database import Database
 from prog_kit.secrets import PASSWORD, Sealer
 from prog_kit.settings import Settings
@@ -181,7 +182,14 @@ class Stage:
         await wait_until(lambda: relay.ready or task.done(), what="the relay to relay")
 
     async def _start_edge(self) -> None:
-        config = uvicorn.Config(self.app, port=self.port, log_config=None, access_log=False, ws="none")
+        config = uvicorn.Config(
+            self.app,
+            port=self.port,
+            log_config=None,
+            access_log=False,
+            ws="none",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,  # who waits for seconds may find a connection closed as it asks
+        )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server._serve())
         await wait_until(lambda: server.started or task.done(), what="the edge to serve")
