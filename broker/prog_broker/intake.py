@@ -174,12 +174,17 @@ def _in_turns(waiting: deque[Incoming], count: int) -> set[int]:
     A key belongs to the tenant that it was first seen with, so that its messages are never taken out of order.
     """
     lanes: dict[str, str] = {}
-    turns: defaultdict[str, int] = defaultdict(int)
-    ranked = []
+    places: defaultdict[str, list[int]] = defaultdict(list)
     for number, item in enumerate(waiting):
         envelope = item.envelope
-        lane = lanes.setdefault(envelope.partition_key, envelope.tenant_id)
-        ranked.append((turns[lane], number))
-        turns[lane] += 1
-    ranked.sort()
-    return {number for _, number in ranked[:count]}
+        places[lanes.setdefault(envelope.partition_key, envelope.tenant_id)].append(number)
+    chosen: set[int] = set()
+    left, turn = list(places.values()), 0
+    while left and len(chosen) < count:
+        those_next = [lane[turn] for lane in left]
+        if len(those_next) > count - len(chosen):  # the last turn, which is not for all
+            those_next = sorted(those_next)[: count - len(chosen)]
+        chosen.update(those_next)
+        turn += 1
+        left = [lane for lane in left if len(lane) > turn]
+    return chosen
