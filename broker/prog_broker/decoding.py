@@ -1,8 +1,12 @@
-"""From bytes to something a handler understands, or to the reason why not."""
+"""From bytes to something a handler understands, or to the reason why not.
+
+In two steps: attributes first, which say whose turn a message is, and its body when its turn is near. A model takes ten
+times the memory of its bytes, and what a processor's cache cannot hold is slow to make, to use and to let go.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, TypeAlias
@@ -27,11 +31,12 @@ FORGED: Final = frozenset(
 
 @dataclass(slots=True)
 class Incoming:
-    """A message that can be handled. `attempts` counts the tries before this one."""
+    """A message that can be handled, once its body is read. `attempts` counts the tries before this one."""
 
     delivery: Delivery
     envelope: Envelope
     message: Message | None
+    """None until the body is read, and for whoever takes everything as it comes (without a registration)."""
     registration: Registration | None
     attempts: int = 0
 
@@ -58,10 +63,18 @@ class Decoded:
 
 def decode_batch(domain: Domain, shard: Shard, deliveries: list[Delivery], gate: Gate | None = None) -> Decoded:
     """Decodes each delivery on its own, so that a bad one costs only itself; commands pass the gate too."""
+    decoded = open_batch(domain, shard, deliveries, gate)
+    decoded.incoming, broken = read_bodies(decoded.incoming)
+    decoded.rejected += broken
+    return decoded
+
+
+def open_batch(domain: Domain, shard: Shard, deliveries: list[Delivery], gate: Gate | None = None) -> Decoded:
+    """The first step of `decode_batch`: attributes, gate and handler. Bodies are unread."""
     decoded = Decoded()
     asked = gate if shard.topic.kind == "commands" else None
     for delivery in deliveries:
-        result = decode(domain, shard, delivery)
+        result = _open(domain, shard, delivery)
         if isinstance(result, Incoming):
             refusal = None if asked is None else asked(result.envelope)
             if refusal is None:
@@ -75,8 +88,26 @@ def decode_batch(domain: Domain, shard: Shard, deliveries: list[Delivery], gate:
     return decoded
 
 
+def read_bodies(items: Iterable[Incoming]) -> tuple[list[Incoming], list[Rejected]]:
+    """The second step: those whose bodies could be read, in order, and those whose could not."""
+    readable: list[Incoming] = []
+    broken: list[Rejected] = []
+    for item in items:
+        refused = _read_body(item)
+        if refused is None:
+            readable.append(item)
+        else:
+            broken.append(refused)
+    return readable, broken
+
+
 def decode(domain: Domain, shard: Shard, delivery: Delivery) -> Incoming | Rejected | None:
-    """One delivery; None means an event that this group does not handle."""
+    """One delivery, with its body; None means an event that this group does not handle."""
+    opened = _open(domain, shard, delivery)
+    return (_read_body(opened) or opened) if isinstance(opened, Incoming) else opened
+
+
+def _open(domain: Domain, shard: Shard, delivery: Delivery) -> Incoming | Rejected | None:
     try:
         envelope = delivery.envelope()
     except ValueError as error:
@@ -88,21 +119,29 @@ def decode(domain: Domain, shard: Shard, delivery: Delivery) -> Incoming | Rejec
         if shard.topic.kind == "commands":
             return Rejected(delivery, "unknown_type", f"no handler for {envelope.type[:200]}", envelope)
         return None if domain.catch_all is None else Incoming(delivery, envelope, None, None)
-    model = registration.model
+    return Incoming(delivery, envelope, None, registration)
+
+
+def _read_body(item: Incoming) -> Rejected | None:
+    """Makes the message of an opened delivery, or says why it cannot be made."""
+    registration = item.registration
+    if registration is None:
+        return None
+    envelope, model = item.envelope, registration.model
     try:
         body = envelope.data
         if envelope.schema_version != model.VERSION:
             body = upcasting.readable(body, envelope.schema_version, model)
-        message = registration.validate(body)
+        item.message = registration.validate(body)
     except upcasting.UnknownVersion as error:
-        return Rejected(delivery, "unknown_version", printable(str(error)), envelope)
+        return Rejected(item.delivery, "unknown_version", printable(str(error)), envelope)
     except upcasting.UpcastFailed as error:
         broken = ErrorBody(kind="invalid", code="invalid_body", message=printable(str(error)))
-        return Rejected(delivery, "invalid_body", broken.message, envelope, broken)
+        return Rejected(item.delivery, "invalid_body", broken.message, envelope, broken)
     except ValidationError as error:
         told = explain(error)
-        return Rejected(delivery, "invalid_body", told.message, envelope, told)
-    return Incoming(delivery, envelope, message, registration)
+        return Rejected(item.delivery, "invalid_body", told.message, envelope, told)
+    return None
 
 
 @lru_cache(maxsize=4096)

@@ -1,9 +1,12 @@
-"""What one shard has read and not settled yet, decoded, and the position that follows from it.
+"""What one shard has read and not settled yet, and the position that follows from it.
 
-The adapter's reader fills it while the batch before is at work, so that a broker's round trip and the decoding cost no
-time of their own. When more waits than a batch takes, tenants take turns in it, and batches are kept so small that one
-does not hold up the next for long: a tenant that sends a flood waits behind itself, the others do not. Messages of one
-key keep their order whatever their tenants are.
+The adapter's reader fills it while the batch before is at work, and makes the next batch ready, so that a broker's
+round trip and the decoding cost no time of their own. The bodies of what waits behind that batch are unread: models
+take much more memory than bytes, and few of them stay in the processor's cache.
+
+When more waits than a batch takes, tenants take turns in it, and batches are kept so small that one does not hold up
+the next for long: a tenant that sends a flood waits behind itself, the others do not. Messages of one key keep their
+order whatever their tenants are.
 
 Messages may be settled in any order; the position moves over the longest run that is settled from the beginning, so a
 crash repeats what is behind it, and the inbox makes that harmless.
@@ -15,7 +18,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from prog_broker.decoding import Decoded, Gate, Incoming, decode_batch
+from prog_broker.decoding import Decoded, Gate, Incoming, open_batch, read_bodies
 from prog_broker.ports import Delivery, Position, Shard
 
 if TYPE_CHECKING:
@@ -59,7 +62,10 @@ class Intake:
         self.batch_size = batch_size
         self.linger_seconds = domain.linger_seconds
         self._budget = budget or Budget(WINDOW_BATCHES * READ_BYTES)
+        self._ready: deque[Incoming] = deque()
+        """The beginning of the next batch, with bodies."""
         self._incoming: deque[Incoming] = deque()
+        """What comes after that, without."""
         self._others = Decoded()
         self._tenants: Counter[str] = Counter()
         self._unsettled: deque[tuple[bytes, int]] = deque()
@@ -70,7 +76,7 @@ class Intake:
 
     def __len__(self) -> int:
         """Messages that wait to be taken."""
-        return len(self._incoming) + len(self._others.rejected) + len(self._others.skipped)
+        return len(self._ready) + len(self._incoming) + len(self._others.rejected) + len(self._others.skipped)
 
     @property
     def room(self) -> int:
@@ -93,22 +99,35 @@ class Intake:
         self._budget.take(total)
         self._held += total
         self._unsettled.extend((delivery.receipt, size) for delivery, size in zip(deliveries, sizes, strict=True))
-        decoded = decode_batch(self._domain, self.shard, deliveries, self._gate)
+        decoded = open_batch(self._domain, self.shard, deliveries, self._gate)
         self._incoming.extend(decoded.incoming)
         self._others.rejected += decoded.rejected
         self._others.skipped += decoded.skipped
         self._tenants.update([item.envelope.tenant_id for item in decoded.incoming])
 
+    def make_ready(self) -> None:
+        """Reads the bodies of the next batch."""
+        missing = self._quick() - len(self._ready)
+        if missing > 0 and self._incoming:
+            readable, broken = read_bodies(self._pick(missing))
+            self._ready.extend(readable)
+            self._others.rejected += broken
+
     def take(self, limit: int | None = None) -> Decoded:
         """The next batch, of `limit` messages at most."""
+        self.make_ready()
         decoded, self._others = self._others, Decoded()
-        decoded.incoming = self._pick(min(self._quick(), limit or self.batch_size))
+        ready, count = self._ready, min(self._quick(), limit or self.batch_size)
+        if len(ready) <= count:
+            decoded.incoming = list(ready)
+            ready.clear()
+        else:
+            decoded.incoming = [ready.popleft() for _ in range(count)]
         return decoded
 
     def put_back(self, items: Sequence[Incoming]) -> None:
         """Takes back the end of a batch that was not begun."""
-        self._incoming.extendleft(reversed(items))
-        self._tenants.update([item.envelope.tenant_id for item in items])
+        self._ready.extendleft(reversed(items))
 
     def took(self, seconds: float, messages: int) -> None:
         """Learns how long a batch took."""
@@ -133,6 +152,7 @@ class Intake:
 
     def clear(self) -> None:
         """Forgets everything: the shard is another's now, or is read again from its position."""
+        self._ready.clear()
         self._incoming.clear()
         self._others = Decoded()
         self._tenants.clear()

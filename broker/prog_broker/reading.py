@@ -125,14 +125,14 @@ class ShardReader:
             self.intake.add(entries)
 
     async def _fill(self, token: int) -> None:
-        """Reads ahead, beside the batch at work, as far as there is room and something waits."""
-        while self._may_read(token) and (room := self.intake.room):
+        """Reads ahead, beside the batch at work, as far as there is room and something waits; readies the next."""
+        while self._more_waits and self._may_read(token) and (room := self.intake.room):
             entries = await self.read(room, block=False)
             self._more_waits = len(entries) >= room
             if self._may_read(token):
                 self.intake.add(entries)
-            if not self._more_waits:
-                return
+        if self._may_read(token):
+            self.intake.make_ready()
 
     def _may_read(self, token: int) -> bool:
         owned = self.owned

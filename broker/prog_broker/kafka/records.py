@@ -84,4 +84,4 @@ def headers_of(attributes: bytes) -> list[tuple[str, bytes]]:
 
 def record_of(message: Any) -> Record:
     """The delivery of a consumer record. Its receipt is its offset."""
-    return Record(str(message.offset).encode(), message.headers, message.value or b"")
+    return Record(b"%d" % message.offset, message.headers, message.value or b"")

@@ -21,12 +21,14 @@ from prog_broker.redis.connection import Client, connect
 from prog_broker.relay import Relay
 from prog_broker.transport import open_transport
 from prog_broker.worker import Worker
+from prog_contracts.envelope import Envelope
 from prog_contracts.errors import Conflict, Unavailable
 from prog_contracts.ids import new_id, new_message_id
+from prog_contracts.signing import PLATFORM_PRODUCER, SigningKey
 from prog_contracts.tenants import RenameTenant, TenantUpdated
 from prog_contracts.topics import DOMAINS, TOPICS, Topic
 from prog_kit.database import Database
-from prog_kit.secrets import Sealer
+from prog_kit.secrets import Sealer, producer_keys
 from prog_kit.settings import Settings
 from tests.kafka import bootstrap
 
@@ -94,6 +96,11 @@ class Rig:
     async def rename(self, name: str, tenant_id: str | None = None, **options: Any) -> Any:
         tenant = tenant_id or new_id("tenant")
         return await self.client.request(RenameTenant(tenant_id=tenant, name=name), tenant_id=tenant, **options)
+
+    def signed(self, envelope: Envelope) -> Envelope:
+        """The same envelope, signed by the platform: its body is read."""
+        key = SigningKey(PLATFORM_PRODUCER, producer_keys(self.settings.secret_keys, PLATFORM_PRODUCER)[0])
+        return key.signed(envelope)
 
     async def put(self, topic: Topic, partition: int, attributes: bytes | dict[str, Any] | None, data: bytes) -> None:
         """Publishes as a stranger may: attributes of any kind, or none."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from prog_broker import dead_letters
 from prog_contracts.envelope import wrap
@@ -185,8 +186,8 @@ async def test_one_that_cannot_be_read_holds_up_no_other_of_its_group(rig: Rig, 
     tenant = new_id("tenant")
     envelope = wrap(RenameTenant(tenant_id=tenant, name="good"), tenant_id=tenant, source="/test")
     for version in (7, 8):
-        future = json.loads(envelope.attributes()) | {"schemaversion": version, "id": str(new_message_id())}
-        await rig.put(topic_of(RenameTenant), 0, future, envelope.data)
+        future = rig.signed(replace(envelope, schema_version=version, id=new_message_id()))
+        await rig.put(topic_of(RenameTenant), 0, json.loads(future.attributes()), future.data)
     await rig.worker()
     first = await dead(rig, 2)
     assert {letter["code"] for letter in first} == {"unknown_version"}

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from prog_broker.carrier import Fenced
 from prog_broker.leases import LeaseKeeper
@@ -100,10 +101,12 @@ async def test_one_bad_message_in_a_batch_costs_only_itself(rig: Rig) -> None:
     await rig.put(topic, 0, b"not json", b"{}")
     await rig.put(topic, 0, None, b"")
     envelope = wrap(good[0], tenant_id=good[0].tenant_id, source="/test")
-    attributes = json.loads(envelope.attributes())
-    await rig.put(topic, 0, attributes, b'{"tenant_id": 7}')
-    await rig.put(topic, 0, attributes | {"type": "prognetwork.tenants.paint_tenant"}, b"{}")
-    await rig.put(topic, 0, attributes | {"schemaversion": 9}, envelope.data)
+    for changed in (
+        replace(envelope, data=b'{"tenant_id": 7}'),
+        replace(envelope, type="prognetwork.tenants.paint_tenant", data=b"{}"),
+        replace(envelope, schema_version=9),
+    ):
+        await rig.put(topic, 0, json.loads(rig.signed(changed).attributes()), changed.data)
     await publisher.send([(topic, wrap(c, tenant_id=c.tenant_id, source="/test")) for c in good[50:]])
     await rig.worker()
     await eventually(lambda: len(rig.ledger.handled) == 100)
@@ -290,9 +293,8 @@ async def test_attributes_that_no_row_can_hold_make_a_dead_letter_and_the_partit
 async def test_a_body_with_nul_in_a_field_s_name_makes_a_dead_letter(rig: Rig) -> None:
     tenant = new_id("tenant")
     envelope = wrap(RenameTenant(tenant_id=tenant, name="x"), tenant_id=tenant, source="/test")
-    attributes = json.loads(envelope.attributes())
-    body = b'{"tenant_id": {"\\u0000": 1}, "name": "\\u0000"}'
-    await rig.put(COMMANDS, COMMANDS.partition_of(tenant), attributes, body)
+    bad = rig.signed(replace(envelope, data=b'{"tenant_id": {"\\u0000": 1}, "name": "\\u0000"}'))
+    await rig.put(COMMANDS, COMMANDS.partition_of(tenant), json.loads(bad.attributes()), bad.data)
     await rig.worker()
     assert (await rig.rename("after", tenant, wait_seconds=15)).status == "succeeded"
     assert await rig.scalar("SELECT code FROM bus.dead_letters") == "invalid_body"

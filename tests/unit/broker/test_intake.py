@@ -10,9 +10,10 @@ from prog_broker.intake import BATCH_SECONDS, READ_BYTES, WINDOW_BATCHES, Budget
 from prog_broker.ports import Delivery, Position, Shard
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import wrap
-from prog_contracts.ids import new_id
+from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.tenants import TenantUpdated
 from prog_contracts.topics import TOPICS
+from prog_contracts.users import RegisterUser
 
 EVENTS = TOPICS["prog.tenants.events"]
 NOISY, QUIET = new_id("tenant"), new_id("tenant")
@@ -76,6 +77,69 @@ def test_the_messages_of_a_key_keep_their_order(rows: list[tuple[int, int]], bat
     for wanted in range(4):
         of_key = [n for n in order if rows[n][1] == wanted]
         assert of_key == sorted(of_key)
+
+
+def test_bodies_are_read_when_their_turn_is_near() -> None:
+    subject = intake(batch_size=10)
+    subject.add([delivery(n, NOISY) for n in range(30)])
+    subject.make_ready()
+    assert [item.message is not None for item in (*subject._ready, *subject._incoming)] == [True] * 10 + [False] * 20
+    assert [taken(subject) for _ in range(3)] == [list(range(10)), list(range(10, 20)), list(range(20, 30))]
+
+
+def test_what_came_while_a_small_batch_waited_goes_with_it() -> None:
+    subject = intake(batch_size=10)
+    subject.add([delivery(n, NOISY) for n in range(3)])
+    subject.make_ready()
+    subject.add([delivery(n, NOISY) for n in range(3, 15)])
+    assert taken(subject) == list(range(10))
+
+
+def test_a_body_that_cannot_be_read_costs_only_itself() -> None:
+    subject = intake(batch_size=10)
+    good = [delivery(n, NOISY) for n in range(15)]
+    good[4].data = b"{}"
+    good[12].data = b"{}"
+    subject.add(good)
+    subject.make_ready()
+    first, second = subject.take(), subject.take()
+    assert [item.delivery for item in first.rejected] == [good[4]]
+    assert [item.delivery for item in second.rejected] == [good[12]]
+    assert [item.delivery for item in (*first.incoming, *second.incoming)] == [*good[:4], *good[5:12], *good[13:]]
+    assert len(subject) == 0
+
+
+def test_what_is_put_back_comes_first_and_is_not_read_again() -> None:
+    subject = intake(batch_size=4)
+    subject.add([delivery(n, NOISY) for n in range(8)])
+    begun = subject.take().incoming
+    subject.put_back(begun[1:])
+    assert len(subject) == 7
+    assert taken(subject) == [1, 2, 3, 4]
+    assert taken(subject) == [5, 6, 7]
+
+
+def test_one_is_taken_as_a_probe_and_the_rest_waits() -> None:
+    subject = intake(batch_size=4)
+    subject.add([delivery(n, NOISY) for n in range(6)])
+    assert [item.delivery.receipt for item in subject.take(1).incoming] == [b"0-0"]
+    assert taken(subject) == [1, 2, 3, 4]
+
+
+def test_a_gate_is_asked_before_a_body_is_looked_at() -> None:
+    users = Domain("users")
+
+    @users.handles(RegisterUser)
+    async def register(command: RegisterUser, tx: Transaction) -> None:
+        return None
+
+    subject = Intake(
+        users, Shard("users", TOPICS["prog.users.commands"], 0), batch_size=4, gate=lambda _: ("bad_signature", "no")
+    )
+    command = RegisterUser(user_id=new_id("user"), email="ada@example.com", name="Ada", sealed_password="sealed")
+    envelope = wrap(command, tenant_id=PLATFORM_TENANT_ID, source="/test")
+    subject.add([Delivery(b"0-0", envelope.attributes(), b"{}")])
+    assert [(item.code, item.reason) for item in subject.take().rejected] == [("bad_signature", "no")]
 
 
 def test_the_position_waits_for_the_earliest_that_is_not_settled() -> None:
