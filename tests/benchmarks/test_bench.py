@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import subprocess
+import sys
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +22,7 @@ from prog_infra.bench.edge.driving import Load, drive
 from prog_infra.bench.figures import percentile, row_of_times
 from prog_infra.commands.bench import app
 from prog_infra.errors import OperatorError
+from tests.waiting import wait_until
 
 ROW_FIELDS = {"path", "ours", "reference", "unit", "ratio", "at_least", "aim", "runs"}
 PEER_FIELDS = {"name", "version", "path", "value", "unit"}
@@ -146,3 +150,25 @@ async def test_the_client_reads_answers_one_after_the_other_and_refuses_a_wrong_
     await connection.close()
     server.close()
     await server.wait_closed()
+
+
+STARTS_ONE = """
+import os
+from prog_infra.bench.targets import running
+with running(["http.server", "0", "--bind", "127.0.0.1"], os.environ) as child:
+    print(child.pid, flush=True)
+    input()
+"""
+
+
+async def test_what_a_benchmark_started_ends_when_it_is_killed() -> None:
+    bench = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STARTS_ONE, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert bench.stdout is not None
+    started = psutil.Process(int(await asyncio.wait_for(bench.stdout.readline(), 60)))
+    assert started.is_running()
+    bench.kill()
+    await asyncio.wait_for(bench.wait(), 60)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        await wait_until(lambda: started.status() == psutil.STATUS_ZOMBIE, within_seconds=60)

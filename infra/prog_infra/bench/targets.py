@@ -20,6 +20,7 @@ from prog_infra.bench import Options
 from prog_infra.demo.sign_in import find_platform
 from prog_infra.errors import OperatorError
 from prog_infra.servers import free_port
+from prog_infra.servers.process import Launch
 
 START_SECONDS = 120.0
 STOP_SECONDS = 40.0
@@ -72,16 +73,11 @@ def target(options: Options, **settings: str) -> Iterator[Target]:
 
 @contextmanager
 def running(arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m ARGUMENTS`, stopped by SIGINT at the end."""
+    """`python -m ARGUMENTS`, stopped by SIGINT at the end, also when this process is killed."""
+    argv = (sys.executable, "-m", *arguments)
     with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        launch = Launch(argv, environment, death_signal=signal.SIGINT, working_directory=Path.cwd())
+        child = launch.start(output=output.fileno())
         try:
             yield child
         except OperatorError as error:

@@ -1,6 +1,7 @@
 """Run a benchmark: ours and its reference in one run, and their ratio."""
 
 import json
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +41,7 @@ def bench(
 
     if short and long:
         raise typer.BadParameter("--short and --long exclude each other")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped, and its data goes away
     run = find(name)
     length: Length = "short" if short else "long" if long else "normal"
     result = run(Options(length, data, url, only, profile))
