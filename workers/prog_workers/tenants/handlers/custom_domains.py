@@ -62,13 +62,13 @@ async def claim_custom_domain(command: ClaimCustomDomain, tx: Transaction) -> Ou
     domain = names.checked_custom_domain(command.domain_name, platform)
     tenant = await locked(tx)
     warned: Event | None = None
-    if await store.custom_domain_claim(tx, domain) is None:
-        limit, used = await store.custom_domain_limit(tx, tenant.plan), await store.count_custom_domains(tx)
+    if await store.domain_claim(tx, "custom_domains", domain) is None:
+        limit, used = await store.custom_domain_limit(tx, tenant.plan), await store.count_claims(tx, "custom_domains")
         refused = quotas.refusal("custom_domains", limit, used)
         if refused is not None:
             raise refused
         warned = await warn_owners(tx, "custom_domains", limit, used + 1)
-    claim = await store.claim_custom_domain(tx, domain, secrets.new_token(24))
+    claim = await store.claim_domain(tx, "custom_domains", domain, secrets.new_token(24))
     claimed = CustomDomainClaimed(
         tenant_id=tx.tenant_id,
         domain_name=domain,
@@ -87,14 +87,14 @@ async def check_custom_domain(command: CheckCustomDomain, work: Work) -> Finish:
     async with work.transaction() as tx:
         check_tenant(command.tenant_id, tx)
         await require(tx, "custom_domain.manage")
-        claim = await store.custom_domain_claim(tx, domain)
+        claim = await store.domain_claim(tx, "custom_domains", domain)
     if claim is None:
         raise errors.custom_domain_not_claimed()
     look = await _look(claim)
 
     async def record(tx: Transaction) -> Outcome:
         await require(tx, "custom_domain.manage")
-        if await store.custom_domain_claim(tx, domain) != claim:
+        if await store.domain_claim(tx, "custom_domains", domain) != claim:
             raise errors.custom_domain_not_claimed()
         served = await store.served_domain(tx, domain)
         if not look.proof.there:
@@ -126,13 +126,13 @@ async def recheck_custom_domain(command: RecheckCustomDomain, work: Work) -> Fin
         check_tenant(command.tenant_id, tx)
         if not is_process(tx.actor):
             raise errors.not_permitted()
-        claim = await store.custom_domain_claim(tx, domain)
+        claim = await store.domain_claim(tx, "custom_domains", domain)
     if claim is None:
         return _nothing
     look = await _look(claim)
 
     async def record(tx: Transaction) -> Outcome:
-        if await store.custom_domain_claim(tx, domain) != claim:
+        if await store.domain_claim(tx, "custom_domains", domain) != claim:
             return None
         served = await store.served_domain(tx, domain)
         return None if served is None else await _noted(tx, domain, served, look)
@@ -145,9 +145,10 @@ async def release_custom_domain(command: ReleaseCustomDomain, tx: Transaction) -
     check_tenant(command.tenant_id, tx)
     await require(tx, "custom_domain.manage")
     domain = normalize_host(command.domain_name)
-    was_served = await store.served_domain(tx, domain) is not None
-    if not await store.release_custom_domain(tx, domain):
+    if await store.domain_claim(tx, "custom_domains", domain) is None:
         raise errors.custom_domain_not_claimed()
+    was_served = await store.served_domain(tx, domain) is not None
+    await store.release_claim(tx, "custom_domains", domain)
     return await (_announced(tx, domain, "released") if was_served else _changed(tx, domain, "released"))
 
 

@@ -41,14 +41,16 @@ async def recheck_domain(command: RecheckDomain, work: Work) -> Finish:
         check_tenant(command.tenant_id, tx)
         if not is_process(tx.actor):
             raise errors.not_permitted()
-        claim = await store.domain_claim(tx, domain)
+        claim = await store.domain_claim(tx, "domain_claims", domain)
     if claim is None:
         return _nothing
     there = (await dns.prove(rules.dns_name(domain), rules.dns_text(claim.token))).there
 
     async def record(tx: Transaction) -> Outcome:
+        if await store.domain_claim(tx, "domain_claims", domain) != claim:
+            return None
         proof = await store.proof(tx, domain)
-        if proof is None or await store.domain_claim(tx, domain) != claim:
+        if proof is None:
             return None
         if rules.is_lost(there, proof.missing_for):
             await store.lose_domain(tx, domain)

@@ -75,10 +75,10 @@ async def claim_domain(command: ClaimDomain, tx: Transaction) -> DomainClaimed:
     await require(tx, "sign_on.manage")
     domain = rules.checked_domain(command.domain_name)
     await locked(tx)
-    known = await store.domain_claim(tx, domain) is not None
-    if not known and await store.count_domain_claims(tx) >= rules.DOMAINS_MAX:
+    known = await store.domain_claim(tx, "domain_claims", domain) is not None
+    if not known and await store.count_claims(tx, "domain_claims") >= rules.DOMAINS_MAX:
         raise errors.too_many_domains(rules.DOMAINS_MAX)
-    claim = await store.claim_domain(tx, domain, secrets.new_token(24))
+    claim = await store.claim_domain(tx, "domain_claims", domain, secrets.new_token(24))
     return DomainClaimed(
         tenant_id=tx.tenant_id,
         domain_name=domain,
@@ -96,7 +96,7 @@ async def check_domain(command: CheckDomain, work: Work) -> Finish:
     async with work.transaction() as tx:
         check_tenant(command.tenant_id, tx)
         await require(tx, "sign_on.manage")
-        claim = await store.domain_claim(tx, domain)
+        claim = await store.domain_claim(tx, "domain_claims", domain)
     if claim is None:
         raise errors.domain_not_claimed()
     proof = await dns.prove(rules.dns_name(domain), rules.dns_text(claim.token))
@@ -104,7 +104,7 @@ async def check_domain(command: CheckDomain, work: Work) -> Finish:
 
     async def record(tx: Transaction) -> Outcome:
         await require(tx, "sign_on.manage")
-        if await store.domain_claim(tx, domain) != claim:
+        if await store.domain_claim(tx, "domain_claims", domain) != claim:
             raise errors.domain_not_claimed()
         if failure is not None:
             failed = DomainCheckFailed(tenant_id=tx.tenant_id, domain_name=domain, reason=failure)
@@ -126,7 +126,7 @@ async def release_domain(command: ReleaseDomain, tx: Transaction) -> SignOnChang
     await require(tx, "sign_on.manage")
     domain = rules.checked_domain(command.domain_name)
     was_proven = domain in await store.proven_domains(tx)
-    if not await store.release_domain(tx, domain):
+    if not await store.release_claim(tx, "domain_claims", domain):
         raise errors.domain_not_claimed()
     return await (announced(tx, "domain_released", domain) if was_proven else changed(tx, "domain_released"))
 

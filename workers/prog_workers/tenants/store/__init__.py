@@ -1,5 +1,13 @@
 """All SQL that the tenants domain writes with. Row-level security binds each statement to the command's tenant."""
 
+from prog_workers.tenants.store.claims import (
+    Claimed,
+    DomainClaim,
+    claim_domain,
+    count_claims,
+    domain_claim,
+    release_claim,
+)
 from prog_workers.tenants.store.clock import TestClock, clock, finish_advance, insert_clock, start_advance
 from prog_workers.tenants.store.configuration import (
     Configured,
@@ -13,15 +21,11 @@ from prog_workers.tenants.store.configuration import (
 )
 from prog_workers.tenants.store.custom_domains import (
     Served,
-    claim_custom_domain,
-    count_custom_domains,
-    custom_domain_claim,
     custom_domain_limit,
     custom_domains_to_check,
     mail_domain,
     note_look,
     note_served,
-    release_custom_domain,
     serve_domain,
     served_domain,
     served_domains,
@@ -125,14 +129,10 @@ from prog_workers.tenants.store.releasing import (
     memberships_of,
 )
 from prog_workers.tenants.store.sign_on import (
-    DomainClaim,
     Proof,
     Seal,
     SignOn,
-    claim_domain,
-    count_domain_claims,
     delete_sign_on,
-    domain_claim,
     domains_to_check,
     lose_domain,
     note_checked,
@@ -141,7 +141,6 @@ from prog_workers.tenants.store.sign_on import (
     prove_domain,
     proven_domains,
     put_sign_on,
-    release_domain,
     seal_sign_on,
     sign_on,
     tenants_sealed_under_platform,
@@ -150,6 +149,7 @@ from prog_workers.tenants.store.usage import note_mark, set_limits
 
 __all__ = [
     "Actor",
+    "Claimed",
     "Configured",
     "DirectoryGroup",
     "DirectoryUser",
@@ -174,15 +174,12 @@ __all__ = [
     "add_group_members",
     "begin_deletion",
     "bury",
-    "claim_custom_domain",
     "claim_domain",
     "clock",
     "configuration_of",
     "configured",
-    "count_custom_domains",
-    "count_domain_claims",
+    "count_claims",
     "count_logos",
-    "custom_domain_claim",
     "custom_domain_limit",
     "custom_domains_to_check",
     "default_role",
@@ -253,8 +250,7 @@ __all__ = [
     "put_sign_on",
     "put_staff",
     "read_lines",
-    "release_custom_domain",
-    "release_domain",
+    "release_claim",
     "remember_account",
     "rename",
     "rename_person",

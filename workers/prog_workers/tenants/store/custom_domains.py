@@ -1,4 +1,5 @@
-"""SQL of custom domains: those that a tenant has claimed, and those that are proven, which no two tenants share."""
+"""SQL of custom domains: what was found of those that a tenant has claimed (`claims`), and those that are proven, which
+no two tenants share."""
 
 from __future__ import annotations
 
@@ -9,7 +10,6 @@ from datetime import timedelta
 from prog_broker.transaction import Transaction
 from prog_contracts.custom_domains import CustomDomainProblem
 from prog_contracts.quotas import limits_of
-from prog_workers.tenants.store.sign_on import DomainClaim
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,36 +18,6 @@ class Served:
 
     active: bool
     missing_for: timedelta | None
-
-
-async def claim_custom_domain(tx: Transaction, domain: str, token: str) -> DomainClaim:
-    """The claim, made now or before."""
-    row = await tx.fetchrow(
-        """
-        INSERT INTO tenants.custom_domains AS c (tenant_id, domain, token, claimed_at) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (tenant_id, domain) DO UPDATE SET token = c.token RETURNING domain, token, claimed_at
-        """,
-        tx.tenant_id,
-        domain,
-        token,
-        tx.now,
-    )
-    assert row is not None
-    return DomainClaim(**dict(row))
-
-
-async def custom_domain_claim(tx: Transaction, domain: str) -> DomainClaim | None:
-    """The claim, locked until the transaction ends."""
-    row = await tx.fetchrow(
-        "SELECT domain, token, claimed_at FROM tenants.custom_domains WHERE tenant_id = $1 AND domain = $2 FOR UPDATE",
-        tx.tenant_id,
-        domain,
-    )
-    return None if row is None else DomainClaim(**dict(row))
-
-
-async def count_custom_domains(tx: Transaction) -> int:
-    return int(await tx.fetchval("SELECT count(*) FROM tenants.custom_domains WHERE tenant_id = $1", tx.tenant_id))
 
 
 async def custom_domain_limit(tx: Transaction, plan: str | None) -> int | None:
@@ -129,14 +99,6 @@ async def stop_serving(tx: Transaction, domain: str) -> None:
         domain,
         tx.now,
     )
-
-
-async def release_custom_domain(tx: Transaction, domain: str) -> bool:
-    """Gives a claim up, with what was proven of it; False when there is none."""
-    status = await tx.execute(
-        "DELETE FROM tenants.custom_domains WHERE tenant_id = $1 AND domain = $2", tx.tenant_id, domain
-    )
-    return status != "DELETE 0"
 
 
 async def served_domains(tx: Transaction) -> tuple[str, ...]:

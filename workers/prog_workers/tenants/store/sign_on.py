@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 from prog_broker.transaction import Transaction
@@ -22,13 +22,6 @@ class SignOn:
     default_role: SignOnRole
     enforced: bool
     api_key_days: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DomainClaim:
-    domain: str
-    token: str
-    claimed_at: datetime
 
 
 async def sign_on(tx: Transaction) -> SignOn | None:
@@ -84,35 +77,6 @@ async def tenants_sealed_under_platform(tx: Transaction, after: str, most: int) 
 async def delete_sign_on(tx: Transaction) -> bool:
     status = await tx.execute("DELETE FROM tenants.sign_on WHERE tenant_id = $1", tx.tenant_id)
     return status != "DELETE 0"
-
-
-async def claim_domain(tx: Transaction, domain: str, token: str) -> DomainClaim:
-    """The claim, made now or before."""
-    row = await tx.fetchrow(
-        """
-        INSERT INTO tenants.domain_claims AS c (tenant_id, domain, token, claimed_at) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (tenant_id, domain) DO UPDATE SET token = c.token RETURNING domain, token, claimed_at
-        """,
-        tx.tenant_id,
-        domain,
-        token,
-        tx.now,
-    )
-    assert row is not None
-    return DomainClaim(**dict(row))
-
-
-async def domain_claim(tx: Transaction, domain: str) -> DomainClaim | None:
-    row = await tx.fetchrow(
-        "SELECT domain, token, claimed_at FROM tenants.domain_claims WHERE tenant_id = $1 AND domain = $2",
-        tx.tenant_id,
-        domain,
-    )
-    return None if row is None else DomainClaim(**dict(row))
-
-
-async def count_domain_claims(tx: Transaction) -> int:
-    return int(await tx.fetchval("SELECT count(*) FROM tenants.domain_claims WHERE tenant_id = $1", tx.tenant_id))
 
 
 async def prove_domain(tx: Transaction, domain: str) -> bool:
@@ -173,14 +137,6 @@ async def domains_to_check(tx: Transaction, most: int) -> list[tuple[str, str]]:
     """Tenants with proven domains that were not looked up for a day, those that have waited longest first."""
     rows = await tx.fetch("SELECT tenant_id, domain FROM tenants.domains_to_check($1)", most)
     return [(row["tenant_id"], row["domain"]) for row in rows]
-
-
-async def release_domain(tx: Transaction, domain: str) -> bool:
-    """Gives a claim up, with what was proven of it; False when there is none."""
-    status = await tx.execute(
-        "DELETE FROM tenants.domain_claims WHERE tenant_id = $1 AND domain = $2", tx.tenant_id, domain
-    )
-    return status != "DELETE 0"
 
 
 async def proven_domains(tx: Transaction) -> tuple[str, ...]:
