@@ -36,6 +36,11 @@ OUTBOX_PENDING: Final = Gauge(
     "prog_outbox_pending", "Messages that are committed and not yet published, 100,000 at most"
 )
 OUTBOX_OLDEST_SECONDS: Final = Gauge("prog_outbox_oldest_seconds", "Age of the oldest message not yet published")
+LOGOUT_NOTICES: Final = Counter(
+    "prog_logout_notices_total",
+    "Attempts to tell an OAuth client of a sign-out: told, again, refused or given_up, and the last two are for good",
+    ["outcome"],
+)
 
 
 def new_traceparent() -> str:

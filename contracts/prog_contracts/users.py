@@ -178,6 +178,14 @@ class PurgeCredentials(Command):
     sealed_up_to: str | None = ""
 
 
+@command("prognetwork.users.end_expired_sessions")
+class EndExpiredSessions(Command):
+    """End sessions that have run out, and have the clients told that their persons had signed in to.
+
+    The scheduler sends it every few minutes.
+    """
+
+
 @event("prognetwork.users.user_created", key="user_id")
 class UserCreated(Event):
     user_id: UserId

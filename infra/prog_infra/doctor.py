@@ -44,6 +44,12 @@ SELECT count(*) FILTER (WHERE expires_at > clock_timestamp()),
        count(*) FILTER (WHERE expires_at < clock_timestamp() - interval '5 minutes')
 FROM users.impersonations WHERE ended_at IS NULL
 """
+_UNHEARD = """
+SELECT count(*), count(DISTINCT tenant_id)
+FROM (SELECT at, tenant_id FROM events.audit_entries WHERE action = 'users.logout_notice_failed'
+      ORDER BY position DESC LIMIT 1000) AS newest
+WHERE at > clock_timestamp() - interval '1 day'
+"""
 _DEAD_LETTERS = "SELECT consumer_group, count(*) AS letters FROM bus.dead_letters WHERE state = 'open' GROUP BY 1"
 _SUBSCRIPTIONS = "SELECT consumer_group, array_agg(type) AS types FROM bus.subscriptions GROUP BY 1"
 _RETRIES = "SELECT count(*) FROM bus.retries"
@@ -84,6 +90,7 @@ async def _database(settings: Settings, subscriptions: dict[str, list[str]]) -> 
                 *await _workers(connection),
                 *await _letters(connection),
                 await _support(connection),
+                await _unheard(connection),
             ]
     except migrations.SchemaMismatch as error:
         return [Finding("schema", "failed", error.message, error.remedy)]
@@ -163,6 +170,16 @@ async def _support(connection: Connection) -> Finding:
         told = f"{untold} ended at their limit, and that is in no audit trail yet"
         return Finding("support", "warning", told, "see that timers fire: prog scheduler, prog worker users")
     return Finding("support", "ok", f"{active} operators act in somebody's name" if active else "nobody acts in a name")
+
+
+async def _unheard(connection: Connection) -> Finding:
+    """Sign-outs of which OAuth clients did not hear, and will not: whoever signed out is still in there, perhaps."""
+    count, tenants = await connection.fetchrow(_UNHEARD) or (0, 0)
+    if count:
+        told = f"{count} sign-outs of the last day did not reach clients, of {tenants} tenants"
+        remedy = "see which: /admin/audit?search=users.logout_notice_failed"
+        return Finding("sign-outs", "warning", told, remedy)
+    return Finding("sign-outs", "ok", "no client failed to hear of one in the last day")
 
 
 async def _redis(settings: Settings) -> list[Finding]:

@@ -42,6 +42,7 @@ CRON: Final = (
     CronJob("purge_members", every=timedelta(hours=1)),
     CronJob("purge_dead_letters", at="57 3 * * *"),
     CronJob("purge_credentials", at="7 4 * * *"),
+    CronJob("end_expired_sessions", every=timedelta(minutes=5)),
     CronJob("wrap_tenant_keys", at="12 4 * * *"),
     CronJob("recheck_domains", every=timedelta(minutes=10)),
     CronJob("purge_published_events", at="27 3 * * *"),

@@ -14,7 +14,7 @@ from prog_contracts.messages import Command
 from prog_contracts.sign_on import RecheckDomains
 from prog_contracts.tenants import ForgetOldInvitations, ForgetOldLogos, WrapTenantKeys
 from prog_contracts.topics import topic_of
-from prog_contracts.users import PurgeCredentials
+from prog_contracts.users import EndExpiredSessions, PurgeCredentials
 from prog_kit.database import Database
 from prog_kit.settings import Settings
 from prog_scheduler import timers
@@ -66,6 +66,7 @@ array of keys is looked up one by one, where a join would read the table.
 
 COMMANDS: Final[Mapping[str, Callable[[Settings, datetime], Command | None]]] = {
     "purge_credentials": lambda settings, now: PurgeCredentials(),
+    "end_expired_sessions": lambda settings, now: EndExpiredSessions(),
     "wrap_tenant_keys": lambda settings, now: WrapTenantKeys(),
     "recheck_domains": lambda settings, now: RecheckDomains(),
     "forget_old_mails": lambda settings, now: (

@@ -10,16 +10,20 @@ from typing import Any
 
 import jwt
 import pytest
+from prometheus_client import REGISTRY
 
 from prog_contracts.accounts import TokenSet
+from prog_contracts.actors import actor_of_impersonation
 from prog_contracts.credentials import public_client_id
 from prog_contracts.erasure import DeleteUser
-from prog_contracts.ids import PLATFORM_TENANT_ID
+from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.oauth import LogoutNoticeFailed, LogoutNotified, RemoveClient, RevokeConsent, UpdateClient
-from prog_contracts.users import EndSession, RevokeSessions
+from prog_contracts.tenants import TenantDeletionRequested, TenantSuspended
+from prog_contracts.users import EndExpiredSessions, EndSession, RevokeSessions, SessionEnded
 from prog_kit.database import Database
 from prog_kit.outbound import Outbound
 from prog_workers.users import logout_courier
+from prog_workers.users.handlers import expiring
 from prog_workers.users.handlers.authorizing import id_tokens
 from prog_workers.users.logout_courier import HELD, WHOSE, LogoutCourier
 from prog_workers.users.rules.logout import DELAYS, EVENT, TOKEN_LIFETIME
@@ -143,13 +147,94 @@ async def take_consent_back(scene: Scene) -> None:
     assert (await scene.shop.ask(command, actor=scene.person.user_id)).status == "succeeded"
 
 
-@pytest.mark.parametrize("end", [revoke_others, reset_password, delete_account, reuse_refresh_token, take_consent_back])
+async def run_out(scene: Scene) -> None:
+    scene.platform.clock.at += timedelta(days=14)
+    await end_expired(scene)
+
+
+async def suspend_the_client_s_tenant(scene: Scene) -> None:
+    event = TenantSuspended(tenant_id=TENANT, name="Shop Ltd", reason="Unpaid")
+    await scene.platform.publish(event, tenant_id=TENANT)
+
+
+async def begin_to_delete_the_client_s_tenant(scene: Scene) -> None:
+    event = TenantDeletionRequested(tenant_id=TENANT, name="Shop Ltd", purge_at=scene.platform.clock.at)
+    await scene.platform.publish(event, tenant_id=TENANT)
+
+
+async def end_expired(scene: Scene, actor: str = "prog-scheduler") -> None:
+    answer = await scene.platform.request(EndExpiredSessions(), actor=actor)
+    assert answer.status == ("succeeded" if actor == "prog-scheduler" else "failed"), answer
+    await scene.platform.settle()
+
+
+ENDS = (
+    revoke_others,
+    reset_password,
+    delete_account,
+    reuse_refresh_token,
+    take_consent_back,
+    run_out,
+    suspend_the_client_s_tenant,
+    begin_to_delete_the_client_s_tenant,
+)
+
+
+@pytest.mark.parametrize("end", ENDS)
 async def test_whatever_ends_it_is_told(scene: Scene, end: Callable[[Scene], Awaitable[None]]) -> None:
     await end(scene)
     assert await scene.deliver() == 1
     assert [claims["sid"] for claims in scene.told] == [scene.session.session_id]
     await scene.sign_out()
     assert await scene.waiting() == 0, "and once is enough"
+
+
+async def test_sessions_that_ran_out_are_ended_once_and_those_that_go_on_are_not(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiring, "BATCH", 2)
+    others = [await scene.person.tokens() for _ in range(4)]
+    scene.platform.clock.at += timedelta(days=13)
+    used = TokenSet.model_validate((await scene.person.refresh(others[0])).result)
+    await end_expired(scene)
+    assert await scene.platform.events(SessionEnded) == [], "not before their time"
+    scene.platform.clock.at += timedelta(days=1)
+    await end_expired(scene, actor=scene.person.user_id)
+    assert await scene.platform.events(SessionEnded) == [], "the scheduler alone says so"
+    await end_expired(scene)
+    ended = {(event.session_id, event.reason) for event in await scene.platform.events(SessionEnded)}
+    assert ended == {(each.session_id, "expired") for each in (scene.session, *others[1:])}
+    await end_expired(scene)
+    assert len(await scene.platform.events(SessionEnded)) == 4
+    [row] = await scene.platform.fetch(
+        "SELECT ended_at - created_at AS lasted, end_reason FROM users.sessions WHERE session_id = $1",
+        scene.session.session_id,
+    )
+    assert (row["lasted"], row["end_reason"]) == (timedelta(days=14), "expired"), "it was over when it ran out"
+    assert (await scene.person.refresh(used)).status == "succeeded"
+    assert await scene.deliver() == 1
+
+
+async def test_nobody_signs_in_to_a_client_in_somebody_s_name(scene: Scene) -> None:
+    """So no client has to hear of the end of an impersonation."""
+    acting = actor_of_impersonation(scene.person.user_id, new_id("user"))
+    assert (await scene.shop.authorize(actor=acting)).status == "failed"
+
+
+async def test_what_came_of_each_notice_is_counted(scene: Scene) -> None:
+    def counted(outcome: str) -> float:
+        return REGISTRY.get_sample_value("prog_logout_notices_total", {"outcome": outcome}) or 0.0
+
+    before = {outcome: counted(outcome) for outcome in ("told", "again", "refused", "given_up")}
+    for status, times in ((503, 1), (204, 1)):
+        scene.endpoint.status = status
+        if status == 503:
+            await scene.sign_out()
+        assert await scene.deliver() == times
+        scene.platform.clock.at += DELAYS[0]
+    assert {outcome: counted(outcome) - count for outcome, count in before.items()} == {
+        "told": 1, "again": 1, "refused": 0, "given_up": 0,
+    }  # fmt: skip
 
 
 async def test_who_steps_up_stays_signed_in_at_clients_until_that_session_ends(scene: Scene) -> None:

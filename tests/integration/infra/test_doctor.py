@@ -85,6 +85,22 @@ async def test_support_whose_end_nobody_has_told_is_told(environment: dict[str, 
     assert verdicts(await examine(environment))["support"] == "warning"
 
 
+async def test_sign_outs_that_clients_have_not_heard_of_are_told(environment: dict[str, str], postgres: str) -> None:
+    assert verdicts(await examine(environment))["sign-outs"] == "ok"
+    connection = await asyncpg.connect(postgres)
+    await connection.execute(
+        """
+        INSERT INTO events.audit_entries (tenant_id, sequence, format, at, action, outcome, actor_kind, count, previous,
+                                          hash)
+        SELECT 'tenant_a', n, 1, now() - n * interval '20 hours', 'users.logout_notice_failed', 'failure', 'service', 1,
+               '', '' FROM generate_series(1, 2) AS n
+        """
+    )
+    await connection.close()
+    [finding] = [finding for finding in await examine(environment) if finding.check == "sign-outs"]
+    assert (finding.verdict, finding.detail[:28]) == ("warning", "1 sign-outs of the last day ")
+
+
 async def test_a_role_that_passes_isolation_by_is_named(environment: dict[str, str], postgres: str) -> None:
     connection = await asyncpg.connect(postgres)
     await connection.execute("ALTER ROLE prog_payments BYPASSRLS")

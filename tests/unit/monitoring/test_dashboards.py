@@ -20,6 +20,7 @@ PROMISED = {
     "prog_job_last_success_seconds", "prog_breaker_open", "prog_edge_backlog", "prog_edge_commands_in_flight",
     "prog_edge_commands_refused_total", "prog_edge_rate_limited_total", "prog_edge_rate_limits_alone_total",
     "prog_edge_attempts_refused_total", "prog_edge_wrong_api_keys_total",
+    "prog_logout_notices_total",
 }  # fmt: skip
 DEFINED_IN = (
     "prog_kit.telemetry", "prog_edge.middleware.metrics", "prog_edge.limits.admission", "prog_edge.limits.rates",

@@ -25,6 +25,7 @@ from prog_kit.clock import Clock
 from prog_kit.database import FAILURES, Connection, Database
 from prog_kit.outbound import Outbound, Unreachable
 from prog_kit.secrets import Sealer
+from prog_kit.telemetry import LOGOUT_NOTICES
 from prog_workers.users.rules import logout as rules
 from prog_workers.users.signing import IdTokens
 from prog_workers.users.store import logouts
@@ -125,6 +126,7 @@ class LogoutCourier:
             if following == "again":
                 due_at = self.clock.now() + rules.DELAYS[notice.attempts - 1]
                 await logouts.put_off(connection, notice.notice_id, due_at)
+                LOGOUT_NOTICES.labels(following).inc()
                 return
             if not await logouts.drop_notice(connection, notice.notice_id):
                 return
@@ -138,6 +140,7 @@ class LogoutCourier:
                 actor=ACTOR,
             )
             await carrier.append(connection, "users", [envelope])
+        LOGOUT_NOTICES.labels(following).inc()
 
 
 def _told(notice: Notice) -> Event:

@@ -9,6 +9,7 @@ whose keys they are; and those about OAuth clients under the tenant whose client
 - `change`      a person sets another password
 - `clients`     OAuth clients of tenants, and their own tokens
 - `ending`      an account is deleted, restored, and forgotten
+- `expiring`    sessions that have run out
 - `exporting`   a person takes their data along
 - `factors`     a person's authenticator app and recovery codes
 - `identities`  sign in with, link and unlink identities of other providers
@@ -33,6 +34,7 @@ from prog_workers.users.handlers import (
     change,
     clients,
     ending,
+    expiring,
     exporting,
     factors,
     identities,
@@ -57,6 +59,7 @@ __all__ = [
     "change",
     "clients",
     "ending",
+    "expiring",
     "exporting",
     "factors",
     "identities",

@@ -115,6 +115,16 @@ async def close_sessions(tx: Transaction, user_id: str, reason: str, *, but: str
     return count
 
 
+async def close_expired_sessions(tx: Transaction, limit: int) -> list[tuple[str, str]]:
+    """Ends sessions that have run out, as `close_session` does; returns each with whose it was."""
+    ended = await store.end_expired_sessions(tx, limit)
+    if ended:
+        ids = [session_id for session_id, _ in ended]
+        await logouts.end_sign_ins_of_sessions(tx, ids)
+        await end_impersonations(tx, "session_ended", by_session_ids=ids)
+    return ended
+
+
 async def end_impersonations(tx: Transaction, end: ImpersonationEnd, **which: Any) -> bool:
     """Ends those that `store.end_impersonations` finds, and tells of each; whether there were any."""
     found = await store.end_impersonations(tx, end, **which)

@@ -9,12 +9,19 @@ from prog_contracts.email import EmailSent
 from prog_contracts.messages import Event
 from prog_contracts.payments import PaymentProcessed
 from prog_contracts.sign_on import SignOnChanged
-from prog_contracts.tenants import MemberJoined, MemberRemoved, TenantCreated, TenantDeleted
+from prog_contracts.tenants import (
+    MemberJoined,
+    MemberRemoved,
+    TenantCreated,
+    TenantDeleted,
+    TenantDeletionRequested,
+    TenantSuspended,
+)
 from prog_workers.users import store
 from prog_workers.users.handlers.api_keys import end_api_keys
 from prog_workers.users.handlers.clients import end_clients
 from prog_workers.users.handlers.domain import users
-from prog_workers.users.store import clients
+from prog_workers.users.store import clients, logouts
 
 
 @users.handles(EmailSent)
@@ -42,6 +49,18 @@ async def forget_left_tenant(event: MemberRemoved, tx: Transaction) -> list[ApiK
     await store.clear_home_tenant(tx, event.tenant_id, event.user_id)
     await clients.release_clients(tx, event.user_id)
     return await end_api_keys(tx, "maker_left", event.user_id)
+
+
+@users.handles(TenantSuspended)
+async def end_sign_ins_of_suspended_tenant(event: TenantSuspended, tx: Transaction) -> None:
+    """Nobody is signed in any more to the clients of a tenant that is suspended, and these are told."""
+    await logouts.end_sign_ins_at_tenant(tx)
+
+
+@users.handles(TenantDeletionRequested)
+async def end_sign_ins_of_ending_tenant(event: TenantDeletionRequested, tx: Transaction) -> None:
+    """So it is while a tenant waits to be deleted."""
+    await logouts.end_sign_ins_at_tenant(tx)
 
 
 @users.handles(TenantDeleted)

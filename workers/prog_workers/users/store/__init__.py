@@ -116,6 +116,7 @@ from prog_workers.users.store.profiles import drop_avatar, keep_profile, profile
 from prog_workers.users.store.sessions import (
     NewSession,
     Presented,
+    end_expired_sessions,
     end_session,
     end_sessions,
     holds_refresh_token,
@@ -171,6 +172,7 @@ __all__ = [
     "drop_sign_on",
     "drop_totp",
     "end_enrolment",
+    "end_expired_sessions",
     "end_impersonations",
     "end_session",
     "end_sessions",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -68,6 +69,7 @@ async def end_impersonations(
     *,
     impersonation_id: str | None = None,
     by_session_id: str | None = None,
+    by_session_ids: Sequence[str] | None = None,
     operator_id: str | None = None,
     but_session: str | None = None,
     user_id: str | None = None,
@@ -76,13 +78,14 @@ async def end_impersonations(
 
     `but_session` leaves out those that stand on it.
     """
-    if (impersonation_id, by_session_id, operator_id, user_id) == (None, None, None, None):
+    if all(given is None for given in (impersonation_id, by_session_id, by_session_ids, operator_id, user_id)):
         raise ValueError("say which ones")
     which = Where()
     now, actor, reason = which.value(tx.now), which.value(tx.actor), which.value(end)
     conditions = {
         "impersonation_id = {}": impersonation_id,
         "by_session_id = {}": by_session_id,
+        "by_session_id = ANY ({}::text[])": None if by_session_ids is None else list(by_session_ids),
         "operator_id = {}": operator_id,
         "by_session_id <> {}": but_session,
         "user_id = {}": user_id,

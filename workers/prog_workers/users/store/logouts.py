@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -53,6 +54,10 @@ async def end_sign_ins_of_session(tx: Transaction, session_id: str) -> None:
     await _end(tx, "session_id = $4", session_id)
 
 
+async def end_sign_ins_of_sessions(tx: Transaction, session_ids: Sequence[str]) -> None:
+    await _end(tx, "session_id = ANY ($4::text[])", list(session_ids))
+
+
 async def end_sign_ins_of_person(tx: Transaction, user_id: str, *, but: str | None) -> None:
     """The same of all that a person has, except on one session where it is named."""
     await _end(tx, "user_id = $4 AND session_id IS DISTINCT FROM $5", user_id, but)
@@ -63,7 +68,14 @@ async def end_sign_ins_at_client(tx: Transaction, user_id: str, client_id: str) 
     await _end(tx, "user_id = $4 AND client_id = $5", user_id, client_id)
 
 
-async def _end(tx: Transaction, which: str, *values: str | None) -> None:
+async def end_sign_ins_at_tenant(tx: Transaction) -> None:
+    """The same of everybody at the clients of the transaction's tenant."""
+    await _end(
+        tx, "client_id = ANY (ARRAY(SELECT client_id FROM users.oauth_clients WHERE tenant_id = $4))", tx.tenant_id
+    )
+
+
+async def _end(tx: Transaction, which: str, *values: str | list[str] | None) -> None:
     await tx.execute(
         f"""
         WITH ended AS (

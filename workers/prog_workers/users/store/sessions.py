@@ -151,6 +151,24 @@ async def end_sessions(tx: Transaction, user_id: str, reason: str, *, but: str |
     )
 
 
+async def end_expired_sessions(tx: Transaction, limit: int) -> list[tuple[str, str]]:
+    """Ends sessions that have run out, those first that ran out first; returns each with whose it was. One that is in
+    use at this moment waits for the next time."""
+    rows = await tx.fetch(
+        """
+        UPDATE users.sessions SET ended_at = least(idle_until, expires_at), end_reason = 'expired'
+        WHERE session_id = ANY (ARRAY(
+            SELECT session_id FROM users.sessions
+            WHERE ended_at IS NULL AND least(idle_until, expires_at) <= $1
+            ORDER BY least(idle_until, expires_at) LIMIT $2 FOR UPDATE SKIP LOCKED))
+        RETURNING session_id, user_id
+        """,
+        tx.now,
+        limit,
+    )
+    return [(row["session_id"], row["user_id"]) for row in rows]
+
+
 async def purge_sessions(tx: Transaction, ended_before: datetime, limit: int) -> int:
     """Deletes sessions that were ended or ran out before an instant, with their refresh tokens; returns how many."""
     return row_count(
