@@ -41,13 +41,17 @@ TOTP: Final = "totp"
 SECOND_STEP: Final = "second_step"
 IDENTITY: Final = "identity"
 FEDERATION: Final = "federation"
+FEDERATION_STATE: Final = "federation_state"
+PASSKEY_ASKED: Final = "passkey_asked"
+PASSKEY_ANSWERED: Final = "passkey_answered"
 PERSON: Final = "person"
 PICTURE: Final = "picture"
 IMPERSONATION: Final = "impersonation"
 """Purposes: of `sealed_password` fields, of tokens that people present, of `SendMail.sealed_data`, of sealed replies on
 their way and at rest, of the browser's session cookie, of codes that people present as their second factor, of the
 secrets that authenticator apps share with the platform, of the cookie of a sign-in that waits for such a code, of
-identities that another provider has proven, of the cookie of a sign-in that goes through such a provider, of
+identities that another provider has proven, of the cookie of a sign-in that goes through such a provider, of what that
+provider sends back to a tenant's own host, of what such a host has the platform's ask a passkey and of the answer, of
 who a person was whose account has ended, and of the cookie of an operator who acts in somebody's name."""
 
 _NONCE_BYTES: Final = 12

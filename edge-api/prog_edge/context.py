@@ -27,6 +27,8 @@ class Site:
 
     tenant_id: str
     host: str
+    is_active: bool
+    """It leads here, as far as its DNS tells: what is begun there and goes on elsewhere may come back to it."""
 
 
 @dataclass(slots=True)
@@ -117,6 +119,12 @@ def current_site() -> Site | None:
     """The tenant's host at which the request is served; None at the platform's own."""
     context = _current.get()
     return None if context is None else context.site
+
+
+def at_host(purpose: str, site: Site | None = None) -> str:
+    """What is sealed for one host alone: a purpose, at a tenant's host or that of the request that is being served."""
+    site = site or current_site()
+    return purpose if site is None else f"{purpose}@{site.tenant_id}/{site.host}"
 
 
 @contextmanager

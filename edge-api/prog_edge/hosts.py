@@ -14,6 +14,7 @@ from typing import Final
 from prog_contracts.errors import Unavailable
 from prog_kit.database import FAILURES
 from prog_kit.logging import get
+from prog_workers.tenants.queries.custom_domains import ServedDomain
 
 FRESH_SECONDS: Final = 5.0
 """How long a domain that was proven may wait to be served, and one that was lost may be served still."""
@@ -25,20 +26,25 @@ _log = get("prog_edge.hosts")
 
 
 class TenantHosts:
-    """`read` tells the tenant of each served name. Requests that find it too old share one reading."""
+    """`read` tells whose each served name is. Requests that find it too old share one reading."""
 
     def __init__(
-        self, read: Callable[[], Awaitable[Mapping[str, str]]], *, clock: Callable[[], float] = monotonic
+        self, read: Callable[[], Awaitable[Mapping[str, ServedDomain]]], *, clock: Callable[[], float] = monotonic
     ) -> None:
         self._read = read
         self._clock = clock
-        self._known: Mapping[str, str] = {}
+        self._known: Mapping[str, ServedDomain] = {}
         self._known_at: float | None = None
         self._tried_at: float | None = None
         self._reading: asyncio.Task[None] | None = None
 
     async def tenant_of(self, host: str) -> str | None:
         """The tenant whose pages are served at this name. Raises Unavailable when nobody can tell."""
+        found = await self.served(host)
+        return None if found is None else found.tenant_id
+
+    async def served(self, host: str) -> ServedDomain | None:
+        """Whose pages are served at this name, and whether it leads here. Raises Unavailable when nobody can tell."""
         if not self._is_fresh():
             await self._refresh()
         if self._known_at is None or self._clock() - self._known_at > STALE_SECONDS:

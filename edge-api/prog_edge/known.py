@@ -23,7 +23,7 @@ from prog_edge.tokens import Claims
 from prog_edge.versions.table import Version, version_named
 from prog_kit.database import OUTAGES, Database
 from prog_workers.tenants import queries as tenants
-from prog_workers.tenants.queries.custom_domains import served_domains
+from prog_workers.tenants.queries.custom_domains import ServedDomain, served_domains
 from prog_workers.tenants.queries.sign_on import Enforcement, enforcement
 from prog_workers.users import queries as users
 from prog_workers.users.queries import SessionRow, UserRow, impersonations, profiles
@@ -174,7 +174,7 @@ class Known:
                 return None
             return TenantLimits(tenant.plan, limits_given(tenant.plan, await tenants.limits(connection, tenant_id)))
 
-    async def _served(self) -> Mapping[str, str]:
+    async def _served(self) -> Mapping[str, ServedDomain]:
         async with self.database.operator() as connection:
             return await served_domains(connection)
 

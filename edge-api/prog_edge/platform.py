@@ -18,6 +18,7 @@ from prog_edge.audit.feed import AuditFeed
 from prog_edge.callers import Callers
 from prog_edge.drain import Drain
 from prog_edge.federation import Federation, SignOnProvider
+from prog_edge.handover import Handover
 from prog_edge.idempotency import IdempotencyKeys
 from prog_edge.key_uses import KeyUses
 from prog_edge.keyring import HeldKey, KeyRing, mode_of
@@ -37,6 +38,7 @@ from prog_edge.tail import EventTail
 from prog_edge.tokens import Keys, PublicKeys, TokenVerifier, ed25519_key
 from prog_kit.database import OUTAGES as DATABASE_OUTAGES
 from prog_kit.database import Database
+from prog_kit.hosts import hosts_of
 from prog_kit.logging import get
 from prog_kit.outbound import MOST_OF_A_STRANGER, Outbound
 from prog_kit.passkeys import RelyingParty
@@ -109,6 +111,7 @@ class Platform(Known):
         )
         self.passkeys = PasskeyOffers(RelyingParty.of(settings), sealer)
         self.federation = _federation(settings, sealer, self.database)
+        self.handover = Handover(sealer, self.hosts, hosts_of(settings), self.passkeys.party.origins[0])
 
     @classmethod
     async def open(cls, settings: Settings, drain: Drain) -> Self:

@@ -23,19 +23,13 @@ from prog_contracts.messages import Command
 from prog_contracts.passkeys import SignInByPasskey
 from prog_contracts.second_factors import CompleteSignIn, StepUp
 from prog_contracts.users import Authenticate, ConsumeMagicLink, EndSession, RefreshSession, SecondFactor
-from prog_edge.context import current_site
+from prog_edge.context import at_host
 from prog_edge.tokens import Claims, TokenVerifier, read_kept
 from prog_kit.secrets import CODE, IDENTITY, PASSWORD, SECOND_STEP, SESSION, TOKEN, Sealer, SealError
 
 MAX_AGE_SECONDS: Final = 30 * 24 * 3600
 """How long a browser keeps the cookie; the session inside may end sooner."""
 MAX_COOKIE_BYTES: Final = 4000
-
-
-def at_host(purpose: str) -> str:
-    """What a cookie is sealed for: its purpose, at the host of the request that is being served."""
-    site = current_site()
-    return purpose if site is None else f"{purpose}@{site.tenant_id}/{site.host}"
 
 
 class IsLive(Protocol):

@@ -18,6 +18,7 @@ ARGUMENTS: Final = (
     "--disable-sync",
     "--metrics-recording-only",
     "--no-first-run",
+    "--host-resolver-rules=MAP *.example 127.0.0.1",
     "--disable-features=OptimizationHints,MediaRouter,AutofillServerCommunication,InterestFeedContentSuggestions",
 )
 

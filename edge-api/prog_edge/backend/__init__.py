@@ -13,6 +13,7 @@ from prog_edge.backend.configuration import Branding, Configurations
 from prog_edge.backend.custom_domains import CustomDomains
 from prog_edge.backend.directory import Directories
 from prog_edge.backend.exports import Exports
+from prog_edge.backend.handover import PasskeyHandover
 from prog_edge.backend.identities import Identities
 from prog_edge.backend.impersonations import Impersonations
 from prog_edge.backend.mailbox import Mailbox
@@ -52,6 +53,7 @@ def web_services(platform: Platform) -> WebServices:
         security=Security(platform, sender),
         profile=Profile(platform, sender),
         identities=Identities(platform, sender),
+        handover=PasskeyHandover(platform),
         provider=Provider(platform, sender),
         clients=Clients(platform, sender),
         sign_on=SignOn(platform, sender),

@@ -13,16 +13,19 @@ from prog_contracts.ids import PLATFORM_TENANT_ID, is_id
 from prog_contracts.inputs import normalize_email
 from prog_edge.backend.sender import Sender
 from prog_edge.backend.sessions import entered
-from prog_edge.federation import LIFETIME_SECONDS
+from prog_edge.federation import CALLBACK, LIFETIME_SECONDS
 from prog_edge.limits.attempts import claim_of_address
 from prog_edge.platform import Platform
 from prog_edge.sessions import MAX_AGE_SECONDS
 from prog_edge.web.ports import Client, SecondStep, SessionCookie, Viewer
-from prog_edge.web.ports.identities import Arrival, Departure, IdentityCard, ProviderCard, Purpose, ToProve
+from prog_edge.web.ports.identities import Arrival, Departure, IdentityCard, ProviderCard, Purpose, ToProve, WayBack
 from prog_kit.secrets import IDENTITY
 from prog_workers.tenants import queries as tenants
+from prog_workers.tenants.queries.sign_on import own_sign_on
 from prog_workers.users import queries
 
+_ANSWER: Final = ("code", "state", "iss", "error")
+"""What of a provider's answer counts (RFC 6749, RFC 9207)."""
 _TOO_LATE: Final = "This sign-in took too long. Begin again."
 
 
@@ -47,6 +50,11 @@ class Identities:
         async with self._platform.database.operator() as connection:
             found = await tenants.sign_on_tenant(connection, domain)
         return None if found is None else ProviderCard(found[0], found[1], "sign_on")
+
+    async def own_provider(self, tenant_id: str) -> ProviderCard | None:
+        async with self._platform.reader.scope(tenant_id=tenant_id) as connection:
+            title = await own_sign_on(connection, tenant_id)
+        return None if title is None else ProviderCard(tenant_id, title, "sign_on")
 
     async def linkable(self, viewer: Viewer) -> Sequence[ProviderCard]:
         own = await self.organisation(viewer.email)
@@ -77,6 +85,17 @@ class Identities:
             hint=hint,
         )
         return Departure(begun.url, SessionCookie(begun.cookie, LIFETIME_SECONDS))
+
+    async def way_back(self, provider: str, answer: Mapping[str, str]) -> WayBack | None:
+        whence = self._federation.whence(provider, answer.get("state", ""))
+        if whence is None:
+            return None
+        query = {name: text for name in _ANSWER if (text := answer.get(name)) is not None}
+        path = CALLBACK.format(provider=provider)
+        address = await self._platform.handover.address_at(whence.tenant_id, whence.host, path, query)
+        known = self._federation.providers.get(provider)
+        title = "Your organisation" if known is None else known.title
+        return WayBack(address, whence.tenant_id, whence.host, title, is_own=provider == whence.tenant_id)
 
     def aim(self, cookie: str) -> tuple[Purpose, str] | None:
         pending = self._federation.begun(cookie)

@@ -76,7 +76,7 @@ class PageSessions:
         return entered(await self._sessions.sign_in_by_link(token, client.address, client.user_agent))
 
     def passkey_offer(self, browser: str) -> PasskeyOffer:
-        return shown(self._platform.passkeys, self._platform.passkeys.to_sign("sign_in", _digest(browser)))
+        return shown(self._platform.passkeys, self._platform.passkeys.to_sign("sign_in", browser_digest(browser)))
 
     async def sign_in_by_passkey(self, token: str, credential: str, browser: str, client: Client) -> SessionCookie:
         platform, user_id = self._platform, user_of_answer(credential)
@@ -86,7 +86,7 @@ class PageSessions:
         claim = claim_of_person(platform.sealer, user_id)
         async with platform.attempts.attempt(claim, client.address, "passkey") as attempt:
             value = await self._sessions.sign_in_by_passkey(
-                user_id, answer, _digest(browser), client.address, client.user_agent
+                user_id, answer, browser_digest(browser), client.address, client.user_agent
             )
             attempt.outcome = "right"
         return SessionCookie(value, MAX_AGE_SECONDS)
@@ -138,7 +138,8 @@ def shown(offers: PasskeyOffers, offer: Offer) -> PasskeyOffer:
     return PasskeyOffer(offer.token, orjson.dumps(offer.public_key).decode(), offers.party.origins[0])
 
 
-def _digest(browser: str) -> str:
+def browser_digest(browser: str) -> str:
+    """What binds a challenge to a browser, by a secret that it alone sends along."""
     return hashlib.sha256(browser.encode()).hexdigest()
 
 

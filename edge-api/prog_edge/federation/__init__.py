@@ -5,7 +5,17 @@ the two protocols, with Authlib; `pending` keeps in the browser what a sign-in h
 through.
 """
 
-from prog_edge.federation.flow import Begun, Federation, Finished, SignOnProvider
-from prog_edge.federation.pending import LIFETIME_SECONDS, Pending, Purpose
+from prog_edge.federation.flow import CALLBACK, Begun, Federation, Finished, SignOnProvider
+from prog_edge.federation.pending import LIFETIME_SECONDS, Pending, Purpose, Whence
 
-__all__ = ["LIFETIME_SECONDS", "Begun", "Federation", "Finished", "Pending", "Purpose", "SignOnProvider"]
+__all__ = [
+    "CALLBACK",
+    "LIFETIME_SECONDS",
+    "Begun",
+    "Federation",
+    "Finished",
+    "Pending",
+    "Purpose",
+    "SignOnProvider",
+    "Whence",
+]

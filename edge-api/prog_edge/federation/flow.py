@@ -17,12 +17,13 @@ from prog_contracts.errors import NotFound
 from prog_contracts.identities import EMAILS_MAX, ProvenIdentity
 from prog_contracts.inputs import NAME_MAX_LENGTH
 from prog_edge import texts
+from prog_edge.context import current_site
 from prog_edge.federation import pending as kept
 from prog_edge.federation.discovery import Directory
 from prog_edge.federation.errors import Untrusted
 from prog_edge.federation.github import GitHub
 from prog_edge.federation.openid import OpenIdProvider
-from prog_edge.federation.pending import Pending, Purpose
+from prog_edge.federation.pending import Pending, Purpose, Whence
 from prog_kit.identity_providers import IdentityProvider
 from prog_kit.outbound import Outbound, Unreachable
 from prog_kit.secrets import Sealer
@@ -126,7 +127,16 @@ class Federation:
 
         Raises NotFound for a provider that is not there, Unreachable for one that does not answer.
         """
-        begun = Pending.begin(name, purpose, next_address, datetime.now(UTC), user_id=user_id, session_id=session_id)
+        now, site = datetime.now(UTC), current_site()
+        begun = Pending.begin(
+            name,
+            purpose,
+            next_address,
+            now,
+            user_id=user_id,
+            session_id=session_id,
+            state=None if site is None else kept.state_at(self._sealer, name, site, now),
+        )
         provider, sign_on = await self._provider(name)
         if sign_on is not None:
             url = await self._tenants(sign_on).authorization_url(begun, hint)
@@ -135,6 +145,16 @@ class Federation:
         else:
             url = await self._openid(provider).authorization_url(begun, hint)
         return Begun(url, kept.sealed(self._sealer, begun))
+
+    def whence(self, name: str, state: str) -> Whence | None:
+        """The tenant's host at which the sign-in was begun that a provider's answer is to; None for one of this host.
+
+        Raises Untrusted for an answer of another provider, or one that is too late.
+        """
+        found = kept.whence(self._sealer, state)
+        if found is not None and not found.is_answered_by(name, datetime.now(UTC)):
+            raise Untrusted("not_begun")
+        return found
 
     async def finish(self, name: str, cookie: str, answer: Mapping[str, str]) -> Finished:
         """Who came back, by the query of the provider's answer and the browser's cookie.

@@ -42,8 +42,11 @@ WRONG_KEYS: Final = Policy("wrong_keys", 30, 60, share_alone=0.25)
 
 _EXEMPT: Final = ("/healthz", "/readyz", "/metrics")
 _AUTH: Final = ("/v1/auth/", "/v1/me/mfa", "/v1/me/password", "/account/sign-in", "/account/sign-up", "/account/verify")
+_PASSKEY_ANSWER: Final = "/account/passkey/answer"
+"""Strict although it is a link: it signs in."""
 _AUTH_PAGES: Final = (
     "/account/check-your-mail",
+    "/account/passkey/",
     "/account/forgot",
     "/account/reset",
     "/account/magic-link",
@@ -66,7 +69,7 @@ def class_of(method: str, route: str) -> EndpointClass | None:
     """
     if route in _EXEMPT:
         return None
-    if (method in _SAFE and not route.startswith(_ASKS_OTHERS)) or route in _READS:
+    if (method in _SAFE and not route.startswith((_ASKS_OTHERS, _PASSKEY_ANSWER))) or route in _READS:
         return "streams" if route.startswith(_STREAMS) or route.endswith("/stream") else "reads"
     if route.startswith((*_AUTH, *_AUTH_PAGES)) and route not in _BY_TOKEN:
         return "auth"

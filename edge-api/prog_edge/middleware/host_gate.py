@@ -22,8 +22,11 @@ from prog_kit.logging import get
 
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics", "/internal/tls/allowed"})
 PAGES: Final = ("/account/", "/static/", "/avatars/")
-"""What is served at a tenant's host, beside `/account`, `/theme` and the tenant's own logo and colours."""
+"""What is served at a tenant's host, beside `/account`, `/theme`, the tenant's own logo and colours, and the way
+through other identity providers."""
 _NAME: Final = re.compile(rb"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,64}\])(?::[0-9]{1,5})?")
+_SIGN_ON: Final = re.compile(r"/v1/auth/oauth/[^/]{1,100}/(?:start|callback)")
+"""To another identity provider, and back."""
 _log = get("prog_edge.hosts")
 _ROBOTS: Final = "User-agent: *\nDisallow: /\n"
 
@@ -53,19 +56,21 @@ class HostGate:
             return None
         hosted: TenantHosts = scope["app"].state.platform.hosts
         try:
-            tenant_id = await hosted.tenant_of(name)
+            served = await hosted.served(name)
         except Unavailable as error:
             return problem(context, 503, error.code, error.message)
-        if tenant_id is None:
+        if served is None:
             self._warn(name)
             detail = "Nothing is served under this name. If it is yours, prove it first, on your tenant's page."
             return _refusal(scope, context, 421, "unknown_host", "Nothing is served under this name", detail)
-        context.site = Site(tenant_id, name)
+        context.site = Site(served.tenant_id, name, served.is_active)
         if path == "/robots.txt":
             return PlainTextResponse(_ROBOTS)
         if path == "/" and scope["method"] in ("GET", "HEAD"):
             return RedirectResponse("/account", status_code=303)
-        if path in ("/account", "/theme") or path.startswith((*PAGES, f"/brand/{tenant_id}/")):
+        if path in ("/account", "/theme") or path.startswith((*PAGES, f"/brand/{served.tenant_id}/")):
+            return None
+        if _SIGN_ON.fullmatch(path):
             return None
         detail = f"Only account pages are here. The API and all else are at {public_url}"
         return _refusal(scope, context, 404, "not_at_this_host", "Only account pages are here", detail)

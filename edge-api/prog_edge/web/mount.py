@@ -14,6 +14,7 @@ from prog_edge.web.account.deletion_routes import router as deletion_router
 from prog_edge.web.account.directory_routes import router as directory_router
 from prog_edge.web.account.ending_routes import router as ending_router
 from prog_edge.web.account.export_routes import router as export_router
+from prog_edge.web.account.handover_routes import router as handover_router
 from prog_edge.web.account.identity_routes import oauth_router
 from prog_edge.web.account.identity_routes import router as identity_router
 from prog_edge.web.account.impersonation_routes import router as impersonation_router
@@ -55,6 +56,7 @@ ROUTERS = (
     passkey_router,
     recovery_router,
     session_router,
+    handover_router,
     identity_router,
     oauth_router,
     tenant_router,

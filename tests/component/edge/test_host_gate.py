@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from prog_edge.context import context_of
 from prog_edge.hosts import TenantHosts
+from prog_workers.tenants.queries.custom_domains import ServedDomain
 
 HOST = "accounts.acme.example"
 ACME = "tenant_01jd7z4c8nf3ktv9q2m6x0r5we"
@@ -23,12 +24,12 @@ class Served:
     """What the database says; `reads` counts how often it was asked."""
 
     def __init__(self) -> None:
-        self.names: Mapping[str, str] = {HOST: ACME}
+        self.names = {HOST: ServedDomain(ACME, is_active=True)}
         self.reads = 0
         self.away = False
         self.now = 1000.0
 
-    async def read(self) -> Mapping[str, str]:
+    async def read(self) -> Mapping[str, ServedDomain]:
         self.reads += 1
         if self.away:
             raise ConnectionRefusedError("no server")
@@ -51,6 +52,8 @@ def served(app: FastAPI) -> Served:
         "/account",
         "/account/sign-in",
         "/v1/me",
+        "/v1/auth/oauth/{provider}/start",
+        "/v1/auth/oauth/{provider}/callback",
         "/healthz",
         "/metrics",
         "/brand/{tenant_id}/1.css",
@@ -138,6 +141,10 @@ async def test_only_account_pages_are_at_a_tenant_s_host(get: httpx.AsyncClient,
 
 
 async def test_what_account_pages_need_is_there_too(get: httpx.AsyncClient) -> None:
+    for step in ("start", "callback"):
+        assert (await get.get(f"/v1/auth/oauth/google/{step}", headers={"Host": HOST})).json()["tenant"] == ACME
+    for path in ("/v1/auth/oauth", "/v1/auth/oauth/google/start/x", "/v1/auth/oauth/a/b/callback"):
+        assert (await get.get(path, headers={"Host": HOST})).json()["code"] == "not_at_this_host"
     assert (await get.get(f"/brand/{ACME}/1.css", headers={"Host": HOST})).status_code == 200
     assert (await get.post("/theme", headers={"Host": HOST})).status_code == 200
     assert (await get.get("/robots.txt", headers={"Host": HOST})).text == "User-agent: *\nDisallow: /\n"
@@ -167,7 +174,7 @@ async def test_a_flood_of_names_reads_nothing_and_is_not_remembered(get: httpx.A
 
 async def test_what_is_proven_or_lost_is_known_after_five_seconds(get: httpx.AsyncClient, served: Served) -> None:
     assert (await get.get("/account", headers={"Host": HOST})).status_code == 200
-    served.names = {"id.other.example": OTHER}
+    served.names = {"id.other.example": ServedDomain(OTHER, is_active=False)}
     served.now += 4.9
     assert (await get.get("/account", headers={"Host": HOST})).status_code == 200
     served.now += 0.2

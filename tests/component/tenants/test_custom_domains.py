@@ -75,12 +75,13 @@ async def row(company: Company) -> CustomDomainRow:
     return found
 
 
-async def served(company: Company) -> dict[str, str]:
-    """What the edge routes by."""
+async def served(company: Company, *, active: bool | None = None) -> dict[str, str]:
+    """What the edge routes by; of the names that are `active` or are not, where that is said."""
     database = await Database.connect(company.platform.url, "prog_edge")
     try:
         async with database.operator() as connection:
-            return dict(await served_domains(connection))
+            found = await served_domains(connection)
+            return {name: each.tenant_id for name, each in found.items() if active in (None, each.is_active)}
     finally:
         await database.close()
 
@@ -117,10 +118,12 @@ async def test_a_domain_is_claimed_proven_and_active(acme: Company, server: DnsS
     answer = await check(acme)
     assert answer.result == {"domain_name": HOST, "status": "proven", "problem": "points_nowhere", "seen": []}
     assert await served(acme) == {HOST: acme.tenant_id}, "it is served from when it is proven"
+    assert await served(acme, active=True) == {}
     server.aliases[HOST] = TARGET
     server.addresses[TARGET] = ["192.0.2.1"]
     answer = await check(acme)
     assert answer.result == {"domain_name": HOST, "status": "active", "problem": None, "seen": []}
+    assert await served(acme, active=True) == {HOST: acme.tenant_id}
     assert await changes(acme) == ["proven", "activated"]
     last = (await acme.platform.events(CustomDomainChanged))[-1]
     assert (last.serves, last.mail_domain) == ((HOST,), HOST)

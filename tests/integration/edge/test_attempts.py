@@ -169,6 +169,7 @@ async def test_check_05_the_page_counts_with_the_api_and_a_reset_stays_open(stag
     page = await stage.http.post("/account/sign-in", data={"email": KNOWN, "password": PASSPHRASE, "csrf_token": token})
     assert page.status_code == 429
     assert int(page.headers["retry-after"]) >= 1
+    assert "You can try again in" in page.text
     assert (await stage.http.post("/v1/auth/password/forgot", json={"email": KNOWN})).status_code == 204
 
 

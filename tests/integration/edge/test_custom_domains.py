@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 import pytest_asyncio
 
 from prog_contracts.ids import new_id
+from prog_kit.identity_providers import IdentityProvider as Configured
+from tests.authenticator import Authenticator
 from tests.dns_server import DnsServer
+from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, Someone
 from tests.integration.edge.stage import PASSPHRASE, Person, Stage
 from tests.servers import TestServers
 from tests.waiting import wait_until
@@ -50,8 +56,25 @@ async def names() -> AsyncIterator[DnsServer]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(module_postgres: str, servers: TestServers, names: DnsServer) -> AsyncIterator[Stage]:
-    async with Stage(module_postgres, servers.empty_valkey(), dns_servers=(names.address,)) as stage:
+async def provider() -> AsyncIterator[IdentityProvider]:
+    async with IdentityProvider() as provider:
+        yield provider
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(
+    module_postgres: str, servers: TestServers, names: DnsServer, provider: IdentityProvider
+) -> AsyncIterator[Stage]:
+    social = Configured(
+        kind="oidc",
+        name="social",
+        title="Social",
+        issuer=provider.issuer,
+        client_id=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+    )
+    settings = {"dns_servers": (names.address,), "identity_providers": (social,)}
+    async with Stage(module_postgres, servers.empty_valkey(), **settings) as stage:
         yield stage
 
 
@@ -231,6 +254,107 @@ async def test_an_invited_person_comes_in_at_the_tenant_s_host_from_the_mail_on(
         assert (await browser.get(joined.headers["location"])).status_code == 200
         await send(browser, "/account/forgot-password", email=email)
     assert (await link_mailed_to(stage, email, "/account/reset-password")).startswith(f"{site_of(stage)}/")
+
+
+async def to_the_end(browser: httpx.AsyncClient, address: str) -> httpx.Response:
+    """The page at the end of all redirects, whichever host they lead to."""
+    answer = await browser.get(address)
+    for _ in range(10):
+        if not answer.is_redirect:
+            return answer
+        answer = await browser.get(str(answer.url.join(answer.headers["location"])))
+    raise AssertionError("more than 10 redirects")
+
+
+async def test_the_tenant_s_provider_signs_its_people_in_at_its_host_where_nothing_else_does(
+    stage: Stage, olga: Person, provider: IdentityProvider
+) -> None:
+    path = f"/v1/tenants/{olga.tenant_id}"
+    body = {"issuer": provider.issuer, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+    configured = await olga.request("PUT", f"{path}/sign-on", json={**body, "default_role": "member", "enforced": True})
+    assert configured.status_code == 200, configured.text
+    provider.person = Someone("joe-1", "joe@acme.example", name="Joe")
+    start = f"/v1/auth/oauth/{olga.tenant_id}/start"
+    async with browser_at(stage) as browser:
+        page = await browser.get("/account/sign-in")
+        assert f"{start}?next=/account" in page.text
+
+        async def is_in() -> bool:
+            """Once all domains know of the provider, and of the membership that it brings."""
+            await to_the_end(browser, f"{start}?next=/account")
+            return (await browser.get(f"/account/tenants/{olga.tenant_id}")).status_code == 200
+
+        await wait_until(is_in, within_seconds=60, what="the tenant's page, through its own provider")
+        assert browser.cookies.get("prog_session", domain=HOST)
+        assert browser.cookies.get("prog_session", domain="127.0.0.1") is None, "nobody is signed in at the platform"
+        again = await browser.get(f"/account/sign-in/again?next=/account/tenants/{olga.tenant_id}")
+        link = again.text.partition(f'href="{start}')[2].partition('"')[0].replace("&amp;", "&")
+        fresh = await to_the_end(browser, f"{start}{link}")
+        assert (fresh.status_code, fresh.url.host, fresh.url.path) == (200, HOST, f"/account/tenants/{olga.tenant_id}")
+    body["default_role"] = "member"
+    assert (await olga.request("PUT", f"{path}/sign-on", json=body)).status_code == 200
+
+
+async def test_check_19_another_provider_signs_in_there_and_its_answer_is_worth_nothing_elsewhere(
+    stage: Stage, olga: Person, provider: IdentityProvider
+) -> None:
+    provider.person = Someone("gus-1", "gus@guests.example", name="Gus")
+    start = "/v1/auth/oauth/social/start?next=/account"
+    async with browser_at(stage) as mine, browser_at(stage) as theirs, browser_at(stage) as here:
+        hand_on = await to_the_end(mine, start)
+        assert (hand_on.url.host, hand_on.status_code) == ("127.0.0.1", 200)
+        assert f"Continue to {HOST}" in hand_on.text
+        onward = hand_on.text.partition(f'href="{site_of(stage)}')[2].partition('"')[0].replace("&amp;", "&")
+        await theirs.get(start)  # has begun with an answer of its own to wait for
+        for browser, address in ((theirs, onward), (here, f"{stage.settings.public_url}{onward}")):
+            refused = await browser.get(address)
+            assert "prog_session" not in refused.cookies
+            assert refused.status_code == 303 or f"Continue to {HOST}" in refused.text
+        entered = await mine.get(onward)
+        assert (entered.status_code, entered.headers["location"]) == (303, "/account")
+        assert (await mine.get("/account")).status_code == 403, "signed in, and no member"
+        twice = await mine.get(onward)
+        assert twice.headers["location"].startswith("/account/sign-in")
+
+
+async def test_a_passkey_of_the_platform_s_opens_a_session_at_the_tenant_s_host(stage: Stage, olga: Person) -> None:
+    pia, device = await stage.person("pia@elsewhere.example", "Pia"), Authenticator(f"http://localhost:{stage.port}")
+    await olga.post(f"/v1/tenants/{olga.tenant_id}/invitations", {"email": pia.email, "role": "member"})
+    await pia.post("/v1/invitations/accept", {"token": await stage.token_mailed_to(pia.email, "invite")})
+    offer = await pia.post("/v1/me/mfa/passkeys/begin")
+    made = {"passkey_token": offer["passkey_token"], "credential": device.make(offer["public_key"]), "name": "Phone"}
+    await pia.post("/v1/me/mfa/passkeys", made)
+    home = f"/account/tenants/{olga.tenant_id}"
+
+    async def answered(browser: httpx.AsyncClient, purpose: str) -> str:
+        """Where the platform's page leads once the passkey has signed."""
+        asked = (await browser.get(f"/account/passkey/ask?for={purpose}&next={home}")).headers["location"]
+        assert asked.startswith(f"http://localhost:{stage.port}/account/passkey/for-host?")
+        text = html.unescape((await browser.get(asked)).text)
+        options = orjson.loads(text.partition('data-passkey-options="')[2].partition('" ')[0])
+        form = dict(re.findall(r'name="(csrf_token|passkey_token)" value="([^"]+)"', text))
+        form["credential"] = orjson.dumps(device.sign(options)).decode()
+        sent = await browser.post(asked, data=form)
+        assert sent.status_code == 303, sent.text
+        return str(sent.headers["location"])
+
+    async with browser_at(stage) as mine, browser_at(stage) as theirs:
+        for browser in (mine, theirs):
+            await browser.get("/account/sign-in")
+        back = await answered(mine, "sign_in")
+        stolen = await theirs.get(back)
+        assert stolen.headers["location"].startswith("/account/sign-in"), "it is bound to the browser that asked"
+        entered = await mine.get(back)
+        assert entered.headers["location"] == home, entered.text
+        assert (await mine.get(home)).status_code == 200
+        assert (await mine.get(back)).headers["location"].startswith("/account/sign-in"), "and good for one answer"
+        stepped_up = await mine.get(await answered(mine, "step_up"))
+        assert stepped_up.headers["location"] == home
+    async with browser_at(stage) as browser:
+        await sign_in(browser, pia.email)
+        completed = await browser.get(await answered(browser, "second_step"))
+        assert completed.headers["location"] == home
+        assert (await browser.get(home)).status_code == 200
 
 
 async def query(stage: Stage, statement: str) -> list[Any]:

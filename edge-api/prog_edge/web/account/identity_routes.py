@@ -2,6 +2,9 @@
 
 `/v1/auth/oauth/{provider}/start` sends the browser to the provider, which sends it back to `/callback`: addresses that
 browsers alone can use, for what binds the two is a cookie. Their answers are pages.
+
+Providers know the platform's `/callback` alone. The answer to what was begun at a tenant's own host goes on from there
+to the same address of that host, where the cookie is.
 """
 
 from __future__ import annotations
@@ -16,14 +19,18 @@ from prog_contracts.errors import Conflict, Denied, Invalid, NotFound, ProgError
 from prog_contracts.inputs import EMAIL_MAX_LENGTH
 from prog_edge.context import context_of
 from prog_edge.federation.errors import Untrusted
+from prog_edge.problems import TooMuch
 from prog_edge.web.account.departing import is_departure_token
+from prog_edge.web.account.handover_routes import handed_on
 from prog_edge.web.account.second_step_routes import entered
 from prog_edge.web.account.security_routes import SECURITY, security_page
-from prog_edge.web.account.session_routes import AGAIN
-from prog_edge.web.account.views import OrganisationPage, ProveAccountPage
-from prog_edge.web.ports import Arrival, Purpose, WebServices
+from prog_edge.web.account.session_routes import AGAIN, STEPPED_UP
+from prog_edge.web.account.views import HandOnPage, OrganisationPage, ProveAccountPage
+from prog_edge.web.ports import Arrival, Purpose, WayBack, WebServices
 from prog_edge.web.ui.csrf import is_sent_from_elsewhere
+from prog_edge.web.ui.errors import refused_page
 from prog_edge.web.ui.forms import FormState, refused, sent_form
+from prog_edge.web.ui.own_host import ELSEWHERE, comes_back
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
 from prog_edge.web.ui.sessions import SIGN_IN, Services, SignedIn, client_of, own_path, signed_in
@@ -47,6 +54,8 @@ async def start(request: Request, provider: str, web: Services) -> Response:
     purpose = _PURPOSES.get(query.get("for", ""), "sign_in")
     address = own_path(query.get("next"), "/account")
     viewer = None
+    if not comes_back(request) or (purpose == "link" and context_of(request.scope).site is not None):
+        raise NotFound("This sign-in works at the platform's own address.", code=ELSEWHERE)
     if purpose == "sign_in" and is_sent_from_elsewhere(request):
         notify(request, "info", "Another site has sent you here to sign in. Choose how, if that is what you want.")
         return see(f"{SIGN_IN}?next={quote(address, safe='/')}")
@@ -66,6 +75,14 @@ async def start(request: Request, provider: str, web: Services) -> Response:
 @oauth_router.get("/{provider}/callback")
 async def callback(request: Request, provider: str, web: Services) -> Response:
     """Back from the provider. What was begun is over, whatever it came to."""
+    if context_of(request.scope).site is None:
+        try:
+            back = await web.identities.way_back(provider, dict(request.query_params))
+        except Denied as error:
+            _note(request, error)
+            return _back(request, error, "sign_in", "/account")
+        if back is not None:
+            return await _on_to_host(request, web, back)
     state, cookie = web_state(request), request.cookies.get(web.identities.cookie_name, "")
     purpose, address = web.identities.aim(cookie) or ("sign_in", "/account")
     state.ends_federation = True
@@ -74,9 +91,8 @@ async def callback(request: Request, provider: str, web: Services) -> Response:
             provider, cookie, dict(request.query_params), state.viewer, client_of(request)
         )
     except ProgError as error:
-        if isinstance(error, Untrusted) and error.code != "canceled":
-            context = context_of(request.scope)
-            context.denied, context.code = True, error.code
+        if isinstance(error, Untrusted):
+            _note(request, error)
         return _back(request, error, purpose, address)
     return await _arrived(request, web, arrival)
 
@@ -123,11 +139,11 @@ async def prove(request: Request, web: Services) -> Response:
         return see(SIGN_IN)
     try:
         found = await web.identities.prove(cookie, values.get("password", ""), client_of(request))
-    except (Invalid, Conflict, Denied) as error:
+    except (Invalid, Conflict, Denied, TooMuch) as error:
         if error.code == "sign_in_over":
             state.ends_federation = True
             return _back(request, error, "sign_in", "/account")
-        return render(request, ProveAccountPage(waiting, refused(values, error)), status=422)
+        return refused_page(request, ProveAccountPage(waiting, refused(values, error)), error)
     state.ends_federation = True
     answer = await entered(request, web, found, "/account")
     if state.second_step is None:
@@ -153,6 +169,22 @@ async def unlink(request: Request, web: Services, viewer: SignedIn) -> Response:
     return see(SECURITY)
 
 
+async def _on_to_host(request: Request, web: WebServices, back: WayBack) -> Response:
+    """To the tenant's host at once where the provider is the tenant's own, else once the person has seen which it is:
+    whoever has a host's DNS could have people come by a link, and be them at that host, without their noticing."""
+    if back.is_own:
+        return handed_on(back.address)
+    brand = await web.branding.for_site(back.tenant_id)
+    return render(request, HandOnPage(back, back.host if brand is None else brand.name))
+
+
+def _note(request: Request, error: Denied) -> None:
+    """Has the audit trail hear of an answer that is not believed, but not of one that somebody did not want to give."""
+    if error.code != "canceled":
+        context = context_of(request.scope)
+        context.denied, context.code = True, error.code
+
+
 async def _arrived(request: Request, web: WebServices, arrival: Arrival) -> Response:
     state = web_state(request)
     if arrival.to_prove is not None:
@@ -162,7 +194,7 @@ async def _arrived(request: Request, web: WebServices, arrival: Arrival) -> Resp
         notify(request, "success", f"{arrival.title} is linked: you can sign in with it from now on.")
         return see(SECURITY)
     if arrival.purpose == "step_up":
-        notify(request, "success", "Thank you. For ten minutes you can change what needs a fresh sign-in.")
+        notify(request, "success", STEPPED_UP)
     return await entered(request, web, arrival.entered, arrival.next_address)
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from prog_contracts.credentials import tenant_of_invitation
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
 from prog_edge.context import context_of
+from prog_edge.problems import TooMuch
 from prog_edge.web.account.second_step_routes import begin_session, entered
 from prog_edge.web.account.views import (
     AcceptInvitationPage,
@@ -22,7 +23,9 @@ from prog_edge.web.account.views import (
     VerifyPage,
 )
 from prog_edge.web.ports import ProviderCard, WebServices
+from prog_edge.web.ui.errors import refused_page
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
+from prog_edge.web.ui.own_host import comes_back
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
 from prog_edge.web.ui.sessions import SIGN_IN, Services, SignedIn, client_of, goes_on_at, own_path
@@ -45,7 +48,7 @@ async def sign_up_form(request: Request, web: Services, next: str = "") -> Respo
     invitation = _invitation(request, request.query_params.get("invitation", ""))
     email = request.query_params.get("email", "")[:200]
     form = FormState(values={"email": email} if email else {})
-    return render(request, SignUpPage(form, _providers(request, web), invitation, address))
+    return render(request, SignUpPage(form, await _providers(request, web), invitation, address))
 
 
 @router.post("/sign-up")
@@ -62,7 +65,7 @@ async def sign_up(request: Request, web: Services) -> Response:
             idempotency_key=form_key(values),
         )
     except (Invalid, Conflict) as error:
-        page = SignUpPage(refused(values, error), _providers(request, web), invitation, address)
+        page = SignUpPage(refused(values, error), await _providers(request, web), invitation, address)
         return render(request, page, status=422)
     answer = see("/account/check-your-mail")
     if address != "/account" and len(address) <= _BOUND_FOR_MAX_LENGTH:
@@ -82,9 +85,15 @@ def _invitation(request: Request, token: str) -> str | None:
     return token
 
 
-def _providers(request: Request, web: WebServices) -> Sequence[ProviderCard]:
-    """Other providers send people back to the platform's own host alone."""
-    return web.identities.providers if context_of(request.scope).site is None else ()
+async def _providers(request: Request, web: WebServices) -> Sequence[ProviderCard]:
+    """All that lead back to this host; at a tenant's its own first."""
+    site = context_of(request.scope).site
+    if site is None:
+        return web.identities.providers
+    if not site.is_active:
+        return ()
+    own = await web.identities.own_provider(site.tenant_id)
+    return [*([] if own is None else [own]), *web.identities.providers]
 
 
 @router.get("/check-your-mail")
@@ -143,9 +152,9 @@ async def sign_in(request: Request, web: Services) -> Response:
     address = own_path(values.get("next"), "/account")
     try:
         found = await web.sessions.sign_in(values.get("email", ""), values.get("password", ""), client_of(request))
-    except (Invalid, Denied) as error:
+    except (Invalid, Denied, TooMuch) as error:
         page = await _sign_in_page(request, web, refused(values, error), address, unverified=error.code == "unverified")
-        return render(request, page, status=422)
+        return refused_page(request, page, error)
     return await entered(request, web, found, address)
 
 
@@ -164,8 +173,8 @@ async def sign_in_by_passkey(request: Request, web: Services) -> Response:
         session = await web.sessions.sign_in_by_passkey(
             values.get("passkey_token", ""), values.get("credential", ""), _browser(request), client_of(request)
         )
-    except (Invalid, Denied) as error:
-        return render(request, await _sign_in_page(request, web, refused({}, error), address), status=422)
+    except (Invalid, Denied, TooMuch) as error:
+        return refused_page(request, await _sign_in_page(request, web, refused({}, error), address), error)
     await begin_session(request, web, session)
     return see(address)
 
@@ -174,9 +183,9 @@ async def _sign_in_page(
     request: Request, web: WebServices, form: FormState, address: str, *, unverified: bool = False
 ) -> SignInPage:
     await goes_on_at(request, web, address)
-    here = context_of(request.scope).site is None  # passkeys are of the platform's own host
-    offer = web.sessions.passkey_offer(_browser(request)) if here else None
-    return SignInPage(form, address, offer, unverified, _providers(request, web))
+    own = context_of(request.scope).site is None
+    offer = web.sessions.passkey_offer(_browser(request)) if own else None  # passkeys are of the platform's host
+    return SignInPage(form, address, offer, unverified, await _providers(request, web), comes_back(request))
 
 
 def _browser(request: Request) -> str:

@@ -11,14 +11,15 @@ from urllib.parse import quote
 from fastapi import Request
 from starlette.responses import Response
 
-from prog_contracts.errors import Denied, Invalid, NotFound
+from prog_contracts.errors import Denied, Invalid
 from prog_contracts.passkeys import PasskeyAnswer
 from prog_contracts.users import SecondFactor
-from prog_edge.context import context_of
+from prog_edge.problems import TooMuch
 from prog_edge.web.account.own_views import SecondStepPage
 from prog_edge.web.ports import SecondStep, SessionCookie, WebServices
+from prog_edge.web.ui.errors import refused_page
 from prog_edge.web.ui.forms import FormState, SentForm, refused, sent_form
-from prog_edge.web.ui.own_host import ELSEWHERE
+from prog_edge.web.ui.own_host import comes_back, passkeys_elsewhere
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
 from prog_edge.web.ui.sessions import SIGN_IN, Services, client_of, goes_on_at, own_path
@@ -62,14 +63,14 @@ def proof_in(values: SentForm, method: SecondFactor) -> str:
 def _methods(request: Request, web: WebServices, cookie: str) -> Sequence[SecondFactor] | None:
     """What would do as the second step; None where no sign-in waits.
 
-    Raises NotFound at a tenant's own host for somebody who has passkeys alone: they are the platform's host's.
+    Raises NotFound for somebody who has passkeys alone, at a host that no answer of them comes back to.
     """
     methods = web.sessions.second_step(cookie)
-    if methods is None or context_of(request.scope).site is None:
+    if methods is None or comes_back(request):
         return methods
     others = [method for method in methods if method != "passkey"]
     if methods and not others:
-        raise NotFound("Your second factor is a passkey, which works at the platform's own address.", code=ELSEWHERE)
+        raise passkeys_elsewhere()
     return others
 
 
@@ -103,12 +104,13 @@ async def second_step(request: Request, web: Services) -> Response:
         if waiting is None:
             raise Denied("This sign-in took too long. Begin again.", code="sign_in_over")
         session = await web.sessions.complete(cookie, method, proof_in(values, method), client_of(request))
-    except (Invalid, Denied) as error:
+    except (Invalid, Denied, TooMuch) as error:
         if error.code == "sign_in_over":
             web_state(request).ends_second_step = True
             notify(request, "error", error.message)
             return see(f"{SIGN_IN}?next={quote(address, safe='/')}")
-        return render(request, await _page(request, web, cookie, refused(values, error), address, method), status=422)
+        page = await _page(request, web, cookie, refused(values, error), address, method)
+        return refused_page(request, page, error)
     await begin_session(request, web, session)
     web_state(request).ends_second_step = True
     return see(address)

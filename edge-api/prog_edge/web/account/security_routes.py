@@ -11,9 +11,11 @@ from fastapi import Request
 from starlette.responses import Response
 
 from prog_contracts.errors import Conflict, Denied, Invalid, NotFound
+from prog_edge.problems import TooMuch
 from prog_edge.web.account.departing import departure_token
 from prog_edge.web.account.own_views import AuthenticatorPage, RecoveryCodesPage, SecurityPage
 from prog_edge.web.ports import Viewer, WebServices
+from prog_edge.web.ui.errors import refused_page
 from prog_edge.web.ui.forms import FormState, form_key, refused, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
@@ -125,9 +127,9 @@ async def change_password(request: Request, web: Services, viewer: SignedIn) -> 
             client=client_of(request),
             idempotency_key=form_key(values),
         )
-    except (Invalid, Conflict, Denied) as error:
+    except (Invalid, Conflict, Denied, TooMuch) as error:
         if isinstance(error, Denied) and not error.fields:
             return elsewhere(request, error)
-        return render(request, await security_page(web, viewer, password=refused(values, error)), status=422)
+        return refused_page(request, await security_page(web, viewer, password=refused(values, error)), error)
     notify(request, "success", "Your password is changed, and every other session is over.")
     return see(SECURITY)

@@ -10,13 +10,14 @@ from starlette.responses import Response
 
 from prog_contracts.errors import Denied, Invalid, NotFound
 from prog_contracts.users import SecondFactor
-from prog_edge.context import current_site
+from prog_edge.problems import TooMuch
 from prog_edge.web.account.departing import departure_token
 from prog_edge.web.account.own_views import ActivityPage, SessionsPage, SignInAgainPage
 from prog_edge.web.account.second_step_routes import chosen_factor, proof_in
 from prog_edge.web.ports import Viewer, WebServices
+from prog_edge.web.ui.errors import refused_page
 from prog_edge.web.ui.forms import FormState, refused, sent_form
-from prog_edge.web.ui.own_host import ELSEWHERE
+from prog_edge.web.ui.own_host import comes_back, passkeys_elsewhere
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
 from prog_edge.web.ui.sessions import SIGN_IN, Services, SignedIn, client_of, goes_on_at, own_path
@@ -26,6 +27,7 @@ router = page_router("/account")
 
 SESSIONS: Final = "/account/sessions"
 AGAIN: Final = "/account/sign-in/again"
+STEPPED_UP: Final = "Thank you. For ten minutes you can change what needs a fresh sign-in."
 
 
 @router.get("/sessions")
@@ -69,7 +71,7 @@ async def activity(request: Request, web: Services, viewer: SignedIn) -> Respons
 @router.get("/sign-in/again")
 async def sign_in_again_form(request: Request, web: Services, viewer: SignedIn) -> Response:
     address = await goes_on_at(request, web, own_path(request.query_params.get("next"), "/account"))
-    return render(request, await _again(web, viewer, FormState(), address, request.query_params.get("use")))
+    return render(request, await _again(request, web, viewer, FormState(), address, request.query_params.get("use")))
 
 
 @router.post("/sign-in/again")
@@ -83,18 +85,20 @@ async def sign_in_again(request: Request, web: Services, viewer: SignedIn) -> Re
         else:
             method = chosen_factor(values.get("method"), ("totp", "passkey", "recovery_code"))
             session = await web.sessions.step_up(viewer, method, proof_in(values, method), client_of(request))
-    except (Invalid, Denied) as error:
+    except (Invalid, Denied, TooMuch) as error:
         await goes_on_at(request, web, address)
-        page = await _again(web, viewer, refused(values, error), address, values.get("method"))
-        return render(request, page, status=422)
+        page = await _again(request, web, viewer, refused(values, error), address, values.get("method"))
+        return refused_page(request, page, error)
     web_state(request).session = session
-    notify(request, "success", "Thank you. For ten minutes you can change what needs a fresh sign-in.")
+    notify(request, "success", STEPPED_UP)
     return see(address)
 
 
-async def _again(web: WebServices, viewer: Viewer, form: FormState, address: str, asked: str | None) -> SignInAgainPage:
+async def _again(
+    request: Request, web: WebServices, viewer: Viewer, form: FormState, address: str, asked: str | None
+) -> SignInAgainPage:
     """With the second factor where there is one, else with the password."""
-    factor, here = await web.security.second_factor(viewer), current_site() is None
+    factor, here = await web.security.second_factor(viewer), comes_back(request)
     if factor is None:
         names = {each.provider for each in await web.identities.linked(viewer)}
         return SignInAgainPage(
@@ -112,7 +116,7 @@ async def _again(web: WebServices, viewer: Viewer, form: FormState, address: str
     }
     available = [name for name, is_there in there.items() if is_there]
     if not available and not here:
-        raise NotFound("Your second factor is a passkey, which works at the platform's own address.", code=ELSEWHERE)
+        raise passkeys_elsewhere()
     method = chosen_factor(asked, available)
     others = [name for name in available if name != method]
     return SignInAgainPage(form, address, method, others, offer if method == "passkey" else None)

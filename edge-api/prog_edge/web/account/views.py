@@ -17,6 +17,7 @@ from prog_edge.web.ports import (
     DirectoryView,
     MadeKey,
     MemberView,
+    PasskeyAsked,
     PasskeyOffer,
     Plan,
     ProviderCard,
@@ -24,6 +25,7 @@ from prog_edge.web.ports import (
     TenantView,
     ToProve,
     Viewer,
+    WayBack,
 )
 from prog_edge.web.ports.sign_on import SignOnView
 from prog_edge.web.ui.forms import FormState
@@ -103,6 +105,28 @@ class SignInPage:
     offer: PasskeyOffer | None
     unverified: bool = False
     providers: Sequence[ProviderCard] = ()
+    comes_back: bool = True
+    """Other providers, and passkeys that are asked elsewhere, lead back to this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyForHostPage:
+    """Asks a passkey for a tenant's own host; `name` is what the tenant calls itself there."""
+
+    template: ClassVar[str] = "account/passkey_for_host.html"
+    asked: PasskeyAsked
+    name: str
+    form: FormState
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOnPage:
+    """Says to which tenant's host a sign-in goes on. Nobody gets there by following a link alone."""
+
+    template: ClassVar[str] = "account/hand_on.html"
+    back: WayBack
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ from prog_edge.web.ports.configuration import (
 )
 from prog_edge.web.ports.directory import DirectoryBackend, DirectoryGroupCard, DirectoryView
 from prog_edge.web.ports.exports import ExportCard, ExportsBackend, ExportsView
+from prog_edge.web.ports.handover import HandoverBackend, PasskeyAnswered, PasskeyAsked, SigningPurpose
 from prog_edge.web.ports.identities import (
     Arrival,
     Departure,
@@ -70,6 +71,7 @@ from prog_edge.web.ports.identities import (
     ProviderCard,
     Purpose,
     ToProve,
+    WayBack,
 )
 from prog_edge.web.ports.impersonations import ImpersonationRow, ImpersonationsBackend
 from prog_edge.web.ports.mailbox import MailboxBackend, MailRow, MailView
@@ -156,6 +158,7 @@ __all__ = [
     "ExportsBackend",
     "ExportsView",
     "GroupFigures",
+    "HandoverBackend",
     "IdentitiesBackend",
     "IdentityCard",
     "ImpersonationRow",
@@ -177,6 +180,8 @@ __all__ = [
     "OpenSession",
     "OwnedAlone",
     "Page",
+    "PasskeyAnswered",
+    "PasskeyAsked",
     "PasskeyOffer",
     "PasskeyView",
     "PersonFacts",
@@ -198,6 +203,7 @@ __all__ = [
     "Sessions",
     "ShardRow",
     "SignInFirst",
+    "SigningPurpose",
     "SiteBackend",
     "StillWorking",
     "Story",
@@ -219,5 +225,6 @@ __all__ = [
     "UserRow",
     "VersionView",
     "Viewer",
+    "WayBack",
     "WebServices",
 ]

@@ -54,6 +54,18 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class WayBack:
+    """The address at a tenant's own host to which a provider's answer goes on. `is_own` says that the provider is that
+    tenant's: the tenant decides anyhow who signs in with it."""
+
+    address: str
+    tenant_id: str
+    host: str
+    title: str
+    is_own: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ToProve:
     """An identity that waits for the person of the account with its address."""
 
@@ -72,6 +84,10 @@ class IdentitiesBackend(Protocol):
         """The provider of the tenant whose domain an address is of, whoever may have an account. Raises Invalid."""
         ...
 
+    async def own_provider(self, tenant_id: str) -> ProviderCard | None:
+        """The provider of a tenant, for the pages at its own host."""
+        ...
+
     async def linkable(self, viewer: Viewer) -> Sequence[ProviderCard]:
         """Providers that the viewer's account may be linked to: all, and that of the tenant of their address."""
         ...
@@ -84,6 +100,11 @@ class IdentitiesBackend(Protocol):
         self, provider: str, purpose: Purpose, next_address: str, viewer: Viewer | None, hint: str | None = None
     ) -> Departure:
         """Raises NotFound for a provider that is not there, Unavailable for one that does not answer."""
+        ...
+
+    async def way_back(self, provider: str, answer: Mapping[str, str]) -> WayBack | None:
+        """Where the answer goes on that has come to the platform's host; None for one that is of this host. Raises
+        Denied for one that is too late, of another provider, or of a host that is the tenant's no more."""
         ...
 
     def aim(self, cookie: str) -> tuple[Purpose, str] | None:

@@ -15,6 +15,7 @@ from prog_edge.web.ports.configuration import BrandingBackend, ConfigurationBack
 from prog_edge.web.ports.custom_domains import CustomDomainsBackend
 from prog_edge.web.ports.directory import DirectoryBackend
 from prog_edge.web.ports.exports import ExportsBackend
+from prog_edge.web.ports.handover import HandoverBackend
 from prog_edge.web.ports.identities import IdentitiesBackend
 from prog_edge.web.ports.impersonations import ImpersonationsBackend
 from prog_edge.web.ports.mailbox import MailboxBackend
@@ -45,6 +46,7 @@ class WebServices:
     security: SecurityBackend
     profile: ProfileBackend
     identities: IdentitiesBackend
+    handover: HandoverBackend
     provider: ProviderBackend
     clients: ClientsBackend
     sign_on: SignOnBackend

@@ -12,8 +12,8 @@ from prog_contracts.errors import ProgError
 from prog_edge.context import context_of
 from prog_edge.problems import TooMuch, status_of
 from prog_edge.sign_on_paths import SIGN_ON_REQUIRED, sign_on_path
-from prog_edge.web.ui.own_host import ELSEWHERE, NOT_A_MEMBER
-from prog_edge.web.ui.rendering import render
+from prog_edge.web.ui.own_host import ELSEWHERE, NOT_A_MEMBER, comes_back
+from prog_edge.web.ui.rendering import PageContext, render
 from prog_edge.web.ui.sessions import came_from, own_path
 
 _TITLES: Final = {
@@ -80,13 +80,23 @@ def error_page(request: Request, error: ProgError, *, status: int | None = None)
     return response
 
 
+def refused_page(request: Request, page: PageContext, error: ProgError) -> Response:
+    """The page of a form that was refused, which says what is wrong; for too many attempts, that it was that."""
+    if not isinstance(error, TooMuch):
+        return render(request, page, status=422)
+    context_of(request.scope).code = error.code
+    response = render(request, page, status=429)
+    response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
+
+
 def _at_site(request: Request, page: ErrorPage, error: ProgError) -> ErrorPage:
     """The page at a tenant's own host: what is not there is at the platform's."""
     base = request.app.state.web.public_url.rstrip("/")
     if error.code == ELSEWHERE:
         path = request.url.path if request.method in ("GET", "HEAD") else "/account"
         return replace(page, title="This is somewhere else", elsewhere=f"{base}{path}")
-    sign_on = None if page.sign_on is None else f"{base}{page.sign_on}"
+    sign_on = page.sign_on if page.sign_on is None or comes_back(request) else f"{base}{page.sign_on}"
     return replace(page, sign_on=sign_on, stranger=error.code == NOT_A_MEMBER)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
@@ -59,6 +60,14 @@ def duration(milliseconds: float | None) -> str:
         if seconds < limit:
             return f"{seconds / unit_seconds:.1f} {unit}" if unit == "s" else f"{seconds / unit_seconds:.0f} {unit}"
     return f"{seconds / _DAY_SECONDS:.0f} d"
+
+
+def in_words(seconds: int) -> str:
+    """`1 second`, `42 seconds`, `5 minutes`: how long to wait, rounded up, so that whoever comes then is in time."""
+    amount, unit = (
+        (seconds, "second") if seconds < _MINUTE_SECONDS else (math.ceil(seconds / _MINUTE_SECONDS), "minute")
+    )
+    return f"{amount} {unit}" if amount == 1 else f"{amount} {unit}s"
 
 
 def hours(value: int) -> str:

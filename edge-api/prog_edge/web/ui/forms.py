@@ -13,6 +13,8 @@ from prog_contracts.errors import FieldError, Invalid, ProgError
 from prog_contracts.ids import new_message_id
 from prog_contracts.inputs import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH
 from prog_edge import texts
+from prog_edge.problems import TooMuch
+from prog_edge.web.ui.formats import in_words
 
 MAX_FIELDS: Final = 40
 MAX_LENGTH: Final = 1024
@@ -112,10 +114,17 @@ def refused(values: Mapping[str, str], error: ProgError, *, keep_key: bool = Fal
     typed = values.shown() if isinstance(values, SentForm) else values
     shown = {name: value for name, value in typed.items() if "password" not in name}
     known = {name: message for name, message in errors.items() if name in values}
-    problem = None if known else error.message
+    problem = None if known else told(error)
     if keep_key and "idempotency_key" in values:
         return FormState(shown, known, problem, values["idempotency_key"])
     return FormState(shown, known, problem)
+
+
+def told(error: ProgError) -> str:
+    """What is wrong, for people, and where it was too much at once when they can try again."""
+    if not isinstance(error, TooMuch):
+        return error.message
+    return f"{error.message} You can try again in {in_words(error.retry_after_seconds)}."
 
 
 def form_key(values: Mapping[str, str]) -> str:

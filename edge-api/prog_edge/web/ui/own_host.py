@@ -41,6 +41,14 @@ WAY_IN: Final = frozenset(
         ("POST", "/account/verify"),
         ("GET", "/account/invitations/accept"),
         ("POST", "/account/invitations/accept"),
+        ("GET", "/account/sign-in/organisation"),
+        ("POST", "/account/sign-in/organisation"),
+        ("GET", "/account/sign-in/prove"),
+        ("POST", "/account/sign-in/prove"),
+        ("GET", "/account/passkey/ask"),
+        ("GET", "/account/passkey/answer"),
+        ("GET", "/v1/auth/oauth/{provider}/start"),
+        ("GET", "/v1/auth/oauth/{provider}/callback"),
         ("POST", "/theme"),
     }
 )
@@ -72,6 +80,17 @@ FOR_MEMBERS: Final = frozenset(
     }
 )
 """Of the host's tenant alone."""
+
+
+def comes_back(request: Request) -> bool:
+    """Whether what is begun at this host, and done elsewhere, comes back to it: with passkeys, which are asked at the
+    platform's host, and other identity providers. To a tenant's own it does once that leads here."""
+    site = context_of(request.scope).site
+    return site is None or site.is_active
+
+
+def passkeys_elsewhere() -> NotFound:
+    return NotFound("Your second factor is a passkey, which works at the platform's own address.", code=ELSEWHERE)
 
 
 async def require_served(request: Request) -> None:

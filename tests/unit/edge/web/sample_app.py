@@ -21,10 +21,13 @@ from prog_edge.hosts import TenantHosts
 from prog_edge.middleware.gateway import GatewayMiddleware
 from prog_edge.web import mount_web, page_for_error
 from prog_edge.web.ports import WebServices
+from prog_workers.tenants.queries.custom_domains import ServedDomain
 from tests.unit.edge.web.sample_backend import TENANT, sample_services, sample_services_in
 
 HOST = "accounts.acme.example"
 """Where the sample tenant's own pages are."""
+CDN_HOST = "cdn.acme.example"
+"""So they are here, and the name leads elsewhere."""
 
 
 def sample_app(services: WebServices | None = None) -> FastAPI:
@@ -46,8 +49,8 @@ def sample_app(services: WebServices | None = None) -> FastAPI:
     return app
 
 
-async def _served() -> Mapping[str, str]:
-    return {HOST: TENANT}
+async def _served() -> Mapping[str, ServedDomain]:
+    return {HOST: ServedDomain(TENANT, is_active=True), CDN_HOST: ServedDomain(TENANT, is_active=False)}
 
 
 if __name__ == "__main__":

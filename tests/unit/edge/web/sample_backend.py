@@ -15,6 +15,7 @@ from prog_contracts.money import Money
 from prog_contracts.passkeys import PasskeyAnswer
 from prog_contracts.tenants import TenantRole, TenantStatus
 from prog_contracts.users import SecondFactor
+from prog_edge.problems import TooMuch
 from prog_edge.web.ports import (
     BillingView,
     Card,
@@ -48,6 +49,7 @@ from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
 from tests.unit.edge.web.sample_custom_domains import SampleCustomDomains
 from tests.unit.edge.web.sample_directory import SampleDirectory
 from tests.unit.edge.web.sample_exports import EXPIRED, READY, SampleExports
+from tests.unit.edge.web.sample_handover import SampleHandover
 from tests.unit.edge.web.sample_identities import SampleIdentities
 from tests.unit.edge.web.sample_impersonations import SampleImpersonations
 from tests.unit.edge.web.sample_keys import SampleKeys
@@ -126,6 +128,8 @@ class SampleSessions:
 
     async def sign_in(self, email: str, password: str, client: Client) -> SessionCookie | SecondStep:
         self.clients.append(client)
+        if email == "guessed@example.com":
+            raise TooMuch("There were many wrong attempts.", code="too_many_attempts", retry_after_seconds=90)
         if email == "new@example.com":
             raise Denied("Verify your address first: open the link in our mail.", code="unverified")
         if password != "correct horse battery":
@@ -165,6 +169,8 @@ class SampleSessions:
     async def complete(self, cookie: str, method: SecondFactor, code: str, client: Client) -> SessionCookie:
         if code == "000000":
             raise Denied("This sign-in took too long. Begin again.", code="sign_in_over")
+        if code == "999999":
+            raise TooMuch("There were many wrong attempts.", code="too_many_attempts", retry_after_seconds=1)
         if method == "passkey":
             if PasskeyAnswer.model_validate_json(code) != PasskeyAnswer(token=TO_SIGN.token, credential=SIGNED):
                 raise Denied("This passkey is not good here.", code="invalid_passkey")
@@ -177,6 +183,8 @@ class SampleSessions:
     ) -> SessionCookie:
         if method == "passkey":
             proof = "123456" if PasskeyAnswer.model_validate_json(proof).credential == SIGNED else ""
+        if proof == "guessed":
+            raise TooMuch("There were many wrong attempts.", code="too_many_attempts", retry_after_seconds=42)
         if proof not in ("123456", "correct horse battery"):
             name = "password" if method == "password" else "code"
             raise Denied.field(name, "wrong", "This is not good.")
@@ -517,6 +525,7 @@ def sample_services(
     mailbox: SampleMailbox | None = None,
     security: SampleSecurity | None = None,
     identities: SampleIdentities | None = None,
+    handover: SampleHandover | None = None,
     provider: SampleProvider | None = None,
     clients: SampleClients | None = None,
     sign_on: SampleSignOn | None = None,
@@ -535,6 +544,7 @@ def sample_services(
         sessions=SampleSessions(),
         security=security or SampleSecurity(FACTOR, kept=list(PASSKEYS)),
         identities=identities or SampleIdentities(),
+        handover=handover or SampleHandover(),
         provider=provider or SampleProvider(),
         clients=clients or SampleClients(),
         sign_on=sign_on or SampleSignOn(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from prog_contracts.errors import Conflict, Denied, NotFound
@@ -19,6 +20,7 @@ from prog_edge.web.ports import (
     SessionCookie,
     ToProve,
     Viewer,
+    WayBack,
 )
 
 GOOGLE = ProviderCard("google", "Google", "google")
@@ -36,11 +38,13 @@ KEPT = SessionCookie("waits-for-its-person", 600)
 
 
 class SampleIdentities:
-    """`linked` is Google or nothing; without a `password` it is the only way in. `fresh` lets it be unlinked."""
+    """`linked` is Google or nothing; without a `password` it is the only way in. `fresh` lets it be unlinked. With
+    `own` the tenant has a provider."""
 
     cookie_name = "prog_federation"
 
-    def __init__(self, *, linked: bool = True, password: bool = True, fresh: bool = True) -> None:
+    def __init__(self, *, linked: bool = True, password: bool = True, fresh: bool = True, own: bool = False) -> None:
+        self.own = own
         self.providers: Sequence[ProviderCard] = (GOOGLE, GITHUB)
         self.is_linked = linked
         self.password = password
@@ -49,6 +53,18 @@ class SampleIdentities:
 
     async def organisation(self, email: str) -> ProviderCard | None:
         return ACME if normalize_email(email).endswith("@acme.example") else None
+
+    async def own_provider(self, tenant_id: str) -> ProviderCard | None:
+        return replace(ACME, name=tenant_id) if self.own else None
+
+    async def way_back(self, provider: str, answer: Mapping[str, str]) -> WayBack | None:
+        state = answer.get("state", "")
+        if state == "of-a-gone-host":
+            raise Denied("The address at which this was begun does not lead here any more.", code="host_not_active")
+        if state != "of-a-host":
+            return None
+        address = f"http://accounts.acme.example:8000/v1/auth/oauth/{provider}/callback?code=c&state={state}"
+        return WayBack(address, ACME.name, "accounts.acme.example", "Google", is_own=provider == ACME.name)
 
     async def linkable(self, viewer: Viewer) -> Sequence[ProviderCard]:
         return self.providers
@@ -62,7 +78,7 @@ class SampleIdentities:
     async def depart(
         self, provider: str, purpose: Purpose, next_address: str, viewer: Viewer | None, hint: str | None = None
     ) -> Departure:
-        if provider not in ("google", "github", ACME.name):
+        if provider not in ("google", "github") and not provider.startswith("tenant_"):
             raise NotFound("There is no such identity provider.")
         self.departed.append((provider, purpose, next_address))
         return Departure("https://accounts.example/authorize?state=s", SessionCookie("begun", 600))

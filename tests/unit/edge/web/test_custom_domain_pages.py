@@ -119,7 +119,7 @@ def test_every_page_that_is_not_listed_is_at_the_platform_alone(browse: Browse) 
         (method, route.path)
         for router in ROUTERS
         for route in router.routes
-        if isinstance(route, APIRoute) and route.path.startswith("/account")
+        if isinstance(route, APIRoute) and route.path.startswith(("/account", "/v1/auth/oauth/"))
         for method in route.methods or ()
     }
     assert {page for page in FOR_MEMBERS | WAY_IN if page[1] != "/theme"} <= pages, "what is listed is there"

@@ -133,3 +133,19 @@ def test_check_16_whoever_signs_in_again_leaves_no_session_behind(browse: Browse
 
 def token(html: str) -> str:
     return html.partition('name="csrf_token" value="')[2].partition('"')[0]
+
+
+def test_who_guessed_too_often_is_told_on_the_form_when_to_try_again(browse: Browse) -> None:
+    client = browse()
+    guessed = "guessed@example.com"
+    answer = fill(client, "/account/sign-in", "/account/sign-in", email=guessed, password=PASSWORD)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "90")
+    assert "There were many wrong attempts. You can try again in 2 minutes." in answer.text
+    assert f'value="{guessed}"' in answer.text, "and does not type it again"
+    client.cookies.set("prog_second_step", "waiting", domain="127.0.0.1")
+    answer = fill(client, SECOND_STEP, SECOND_STEP, code="999999")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert "You can try again in 1 second." in answer.text
+    again = browse("ada", sample_services(security=SampleSecurity()))
+    answer = fill(again, "/account/sign-in/again", "/account/sign-in/again", password="guessed")
+    assert (answer.status_code, "You can try again in 42 seconds." in answer.text) == (429, True)

@@ -32,6 +32,14 @@ class CustomDomainRow:
         return "pending" if self.lost_at is None else "lost"
 
 
+@dataclass(frozen=True, slots=True)
+class ServedDomain:
+    """A name that is the tenant's, proven. `is_active` says that it leads here, as far as its DNS tells."""
+
+    tenant_id: str
+    is_active: bool
+
+
 async def custom_domains(
     connection: Connection, tenant_id: str, domain: str | None = None
 ) -> Sequence[CustomDomainRow]:
@@ -52,10 +60,11 @@ async def count_custom_domains(connection: Connection, tenant_id: str) -> int:
     return int(await connection.fetchval(query, tenant_id))
 
 
-async def served_domains(connection: Connection) -> Mapping[str, str]:
+async def served_domains(connection: Connection) -> Mapping[str, ServedDomain]:
     """Whose pages are served at which name, of all tenants that are there; for an operator's scope."""
     rows = await connection.fetch(
-        "SELECT s.domain, s.tenant_id FROM tenants.served_domains AS s JOIN tenants.tenants AS t USING (tenant_id)"
+        "SELECT s.domain, s.tenant_id, s.active_at IS NOT NULL AS is_active FROM tenants.served_domains AS s"
+        " JOIN tenants.tenants AS t USING (tenant_id)"
         " WHERE t.status <> 'deleted'"
     )
-    return {row["domain"]: row["tenant_id"] for row in rows}
+    return {row["domain"]: ServedDomain(row["tenant_id"], row["is_active"]) for row in rows}

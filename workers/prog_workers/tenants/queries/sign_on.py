@@ -85,6 +85,17 @@ async def enforcement(connection: Connection, tenant_id: str) -> Enforcement:
     return Enforcement(frozenset(row["domain"] for row in rows), rows[0]["api_key_days"] if rows else None)
 
 
+async def own_sign_on(connection: Connection, tenant_id: str) -> str | None:
+    """What the tenant's own provider is called; None for a tenant that has none, or no domain of its own yet."""
+    name: str | None = await connection.fetchval(
+        "SELECT t.name FROM tenants.sign_on AS s JOIN tenants.tenants AS t USING (tenant_id) WHERE s.tenant_id = $1"
+        " AND t.status <> 'deleted' AND EXISTS"
+        " (SELECT FROM tenants.proven_domains AS p WHERE p.tenant_id = s.tenant_id)",
+        tenant_id,
+    )
+    return name
+
+
 async def sign_on_tenant(connection: Connection, domain: str) -> tuple[str, str] | None:
     """Id and name of the tenant whose people with addresses of this domain sign on; for an operator's scope."""
     row = await connection.fetchrow(
