@@ -63,6 +63,7 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-consent": ("member", "{consent}"),
     "account-sign-on": ("member", "{tenant}/sign-on"),
     "account-custom-domains": ("member", "{tenant}/custom-domains"),
+    "account-audit": ("member", "{tenant}/audit"),
     "account-usage": ("member", "{tenant}/usage"),
     "account-settings": ("member", "{tenant}/settings"),
     "account-settings-version": ("member", "{tenant}/settings/versions/2"),

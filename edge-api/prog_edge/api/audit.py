@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -82,7 +82,7 @@ async def list_audit_entries(
     """Entries, the last written first. They are written some seconds after what they tell of."""
     page = await _page(filters, access, filters.limit, filters.cursor)
     if _wants_csv(filters, request):
-        return CsvResponse("audit.csv", _COLUMNS, _all(filters, access, page))
+        return csv_file(page, lambda cursor: _page(filters, access, MAX_LIMIT, cursor))
     return Listing(data=[resource(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
@@ -117,10 +117,17 @@ async def _page(filters: Filters, access: Access, limit: int, cursor: str | None
         )
 
 
-async def _all(filters: Filters, access: Access, page: Page[AuditRow]) -> AsyncIterator[Sequence[Sequence[object]]]:
+def csv_file(page: Page[AuditRow], following: Callable[[str], Awaitable[Page[AuditRow]]]) -> CsvResponse:
+    """A page of entries and all that follow it, as a file."""
+    return CsvResponse("audit.csv", _COLUMNS, _all(page, following))
+
+
+async def _all(
+    page: Page[AuditRow], following: Callable[[str], Awaitable[Page[AuditRow]]]
+) -> AsyncIterator[Sequence[Sequence[object]]]:
     yield [_line(row) for row in page.rows]
     while page.next_cursor is not None:
-        page = await _page(filters, access, MAX_LIMIT, page.next_cursor)
+        page = await following(page.next_cursor)
         yield [_line(row) for row in page.rows]
 
 

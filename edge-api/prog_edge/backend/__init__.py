@@ -25,6 +25,7 @@ from prog_edge.backend.sessions import PageSessions
 from prog_edge.backend.sign_on import SignOn
 from prog_edge.backend.site import Site
 from prog_edge.backend.tenancy import Tenancy
+from prog_edge.backend.trail import Trail
 from prog_edge.context import context_of
 from prog_edge.platform import Platform
 from prog_edge.web.ports import WebServices
@@ -59,6 +60,7 @@ def web_services(platform: Platform) -> WebServices:
         sign_on=SignOn(platform, sender),
         custom_domains=CustomDomains(platform, sender),
         exports=Exports(platform, sender),
+        trail=Trail(platform),
         impersonations=Impersonations(platform, sender),
         signing_key=platform.signing_key,
         public_url=settings.public_url,

@@ -228,11 +228,11 @@ class Account:
 
     # -- billing -------------------------------------------------------------------------------------------------------
 
-    async def billing(self, viewer: Viewer, tenant_id: str) -> BillingView:
+    async def billing(self, viewer: Viewer, tenant_id: str, cursor: str | None = None) -> BillingView:
         role = await self._allow(viewer, tenant_id, "billing.read")
         sandbox = self._platform.settings.stripe_api_key is None
         async with self._platform.database.scope(tenant_id=tenant_id) as connection:
-            return await billing.view(connection, tenant_id, role, sandbox=sandbox)
+            return await billing.view(connection, tenant_id, role, sandbox=sandbox, cursor=cursor)
 
     async def subscribe(
         self, viewer: Viewer, tenant_id: str, *, price_id: str, payment_method: str, idempotency_key: str

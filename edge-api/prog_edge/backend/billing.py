@@ -15,13 +15,15 @@ from prog_workers.tenants import queries as tenants
 INVOICES_SHOWN = 50
 
 
-async def view(connection: Connection, tenant_id: str, role: TenantRole, *, sandbox: bool) -> BillingView:
-    """Plans, subscription, card and invoices. Raises NotFound when the connection sees no such tenant."""
+async def view(
+    connection: Connection, tenant_id: str, role: TenantRole, *, sandbox: bool, cursor: str | None = None
+) -> BillingView:
+    """Plans, subscription, card, and a page of invoices. Raises NotFound when the connection sees no such tenant."""
     tenant = await tenants.tenant(connection, tenant_id)
     if tenant is None:
         raise NotFound("There is no such tenant.")
     cards = await queries.payment_methods(connection)
-    invoices = await queries.invoices(connection, limit=INVOICES_SHOWN)
+    invoices = await queries.invoices(connection, limit=INVOICES_SHOWN, cursor=cursor)
     card = next(
         (Card(row.brand, row.last4, row.expiry_month, row.expiry_year) for row in cards if row.is_default), None
     )
@@ -35,6 +37,7 @@ async def view(connection: Connection, tenant_id: str, role: TenantRole, *, sand
         invoices=[_invoice(row) for row in invoices.rows],
         sandbox=sandbox,
         clock_at=tenant.clock_at,
+        next_cursor=invoices.next_cursor,
     )
 
 

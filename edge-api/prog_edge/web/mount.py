@@ -30,6 +30,7 @@ from prog_edge.web.account.security_routes import router as security_router
 from prog_edge.web.account.session_routes import router as session_router
 from prog_edge.web.account.sign_on_routes import router as sign_on_router
 from prog_edge.web.account.tenant_routes import router as tenant_router
+from prog_edge.web.account.trail_routes import router as trail_router
 from prog_edge.web.account.usage_routes import router as usage_router
 from prog_edge.web.admin.analytics_routes import router as analytics_router
 from prog_edge.web.admin.configuration_routes import router as admin_configuration_router
@@ -64,6 +65,7 @@ ROUTERS = (
     key_router,
     configuration_router,
     usage_router,
+    trail_router,
     client_router,
     provider_router,
     sign_on_router,

@@ -219,3 +219,30 @@ async def test_the_console_finds_entries_by_person_and_by_action(operator: Perso
             assert shown in page.text
         nothing = await browser.get("/admin/audit", params={"search": new_id("user")})
         assert "Nothing matches" in nothing.text
+
+
+async def test_owners_see_the_trail_on_a_page_and_take_it_along_as_a_file(
+    stage: Stage, owner: Person, member: Person
+) -> None:
+    page = f"/account/tenants/{owner.tenant_id}/audit"
+    invited = {"email": "seen@audit.example", "role": "viewer"}
+    await owner.post(f"/v1/tenants/{owner.tenant_id}/invitations", invited)
+    [entry] = await found(owner, actor=owner.user_id, action="tenants.member_invited", limit="1")
+    async with browser_of(owner) as browser:
+        shown = await browser.get(f"{page}?search=tenants.member_invited&outcome=success")
+        assert shown.status_code == 200
+        assert "Somebody invited" in shown.text
+        assert f'title="{owner.user_id}"' in shown.text
+        assert "users.user_authenticated" not in shown.text
+        file = await browser.get(f"{page}.csv?search={owner.user_id}")
+        rows = list(csv.DictReader(io.StringIO(file.text)))
+        assert entry["hash"] in {row["hash"] for row in rows}
+        assert {row["tenant_id"] for row in rows} == {owner.tenant_id}
+        assert all(owner.user_id in (row["actor"] + row["subject"]) for row in rows)
+        assert "Nothing matches" in (await browser.get(f"{page}?to=2020-01-01")).text
+    async with browser_of(member) as browser:
+        assert (await browser.get(page)).status_code == 403
+        assert (await browser.get(f"{page}.csv")).status_code == 403
+    stranger = await stage.person("stranger-of-pages@audit.example")
+    async with browser_of(stranger) as browser:
+        assert (await browser.get(page)).status_code == (await browser.get(f"{page}.csv")).status_code == 404

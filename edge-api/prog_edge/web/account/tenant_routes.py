@@ -85,11 +85,13 @@ async def invite(request: Request, tenant_id: str, web: Services, viewer: Signed
 
 @router.get("/tenants/{tenant_id}/billing")
 async def billing(request: Request, tenant_id: str, web: Services, viewer: SignedIn) -> Response:
-    view = await web.account.billing(viewer, tenant_id)
-    return render(
-        request,
-        billing_page(view, chosen=request.query_params.get("plan"), settling="settling" in request.query_params),
-    )
+    given = request.query_params
+    try:
+        view = await web.account.billing(viewer, tenant_id, given.get("cursor"))
+    except Invalid:
+        return see(f"/account/tenants/{tenant_id}/billing")
+    page = billing_page(view, chosen=given.get("plan"), settling="settling" in given, older="cursor" in given)
+    return render(request, page)
 
 
 @router.post("/tenants/{tenant_id}/subscription")

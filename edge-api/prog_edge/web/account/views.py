@@ -350,6 +350,8 @@ class BillingPage:
     current_plan: Plan | None
     settling: bool = False
     """A charge was just asked for: the page looks again until it is settled."""
+    older: bool = False
+    """These are not the last invoices."""
     section: str = "billing"
     cards: Sequence[tuple[str, str]] = field(default=SANDBOX_CARDS)
 
@@ -361,6 +363,7 @@ def billing_page(
     card: FormState | None = None,
     chosen: str | None = None,
     settling: bool = False,
+    older: bool = False,
 ) -> BillingPage:
     subscription = billing.subscription
     known = {plan.price_id: plan for plan in billing.plans}
@@ -376,4 +379,5 @@ def billing_page(
         dunning_text=FAILURES.get(dunning.reason, "The last charge failed.") if dunning else None,
         current_plan=known.get(subscription.price_id) if subscription else None,
         settling=settling and subscription is not None and subscription.status in ("past_due", "unpaid"),
+        older=older,
     )

@@ -139,7 +139,8 @@ class InvoiceRow:
 
 @dataclass(frozen=True, slots=True)
 class BillingView:
-    """`sandbox` says that the gateway takes test tokens (`pm_ok` and its kin) in place of cards."""
+    """`sandbox` says that the gateway takes test tokens (`pm_ok` and its kin) in place of cards; `next_cursor` is that
+    of the invoices before these."""
 
     tenant_id: str
     tenant_name: str
@@ -150,6 +151,7 @@ class BillingView:
     invoices: Sequence[InvoiceRow]
     sandbox: bool
     clock_at: datetime | None = None
+    next_cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,9 @@ class AccountBackend(Protocol):
         """The id of the tenant that was joined."""
         ...
 
-    async def billing(self, viewer: Viewer, tenant_id: str) -> BillingView: ...
+    async def billing(self, viewer: Viewer, tenant_id: str, cursor: str | None = None) -> BillingView:
+        """The last invoices first, or those from `cursor` on. Raises Invalid for a cursor of another list."""
+        ...
 
     async def subscribe(
         self, viewer: Viewer, tenant_id: str, *, price_id: str, payment_method: str, idempotency_key: str

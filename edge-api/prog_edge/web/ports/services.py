@@ -26,6 +26,7 @@ from prog_edge.web.ports.shared import Sessions
 from prog_edge.web.ports.sign_on import SignOnBackend
 from prog_edge.web.ports.site import SiteBackend
 from prog_edge.web.ports.tenancy import TenancyBackend
+from prog_edge.web.ports.trail import TrailBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class WebServices:
     sign_on: SignOnBackend
     custom_domains: CustomDomainsBackend
     exports: ExportsBackend
+    trail: TrailBackend
     impersonations: ImpersonationsBackend
     signing_key: bytes
     public_url: str

@@ -95,6 +95,11 @@ def zone_name() -> str:
     return str(_zone.get())
 
 
+def zone() -> tzinfo:
+    """The zone that times are in, for whoever serves the request at hand."""
+    return _zone.get()
+
+
 def day(value: datetime) -> str:
     return f"{value.astimezone(_zone.get()):%-d %b %Y}"
 

@@ -57,6 +57,7 @@ from tests.unit.edge.web.sample_profile import SampleProfile
 from tests.unit.edge.web.sample_provider import SampleClients, SampleProvider
 from tests.unit.edge.web.sample_security import CODES, FACTOR, PASSKEYS, SIGNED, TO_SIGN, SampleSecurity
 from tests.unit.edge.web.sample_sign_on import SampleSignOn
+from tests.unit.edge.web.sample_trail import SampleTrail
 
 NOW = datetime.now(UTC).replace(microsecond=412_000)
 TENANT = sample_id("tenant", 7)
@@ -355,7 +356,9 @@ class SampleAccount:
             raise NotFound("This invitation has been used, was taken back or is too old.")
         return TENANT
 
-    async def billing(self, viewer: Viewer, tenant_id: str) -> BillingView:
+    async def billing(self, viewer: Viewer, tenant_id: str, cursor: str | None = None) -> BillingView:
+        if cursor not in (None, "older"):
+            raise Invalid.field("cursor", "bad_cursor", "The cursor is not one that this list gave out.")
         return BillingView(
             tenant_id=tenant_id,
             tenant_name="Analytical Engines",
@@ -364,6 +367,7 @@ class SampleAccount:
             subscription=None if self.empty else self.subscription,
             card=None if self.empty else Card("visa", "4242", 4, 2030),
             invoices=() if self.empty else INVOICES,
+            next_cursor=None if self.empty or cursor else "older",
             sandbox=True,
             clock_at=self.clock_at,
         )
@@ -531,6 +535,7 @@ def sample_services(
     sign_on: SampleSignOn | None = None,
     custom_domains: SampleCustomDomains | None = None,
     exports: SampleExports | None = None,
+    trail: SampleTrail | None = None,
     impersonations: SampleImpersonations | None = None,
 ) -> WebServices:
     return WebServices(
@@ -550,6 +555,7 @@ def sample_services(
         sign_on=sign_on or SampleSignOn(),
         custom_domains=custom_domains or SampleCustomDomains(),
         exports=exports or SampleExports(),
+        trail=trail or SampleTrail(),
         impersonations=impersonations or SampleImpersonations(),
         configuration=SampleConfiguration(),
         profile=SampleProfile(),
@@ -576,6 +582,7 @@ def sample_services_in(state: str) -> WebServices:
             sign_on=SampleSignOn(configured=False),
             custom_domains=SampleCustomDomains(some=False),
             exports=SampleExports(()),
+            trail=SampleTrail(empty=True),
             impersonations=SampleImpersonations(empty=True),
         )
     if state == "past-due":

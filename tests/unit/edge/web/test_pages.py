@@ -55,7 +55,10 @@ MEMBER = (
     f"/account/tenants/{TENANT}/billing",
     f"/account/tenants/{TENANT}/keys",
     f"/account/tenants/{TENANT}/directory",
-    *(f"/account/tenants/{TENANT}/{page}" for page in ("usage", "settings", "clients", "sign-on", "export", "delete")),
+    *(
+        f"/account/tenants/{TENANT}/{page}"
+        for page in ("usage", "settings", "clients", "sign-on", "audit", "export", "delete")
+    ),
     f"/account/tenants/{TENANT}/settings/versions/1",
     "/account/profile",
     "/account/apps",

@@ -6,7 +6,7 @@ person's own memberships and tenants, `Database.operator()` all. No query here t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -85,6 +85,7 @@ __all__ = [
     "list_tenants",
     "logo",
     "member",
+    "member_names",
     "members",
     "members_page",
     "names_of",
@@ -220,6 +221,16 @@ async def member(connection: Connection, tenant_id: str, user_id: str) -> Member
         user_id,
     )
     return None if row is None else MemberRow(**dict(row))
+
+
+async def member_names(connection: Connection, tenant_id: str, user_ids: Iterable[str]) -> Mapping[str, str]:
+    """The names of those among these who are members, by id."""
+    rows = await connection.fetch(
+        "SELECT user_id, name FROM tenants.members WHERE tenant_id = $1 AND user_id = ANY ($2::text[])",
+        tenant_id,
+        list(user_ids),
+    )
+    return {row["user_id"]: row["name"] for row in rows}
 
 
 async def count_owners(connection: Connection, tenant_id: str) -> int:
