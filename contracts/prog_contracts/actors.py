@@ -46,6 +46,12 @@ def key_of(actor: str | None) -> str | None:
     return None if by is None or by.startswith(_PERSON) else by
 
 
+def is_acted_by(actor: str, who: str) -> bool:
+    """Whether this is somebody who acted: by themselves, as a key, as an operator in another's name; or the person in
+    whose name an operator did."""
+    return actor == who or _by(actor) == who or (impersonator_of(actor) is not None and person_of(actor) == who)
+
+
 def impersonator_of(actor: str | None) -> str | None:
     """The operator who asked in somebody else's name, or None."""
     by = _by(actor)

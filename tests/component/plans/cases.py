@@ -32,6 +32,7 @@ PAGE: Final = 600
 NOW: Final = datetime.now(UTC)
 LONG_AGO: Final = NOW - timedelta(days=300)
 ADA: Final = named("user", 777)
+NOBODY: Final = named("user", 9_999_999)
 EMAIL: Final = "person777@company177.example"
 NEVER: Final = "prognetwork.tenants.tenant_deleted"
 SHOP: Final = "com.acme.order.placed"
@@ -81,6 +82,9 @@ def _of_tenant(tenant: str) -> Mapping[str, Callable[[Any], Awaitable[object]]]:
         "events of a domain": lambda c: events.events(c, domain="tenants"),
         "events of an object": lambda c: events.events(c, subject=ADA),
         "events of an object and type": lambda c: events.events(c, subject=ADA, types=[NEVER]),
+        "events of a source": lambda c: events.events(c, source="/shop"),
+        "events of a source that is not there": lambda c: events.events(c, source="/nowhere"),
+        "events of the platform's own": lambda c: events.events(c, source="/prognetwork/payments"),
         "events of a stream": lambda c: events.events(c, stream="order-7"),
         "events without bills": lambda c: events.events(c, billing=False),
         "event by its own id": lambda c: events.event_from(c, "777", "/shop"),
@@ -91,6 +95,10 @@ def _of_tenant(tenant: str) -> Mapping[str, Callable[[Any], Awaitable[object]]]:
         "audit": lambda c: events.audit_entries(c, tenant_id=tenant),
         "audit of an action": lambda c: events.audit_entries(c, tenant_id=tenant, action="tenants.member_joined"),
         "audit of refusals": lambda c: events.audit_entries(c, tenant_id=tenant, outcome="denial"),
+        "audit of somebody": lambda c: events.audit_entries(c, tenant_id=tenant, actor=ADA),
+        "audit of nobody there": lambda c: events.audit_entries(c, tenant_id=tenant, actor=NOBODY),
+        "audit of a key": lambda c: events.audit_entries(c, tenant_id=tenant, actor=named("apikey", 7)),
+        "audit about somebody": lambda c: events.audit_entries(c, tenant_id=tenant, concerning=ADA),
         "audit of an object": lambda c: events.audit_entries(c, tenant_id=tenant, subject=ADA),
         "audit of long ago": lambda c: events.audit_entries(c, tenant_id=tenant, until=LONG_AGO),
         "mails": email.mails,

@@ -351,8 +351,11 @@ _ROWS: Final = {
                    pg_temp.ago(n, {people} * 2) AS at,
                    CASE WHEN n % 1000 = 3 THEN 'tenants.tenant_deleted' WHEN n % 2 = 0 THEN 'users.user_authenticated'
                         ELSE 'tenants.member_joined' END AS action,
-                   CASE WHEN n % 200 = 3 THEN 'denial' ELSE 'success' END AS outcome, 'user' AS actor_kind,
-                   pg_temp.named('user', n % {people}) AS actor, pg_temp.named('user', (n + 7) % {people}) AS subject,
+                   CASE WHEN n % 20 = 3 THEN 'denial' ELSE 'success' END AS outcome,
+                   CASE WHEN n % 5 = 1 THEN 'api_key' ELSE 'person' END AS actor_kind,
+                   CASE WHEN n % 5 = 1 THEN pg_temp.named('user', 1) || '/' || pg_temp.named('apikey', n / 5 % 40)
+                        ELSE pg_temp.named('user', n % {people}) END AS actor,
+                   pg_temp.named('user', (n + 7) % {people}) AS subject,
                    pg_temp.message(n) AS message_id
             FROM generate_series(1, {people} * 2) AS n) AS rows ORDER BY n
     """,

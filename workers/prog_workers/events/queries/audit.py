@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -9,6 +10,8 @@ from uuid import UUID
 
 import asyncpg
 
+from prog_contracts.actors import is_acted_by
+from prog_contracts.ids import is_id
 from prog_kit.database import Connection
 from prog_kit.pages import Page, Where, bounded, decode_cursor, page_of
 
@@ -30,6 +33,23 @@ _ACTED: Final = (
     " OR (e.actor_kind = 'impersonator' AND split_part(e.actor, '/', 1) = {})"
 )
 """In step with the indexes audit_entries_actor, _by and _impersonated."""
+
+_KINDS_IN_A_NAME: Final = "e.actor_kind IN ('api_key', 'client', 'impersonator')"
+"""Of whoever acts in somebody's name; in step with the index audit_entries_in_a_name."""
+
+# One after the other, each a look into the index: there are as many as keys and supporters, however much they did.
+_IN_A_NAME: Final = f"""
+WITH RECURSIVE acted (actor) AS (
+    (SELECT e.actor FROM events.audit_entries AS e WHERE e.tenant_id = $1 AND {_KINDS_IN_A_NAME}
+     ORDER BY e.actor COLLATE "C" LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.actor FROM events.audit_entries AS e
+            WHERE e.tenant_id = $1 AND {_KINDS_IN_A_NAME} AND e.actor COLLATE "C" > acted.actor
+            ORDER BY e.actor COLLATE "C" LIMIT 1)
+    FROM acted WHERE acted.actor IS NOT NULL
+)
+SELECT actor FROM acted WHERE actor IS NOT NULL
+"""
 
 ENTRIES: Final = (
     f"SELECT {_COLUMNS} FROM events.audit_entries AS e LEFT JOIN events.audit_origins AS o USING (tenant_id, sequence)"
@@ -93,7 +113,6 @@ async def audit_entries(
     """
     where = Where()
     conditions: dict[str, Any] = {
-        "e.tenant_id = {}": tenant_id,
         "e.outcome = {}": outcome,
         "e.subject = {}": subject,
         "e.at >= {}": since,
@@ -102,12 +121,6 @@ async def audit_entries(
     for condition, value in conditions.items():
         if value is not None:
             where.add(condition, value)
-    if actor is not None:
-        where.add(f"({_ACTED})", actor, actor, actor)
-    if tenant_id is not None:
-        _between(where, tenant_id, since, until)
-    if concerning is not None:
-        where.add(f"({_ACTED} OR e.subject = {{}})", *[concerning] * 4)
     if action is not None and action.endswith("*"):
         where.add("starts_with(e.action, {})", action.removesuffix("*"))
     elif action is not None:
@@ -116,12 +129,54 @@ async def audit_entries(
         where.add("e.outcome <> 'success'")  # in step with the index audit_entries_refused
     if cursor is not None:
         where.add("e.position < {}", *decode_cursor(cursor, int))
-    size = bounded(limit)
-    rows = await connection.fetch(
-        f"{ENTRIES} WHERE {where} ORDER BY e.position DESC LIMIT {where.value(size + 1)}", *where.values
-    )
-    found = [AuditRow.of(row) for row in rows]
+    size, who, refused = bounded(limit), actor or concerning, outcome not in (None, "success")
+    if tenant_id is not None:
+        _between(where, tenant_id, since, until)
+    if tenant_id is not None and (who is not None or refused):
+        actors = None if who is None else await _actors(connection, tenant_id, who)
+        query = _of_tenant(where, tenant_id, size + 1, actors, concerning)
+    else:
+        if tenant_id is not None:
+            where.add("e.tenant_id = {}", tenant_id)
+        if actor is not None:
+            where.add(f"({_ACTED})", actor, actor, actor)
+        if concerning is not None:
+            where.add(f"({_ACTED} OR e.subject = {{}})", *[concerning] * 4)
+        query = f"{ENTRIES} WHERE {where} ORDER BY e.position DESC LIMIT {where.value(size + 1)}"
+    found = [AuditRow.of(row) for row in await connection.fetch(query, *where.values)]
     return page_of(found, size, lambda row: (row.position,))
+
+
+async def _actors(connection: Connection, tenant_id: str, who: str) -> list[str]:
+    """All names under which somebody has acted in a tenant: their own, and those of whoever acts in another's."""
+    if not is_id(who):
+        return [who]
+    rows = await connection.fetch(_IN_A_NAME, tenant_id)
+    others = [row["actor"] for row in rows]
+    return [who, *(each for each in others if each != who and is_acted_by(each, who))]
+
+
+def _of_tenant(where: Where, tenant_id: str, size: int, actors: Sequence[str] | None, subject: str | None) -> str:
+    """The SQL for one tenant's entries by any of `actors`, or about `subject`; or for what was refused there.
+
+    Each list is read from its own index, newest first. The tenant comes as a row: for one that is named, PostgreSQL
+    would reckon from how much it has that of all that was refused anywhere some must be its own, and read it all.
+    """
+    tenant, limit = where.value([tenant_id]), where.value(size)
+    one = f"SELECT e.position FROM events.audit_entries AS e WHERE e.tenant_id = whose.tenant_id AND {where}"
+    newest = f"ORDER BY e.position DESC LIMIT {limit}"
+    lists = [] if actors is not None or subject is not None else [f"({one} {newest})"]
+    if actors is not None:
+        by = f"{one} AND e.actor = who.actor {newest}"
+        who = where.value(list(actors))
+        lists.append(f"SELECT by.position FROM unnest({who}::text[]) AS who (actor) CROSS JOIN LATERAL ({by}) AS by")
+    if subject is not None:
+        lists.append(f"({one} AND e.subject = {where.value(subject)} {newest})")
+    return (
+        f"{ENTRIES} WHERE e.position = ANY (ARRAY(SELECT found.position"
+        f" FROM unnest({tenant}::text[]) AS whose (tenant_id) CROSS JOIN LATERAL ({' UNION '.join(lists)}) AS found"
+        f" ORDER BY found.position DESC LIMIT {limit})) ORDER BY e.position DESC"
+    )
 
 
 def _between(where: Where, tenant_id: str, since: datetime | None, until: datetime | None) -> None:

@@ -133,13 +133,19 @@ async def events(
     for condition, value in conditions.items():
         if value is not None:
             where.add(condition, value)
-    if source is not None:
-        _from_source(where, source)
     if cursor is not None:
         where.add(f"position {'>' if oldest_first else '<'} {{}}", decode_cursor(cursor, int)[0])
+    platform, _, name = (source or "").rpartition("/")
+    if platform == PLATFORM_SOURCE:
+        where.add("source IS NULL")  # the platform's sources are the domains
+    elif source is not None:
+        where.add("source = {}", source)
     wanted: tuple[str, ...] = ()
-    if types or domain:
-        wanted = tuple(await _exact(connection, types)) if types else event_types(domain or "")
+    if types or domain or platform == PLATFORM_SOURCE:
+        wanted = tuple(await _exact(connection, types)) if types else event_types(domain or name)
+        if platform == PLATFORM_SOURCE:
+            told = set(event_types(name)) - (set() if types else {MetricsUpdated.TYPE})
+            wanted = tuple(each for each in wanted if each in told)
         if not wanted:
             return Page(())
     size = bounded(limit)
@@ -147,15 +153,6 @@ async def events(
     query = _listing(where, wanted, size, narrow=narrow, order="ASC" if oldest_first else "DESC")
     rows = [EventRow.of(row) for row in await connection.fetch(query, *where.values)]
     return page_of(rows, size, lambda row: (row.position,))
-
-
-def _from_source(where: Where, source: str) -> None:
-    """The platform's sources are the domains, which the log keeps by themselves."""
-    platform, _, name = source.rpartition("/")
-    if platform == PLATFORM_SOURCE:
-        where.add("source IS NULL AND split_part(type, '.', 2) = {}", name)
-    else:
-        where.add("source = {}", source)
 
 
 async def _exact(connection: Connection, types: Sequence[str]) -> list[str]:
