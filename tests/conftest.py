@@ -10,11 +10,13 @@
 `kafka_jars`     Kafka's jars are on this machine: for tests that start their own
 `strong_hashing` passwords are hashed as in production; without it, with hardly any work
 `module_strong_hashing` the same, for all of a module
+`forked_programs` Python programs that the test starts, or has started, are forks of one that has imported all
 
 With PROG_TEST_NO_SKIP set, as in CI, a skipped test fails.
 """
 
 import os
+import subprocess
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -22,7 +24,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 import prog_contracts.scim  # noqa: F401 - first, from a shallow stack, which saves seconds: see prog_edge.process
-from tests import garbage, hashing, kafka
+from tests import forking, garbage, hashing, kafka
 from tests.memory import put_files_into_memory
 from tests.order import longest_modules_first, module_of
 from tests.servers import TestServers
@@ -51,6 +53,11 @@ def strong_hashing(quick_hashing: None) -> Iterator[None]:
 def module_strong_hashing(quick_hashing: None) -> Iterator[None]:
     with hashing.strong():
         yield
+
+
+@pytest.fixture
+def forked_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", forking.Popen)  # asyncio starts its programs with it too
 
 
 @pytest.fixture(scope="session")

@@ -7,17 +7,21 @@ from pathlib import Path
 
 import psutil
 
+from tests.forking import Popen
+
 PROCESSES = ("edge", "mailbox", "relay", "scheduler", "worker users tenants payments email", "worker monitoring events")
 
 
 class Up:
     """One `prog up`, and everything it started."""
 
-    def __init__(self, data: Path, port: int, *options: str) -> None:
+    def __init__(self, data: Path, port: int, *options: str, forked: bool = True) -> None:
+        """`forked` saves what Python takes to begin and to import it all: see `tests.forking`."""
         self.data = data
         self.port = port
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PROG_")}
-        self.process = subprocess.Popen(
+        begin = Popen if forked else subprocess.Popen
+        self.process: subprocess.Popen[str] = begin(
             [sys.executable, "-m", "prog_infra.cli", "up", "--data", str(data), "--port", str(port), *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

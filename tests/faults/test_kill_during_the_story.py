@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from prog_infra.servers import free_port
+from tests import forking
 from tests.up import PROCESSES, Up
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -56,13 +57,7 @@ def test_the_story_outlives_a_killed_process(up: Up, victim: str) -> None:
 
 
 def test_an_undisturbed_story_says_ok_in_json(up: Up) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "prog_infra.cli", "demo", "--data", str(up.data), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = forking.run([sys.executable, "-m", "prog_infra.cli", "demo", "--data", str(up.data), "--json"], timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout)
     assert result["ok"] is True
@@ -72,7 +67,7 @@ def test_an_undisturbed_story_says_ok_in_json(up: Up) -> None:
 
 
 def _start_demo(data: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return forking.Popen(
         [sys.executable, "-u", "-m", "prog_infra.cli", "demo", "--data", str(data)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.forking import Popen
+
 pytestmark = [pytest.mark.faults, pytest.mark.slow(50), pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +29,7 @@ def run_rig(directory: Path, *options: str) -> tuple[int, dict[str, Any], str]:
     told, shown = directory / "told", directory / "shown"
     # Into files: the rig's own processes have its standard error too, and a pipe ends with the last of them.
     with told.open("wb") as stdout, shown.open("wb") as stderr:
-        rig = subprocess.Popen(
+        rig = Popen(
             [sys.executable, "-m", "tests.faults.rig", "--json", *options], cwd=ROOT, stdout=stdout, stderr=stderr
         )
         try:

@@ -22,7 +22,10 @@ from tests.faults.rig import breaking
 from tests.faults.rig.chaos import KINDS
 from tests.faults.rig.running import LONG, SHORT, Result, Run
 from tests.faults.rig.terminal import summary
+from tests.forking import fork_this_process
 
+ACTORS_NEED = ("httpx", "prog_broker.client", "prog_broker.kafka.transport", "prog_broker.relay", "prog_broker.worker")
+"""What the rig's processes import: each begins as a fork of this one, at the start and after every kill."""
 _SOCKET_DIRECTORY_BYTES = 60
 
 
@@ -64,6 +67,7 @@ def main(
     form = LONG if long else SHORT
     logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # its pools tell of every connection that was cut
     console = Console(stderr=json, highlight=False)
+    fork_this_process(*ACTORS_NEED)
     directory = Path(tempfile.mkdtemp(prefix="prog-faults-", dir=_short_parent()))
     directory.chmod(0o755)
     run = Run(

@@ -23,10 +23,11 @@ import asyncpg
 from prog_infra import migrations
 from prog_infra.servers import Postgres, Valkey, free_port
 from prog_infra.servers.kafka import Kafka
-from prog_infra.servers.process import Launch, last_line
+from prog_infra.servers.process import last_line
 from tests.faults.rig import schema
 from tests.faults.rig.ledger import COMMANDS, EVENTS
 from tests.faults.rig.servers import KafkaNode, Server
+from tests.forking import Popen
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 DATABASE: Final = "faults"
@@ -85,8 +86,15 @@ class Actor:
 
     def start(self) -> None:
         with self.log.open("ab") as output:
-            launch = Launch(self.argv, self.environment, death_signal=signal.SIGKILL, working_directory=ROOT)
-            self.process = launch.start(output=output.fileno())
+            self.process = Popen(
+                self.argv,
+                env=self.environment,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self.excused, self.began = False, time.monotonic()
 
     def send(self, number: signal.Signals) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +25,7 @@ from prog_contracts.tenants import RenameTenant, TenantUpdated
 from prog_kit.database import Connection, Database
 from prog_kit.secrets import Sealer
 from prog_kit.tasks import cancelled
+from tests.forking import Popen
 from tests.integration.broker.conftest import Rig, eventually
 from tests.integration.broker.replays import TABLE, chained, chaining, expected, renaming, write_history
 
@@ -388,12 +388,12 @@ async def test_a_worker_killed_in_a_replay_is_followed_by_one_that_goes_on(rig: 
     replay_id = await replaying.start(group, asked(rebuild=True), by="ada")
     done = 0
     for number in range(3):
-        process = await _worker_process(rig, f"payments-{number}")
+        process = _worker_process(rig, f"payments-{number}")
         try:
             await eventually(lambda done=done: _got_beyond(rig, replay_id, done), seconds=60)  # type: ignore[misc]
         finally:
-            process.send_signal(signal.SIGKILL)
-            await process.wait()
+            process.kill()
+            await asyncio.to_thread(process.wait)
         done = (await shown(rig, replay_id)).done
     assert 0 < done < 3000, "the kills came in the middle"
     async with serving(rig, chaining()):
@@ -405,16 +405,14 @@ async def _got_beyond(rig: Rig, replay_id: UUID, done: int) -> bool:
     return (await shown(rig, replay_id)).done > done
 
 
-async def _worker_process(rig: Rig, name: str) -> asyncio.subprocess.Process:
+def _worker_process(rig: Rig, name: str) -> Popen[bytes]:
     environment = {
         **os.environ,
         "DATABASE_URL": rig.settings.database_url,
         "REDIS_URL": rig.settings.redis_url,
         "PYTHONPATH": str(ROOT),
     }
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.integration.broker.replays", name, cwd=ROOT, env=environment
-    )
+    return Popen([sys.executable, "-m", "tests.integration.broker.replays", name], cwd=ROOT, env=environment)
 
 
 async def test_pause_resume_and_cancel_take_effect_at_once(rig: Rig, group: Database) -> None:

@@ -13,6 +13,7 @@ from redis.retry import Retry
 
 from prog_infra.errors import OperatorError
 from prog_infra.servers import Postgres, Valkey, free_port, is_free, process
+from tests.forking import Popen
 from tests.waiting import wait_until
 
 # A supervisor that is killed: it starts both servers, says so, and does nothing more.
@@ -54,7 +55,7 @@ async def test_data_survives_a_clean_stop_and_the_port_stays(data: Path) -> None
 
 
 def test_servers_of_a_killed_supervisor_end_and_their_data_is_used_again(data: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", SUPERVISOR, str(data)], stdout=subprocess.PIPE) as supervisor:
+    with Popen([sys.executable, "-c", SUPERVISOR, str(data)], stdout=subprocess.PIPE) as supervisor:
         assert supervisor.stdout is not None
         port = int(supervisor.stdout.readline())
         supervisor.kill()

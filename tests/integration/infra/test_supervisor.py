@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.forking import Popen, run
 from tests.waiting import wait_until
 
 # `steady` is a fork that waits for its signal, `keeper` one that has a grandchild, `doomed` one that dies at once,
@@ -63,9 +64,7 @@ class Driver:
 
     def __init__(self, logs: Path, *names: str) -> None:
         self.logs = logs
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", DRIVER, str(logs), *names], stdout=subprocess.PIPE, text=True
-        )
+        self.process = Popen([sys.executable, "-c", DRIVER, str(logs), *names], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.output = self.process.stdout
         while self.output.readline() != "up\n":
@@ -129,10 +128,8 @@ async def test_forks_do_not_outlive_a_killed_supervisor(driver: Driver) -> None:
 
 
 def test_one_that_keeps_dying_is_named_with_its_last_words(tmp_path: Path) -> None:
-    ended = subprocess.run(
+    ended = run(
         [sys.executable, "-c", DRIVER.replace('["steady"], within', '["doomed"], within'), str(tmp_path), "doomed"],
-        capture_output=True,
-        text=True,
         check=True,
         timeout=60,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},

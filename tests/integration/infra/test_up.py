@@ -29,7 +29,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def up(data: Path) -> Iterator[Up]:
-    up = Up(data, free_port())
+    up = Up(data, free_port(), forked=False)
     yield up
     up.close()
 
