@@ -1,15 +1,20 @@
 """The embedded servers for tests: real PostgreSQL and Valkey, one pair for each test process, gone when it ends.
 
 They start when the first test asks for them, with persistence off, and die with the process even if it is killed. The
-migrations run once into a template; a test's own database is a copy of it.
+migrations run once into a template; a test's own database is a copy of it. Copying and dropping take longer than many
+tests, and longer still on a server that waits for connections that were just closed, so nobody waits for either: the
+next copy is made while a test runs, and its own is dropped while the next one does.
 """
+
+from __future__ import annotations
 
 import asyncio
 import itertools
 import socket
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -36,7 +41,8 @@ class TestServers:
         self._numbers = itertools.count(1)
         self._postgres: Postgres | None = None
         self._valkey: Valkey | None = None
-        self._administrator: Administrator | None = None
+        self._copied: tuple[str, Future[None]] | None = None
+        self._dropped: Future[None] | None = None
 
     def close(self) -> None:
         self._exits.close()
@@ -58,18 +64,22 @@ class TestServers:
 
     def new_database(self) -> str:
         """A fresh database with the current schema; its name."""
-        name = f"test_{next(self._numbers)}"
-        self._run(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+        name, copied = self._copied or self._begin_copy()
+        copied.result()
+        self._copied = self._begin_copy()
         return name
 
     def empty_database(self) -> str:
         """A fresh database with no schema at all, for tests of the migrations; its name."""
         name = f"empty_{next(self._numbers)}"
-        self._run(f"CREATE DATABASE {name}")
+        self._maker.begin(f"CREATE DATABASE {name}").result()
         return name
 
     def drop_database(self, name: str) -> None:
-        self._run(f"DROP DATABASE {name} WITH (FORCE)")
+        """Begin to drop it. Raises what went wrong with the one before."""
+        if self._dropped is not None:
+            self._dropped.result()
+        self._dropped = self._dropper.begin(f"DROP DATABASE {name} WITH (FORCE)")
 
     def empty_valkey(self) -> str:
         """Forget everything in Valkey; its address."""
@@ -88,14 +98,21 @@ class TestServers:
         await connection.close()
         await migrations.migrate(server.url(TEMPLATE))
 
-    def _run(self, statement: str) -> None:
-        if self._administrator is None:
-            self._administrator = self._exits.enter_context(Administrator(self.postgres.url()))
-        self._administrator.execute(statement)
+    def _begin_copy(self) -> tuple[str, Future[None]]:
+        name = f"test_{next(self._numbers)}"
+        return name, self._maker.begin(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+
+    @cached_property
+    def _maker(self) -> Administrator:
+        return self._exits.enter_context(Administrator(self.postgres.url()))
+
+    @cached_property
+    def _dropper(self) -> Administrator:
+        return self._exits.enter_context(Administrator(self.postgres.url()))
 
 
 class Administrator:
-    """One connection for all databases that are made and dropped: a new one each time takes a fifth of a copy
+    """One connection for many statements, one after the other: a new one each time takes a fifth of a copy.
 
     It lives in a loop of its own thread, so that fixtures may use it whatever loop the test has.
     """
@@ -113,8 +130,8 @@ class Administrator:
         self._thread.submit(self._close).result()
         self._thread.shutdown()
 
-    def execute(self, statement: str) -> None:
-        self._thread.submit(lambda: self._runner.run(self._execute(statement))).result()
+    def begin(self, statement: str) -> Future[None]:
+        return self._thread.submit(lambda: self._runner.run(self._execute(statement)))
 
     async def _execute(self, statement: str) -> None:
         if self._connection is None:

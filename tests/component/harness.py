@@ -79,7 +79,7 @@ class Harness:
         self.admin = await asyncpg.connect(self.url)
         self._exits.push_async_callback(self.admin.close)
         for domain in self.domains:
-            database = await Database.connect(self.url, f"prog_{domain.name}", max_size=self._connections)
+            database = await Database.connect(self.url, f"prog_{domain.name}", min_size=0, max_size=self._connections)
             self._exits.push_async_callback(database.close)
             policy = RetryPolicy(attempts=self._attempts, base_seconds=0.001, cap_seconds=0.001)
             self.processors[domain.name] = Processor(domain, database, self.sealer, policy=policy, clock=self.clock)
