@@ -10,16 +10,16 @@ _LONGEST_PAUSE_SECONDS: Final = 0.1
 
 
 async def wait_until(
-    condition: Callable[[], bool | Awaitable[bool]], *, within_seconds: float = 10.0, what: str = "the condition"
+    condition: Callable[[], object], *, within_seconds: float = 10.0, what: str = "the condition"
 ) -> None:
     """Return as soon as the condition holds. Raises AssertionError when it does not in time.
 
-    It is asked ever less often, for what asks takes from what is waited for.
+    Whatever is true counts as held. It is asked ever less often, for what asks takes from what is waited for.
     """
     began = time.monotonic()
     while True:
         held = condition()
-        if held if isinstance(held, bool) else await held:
+        if await held if isinstance(held, Awaitable) else held:
             return
         waited = time.monotonic() - began
         assert waited < within_seconds, f"{what} did not hold within {within_seconds} s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,7 @@ from prog_kit.database import Database
 from prog_kit.secrets import Sealer, producer_keys
 from prog_kit.settings import Settings
 from tests.kafka import bootstrap
+from tests.waiting import wait_until
 
 
 @dataclass
@@ -212,14 +213,6 @@ async def running(settings: Settings) -> AsyncIterator[Rig]:
     await redis.aclose()
 
 
-async def eventually(condition: Callable[[], Awaitable[Any] | Any], *, seconds: float = 60.0) -> None:
+async def eventually(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Waits until the condition holds; fails the test when it does not within `seconds`."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        value = condition()
-        if isinstance(value, Awaitable):
-            value = await value
-        if value:
-            return
-        assert asyncio.get_running_loop().time() < deadline, f"not within {seconds} s"
-        await asyncio.sleep(0.01)
+    await wait_until(condition, within_seconds=seconds)

@@ -68,7 +68,7 @@ async def test_requirement_02_a_death_between_commit_and_position_repeats_no_eff
 
 
 async def test_requirement_03_a_dead_worker_s_messages_run_again_within_lease_and_two_seconds(rig: Rig) -> None:
-    lease_seconds = 3.0
+    lease_seconds = 1.5
     dying = await rig.worker("dying", lease_seconds=lease_seconds)
     heir = await rig.worker("heir", lease_seconds=lease_seconds)
     await eventually(lambda: bool(heir.serving[0].keeper._held()))
@@ -124,7 +124,7 @@ async def test_requirement_10_a_worker_that_starts_without_its_broker_waits_and_
     starting = asyncio.create_task(worker.start())
     client = connect(url)
     try:
-        await asyncio.wait([starting], timeout=1)
+        await asyncio.wait([starting], timeout=0.3)
         with server.running(tmp_path / "log"):
             assert server.url() == url
             await asyncio.wait_for(starting, 60)

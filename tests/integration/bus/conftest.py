@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from prog_broker import Bus
 from prog_broker.redis.connection import Client, connect
 from prog_contracts.ids import new_id
 from prog_contracts.tenants import TenantUpdated
+from tests.waiting import wait_until
 
 
 def updated(name: str, tenant_id: str | None = None) -> TenantUpdated:
@@ -56,14 +57,6 @@ async def buses(valkey_url: str) -> AsyncIterator[Buses]:
     await made.close()
 
 
-async def eventually(condition: Callable[[], Awaitable[Any] | Any], *, seconds: float = 60.0) -> None:
+async def eventually(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Waits until the condition holds; fails the test when it does not within `seconds`."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        value = condition()
-        if isinstance(value, Awaitable):
-            value = await value
-        if value:
-            return
-        assert asyncio.get_running_loop().time() < deadline, f"not within {seconds} s"
-        await asyncio.sleep(0.01)
+    await wait_until(condition, within_seconds=seconds)
