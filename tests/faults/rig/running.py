@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -41,7 +42,7 @@ class Form:
     kafka_nodes: int = 1
 
 
-SHORT: Final = Form("short", Cast(), messages=3_000, gap_seconds=1.6, finish_seconds=120.0)
+SHORT: Final = Form("short", Cast(), messages=3_000, gap_seconds=1.2, finish_seconds=120.0)
 LONG: Final = Form(
     "long",
     Cast(workers=3, producers=3, appenders=2, keys=32, rate=150.0, appender_rate=75.0),
@@ -162,11 +163,12 @@ class Run:
     async def _chaos(self) -> None:
         """Faults until every kind was there and enough was sent; then all is healed."""
         await self._until(lambda: self.latest is not None and self.latest.applied > 50, FIRST_SECONDS, "first messages")
-        gap_seconds = self.form.gap_seconds
-        for deck in draws(self.seed, self.stage.cast.broker, gap_seconds=gap_seconds, only=self.only):
-            await self.chaos.play(deck)
+        decks = draws(self.seed, self.stage.cast.broker, gap_seconds=self.form.gap_seconds, only=self.only)
+        await self.chaos.play(next(decks))
+        for fault in chain.from_iterable(decks):
             if self.latest is not None and self.latest.sent >= self.messages:
                 break
+            await self.chaos.play([fault])
         await self.chaos.heal()
         self.say("[green]healed[/]; the producers finish")
         await self.stage.retire("producer", "appender", within_seconds=self.form.finish_seconds)
