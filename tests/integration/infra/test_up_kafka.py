@@ -14,6 +14,7 @@ import pytest
 
 from prog_infra.servers import free_port
 from prog_infra.servers.kafka import distribution
+from tests import forking
 from tests.up import PROCESSES, Up, lives
 from tests.waiting import wait_until
 
@@ -22,7 +23,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory, kafka_jars: None) -> Iterator[Up]:
-    up = Up(tmp_path_factory.mktemp("kafka") / "data of ours", free_port(), "--broker", "kafka")
+    """On data that was there before, of a platform whose messages travelled over Redis."""
+    data = tmp_path_factory.mktemp("kafka") / "data of ours"
+    first = Up(data, free_port())
+    first.wait_ready()
+    first.process.send_signal(signal.SIGINT)
+    assert first.process.wait(60) == 0
+    first.close()
+    up = Up(data, first.port, "--broker", "kafka", forked=False)
     up.wait_ready()
     yield up
     up.process.send_signal(signal.SIGINT)
@@ -32,14 +40,7 @@ def up(tmp_path_factory: pytest.TempPathFactory, kafka_jars: None) -> Iterator[U
 
 def prog(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PROG_")}
-    return subprocess.run(
-        [sys.executable, "-m", "prog_infra.cli", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env=clean | variables,
-    )
+    return forking.run([sys.executable, "-m", "prog_infra.cli", *arguments], timeout=300, env=clean | variables)
 
 
 def platform(data: Path) -> dict[str, str]:
@@ -61,6 +62,13 @@ def tell_the_story(data: Path) -> dict[str, Any]:
 def told(up: Up) -> dict[str, Any]:
     """How it went when the story was told to this module's platform."""
     return tell_the_story(up.data)
+
+
+def test_a_change_of_brokers_is_told(up: Up) -> None:
+    assert (
+        "prog up: messages travel over Kafka from now on; what nobody had handled yet waits in Redis until that is"
+        " the broker again\n"
+    ) in up.lines
 
 
 def test_messages_travel_over_kafka_and_answers_over_valkey(up: Up) -> None:
@@ -163,24 +171,3 @@ def test_a_machine_without_java_or_maven_is_told_in_one_line(tmp_path: Path) -> 
     assert "there is no Maven on this machine" in line
     assert "apt install maven" in line
     assert not (tmp_path / "data" / "postgres").exists()
-
-
-def test_a_change_of_brokers_is_told(tmp_path: Path, kafka_jars: None) -> None:
-    data = tmp_path / "data"
-    first = Up(data, free_port())
-    first.wait_ready()
-    first.process.send_signal(signal.SIGINT)
-    assert first.process.wait(60) == 0
-    first.close()
-    second = Up(data, free_port(), "--broker", "kafka")
-    try:
-        second.wait_ready()
-        assert (
-            "prog up: messages travel over Kafka from now on; what nobody had handled yet waits in Redis until that is"
-            " the broker again\n"
-        ) in second.lines
-        tell_the_story(data)
-    finally:
-        second.process.send_signal(signal.SIGINT)
-        assert second.process.wait(60) == 0
-        second.close()
