@@ -19,6 +19,7 @@ from prog_edge.middleware.cors import Cors
 from prog_edge.middleware.crash import CrashMiddleware
 from prog_edge.middleware.gateway import GatewayMiddleware
 from prog_edge.middleware.head import HeadMiddleware
+from prog_edge.middleware.lane import Lane
 from prog_edge.platform import Platform
 from prog_edge.quick import shorten
 from prog_edge.refusals import add_handlers
@@ -35,12 +36,12 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 def create_app(settings: Settings, drain: Drain | None = None) -> FastAPI:
     """The edge for these settings. It connects when it starts to serve (ASGI lifespan)."""
-    switch = drain or Drain()
+    switch, lane = drain or Drain(), Lane()
     app = FastAPI(
         title="ProgNetwork",
         version=VERSION,
         lifespan=_lifespan(settings, switch),
-        middleware=layers(settings, switch),
+        middleware=layers(settings, switch, lane),
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -52,14 +53,16 @@ def create_app(settings: Settings, drain: Drain | None = None) -> FastAPI:
     app.router.routes.extend(route for router in ROUTERS for route in router.routes)
     shorten(app.router.routes)
     pin(app.router.routes)
-    app.router.routes.insert(0, RouteIndex(app.router.routes))
+    index = RouteIndex(app.router.routes)
+    app.router.routes.insert(0, index)
+    lane.open(app, index, page_for_error)
     describe(app, ROUTERS, settings.public_url)
     mount_web(app)
     return app
 
 
-def layers(settings: Settings, drain: Drain) -> list[Middleware]:
-    """The middleware, outermost first."""
+def layers(settings: Settings, drain: Drain, lane: Lane | None = None) -> list[Middleware]:
+    """The middleware, outermost first. Requests without a body that `lane` knows pass the first one alone."""
     return [
         Middleware(
             GatewayMiddleware,
@@ -70,6 +73,7 @@ def layers(settings: Settings, drain: Drain) -> list[Middleware]:
             log_level=settings.log_level,
             cors=Cors(settings.cors_origins, open_paths(ROUTERS)),
             hosts=hosts_of(settings),
+            lane=lane,
         ),
         Middleware(CrashMiddleware, page=page_for_error),
         Middleware(BodyLimitMiddleware),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from prog_contracts.actors import impersonator_of, key_of, person_of
@@ -78,13 +79,7 @@ class RequestContext:
     def identify(self, actor: str, session_id: str | None, office: str | None) -> None:
         """Who is asking. `office` is theirs on the platform's staff."""
         self.actor, self.session_id = actor, session_id
-        key = key_of(actor)
-        if impersonator_of(actor) is not None:
-            self.actor_kind = "impersonator"
-        elif key is not None:
-            self.actor_kind = "client" if key.startswith("client_") else "api_key"
-        else:
-            self.actor_kind = "person" if office is None else "operator"
+        self.actor_kind = _kind_of(actor, office)
 
     def attributed(self, actor: str | None) -> str | None:
         """Whom a command names that is sent for this request: both, where somebody acts in the name of `actor`."""
@@ -107,17 +102,28 @@ class RequestContext:
         return {"request_id": self.request_id, "trace_id": self.trace_id}
 
 
-_current: ContextVar[RequestContext | None] = ContextVar("request", default=None)
+@lru_cache(1024)
+def _kind_of(actor: str, office: str | None) -> str:
+    key = key_of(actor)
+    if impersonator_of(actor) is not None:
+        return "impersonator"
+    if key is not None:
+        return "client" if key.startswith("client_") else "api_key"
+    return "person" if office is None else "operator"
+
+
+CURRENT: Final[ContextVar[RequestContext | None]] = ContextVar("request", default=None)
+"""Set around a request."""
 
 
 def current_context() -> RequestContext | None:
     """The context of the request that is being served; None outside of one."""
-    return _current.get()
+    return CURRENT.get()
 
 
 def current_site() -> Site | None:
     """The tenant's host at which the request is served; None at the platform's own."""
-    context = _current.get()
+    context = CURRENT.get()
     return None if context is None else context.site
 
 
@@ -129,16 +135,16 @@ def at_host(purpose: str, site: Site | None = None) -> str:
 
 @contextmanager
 def serving(context: RequestContext) -> Iterator[None]:
-    """Around the request that it is the context of."""
-    token = _current.set(context)
+    """Around a request that it is the context of; the gateway, which serves them all, does it by itself."""
+    token = CURRENT.set(context)
     try:
         yield
     finally:
-        _current.reset(token)
+        CURRENT.reset(token)
 
 
 def _log_fields() -> Mapping[str, str | None]:
-    context = _current.get()
+    context = CURRENT.get()
     return {} if context is None else context.log_fields
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.exceptions import RequestValidationError
@@ -25,6 +25,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prog_edge.access import Declaration, Needs, Public, SignedIn, Staff
 from prog_edge.versions.pinned import Once, Pinned
+
+_JSON: Final = (b"content-type", b"application/json")
 
 
 def shorten(routes: Iterable[BaseRoute]) -> None:
@@ -67,6 +69,8 @@ class ShortWay:
         self._access_name = str(route.dependant.dependencies[0].name)
         self._request_name = route.dependant.request_param_name
         self._body = route.dependant.body_params[0] if route.dependant.body_params else None
+        self.takes_body = self._body is not None
+        self._status = route.status_code or 200
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
@@ -89,9 +93,13 @@ class ShortWay:
         if self._request_name is not None:
             values[self._request_name] = request
         answer = await self._endpoint(**values)
-        if not isinstance(answer, Response):
-            answer = Response(self._serialized(answer), self._route.status_code or 200, media_type="application/json")
-        await answer(scope, receive, send)
+        if isinstance(answer, Response):
+            await answer(scope, receive, send)
+            return
+        body = self._serialized(answer)
+        headers = [(b"content-length", b"%d" % len(body)), _JSON]
+        await send({"type": "http.response.start", "status": self._status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     def _serialized(self, answer: Any) -> bytes:
         model = self._model

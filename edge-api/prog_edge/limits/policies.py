@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 EndpointClass = Literal["auth", "writes", "reads", "streams", "wrong_keys"]
@@ -62,6 +63,7 @@ _STREAMS: Final = ("/v1/events/stream", "/v1/logs/tail")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+@lru_cache(2048)
 def class_of(method: str, route: str) -> EndpointClass | None:
     """The kind of an endpoint by the template of its route; None for what is never limited.
 

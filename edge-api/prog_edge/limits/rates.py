@@ -57,6 +57,8 @@ class RateLimits:
     def __init__(self, client: Client, *, mode: Mode, factor: float) -> None:
         self._mode = mode
         self._factor = factor
+        self._policies: dict[tuple[EndpointClass, float], Policy] = {}
+        """As they were made; as bounded as the plans' factors."""
         self._together = RedisWindows(client)
         self._ahead = UnitsAhead()
         self._alone = LocalWindows()
@@ -73,12 +75,10 @@ class RateLimits:
         kind = class_of(method, route)
         if kind is None or self._mode == "off":
             return
-        policy = POLICIES[kind].scaled(self._factor)
         if kind == "auth" or caller is None:
-            client = client_of_address(context.client_address)
+            client, policy = client_of_address(context.client_address), self._policy(kind)
         else:
-            client = caller
-            policy = policy.scaled(request_factor(plan))
+            client, policy = caller, self._policy(kind, request_factor(plan))
         policy, spent = await self._count(f"prog:limits:{kind}:{client}", policy, ahead=client == caller)
         quota = Quota(policy, spent.remaining, max(1, math.ceil(spent.more_in_milliseconds / 1000)))
         if self._mode == "shadow":
@@ -94,7 +94,7 @@ class RateLimits:
 
     def quota_of(self, kind: EndpointClass, plan: str | None) -> Policy | None:
         """How often each member and key of a tenant on a plan may ask; None where nothing is refused."""
-        return POLICIES[kind].scaled(self._factor).scaled(request_factor(plan)) if self._mode == "on" else None
+        return self._policy(kind, request_factor(plan)) if self._mode == "on" else None
 
     async def count_wrong_key(self, address: str | None) -> None:
         """Counts an API key from this address that is not good. Raises TooMuch when there were many.
@@ -116,6 +116,12 @@ class RateLimits:
         detail = "There were many wrong API keys from this address. Wait a little."
         wait_seconds = max(1, math.ceil(spent.more_in_milliseconds / 1000))
         raise TooMuch(detail, code="too_many_attempts", retry_after_seconds=wait_seconds)
+
+    def _policy(self, kind: EndpointClass, factor: float = 1.0) -> Policy:
+        policy = self._policies.get((kind, factor))
+        if policy is None:
+            policy = self._policies[kind, factor] = POLICIES[kind].scaled(self._factor).scaled(factor)
+        return policy
 
     async def _count(self, key: str, policy: Policy, *, ahead: bool = False) -> tuple[Policy, Spent]:
         if ahead and (spent := self._ahead.take(key, policy)) is not None:

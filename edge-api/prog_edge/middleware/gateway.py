@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prog_contracts.hosts import PlatformHosts
-from prog_edge.context import RequestContext, put_context, serving
+from prog_edge.context import CURRENT, RequestContext, put_context
 from prog_edge.drain import Drain
 from prog_edge.middleware.access_log import AccessLog
 from prog_edge.middleware.client_address import ClientAddresses
@@ -26,14 +26,19 @@ from prog_edge.middleware.cors import Cors
 from prog_edge.middleware.denials import tell_denial
 from prog_edge.middleware.head_fields import Head, read_head
 from prog_edge.middleware.host_gate import HostGate
-from prog_edge.middleware.metrics import IN_FLIGHT, count, route_of
+from prog_edge.middleware.lane import Lane
+from prog_edge.middleware.metrics import InFlight, count, route_of
+from prog_edge.middleware.overdue import Overdue
 from prog_edge.middleware.rate_headers import Form, rate_headers
 from prog_edge.middleware.security_headers import Defaults, defaults, secured
 from prog_edge.problems import Refused, problem
+from prog_edge.quick import ShortWay
 from prog_edge.scim_errors import PREFIX as SCIM_PREFIX
-from prog_edge.versions.table import NEWEST, version_headers, version_of
+from prog_edge.versions.table import NEWEST, Version, version_headers, version_of
+from prog_kit.logging import get
 from prog_kit.telemetry import child_traceparent
 
+_log = get("prog_edge.crash")
 VERSIONED: Final = "/v1/"
 ANSWER_SECONDS: Final = 65.0
 """Until an answer begins: a body may take 30 seconds to come, and a client may ask to wait 30 for what it wants done.
@@ -56,6 +61,7 @@ class GatewayMiddleware:
         log_level: str = "info",
         cors: Cors | None = None,
         hosts: PlatformHosts | None = None,
+        lane: Lane | None = None,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self.app = app
@@ -66,10 +72,12 @@ class GatewayMiddleware:
         self.access_log = AccessLog(log_level)
         self.cors = cors or Cors((), ())
         self.gate = None if hosts is None else HostGate(hosts)
+        self.lane = lane or Lane()
         secure = public_url.startswith("https://")
         self.defaults: Defaults = defaults(secure_transport=secure)
         self.site_defaults: Defaults = defaults(secure_transport=secure, subdomains=False)
-        self.answer_seconds = answer_seconds
+        self.overdue = Overdue(answer_seconds)
+        self._version_headers: dict[str, tuple[tuple[bytes, bytes], ...]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,16 +96,24 @@ class GatewayMiddleware:
         context.speaks_scim = scope["path"].startswith(SCIM_PREFIX)
         put_context(scope, context)
         answer = _Answer(self, scope, context, send, head.origin)
-        IN_FLIGHT.inc()
+        InFlight.now += 1
+        token = CURRENT.set(context)
         try:
-            with serving(context):
-                await self._answered_in_time(scope, context, head, receive, answer)
+            await self._answered_in_time(scope, context, head, receive, answer)
         finally:
-            IN_FLIGHT.dec()
+            CURRENT.reset(token)
+            InFlight.now -= 1
             seconds = perf_counter() - began
             route = route_of(scope)
             count(scope["method"], route, answer.status or 500, seconds)
             self.access_log.write(scope, context, route, answer.status, answer.size_bytes, seconds)
+
+    def version_headers(self, version: Version) -> tuple[tuple[bytes, bytes], ...]:
+        """Those of an answer in this version; a name is found quicker than all that a version says."""
+        told = self._version_headers.get(version.name)
+        if told is None:
+            told = self._version_headers[version.name] = version_headers(version, self.public_url)
+        return told
 
     async def _refusal(self, scope: Scope, context: RequestContext, head: Head) -> Response | None:
         """The answer to a request that goes no further."""
@@ -111,24 +127,41 @@ class GatewayMiddleware:
         self, scope: Scope, context: RequestContext, head: Head, receive: Receive, answer: _Answer
     ) -> None:
         try:
-            async with asyncio.timeout(self.answer_seconds) as answer.limit:
+            async with asyncio.timeout(None) as answer.limit:
+                self.overdue.add(answer)
                 refusal = await self._refusal(scope, context, head)
-                await (refusal or self.app)(scope, receive, answer.send)
+                if refusal is not None:
+                    await refusal(scope, receive, answer.send)
+                elif head.has_body or (route := self.lane.find(scope)) is None:
+                    await self.app(scope, receive, answer.send)
+                else:
+                    await self._by_lane(route, scope, receive, answer)
         except TimeoutError:
             if answer.status or not answer.limit.expired():
                 raise
             headers = {"Retry-After": "5"}
             response = problem(context, 504, "answer_timeout", _TOO_LONG, headers=headers)
             await response(scope, receive, answer.send)
+        finally:
+            self.overdue.discard(answer)
+
+    async def _by_lane(self, route: ShortWay, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        try:
+            await route(scope, receive, answer.send)
+        except Exception as error:
+            if answer.status:
+                _log.error("request failed", path=scope["path"], exc_info=error)
+                raise
+            await self.lane.fail(error, scope, receive, answer.send)
 
 
 class _Answer:
     """The answer to one request on its way out."""
 
-    __slots__ = ("_gateway", "_origin", "_scope", "_send", "context", "limit", "size_bytes", "status")
+    __slots__ = ("_gateway", "_origin", "_scope", "_send", "began", "context", "limit", "size_bytes", "status")
 
     limit: asyncio.Timeout
-    """Until it begins."""
+    """Set by whoever finds that it has not begun in time."""
 
     def __init__(
         self, gateway: GatewayMiddleware, scope: Scope, context: RequestContext, send: Send, origin: str | None
@@ -138,13 +171,15 @@ class _Answer:
         self.context = context
         self._send = send
         self._origin = origin
+        self.began = 0.0
         self.status = 0
         self.size_bytes = 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            if not self.limit.expired():
+            self._gateway.overdue.discard(self)
+            if self.limit.when() is not None and not self.limit.expired():
                 self.limit.reschedule(None)
             tell_denial(self._scope, self.context, self.status)
             message["headers"] = self._headers(message)
@@ -159,7 +194,7 @@ class _Answer:
         )
         path = self._scope["path"]
         if path.startswith(VERSIONED):
-            headers += version_headers(context.version or NEWEST, gateway.public_url)
+            headers += gateway.version_headers(context.version or NEWEST)
         headers += gateway.cors.headers(self._scope["method"], path, self._origin)
         if gateway.drain.started:
             headers.append(_CLOSING)

@@ -16,7 +16,8 @@ _USABLE: Final = re.compile(rb"^[A-Za-z0-9._:\-]{8,128}$")
 @dataclass(slots=True)
 class Head:
     """`request_id` is the client's own where it sent a usable one; `forwarded` the hops of X-Forwarded-For, `version`
-    what Prog-Version names, `origin` the site of the page that asks, `hosts` every Host header."""
+    what Prog-Version names, `origin` the site of the page that asks, `hosts` every Host header. `has_body` is whether
+    the request says that it has one."""
 
     request_id: str = ""
     traceparent: str | None = None
@@ -25,6 +26,7 @@ class Head:
     version: str | None = None
     origin: str | None = None
     hosts: list[bytes] = field(default_factory=list)
+    has_body: bool = False
 
 
 def read_head(fields: Iterable[tuple[bytes, bytes]]) -> Head:
@@ -46,6 +48,8 @@ def read_head(fields: Iterable[tuple[bytes, bytes]]) -> Head:
             head.version = value.decode("latin-1")
         elif name == b"origin":
             head.origin = value.decode("latin-1")
+        elif name in (b"content-length", b"transfer-encoding"):
+            head.has_body = True
     if not head.request_id:
         head.request_id = f"req_{random.getrandbits(96):024x}"
     return head

@@ -21,6 +21,8 @@ _HSTS_OF_SITE: Final = (b"strict-transport-security", b"max-age=31536000")
 """At a tenant's host: what is below that is not the platform's to speak for."""
 
 
+_NAMES: Final = frozenset(name for name, _ in (*_DEFAULTS, _HSTS))
+
 Headers = Iterable[tuple[bytes, bytes]]
 Defaults = tuple[tuple[bytes, bytes], ...]
 
@@ -37,5 +39,8 @@ def secured(headers: Headers, missing: Defaults) -> list[tuple[bytes, bytes]]:
     """The headers of an answer with those that are missing."""
     found = list(headers)
     present = {name for name, _ in found}
-    found += [header for header in missing if header[0] not in present]
+    if present.isdisjoint(_NAMES):
+        found += missing
+    else:
+        found += [header for header in missing if header[0] not in present]
     return found

@@ -20,6 +20,7 @@ from prog_edge.api import ROUTERS
 from prog_edge.api.contract import api_routes, declaration_of
 from prog_edge.app import create_app, layers
 from prog_edge.drain import Drain
+from prog_edge.middleware.lane import Lane
 from prog_edge.quick import ShortWay, is_plain, shorten
 from prog_edge.refusals import add_handlers
 from prog_edge.routing import RouteIndex
@@ -82,16 +83,20 @@ def routes() -> APIRouter:
     return router
 
 
-@pytest_asyncio.fixture(params=["ours", "FastAPI's"])
+@pytest_asyncio.fixture(params=["by lane", "ours", "FastAPI's"])
 async def http(request: pytest.FixtureRequest, settings: Settings, drain: Drain) -> AsyncIterator[httpx.AsyncClient]:
-    app = FastAPI(middleware=layers(settings, drain), openapi_url=None, redirect_slashes=False)
+    lane = Lane()
+    app = FastAPI(middleware=layers(settings, drain, lane), openapi_url=None, redirect_slashes=False)
     add_handlers(app, no_page)
     router = routes()
     app.router.routes.extend(router.routes)
-    if request.param == "ours":
+    if request.param != "FastAPI's":
         assert all(is_plain(route) for route in api_routes([router]))
         shorten(app.router.routes)
-        app.router.routes.insert(0, RouteIndex(app.router.routes))
+        index = RouteIndex(app.router.routes)
+        app.router.routes.insert(0, index)
+        if request.param == "by lane":
+            lane.open(app, index, no_page)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="https://prog.example") as client:
         yield client
@@ -241,13 +246,36 @@ def test_the_index_finds_what_looking_through_all_routes_finds(settings: Setting
     of_api = list(api_routes(ROUTERS))
     index, *others = app.router.routes
     assert isinstance(index, RouteIndex)
+    found_at_once = 0
     for known in of_api:
         path = known.path.replace("{", "").replace("}", "")
         for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
             scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "root_path": "", "headers": []}
             full = next((route for route in others if route.matches(dict(scope))[0] is Match.FULL), None)
             match, child = index.matches(dict(scope))
+            found = index.find(scope)
             if match is Match.FULL:
                 assert child["route"] is full, f"{method} {path}"
+                if found is not None:
+                    assert (found.route, found.path_params) == (full, child["path_params"]), f"{method} {path}"
+                    found_at_once += 1
             else:
+                assert found is None
                 assert not any(full is route for route in of_api), f"{method} {path}"
+    assert found_at_once >= 100
+
+
+@pytest.mark.parametrize("path", ["/v1/things//perhaps", "/v1/things/", "/v1/things/cup/perhaps\n", "/v1/things/a/b/c"])
+def test_the_index_finds_at_once_no_path_that_the_pattern_of_a_route_refuses(path: str) -> None:
+    index = RouteIndex(routes().routes)
+    assert index.find({"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}) is None
+
+
+@pytest.mark.parametrize("headers", [{"Content-Length": "0"}, {"Transfer-Encoding": "chunked"}])
+async def test_what_may_have_a_body_answers_alike(http: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    assert (await http.get("/v1/things/cup", headers=headers)).json() == {"name": "cup", "number": 3}
+
+
+async def test_head_is_answered_without_a_body(http: httpx.AsyncClient) -> None:
+    answer = await http.head("/v1/things/cup")
+    assert (answer.status_code, answer.content) == (200, b"")
