@@ -24,6 +24,7 @@ from prog_contracts.topics import DOMAINS, Topic, consumed_by, topic_of
 if TYPE_CHECKING:
     from prog_broker.replaying.selection import Scope
     from prog_kit.database import Connection
+    from prog_kit.secrets import Sealer
 
 M = TypeVar("M", bound=Message)
 E = TypeVar("E", bound=Event)
@@ -54,6 +55,15 @@ class Work(Protocol):
     @property
     def replaying(self) -> bool:
         """True in a replay: the call must be left out."""
+        ...
+
+    @property
+    def sealer(self) -> Sealer:
+        """Opens what the message has sealed."""
+        ...
+
+    def look(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection without a transaction, which sees no tenant's rows: for one question, in one round trip."""
         ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:

@@ -207,10 +207,7 @@ class Processor:
             kept = carrier.worth_keeping(shard, answers)
             if kept or outgoing or completed:
                 document = carrier.finishing(self.domain.name, kept, outgoing, completed)
-                if known or len(document) > MAX_WITH_COMMIT_BYTES:
-                    await connection.execute(sql.FINISH, document)
-                else:
-                    begun.commit_with(sql.finish(document))
+                await _finish(begun, document, at_once=bool(known))
             stored = await carrier.stored_answers(connection, self.domain.name, known)
         settled.appended = appended or bool(outgoing)
         settled.answers = addressed(fresh, answers) + addressed(known, stored)
@@ -343,7 +340,8 @@ class Processor:
     async def _record(
         self, shard: Shard, token: int, item: Incoming, finish: Any, microseconds: int, *, retrying: bool
     ) -> Settled:
-        async with self.database.pool.acquire() as connection, connection.transaction():
+        async with self._begun() as begun:
+            connection = begun.connection
             admission = await carrier.admit(connection, shard, token, [item], retrying=retrying)
             tx = self._transaction(connection, item.envelope, admission.clocks)
             if item.envelope.id not in admission.admitted:
@@ -354,8 +352,7 @@ class Processor:
             answers = [(StoredAnswer.of_reply(item.envelope.id, reply, self.sealer), microseconds)]
             if retrying:
                 await connection.execute(sql.CLEAR_RETRY, shard.group, item.envelope.id)
-            document = carrier.finishing(self.domain.name, answers, outgoing, self._completed(tx))
-            await connection.execute(sql.FINISH, document)
+            await _finish(begun, carrier.finishing(self.domain.name, answers, outgoing, self._completed(tx)))
         self._count(shard, [item], answers)
         return Settled([item.delivery.receipt], addressed([item], answers), appended=bool(outgoing))
 
@@ -380,6 +377,15 @@ class _Work:
     def attempt(self) -> int:
         return self.item.attempts + 1
 
+    @property
+    def sealer(self) -> Sealer:
+        return self.processor.sealer
+
+    @asynccontextmanager
+    async def look(self) -> AsyncIterator[Connection]:
+        async with self.processor.database.pool.acquire() as connection:
+            yield connection
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         envelope = self.item.envelope
@@ -391,6 +397,14 @@ class _Work:
 
 def _always() -> bool:
     return True
+
+
+async def _finish(begun: Begun, document: bytes, *, at_once: bool = False) -> None:
+    """Leaves behind what a batch does, with the COMMIT unless it is large or wanted `at_once`."""
+    if at_once or len(document) > MAX_WITH_COMMIT_BYTES:
+        await begun.connection.execute(sql.FINISH, document)
+    else:
+        begun.commit_with(sql.finish(document))
 
 
 def _outgoing(tx: Transaction, reply: Reply) -> list[Envelope]:

@@ -70,6 +70,10 @@ end
 return 0
 """
 _GIVE_BACK: Final = """
+local right = ARGV[#KEYS + 1] == '1'
+if right then
+    redis.call('DEL', KEYS[1])
+end
 for i = 1, #KEYS do
     if redis.call('EXISTS', KEYS[i]) == 1 then
         if redis.call('HINCRBY', KEYS[i], 'count', -1) <= tonumber(ARGV[i]) then
@@ -196,11 +200,9 @@ class Attempts:
         self._alone.give_back(keys, right=right)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                if right:
-                    await self._client.delete(next(iter(keys)))
                 if right and known is not None:
                     await self._client.set(known, "1", ex=KNOWN_SECONDS)
-                await self._give_back(keys=list(keys), args=[growth.free for growth in keys.values()])
+                await self._give_back(keys=list(keys), args=[*(growth.free for growth in keys.values()), int(right)])
         except (TimeoutError, *OUTAGES) as error:
             _log.warning("an attempt is not given back", error=repr(error))
 

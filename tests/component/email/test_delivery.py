@@ -12,7 +12,7 @@ from prog_contracts.email import DeliverMail, EmailFailed, EmailHeld, EmailSent,
 from prog_contracts.envelope import wrap
 from prog_contracts.errors import Unavailable
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
-from prog_kit.database import Database
+from prog_kit.database import Connection, Database
 from prog_workers.email.delivery import ASK_TIMES, Delivery
 from prog_workers.email.providers.port import Absent, Accepted, Deferred, Rejected, Unknown
 from prog_workers.email.render import Renderer
@@ -35,6 +35,12 @@ class StandaloneWork:
         self.database = database
         self.envelope = wrap(command, tenant_id=PLATFORM_TENANT_ID, source="/prognetwork/test")
         self.attempt = attempt
+        self.sealer = platform.sealer
+
+    @asynccontextmanager
+    async def look(self) -> AsyncIterator[Connection]:
+        async with self.database.pool.acquire() as connection:
+            yield connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

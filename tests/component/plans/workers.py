@@ -44,9 +44,16 @@ async def _purge(tx: Transaction, job: str) -> None:
     await tx.execute(PURGES[job], BATCH)
 
 
+async def _ways_in(tx: Transaction) -> None:
+    user = await users.user_by_email(tx, EMAIL)
+    assert user is not None
+    await users.ways_in(tx, EMAIL, user)
+
+
 _USERS: Final[Mapping[str, Callable[[Transaction], Awaitable[object]]]] = {
     "account by address": lambda tx: users.user_by_email(tx, EMAIL),
     "its password": lambda tx: users.password_hash(tx, EMAIL),
+    "its ways in": _ways_in,
     "its last link": lambda tx: users.last_link(tx, ADA),
     "spending a link": lambda tx: users.spend_link_token(tx, ["link777", "other"]),
     "a refresh token": lambda tx: users.presented_token(tx, named("session", 777), ["refresh777"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prog_broker.domain import Domain
+from prog_broker.domain import Domain, Work
 from prog_broker.outcome import Reply
 from prog_broker.transaction import Transaction
 from prog_contracts.actors import is_by_themselves, is_process, person_of
@@ -22,10 +22,10 @@ users.owns(
 )
 
 
-def open_sealed(tx: Transaction, sealed: str, purpose: str, field: str) -> str:
+def open_sealed(by: Transaction | Work, sealed: str, purpose: str, field: str) -> str:
     """The secret in a command's `sealed_…` field. Raises Invalid for `field` when it does not open."""
     try:
-        return tx.sealer.open(sealed, purpose)
+        return by.sealer.open(sealed, purpose)
     except secrets.SealError:
         raise errors.unreadable_secret(field) from None
 

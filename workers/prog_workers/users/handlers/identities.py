@@ -138,19 +138,19 @@ async def _first_sign_in(tx: Transaction, command: SignInWithIdentity, proven: P
 async def sign_in_and_link(command: SignInAndLink, work: Work) -> Finish:
     """The password proves the account. Who has a second factor too links from the session that it opens."""
 
-    async def enter(tx: Transaction, user: store.User) -> Reply:
+    async def enter(tx: Transaction, user: store.User, found: store.WaysIn) -> Reply:
         proven = _opened(tx, command)
         refusal = await _link_refusal(tx, command, proven, user)
         if refusal is not None:
             return refusal
         if proven.tenant_id is not None:
             _admit(tx, user, proven.tenant_id)
-        elif await store.must_sign_on(tx, user):
+        elif found.must_sign_on:
             return _refused(tx, command, proven, "sign_on_only", errors.identity_opens_nothing(), user.user_id)
-        if await store.has_second_factor(tx, user.user_id):
-            return await let_in(tx, user, "password", command, signed_on=proven.tenant_id)
+        if found.second_factor:
+            return await let_in(tx, user, "password", command, signed_on=proven.tenant_id, second_factor=True)
         linked = await _link(tx, user, proven, user.email, command.client_address)
-        return await let_in(tx, user, "password", command, linked, signed_on=proven.tenant_id)
+        return await let_in(tx, user, "password", command, linked, signed_on=proven.tenant_id, second_factor=False)
 
     return await by_password(command, work, enter)
 

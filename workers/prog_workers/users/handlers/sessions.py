@@ -46,6 +46,8 @@ access_tokens = AccessTokens()
 SignIn = Authenticate | ConsumeMagicLink | SignInWithIdentity | SignInAndLink
 """What may open a session by itself."""
 
+Enter = Callable[[Transaction, store.User, store.WaysIn], Awaitable[Reply]]
+
 _END_REASONS: Final[dict[rules.RefreshDecision, Literal["revoked", "refresh_reused", "expired"]]] = {
     "expired": "expired",
     "reused": "refresh_reused",
@@ -57,35 +59,33 @@ _END_REASONS: Final[dict[rules.RefreshDecision, Literal["revoked", "refresh_reus
 async def authenticate(command: Authenticate, work: Work) -> Finish:
     """Checks a password and lets its person in. A failure is recorded too, and takes as long whomever it is about."""
 
-    async def enter(tx: Transaction, user: store.User) -> Reply:
-        return await let_in(tx, user, "password", command)
+    async def enter(tx: Transaction, user: store.User, found: store.WaysIn) -> Reply:
+        return await let_in(tx, user, "password", command, second_factor=found.second_factor)
 
     return await by_password(command, work, enter)
 
 
-async def by_password(
-    command: Authenticate | SignInAndLink, work: Work, enter: Callable[[Transaction, store.User], Awaitable[Reply]]
-) -> Finish:
+async def by_password(command: Authenticate | SignInAndLink, work: Work, enter: Enter) -> Finish:
     """Checks the password of a command: `enter` says what becomes of whoever gave the right one."""
     email = _lookup_form(command.email)
-    async with work.transaction() as tx:
-        password = open_sealed(tx, command.sealed_password, secrets.PASSWORD, "password")
-        stored_hash = await store.password_hash(tx, email)
+    password = open_sealed(work, command.sealed_password, secrets.PASSWORD, "password")
+    async with work.look() as connection:
+        stored_hash = await store.password_hash(connection, email)
     possible = rules.may_try(password)
     verdict = await passwords.verify(stored_hash if possible else None, password if possible else "-")
 
     async def record(tx: Transaction) -> Outcome:
         # Looked up again: the password or the account may have changed while the hash was computed.
         user = await store.user_by_email(tx, email)
-        unchanged = await store.password_hash(tx, email) == stored_hash
+        found = await store.ways_in(tx, email, user)
         failure = rules.sign_in_failure(
             known=user is not None,
-            right=verdict.right and unchanged,
+            right=verdict.right and found.password_hash == stored_hash,
             status="active" if user is None else user.status,
             verified=user is not None and user.email_verified_at is not None,
         )
-        if failure is None and isinstance(command, Authenticate) and user is not None:
-            failure = "sign_on_only" if await store.must_sign_on(tx, user) else None
+        if failure is None and isinstance(command, Authenticate) and found.must_sign_on:
+            failure = "sign_on_only"
         if user is None or failure is not None:
             failed = AuthenticationFailed(
                 email_digest=tx.sealer.digest(email, "email"),
@@ -96,7 +96,7 @@ async def by_password(
             return Reply(None, failed, error=refusal)
         if verdict.stronger_hash is not None:
             await store.replace_password_hash(tx, user.user_id, verdict.stronger_hash, changed=False)
-        return await enter(tx, user)
+        return await enter(tx, user, found)
 
     return record
 
@@ -155,12 +155,16 @@ async def let_in(
     command: SignIn,
     *events: Event,
     signed_on: str | None = None,
+    second_factor: bool | None = None,
 ) -> Reply:
     """What the first factor comes to: a session, or a token that waits for the second factor where there is one.
 
     `events` tell of what happened on the way, and come first. `signed_on` is the tenant whose provider has vouched.
+    `second_factor` says whether the person has one, where that is known since the account was locked.
     """
-    if not await store.has_second_factor(tx, user.user_id):
+    if second_factor is None:
+        second_factor = await store.has_second_factor(tx, user.user_id)
+    if not second_factor:
         return await open_session(tx, user, method, command, before=events, signed_on=signed_on)
     token = credentials.pending_sign_in_token(user.user_id, secrets.new_token())
     await store.insert_pending_sign_in(

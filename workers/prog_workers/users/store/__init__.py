@@ -5,6 +5,7 @@ from prog_workers.users.store.accounts import (
     PendingSignUp,
     User,
     clear_home_tenant,
+    hashes_of_each_strength,
     insert_link_token,
     insert_user,
     last_link,
@@ -134,6 +135,7 @@ from prog_workers.users.store.sign_on import (
     replace_sign_on_domains,
     sign_on_rule,
 )
+from prog_workers.users.store.ways_in import WaysIn, ways_in
 
 __all__ = [
     "Deletion",
@@ -153,6 +155,7 @@ __all__ = [
     "SigningKey",
     "TotpFactor",
     "User",
+    "WaysIn",
     "api_key",
     "begin_deletion",
     "begin_leaving",
@@ -180,6 +183,7 @@ __all__ = [
     "erase_user",
     "has_password",
     "has_second_factor",
+    "hashes_of_each_strength",
     "holds_refresh_token",
     "insert_api_key",
     "insert_identity",
@@ -252,5 +256,6 @@ __all__ = [
     "user_by_email",
     "user_by_id",
     "was_verified_by",
+    "ways_in",
     "withdraw_key",
 ]

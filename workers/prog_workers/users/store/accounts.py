@@ -7,6 +7,7 @@ from datetime import datetime
 
 from prog_broker.transaction import Transaction
 from prog_contracts.users import PlatformRole
+from prog_kit.database import Connection
 from prog_workers.users.rules import AccountStatus, SignUp
 
 
@@ -98,12 +99,20 @@ async def platform_role(tx: Transaction, user_id: str) -> PlatformRole | None:
     return role
 
 
-async def password_hash(tx: Transaction, email: str) -> str | None:
+async def password_hash(tx: Transaction | Connection, email: str) -> str | None:
     """The stored hash of an address; None when it has no account."""
     stored: str | None = await tx.fetchval(
         "SELECT p.hash FROM users.users AS u JOIN users.passwords AS p USING (user_id) WHERE u.email = $1", email
     )
     return stored
+
+
+async def hashes_of_each_strength(connection: Connection) -> list[str]:
+    """One hash of every version and parameters that there are."""
+    rows = await connection.fetch(
+        "SELECT min(hash) AS hash FROM users.passwords GROUP BY split_part(hash, '$', 3), split_part(hash, '$', 4)"
+    )
+    return [row["hash"] for row in rows]
 
 
 async def replace_password_hash(tx: Transaction, user_id: str, new_hash: str, *, changed: bool) -> None:
