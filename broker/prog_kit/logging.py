@@ -13,7 +13,9 @@ import orjson
 import structlog
 
 FLUSH_SECONDS: Final = 0.1
-MOST_WAITING: Final = 200
+MOST_WAITING: Final = 50
+"""Lines that are written together. A pipe holds 64 KiB, three times as much: whoever reads it may be busy for a moment
+without holding up who writes."""
 _SECRET_WORDS: Final = ("password", "token", "secret", "authorization", "cookie", "sealed", "api_key")
 
 
