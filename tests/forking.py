@@ -66,6 +66,7 @@ _MOST_FILES: Final = 64
 _OUT_OF_THE_WAY: Final = 512
 _NUMBER: Final = struct.Struct("!I")
 _libc = ctypes.CDLL(None, use_errno=True)
+_begun_anew = subprocess.Popen  # also where a test has put ours in its place
 
 
 class Popen(subprocess.Popen[AnyStr]):
@@ -144,7 +145,7 @@ class Server:
         ours, its = socket.socketpair()
         argv = [sys.executable, "-m", "tests.forking", str(its.fileno()), *modules]
         with its:
-            program = subprocess.Popen(argv, cwd=ROOT, pass_fds=[its.fileno()], env=os.environ | _NO_THREADS)
+            program = _begun_anew(argv, cwd=ROOT, pass_fds=[its.fileno()], env=os.environ | _NO_THREADS)
         atexit.register(_ended, program, ours)
         return cls(ours)
 

@@ -114,9 +114,13 @@ def test_one_that_does_not_end_in_time_is_killed() -> None:
         forking.run([sys.executable, "-c", "import time; time.sleep(600)"], timeout=0.01)
 
 
-async def test_asyncio_starts_them_too(forked_programs: None) -> None:
+async def test_asyncio_starts_them_too_and_the_server_as_well(
+    forked_programs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forking, "_server", None)
+    monkeypatch.setattr(forking, "PRELOADED", ("colorsys",))
     program = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "print(input(), 'prog_broker.worker' in __import__('sys').modules)",
+        sys.executable, "-c", "print(input(), 'colorsys' in __import__('sys').modules)",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(60):
