@@ -52,13 +52,13 @@ class RetryPump:
     async def pump(self) -> None:
         """Runs until `stop`. `due` wakes it when this worker has just put something off."""
         while not self._stopping:
+            self._due.clear()  # before the look: what is put off meanwhile, or a stop, must not be slept through
             try:
                 handled = await self.round()
                 wait = 0.0 if handled else await self._idle_seconds()
             except self._outages as error:
                 log.warning("retries wait, a server does not answer", error=str(error))
                 wait = IDLE_SECONDS
-            self._due.clear()
             try:
                 await asyncio.wait_for(self._due.wait(), timeout=wait)
             except TimeoutError:
