@@ -24,6 +24,8 @@ from prog_infra.commands.bench import app
 from prog_infra.errors import OperatorError
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("forked_programs")
+
 ROW_FIELDS = {"path", "ours", "reference", "unit", "ratio", "at_least", "aim", "runs"}
 PEER_FIELDS = {"name", "version", "path", "value", "unit"}
 

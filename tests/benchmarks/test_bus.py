@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+import uvloop
 from typer.testing import CliRunner
 
 from prog_infra import bench
@@ -24,6 +25,8 @@ from prog_infra.commands.bench import app
 from prog_infra.errors import OperatorError
 from tests.benchmarks.test_bench import promised
 from tests.servers import run
+
+pytestmark = pytest.mark.usefixtures("forked_programs")
 
 ROWS = {
     "publish": ["publish, pipelined 500"],
@@ -156,6 +159,7 @@ def test_the_rows_are_those_that_are_promised_with_what_each_must_reach() -> Non
 
 def held(name: str, monkeypatch: pytest.MonkeyPatch) -> Result:
     """One contest in its tiniest form."""
+    monkeypatch.setattr(uvloop, "run", asyncio.run)  # the judge's loop; uvloop's own would start programs by itself
     monkeypatch.setattr(contest_module, "WARM_UP", 0)
     monkeypatch.setitem(bus.ROUNDS, "short", (1, 600))
     told = bus.run(Options(length="short", only=name))
