@@ -18,7 +18,7 @@ import pytest
 
 from tests.forking import Popen
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow(50), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.slow(25), pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHIN_SECONDS = 480

@@ -27,13 +27,16 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow(15)
 
+SOON_MISSED = {"broker.session.timeout.ms": "2500"}
+"""A killed node comes back when the others count it as gone: half a minute of this module would be waited for that."""
+
 
 @pytest.fixture(scope="module")
 def kafka_cluster(tmp_path_factory: pytest.TempPathFactory, kafka_jars: None) -> Iterator[Kafka]:
     """To kill, stop and start; every test leaves all three running."""
     folder = tmp_path_factory.mktemp("kafka-cluster")
     start_and_kill(folder, nodes=3)
-    with Kafka(folder / "kafka", nodes=3).running(folder / "kafka.log") as kafka:
+    with Kafka(folder / "kafka", nodes=3, settings=SOON_MISSED).running(folder / "kafka.log") as kafka:
         yield kafka
 
 
