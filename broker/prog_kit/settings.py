@@ -38,6 +38,7 @@ PRIVATE_NETWORKS: Final = (
 """What no client on the internet has as its address."""
 
 Environment = Literal["development", "test", "production"]
+PasswordHashing = Literal["owasp", "rfc9106"]
 
 
 class SettingsError(Exception):
@@ -107,6 +108,10 @@ class Settings(BaseModel):
         (), description="further addresses whose pages use passkeys, such as https://id.example.com"
     )
     secret_keys: tuple[str, ...] = Field(description="32 or more random characters each, newest first, comma-separated")
+    password_hashing: PasswordHashing = Field(
+        "owasp",
+        description="how hard passwords are hashed: owasp with 19 MiB and two passes, or rfc9106 with 64 MiB and three",
+    )
     breached_passwords_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s]+/$",

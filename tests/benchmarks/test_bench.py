@@ -92,7 +92,7 @@ def test_a_command_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.Monk
     assert [row.runs for row in told.rows] == [2, 2]
 
 
-@pytest.mark.slow(30)
+@pytest.mark.slow(45)
 @pytest.mark.usefixtures("strong_hashing")
 def test_the_edge_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(edge.ROUNDS, "short", (2, 0.3))
@@ -104,6 +104,8 @@ def test_the_edge_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.Monke
         "jwt check",
         "login",
         "reader in a login storm",
+        "login, rfc9106",
+        "reader in a login storm, rfc9106",
     ]
     promised(json.dumps(told.json()), "edge", paths)
     assert [row.runs for row in told.rows] == [2] * len(paths)

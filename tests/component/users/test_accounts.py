@@ -15,6 +15,8 @@ from prog_contracts.users import (
     UserUpdated,
 )
 from prog_kit import secrets
+from prog_kit.settings import PasswordHashing
+from prog_workers.users import passwords
 from tests.component.harness import Harness
 from tests.component.users.people import Person, administrator, code
 
@@ -29,11 +31,15 @@ async def test_a_sign_up_makes_an_account_and_mails_a_link(platform: Harness, ad
     assert (mail.template, mail.to, mail.data) == ("verify_email", "ada@example.com", {"name": "Ada Lovelace"})
 
 
+@pytest.mark.parametrize(("name", "parameters"), [("rfc9106", "m=65536,t=3,p=4"), ("owasp", "m=19456,t=2,p=1")])
 @pytest.mark.usefixtures("strong_hashing")
-async def test_check_01_the_password_is_kept_as_argon2id_of_owasp_strength(platform: Harness, ada: Person) -> None:
+async def test_check_01_the_password_is_kept_as_argon2id_of_the_strength_that_is_set(
+    monkeypatch: pytest.MonkeyPatch, platform: Harness, ada: Person, name: PasswordHashing, parameters: str
+) -> None:
+    monkeypatch.setattr(passwords, "strength", name)
     await ada.sign_up()
     [row] = await platform.fetch("SELECT hash FROM users.passwords")
-    assert row["hash"].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert row["hash"].startswith(f"$argon2id$v=19${parameters}$")
 
 
 async def test_no_secret_is_stored_in_clear(platform: Harness, ada: Person) -> None:

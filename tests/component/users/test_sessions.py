@@ -12,7 +12,7 @@ from prog_contracts.ids import new_id
 from prog_contracts.users import AuthenticationFailed, EndSession, SessionEnded, UserAuthenticated
 from prog_kit import secrets
 from prog_kit.database import Database
-from prog_workers.users import queries
+from prog_workers.users import queries, store
 from prog_workers.users.handlers.sessions import access_tokens
 from tests.component.harness import Harness
 from tests.component.users.people import Person, administrator, code
@@ -99,6 +99,18 @@ async def test_check_01_a_hash_of_weaker_parameters_is_replaced_at_sign_in(platf
     [row] = await platform.fetch("SELECT hash FROM users.passwords")
     assert "m=19456,t=2,p=1" in row["hash"]
     assert (await ada.sign_in()).status == "succeeded"
+
+
+async def test_check_01_a_worker_finds_out_which_strengths_are_stored(platform: Harness, ada: Person) -> None:
+    await ada.become_verified()
+    grace = Person(platform, "grace@example.com")
+    await grace.become_verified()
+    weak = PasswordHasher(time_cost=1, memory_cost=16, parallelism=1).hash(ada.password)
+    await platform.fetch("UPDATE users.passwords SET hash = $1 WHERE user_id = $2", weak, ada.user_id)
+    async with platform.processors["users"].database.scope() as connection:
+        found = await store.hashes_of_each_strength(connection)
+    [other] = {row["hash"] for row in await platform.fetch("SELECT hash FROM users.passwords")} - {weak}
+    assert sorted(found) == sorted([weak, other])
 
 
 async def test_a_refresh_token_is_exchanged_for_new_ones(platform: Harness, ada: Person) -> None:

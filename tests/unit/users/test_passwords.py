@@ -4,10 +4,13 @@ import asyncio
 import os
 import sys
 import time
+from typing import Final, Literal
 
 import pytest
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import VerificationError
 
+from prog_kit.settings import PasswordHashing, Settings
 from prog_workers.users import passwords
 
 pytestmark = pytest.mark.usefixtures("strong_hashing")
@@ -43,6 +46,76 @@ async def test_unknown_people_take_as_long_as_wrong_passwords() -> None:
     pairs = [(await seconds(stored), await seconds(None)) for _ in range(9)]
     known, unknown = (min(durations) for durations in zip(*pairs, strict=True))
     assert 0.5 < known / unknown < 2.0
+
+
+PARAMETERS: Final[dict[PasswordHashing, str]] = {"owasp": "m=19456,t=2,p=1", "rfc9106": "m=65536,t=3,p=4"}
+
+
+def is_set(monkeypatch: pytest.MonkeyPatch, name: PasswordHashing) -> None:
+    monkeypatch.setattr(passwords, "strength", name)
+    passwords._nobodys_hash.cache_clear()
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+async def test_check_01_a_hash_of_the_other_strength_is_replaced_by_one_of_that_which_is_set(
+    monkeypatch: pytest.MonkeyPatch, name: PasswordHashing
+) -> None:
+    [other] = PARAMETERS.keys() - {name}
+    is_set(monkeypatch, other)
+    earlier = await passwords.hash_password("correct horse")
+    is_set(monkeypatch, name)
+    assert await passwords.verify(earlier, "wrong horse") == passwords.Verdict(right=False)
+    verdict = await passwords.verify(earlier, "correct horse")
+    assert verdict.right
+    assert verdict.fresh_hash is not None
+    assert verdict.fresh_hash.startswith(f"$argon2id$v=19${PARAMETERS[name]}$")
+    assert await passwords.verify(verdict.fresh_hash, "correct horse") == passwords.Verdict(right=True)
+
+
+def test_check_01_it_is_what_owasp_asks_for_as_long_as_nobody_chooses() -> None:
+    assert Settings.model_fields["password_hashing"].default == "owasp"
+
+
+class Counting(PasswordHasher):
+    """Tells the memory of each hash that it computes."""
+
+    work: Final[list[int]] = []
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        self.work.append(self.memory_cost)
+        return super().hash(password, salt=salt)
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002 - as argon2 names it
+        self.work.append(extract_parameters(str(hash)).memory_cost)
+        return super().verify(hash, password)
+
+
+@pytest.mark.parametrize("password", ["right", "wrong"])
+@pytest.mark.parametrize("kept", ["newest", "earlier", "nothing"])
+async def test_check_04_while_hashes_of_both_strengths_are_kept_each_answer_costs_the_same(
+    monkeypatch: pytest.MonkeyPatch, kept: str, password: str
+) -> None:
+    hashers = {"owasp": Counting(1, 8, 1), "rfc9106": Counting(1, 16, 1)}
+    monkeypatch.setattr(passwords, "STRENGTHS", hashers)
+    is_set(monkeypatch, "rfc9106")
+    hashes = {"newest": hashers["rfc9106"].hash("right"), "earlier": hashers["owasp"].hash("right"), "nothing": None}
+    await passwords.warm_up([str(hashes["earlier"]), "$argon2id$damaged"])
+    Counting.work.clear()
+    verdict = await passwords.verify(hashes[kept], password)
+    assert verdict.right is (password == "right" and kept != "nothing")
+    assert sorted(Counting.work) == [8, 16]
+
+
+async def test_with_one_strength_nothing_is_computed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashers = {"owasp": Counting(1, 8, 1)}
+    monkeypatch.setattr(passwords, "STRENGTHS", hashers)
+    is_set(monkeypatch, "owasp")
+    await passwords.warm_up()
+    stored = await passwords.hash_password("right")
+    Counting.work.clear()
+    assert (await passwords.verify(stored, "right")).right
+    assert not (await passwords.verify(None, "right")).right
+    assert Counting.work == [8, 8]
 
 
 async def test_a_storm_of_passwords_leaves_the_event_loop_free() -> None:

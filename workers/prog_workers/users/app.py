@@ -8,7 +8,7 @@ from prog_broker.worker import Resources
 from prog_kit.clock import SystemClock
 from prog_kit.outbound import MOST_OF_A_STRANGER, Outbound
 from prog_kit.passkeys import RelyingParty
-from prog_workers.users import passwords
+from prog_workers.users import passwords, store
 from prog_workers.users.handlers import users as domain
 from prog_workers.users.handlers.authorizing import id_tokens
 from prog_workers.users.handlers.passkeys import parties
@@ -32,7 +32,9 @@ async def prepare(resources: Resources) -> None:
     async with resources.database.scope() as connection:
         await access_tokens.prepare(connection, resources.sealer)
         await id_tokens.prepare(connection, resources.sealer)
-    await passwords.warm_up()
+        stored = await store.hashes_of_each_strength(connection)
+    passwords.strength = settings.password_hashing
+    await passwords.warm_up(stored)
     trying = settings.env != "production"
     courier = LogoutCourier(
         resources.database,

@@ -1,8 +1,13 @@
 """New passwords are judged here, and all are hashed, recovery codes too: argon2id in a few threads of its own.
 
 Hashing is meant to be slow and to take memory, so it has a bounded number of threads: a storm of sign-ins waits in line
-here and neither starves the event loop nor multiplies the memory. They yield to every other thread and process of the
-machine that wants the processor, so that reads stay quick meanwhile. Judging is done in the same threads.
+here and neither starves the event loop nor multiplies the memory. They yield to every other thread that wants the
+processor in the same container, or where Linux shares it out by session (`sched_autogroup_enabled`) in the same
+session; among those it is shared evenly. Judging is done in the same threads.
+
+How hard hashing is, an operator chooses of two known strengths (infra/adr/0036-how-hard-passwords-are-hashed.md). After
+a change hashes of both are stored. So each comparison does the work of every strength in use, whosever password it is
+and whatever comes of it: how long an answer takes tells nobody which hash there is, or that there is one.
 
 What is hashed, judged and looked up is the whole password, in one form for letters that keyboards compose in different
 ways; nothing is cut off or trimmed, and one that is too long is refused before anything is computed from it.
@@ -15,15 +20,18 @@ import os
 import secrets
 import sys
 import unicodedata
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from argon2 import PasswordHasher
-from argon2.exceptions import VerifyMismatchError
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from argon2.low_level import Type, hash_secret_raw
 
+from prog_kit.settings import PasswordHashing
 from prog_workers.users import errors, rules
 from prog_workers.users.strength import BreachedPasswords, ServiceAway, is_guessable
 
@@ -31,32 +39,46 @@ CONCURRENCY: Final = 2
 NICENESS: Final = 10
 """How much nicer than their process the threads are."""
 
-_TIME_COST: Final = 2
-_MEMORY_KIB: Final = 19 * 1024
 _HASH_BYTES: Final = 32
+_SALT_BYTES: Final = 16
 _CODE_TIME_COST: Final = 1
 _CODE_MEMORY_KIB: Final = 4 * 1024
 """Codes are 60 random bits, which no password has: a tenth of its cost is enough, and somebody waits for all ten."""
 
-_hasher: Final = PasswordHasher(_TIME_COST, _MEMORY_KIB, parallelism=1, hash_len=_HASH_BYTES, salt_len=16)
-"""OWASP Password Storage Cheat Sheet: argon2id with m = 19 MiB, t = 2, p = 1 at the least."""
+
+def _argon2id(passes: int, memory_mib: int, lanes: int) -> PasswordHasher:
+    return PasswordHasher(passes, memory_mib * 1024, lanes, _HASH_BYTES, _SALT_BYTES)
 
 
-def _yield_to_others() -> None:
+STRENGTHS: Final[dict[PasswordHashing, PasswordHasher]] = {
+    "owasp": _argon2id(passes=2, memory_mib=19, lanes=1),
+    "rfc9106": _argon2id(passes=3, memory_mib=64, lanes=4),
+}
+"""What OWASP's Password Storage Cheat Sheet asks for at least. RFC 9106, section 4: the second recommended option."""
+
+strength: PasswordHashing = "owasp"
+"""What new hashes have, and all others get at the next sign-in (`PROG_PASSWORD_HASHING`)."""
+
+_in_use: dict[str, str] = {}
+"""Parameters of hashes that are known to be stored, as PHC has them, each with a hash that is nobody's."""
+
+
+def yield_to_others() -> None:
     """On Linux a niceness is that of the calling thread; elsewhere it is the process's, and left alone."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
 
 
-_threads: Final = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="argon2", initializer=_yield_to_others)
+_threads: Final = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="argon2", initializer=yield_to_others)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a password was right. `stronger_hash` replaces the stored one when the parameters were raised since."""
+    """Whether a password was right. `fresh_hash` replaces the stored one where that has other parameters than new ones
+    get."""
 
     right: bool
-    stronger_hash: str | None = None
+    fresh_hash: str | None = None
 
 
 breached: BreachedPasswords | None = None
@@ -84,11 +106,11 @@ async def require_good(password: str, *, email: str, name: str) -> None:
 
 async def hash_password(password: str) -> str:
     """The argon2id hash in PHC form."""
-    return await asyncio.get_running_loop().run_in_executor(_threads, _hasher.hash, _prepared(password))
+    return await asyncio.get_running_loop().run_in_executor(_threads, STRENGTHS[strength].hash, _prepared(password))
 
 
 async def verify(stored_hash: str | None, password: str) -> Verdict:
-    """Compares; without a stored hash it takes the same time and says no."""
+    """Compares; without a stored hash, or with one of another strength, it takes the same time."""
     return await asyncio.get_running_loop().run_in_executor(_threads, _verify, stored_hash, _prepared(password))
 
 
@@ -97,21 +119,46 @@ async def hash_code(code: str, salt: str) -> str:
     return await asyncio.get_running_loop().run_in_executor(_threads, _hash_code, code, salt)
 
 
-async def warm_up() -> None:
-    """Makes the hash that passwords of unknown people are compared with, so that the first of them takes no longer."""
-    await asyncio.get_running_loop().run_in_executor(_threads, _nobodys_hash)
+async def warm_up(stored: Iterable[str] = ()) -> None:
+    """Makes what passwords of unknown people are compared with, so that the first of them takes no longer: for the
+    strength of new hashes, and for that of every one that is `stored`."""
+    await asyncio.get_running_loop().run_in_executor(_threads, _warm_up, list(stored))
+
+
+def _warm_up(stored: list[str]) -> None:
+    for kept in (_nobodys_hash(), *stored):
+        with suppress(InvalidHashError):  # damaged: whoever's it is, is told so at the next sign-in
+            _note(kept)
 
 
 def _verify(stored_hash: str | None, password: str) -> Verdict:
+    """Does the work of every strength in use once: it compares with the stored hash or nobody's, or hashes anew."""
+    newest = _note(_nobodys_hash())
+    right, compared, fresh_hash = False, None, None
+    if stored_hash is not None:
+        right, compared = _matches(stored_hash, password), _note(stored_hash)
+    for parameters, nobodys_hash in list(_in_use.items()):
+        if parameters == newest != compared and right:
+            fresh_hash = STRENGTHS[strength].hash(password)
+        elif parameters != compared:
+            _matches(nobodys_hash, password)
+    return Verdict(right, fresh_hash)
+
+
+def _matches(kept: str, password: str) -> bool:
     try:
-        _hasher.verify(stored_hash or _nobodys_hash(), password)
+        return STRENGTHS[strength].verify(kept, password)  # the parameters are those of `kept`
     except VerifyMismatchError:
-        return Verdict(right=False)
-    if stored_hash is None:
-        return Verdict(right=False)
-    return Verdict(
-        right=True, stronger_hash=_hasher.hash(password) if _hasher.check_needs_rehash(stored_hash) else None
-    )
+        return False
+
+
+def _note(kept: str) -> str:
+    """The parameters of a hash, which are in use from now on. Raises InvalidHashError for what is no hash."""
+    parameters = kept.rpartition("$")[0].rpartition("$")[0]
+    if parameters not in _in_use:
+        hasher = PasswordHasher.from_parameters(extract_parameters(kept))
+        _in_use.setdefault(parameters, hasher.hash(secrets.token_urlsafe(32)))
+    return parameters
 
 
 def _hash_code(code: str, salt: str) -> str:
@@ -129,7 +176,7 @@ def _hash_code(code: str, salt: str) -> str:
 
 @cache
 def _nobodys_hash() -> str:
-    return _hasher.hash(secrets.token_urlsafe(32))
+    return STRENGTHS[strength].hash(secrets.token_urlsafe(32))
 
 
 def _prepared(password: str) -> str:

@@ -94,8 +94,8 @@ async def by_password(command: Authenticate | SignInAndLink, work: Work, enter: 
             )
             refusal = errors.email_unverified() if failure == "unverified" else errors.wrong_credentials()
             return Reply(None, failed, error=refusal)
-        if verdict.stronger_hash is not None:
-            await store.replace_password_hash(tx, user.user_id, verdict.stronger_hash, changed=False)
+        if verdict.fresh_hash is not None:
+            await store.replace_password_hash(tx, user.user_id, verdict.fresh_hash, changed=False)
         return await enter(tx, user, found)
 
     return record
