@@ -23,6 +23,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from prog_infra.errors import OperatorError
 from prog_infra.servers import Kafka, process
 from prog_infra.servers.kafka import distribution, java
+from tests.forking import Popen
 from tests.kafka import bootstrap
 from tests.servers import run
 from tests.up import lives
@@ -157,17 +158,17 @@ async def test_data_and_address_survive_a_clean_stop_and_a_kill(data: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_node_of_a_killed_parent_ends_and_its_data_is_used_again(folder: Path) -> None:
-    start_and_kill(folder, nodes=1)
-    with Kafka(folder / "kafka").running(folder / "kafka.log"):
-        assert len(nodes_of(folder / "kafka")) == 1
-    assert not nodes_of(folder / "kafka")
+def test_a_node_of_a_killed_parent_ends_and_its_data_is_used_again(data: Path) -> None:
+    start_and_kill(data, nodes=1)
+    with Kafka(data / "kafka").running(data / "kafka.log"):
+        assert len(nodes_of(data / "kafka")) == 1
+    assert not nodes_of(data / "kafka")
 
 
 def start_and_kill(folder: Path, *, nodes: int) -> None:
     """Has a process start nodes and kills it. Fails when they outlive it."""
     command = [sys.executable, "-c", SUPERVISOR, str(folder), str(nodes)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+    with Popen(command, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         family = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
         assert len(family) == nodes
