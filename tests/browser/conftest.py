@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
@@ -12,16 +13,20 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+import uvloop
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.chromium import executable, launch
 from tests.browser.screenshots import watch
+from tests.integration.edge.stage import Stage
+from tests.servers import TestServers
 from tests.unit.edge.web.sample_app import sample_app
 
 READY_WITHIN_SECONDS = 90.0
@@ -89,6 +94,30 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatfo
                 process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@pytest.fixture(scope="module")
+def address(module_postgres: str, servers: TestServers) -> Iterator[str]:
+    """Where the whole platform is that runs in a thread of this process, with a database of the module's own."""
+    valkey_url = servers.empty_valkey()
+    begun: Future[tuple[str, Callable[[], object]]] = Future()
+
+    async def run() -> None:
+        async with Stage(module_postgres, valkey_url) as stage:
+            loop, ending = asyncio.get_running_loop(), asyncio.Event()
+            begun.set_result((stage.settings.public_url, lambda: loop.call_soon_threadsafe(ending.set)))
+            await ending.wait()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="platform") as executor:
+        ended = executor.submit(lambda: uvloop.run(run()))
+        either: list[Future[Any]] = [begun, ended]
+        wait(either, READY_WITHIN_SECONDS, FIRST_COMPLETED)
+        if ended.done():
+            ended.result()
+        url, end = begun.result(0)
+        yield url
+        end()
+        ended.result(READY_WITHIN_SECONDS)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import RunningPlatform, Visit
+from tests.browser.conftest import Visit
 from tests.browser.keys import Device
 from tests.browser.test_first_visit import PASSWORD, Person, open_mail, sign_up, verify
 from tests.browser.test_second_factor import arrive
@@ -20,12 +20,12 @@ Start = Callable[..., Page]
 
 
 @pytest.fixture
-def start(platform: RunningPlatform, visit: Visit) -> Start:
+def start(address: str, visit: Visit) -> Start:
     """A browser at an address that has a name: no passkey belongs to a number. Where it does not offer passkeys among
     what it fills in, they are used when a test says so."""
 
     def open_browser(*, autofill: bool = False) -> Page:
-        page = visit(base_url=platform.url.replace("127.0.0.1", "localhost"))
+        page = visit(base_url=address.replace("127.0.0.1", "localhost"))
         if not autofill:
             page.add_init_script("delete PublicKeyCredential.isConditionalMediationAvailable")
         return page
@@ -165,11 +165,11 @@ def test_a_sign_in_page_that_waited_long_asks_anew(start: Start) -> None:
 
 
 def test_where_passkeys_cannot_be_had_the_page_says_so_and_all_else_works(
-    platform: RunningPlatform, visit: Visit, start: Start
+    address: str, visit: Visit, start: Start
 ) -> None:
     joan = Person("Joan Clarke", "joan@passkey.example")
     signed_in(start(), joan)
-    for options in ({"base_url": platform.url}, {"base_url": platform.url, "java_script_enabled": False}):
+    for options in ({"base_url": address}, {"base_url": address, "java_script_enabled": False}):
         page = visit(**options)
         first_step(page, joan)
         arrive(page, "/account")

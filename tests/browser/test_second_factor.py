@@ -11,7 +11,7 @@ import pyotp
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import RunningPlatform, Visit
+from tests.browser.conftest import Visit
 from tests.browser.test_first_visit import PASSWORD, Person, open_mail, sign_in, sign_up, verify
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -70,16 +70,16 @@ def first_step(page: Page, person: Person) -> None:
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["javascript", "without"])
-def test_an_app_is_set_up_and_asked_for(platform: RunningPlatform, visit: Visit, script: bool) -> None:
+def test_an_app_is_set_up_and_asked_for(address: str, visit: Visit, script: bool) -> None:
     person = Person("Ada Lovelace", f"ada-{script}@factor.example".lower())
-    page = visit(base_url=platform.url, java_script_enabled=script)
+    page = visit(base_url=address, java_script_enabled=script)
     sign_up(page, person)
     verify(page, person)
     sign_in(page, person.email)
     app, codes = set_up(page)
     open_mail(page, person, "Two-step verification is on")
 
-    other = visit(base_url=platform.url, java_script_enabled=script)
+    other = visit(base_url=address, java_script_enabled=script)
     first_step(other, person)
     expect(other.get_by_role("textbox", name="Code", exact=True)).to_be_focused()
     other.keyboard.type(app.code())
@@ -88,7 +88,7 @@ def test_an_app_is_set_up_and_asked_for(platform: RunningPlatform, visit: Visit,
     other.goto("/account/sessions")
     expect(other.get_by_text("by password and app")).to_be_visible()
 
-    third = visit(base_url=platform.url, java_script_enabled=script)
+    third = visit(base_url=address, java_script_enabled=script)
     first_step(third, person)
     third.get_by_role("link", name="Use a recovery code").focus()
     third.keyboard.press("Enter")
@@ -101,13 +101,13 @@ def test_an_app_is_set_up_and_asked_for(platform: RunningPlatform, visit: Visit,
     other.get_by_text("Turn it off").click()
     other.get_by_role("button", name="Turn off two-step verification").click()
     expect(other.get_by_role("button", name="Set up an authenticator app")).to_be_visible()
-    sign_in(visit(base_url=platform.url, java_script_enabled=script), person.email)
+    sign_in(visit(base_url=address, java_script_enabled=script), person.email)
 
 
-def test_a_first_session_proves_the_app_before_it_changes_it(platform: RunningPlatform, visit: Visit) -> None:
+def test_a_first_session_proves_the_app_before_it_changes_it(address: str, visit: Visit) -> None:
     """The session that set the app up was opened with the password alone."""
     person = Person("Grace Hopper", "grace@factor.example")
-    page = visit(base_url=platform.url)
+    page = visit(base_url=address)
     sign_up(page, person)
     verify(page, person)
     sign_in(page, person.email)
@@ -123,9 +123,9 @@ def test_a_first_session_proves_the_app_before_it_changes_it(platform: RunningPl
     expect(page.get_by_role("button", name="Print")).to_be_visible()
 
 
-def test_the_password_is_changed(platform: RunningPlatform, visit: Visit) -> None:
+def test_the_password_is_changed(address: str, visit: Visit) -> None:
     person = Person("Mary Somerville", "mary@factor.example")
-    page = visit(base_url=platform.url)
+    page = visit(base_url=address)
     sign_up(page, person)
     verify(page, person)
     sign_in(page, person.email)
@@ -138,4 +138,4 @@ def test_the_password_is_changed(platform: RunningPlatform, visit: Visit) -> Non
     page.get_by_label("New password").fill("a wholly different sentence")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Your password is changed")).to_be_visible()
-    sign_in(visit(base_url=platform.url), person.email, "a wholly different sentence")
+    sign_in(visit(base_url=address), person.email, "a wholly different sentence")
