@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest_asyncio
+import uvloop
 
 from tests.integration.edge.stage import Stage
 from tests.servers import TestServers
@@ -14,3 +16,8 @@ from tests.servers import TestServers
 async def stage(module_postgres: str, servers: TestServers) -> AsyncIterator[Stage]:
     async with Stage(module_postgres, servers.empty_valkey()) as stage:
         yield stage
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the edge's processes have."""
+    return {"uvloop": uvloop.new_event_loop}
