@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import partial
+from typing import Any, Final, Self
 
 import httpx
+import pytest
 import uvicorn
 from fastapi import FastAPI
 
@@ -24,6 +27,8 @@ from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
 from prog_contracts.topics import DOMAINS
 from prog_contracts.users import EnsureAdministrator
 from prog_edge.app import create_app
+from prog_edge.audit import feed
+from prog_edge.directory import Remembered
 from prog_edge.drain import Drain
 from prog_edge.platform import Platform
 from prog_edge.process import KEEP_ALIVE_SECONDS
@@ -31,12 +36,16 @@ from prog_kit.database import Database
 from prog_kit.secrets import PASSWORD, Sealer
 from prog_kit.settings import Settings
 from prog_workers.email import mailbox
+from prog_workers.events import app as events
+from prog_workers.events.audit import recording
 from prog_workers.process import load
 from tests.waiting import wait_until
 
 SECRET_KEYS = ("0123456789abcdef" * 4,)
 PASSPHRASE = "correct horse battery staple"
 OPERATOR = "operator@prognetwork.example"
+REMEMBERED_SECONDS: Final = 1.0
+"""How old what the edge remembers may be, instead of FRESH_SECONDS: tests wait for what ends by itself."""
 _TOKEN = re.compile(r"token=([A-Za-z0-9_-]+)")
 
 
@@ -97,6 +106,7 @@ class Stage:
         return platform
 
     async def __aenter__(self) -> Self:
+        self._exits.enter_context(quick_trail())
         letters = await Database.connect(self.settings.database_url, "prog_email", max_size=2)
         self._exits.push_async_callback(letters.close)
         await self._exits.enter_async_context(mailbox.serving(letters, self.settings.smtp_listen_port))
@@ -193,6 +203,7 @@ class Stage:
         server = uvicorn.Server(config)
         task = asyncio.create_task(server._serve())
         await wait_until(lambda: server.started or task.done(), what="the edge to serve")
+        remember_for(self.platform, REMEMBERED_SECONDS)
 
         async def stop() -> None:
             self.drain.start()
@@ -200,6 +211,24 @@ class Stage:
             await task
 
         self._exits.push_async_callback(stop)
+
+
+@contextmanager
+def quick_trail() -> Iterator[None]:
+    """What happens is in the audit trail in a fifth of the usual time: tests wait for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feed, "PERIOD_SECONDS", 0.05)
+        patch.setattr(recording, "IDLE_SECONDS", 0.1)
+        patch.setattr(events, "Recorder", partial(recording.Recorder, hold_seconds=recording.HOLD_SECONDS / 5))
+        yield
+
+
+def remember_for(platform: Platform, seconds: float) -> None:
+    """What the edge looks up is asked for again when it is so old, or sooner where it is remembered for less."""
+    for part in (platform, platform.keyring, platform.clients):
+        for remembered in vars(part).values():
+            if isinstance(remembered, Remembered):
+                remembered._fresh_seconds = min(remembered._fresh_seconds, seconds)
 
 
 def free_port() -> int:
