@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Self
 
+import asyncpg
 import httpx
 import pytest
 import uvicorn
@@ -78,7 +79,12 @@ class Person:
 
 
 class Stage:
-    """Set up by `async with`; everything ends with the block. `settings` are added to its own."""
+    """Set up by `async with`; everything ends with the block. `settings` are added to its own.
+
+    `administrator` is for what only the administrator of the database sees and does, past every rule.
+    """
+
+    administrator: asyncpg.Pool[asyncpg.Record]
 
     def __init__(self, postgres: str, valkey_url: str, **settings: Any) -> None:
         smtp_port, self.port = free_port(), free_port()
@@ -107,6 +113,8 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         self._exits.enter_context(quick_trail())
+        administrator = asyncpg.create_pool(self.settings.database_url, min_size=0, max_size=4)
+        self.administrator = await self._exits.enter_async_context(administrator)
         letters = await Database.connect(self.settings.database_url, "prog_email", max_size=2)
         self._exits.push_async_callback(letters.close)
         await self._exits.enter_async_context(mailbox.serving(letters, self.settings.smtp_listen_port))

@@ -26,13 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 async def fetch(stage: Stage, query: str, *values: object) -> list[object]:
     """With the administrator's rights: sees every row."""
-    import asyncpg
-
-    connection = await asyncpg.connect(stage.settings.database_url)
-    try:
-        return [row[0] for row in await connection.fetch(query, *values)]
-    finally:
-        await connection.close()
+    return [row[0] for row in await stage.administrator.fetch(query, *values)]
 
 
 async def fire(stage: Stage, name: str) -> None:

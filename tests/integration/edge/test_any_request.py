@@ -19,7 +19,6 @@ from itertools import cycle
 from typing import Any, Final, Literal
 from urllib.parse import unquote
 
-import asyncpg
 import pytest
 import pytest_asyncio
 import requests
@@ -266,7 +265,7 @@ async def world(stage: Stage) -> AsyncIterator[World]:
             },
             "/v1/dead-letters": {"letter_id": dead, "ids": [dead], "group": None, "fingerprint": None},
         },
-        await read(stage, _MEMBERSHIP, member.user_id),
+        await stage.administrator.fetchval(_MEMBERSHIP, member.user_id),
         contract,
     )
     stage.platform.heartbeat_seconds = usual
@@ -289,14 +288,6 @@ async def known_of(stage: Stage, business: Business) -> dict[str, Any]:
         "token": "pm_ok",
         "type": business.ids["type_name"],
     }
-
-
-async def read(stage: Stage, statement: str, *values: object) -> Any:
-    connection = await asyncpg.connect(stage.settings.database_url)
-    try:
-        return await connection.fetchval(statement, *values)
-    finally:
-        await connection.close()
 
 
 async def a_dead_letter(stage: Stage, operator: Person) -> str:

@@ -6,7 +6,6 @@ import csv
 import io
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -45,16 +44,13 @@ SELECT NOT EXISTS (SELECT FROM bus.audit_intake WHERE at <= $1)
 async def found(reader: Person, **filters: str) -> list[dict[str, Any]]:
     """The entries that a reader is shown once all that has happened by now is recorded, the last one first."""
     await reader.stage.platform.audit.flush(everything=True)
-    admin = await asyncpg.connect(reader.stage.settings.database_url)
-    try:
-        now = await admin.fetchval("SELECT clock_timestamp()")
+    administrator = reader.stage.administrator
+    now = await administrator.fetchval("SELECT clock_timestamp()")
 
-        async def caught_up() -> bool:
-            return bool(await admin.fetchval(CAUGHT_UP, now))
+    async def caught_up() -> bool:
+        return bool(await administrator.fetchval(CAUGHT_UP, now))
 
-        await wait_until(caught_up, within_seconds=60, what="the trail to catch up")
-    finally:
-        await admin.close()
+    await wait_until(caught_up, within_seconds=60, what="the trail to catch up")
     rows: list[dict[str, Any]] = (await reader.get("/v1/audit", params=filters))["data"]
     return rows
 

@@ -358,13 +358,7 @@ async def test_a_passkey_of_the_platform_s_opens_a_session_at_the_tenant_s_host(
 
 
 async def query(stage: Stage, statement: str) -> list[Any]:
-    import asyncpg
-
-    connection = await asyncpg.connect(stage.settings.database_url)
-    try:
-        return list(await connection.fetch(statement))
-    finally:
-        await connection.close()
+    return list(await stage.administrator.fetch(statement))
 
 
 async def test_a_proxy_learns_for_which_names_it_may_have_certificates_and_nothing_else(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
@@ -184,13 +183,11 @@ async def test_check_17_it_ends_with_the_operator_s_office_and_at_its_limit(stag
     for statement in (no_office, over):
         acting, begun = await act_as(operator, ada)
         assert (await acting.request("GET", "/v1/me")).status_code == 200
-        administrator = await asyncpg.connect(stage.settings.database_url)
-        await administrator.execute(statement, begun["id"], operator.user_id)
+        await stage.administrator.execute(statement, begun["id"], operator.user_id)
         await shut_out(acting)
-        await administrator.execute(
+        await stage.administrator.execute(
             "UPDATE users.users SET platform_role = 'operator' WHERE user_id = $1", operator.user_id
         )
-        await administrator.close()
 
 
 async def test_operators_list_who_acts_and_acted(stage: Stage, ada: Person) -> None:

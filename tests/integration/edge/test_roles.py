@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-import asyncpg
 import httpx
 import orjson
 import pytest
@@ -64,11 +63,7 @@ async def browser_of(person: Person) -> AsyncIterator[httpx.AsyncClient]:
 
 async def change(stage: Stage, statement: str, *values: object) -> None:
     """What only the administrator of the database can do, past every rule."""
-    connection = await asyncpg.connect(stage.settings.database_url)
-    try:
-        await connection.execute(statement, *values)
-    finally:
-        await connection.close()
+    await stage.administrator.execute(statement, *values)
 
 
 def told(events: list[dict[str, Any]]) -> set[str]:

@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
 import httpx
 import jwt
 import pyotp
@@ -41,14 +40,12 @@ class App:
 
 async def as_if_an_hour_ago(stage: Stage, person: Person) -> None:
     """Codes were last used, and sessions opened, an hour before this."""
-    administrator = await asyncpg.connect(stage.settings.database_url)
-    await administrator.execute(
+    await stage.administrator.execute(
         "UPDATE users.totp_factors SET last_step = last_step - 120 WHERE user_id = $1", person.user_id
     )
-    await administrator.execute(
+    await stage.administrator.execute(
         "UPDATE users.sessions SET created_at = created_at - interval '1 hour' WHERE user_id = $1", person.user_id
     )
-    await administrator.close()
 
 
 async def enrolled(stage: Stage, email: str) -> tuple[Person, App, list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 
-import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
@@ -43,11 +42,9 @@ async def enter(browser: httpx.AsyncClient, email: str) -> None:
 
 async def age_sessions(stage: Stage, person: Person) -> None:
     """As if everybody had signed in an hour ago."""
-    administrator = await asyncpg.connect(stage.settings.database_url)
-    await administrator.execute(
+    await stage.administrator.execute(
         "UPDATE users.sessions SET created_at = created_at - interval '1 hour' WHERE user_id = $1", person.user_id
     )
-    await administrator.close()
 
 
 async def test_check_16_sessions_are_listed_with_device_and_last_use(stage: Stage) -> None:
