@@ -20,6 +20,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SEES = {"owner": True, "billing": True, "member": False, "viewer": False}
+HEARTBEATS = 5
 SEALED_OFF = ("/v1/invoices", "/v1/payments", "/v1/subscriptions", "/v1/customers", "/v1/payment-methods")
 
 
@@ -191,19 +192,32 @@ async def quick(stage: Stage) -> AsyncIterator[Stage]:
     stage.platform.heartbeat_seconds = usual
 
 
-async def read_on(client: httpx.AsyncClient, path: str, headers: dict[str, str] | None = None) -> None:
-    """Reads a stream to its end."""
-    async with client.stream("GET", path, headers=headers or {}) as response:
-        assert response.status_code == 200
-        async for _ in response.aiter_lines():
-            pass
+class Stream:
+    """Read to its end by `task`; `lines` is what came."""
+
+    def __init__(self, client: httpx.AsyncClient, path: str, headers: dict[str, str] | None = None) -> None:
+        self.lines: list[str] = []
+        self.task = asyncio.create_task(self._read(client, path, headers or {}))
+
+    async def _read(self, client: httpx.AsyncClient, path: str, headers: dict[str, str]) -> None:
+        async with client.stream("GET", path, headers=headers) as response:
+            assert response.status_code == 200
+            async for line in response.aiter_lines():
+                self.lines.append(line)
+
+    def goes_on(self) -> bool:
+        """Whether it was looked a few times whether its reader may still read, or it is over."""
+        return sum(line.startswith(": ") for line in self.lines) > HEARTBEATS or self.task.done()
+
+
+async def all_go_on(*streams: Stream) -> list[asyncio.Task[None]]:
+    await wait_until(lambda: all(each.goes_on() for each in streams), within_seconds=60, what="some heartbeats of each")
+    assert not any(stream.task.done() for stream in streams), "a stream stays open as long as its reader may read"
+    return [stream.task for stream in streams]
 
 
 async def open_streams(*people: Person) -> list[asyncio.Task[None]]:
-    tasks = [asyncio.create_task(read_on(item.stage.http, "/v1/events/stream", item.headers)) for item in people]
-    await asyncio.sleep(1)
-    assert not any(task.done() for task in tasks), "a stream stays open as long as its reader may read"
-    return tasks
+    return await all_go_on(*(Stream(item.stage.http, "/v1/events/stream", item.headers) for item in people))
 
 
 async def test_a_stream_ends_with_the_session(quick: Stage, people: dict[str, Person]) -> None:
@@ -232,8 +246,6 @@ async def test_streams_of_staff_end_with_their_office(quick: Stage) -> None:
     operator = await quick.operator()
     async with browser_of(operator) as browser:
         streams = await open_streams(operator)
-        streams += [asyncio.create_task(read_on(browser, path)) for path in ("/admin/live", "/admin/events/live")]
-        await asyncio.sleep(1)
-        assert not any(stream.done() for stream in streams)
+        streams += await all_go_on(*(Stream(browser, path) for path in ("/admin/live", "/admin/events/live")))
         await change(quick, "UPDATE users.users SET platform_role = NULL WHERE user_id = $1", operator.user_id)
         await asyncio.wait_for(cast("Any", asyncio.gather(*streams)), 10)
