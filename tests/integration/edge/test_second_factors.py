@@ -84,7 +84,8 @@ async def test_an_app_is_enrolled_and_asked_for_at_sign_in(stage: Stage) -> None
     assert "mfa_required" not in await login(stage, ada.email), "nothing changes before it is confirmed"
     wrong = await ada.request("POST", "/v1/me/mfa/totp/confirm", json={"code": "1"})
     assert (wrong.status_code, wrong.json()["code"]) == (401, "invalid_code")
-    codes = (await ada.post("/v1/me/mfa/totp/confirm", {"code": App(started["secret"]).code()}))["recovery_codes"]
+    enrolled_with = App(started["secret"]).code()
+    codes = (await ada.post("/v1/me/mfa/totp/confirm", {"code": enrolled_with}))["recovery_codes"]
     assert len(codes) == 10
     has = await ada.get("/v1/me/mfa")
     assert has["totp_enrolled_at"] is not None
@@ -92,7 +93,7 @@ async def test_an_app_is_enrolled_and_asked_for_at_sign_in(stage: Stage) -> None
     pending = await login(stage, ada.email)
     assert (pending["mfa_required"], pending["methods"]) == (True, ["totp", "recovery_code"])
     assert not {"access_token", "refresh_token", "session_id"} & pending.keys()
-    used = await second_step(stage, pending, App(started["secret"]).code())
+    used = await second_step(stage, pending, enrolled_with)
     assert (used.status_code, used.json()["code"]) == (401, "invalid_code"), "check 7: the code that enrolled"
 
 
