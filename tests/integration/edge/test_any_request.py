@@ -46,7 +46,7 @@ SEED: Final = 20_261
 ALLOWED, FORBIDDEN = 8, 4
 """Requests of each kind for an operation that takes anything at all; every caller sends all of them."""
 ANSWER_SECONDS: Final = 60
-STREAMED_SECONDS: Final = 0.2
+STREAMED_SECONDS: Final = 0.1
 """For so long a stream is read once its head is there."""
 CHECKED: Final = (
     "not_a_server_error",
