@@ -114,8 +114,7 @@ async def test_edges_are_restarted_one_after_the_other_and_nobody_notices(
 
 async def end(running: Edge) -> None:
     running.process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        assert await running.process.wait() == 0
+    assert await running.ended() == 0
 
 
 async def all_go_on(visitors: Sequence[Visitor | Writer]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tests.forking import Popen
 from tests.integration.edge.stage import SECRET_KEYS, Person, Stage
 from tests.waiting import wait_until
 
@@ -25,16 +27,20 @@ EVENT = "com.acme.served"
 class Edge:
     """An edge of its own process; `lines` is what it said."""
 
-    process: asyncio.subprocess.Process
+    process: Popen[bytes]
     lines: list[bytes] = field(default_factory=list)
 
-    async def read(self) -> None:
+    def read(self) -> None:
         assert self.process.stderr is not None
-        async for line in self.process.stderr:
+        for line in self.process.stderr:
             self.lines.append(line)
 
     def has_said(self, text: bytes) -> bool:
         return any(text in line for line in self.lines)
+
+    async def ended(self) -> int:
+        """Its exit code, once it has ended."""
+        return await asyncio.to_thread(self.process.wait, PATIENCE_SECONDS)
 
 
 @asynccontextmanager
@@ -55,27 +61,27 @@ async def edge(
         "PROG_DRAIN_NOTICE_SECONDS": str(NOTICE_SECONDS),
         **more,
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "from prog_edge.process import run; run()",
+    with Popen[bytes](
+        [sys.executable, "-c", "from prog_edge.process import run; run()"],
         env={**os.environ, **environment},
-        stderr=asyncio.subprocess.PIPE,
+        stderr=subprocess.PIPE,
         pass_fds=() if shared is None else (shared.fileno(),),
-    )
-    running = Edge(process)
-    reading = asyncio.create_task(running.read())
-    try:
-        await wait_until(
-            lambda: running.has_said(b'"event": "ready"'), within_seconds=PATIENCE_SECONDS, what="the edge to be ready"
-        )
-        yield running
-    finally:
-        if process.returncode is None:
-            process.kill()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await process.wait()
-            await reading
+    ) as process:
+        running = Edge(process)
+        reading = asyncio.create_task(asyncio.to_thread(running.read))
+        try:
+            await wait_until(
+                lambda: running.has_said(b'"event": "ready"'),
+                within_seconds=PATIENCE_SECONDS,
+                what="the edge to be ready",
+            )
+            yield running
+        finally:
+            if process.poll() is None:
+                process.kill()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await running.ended()
+                await reading
 
 
 @dataclass

@@ -71,7 +71,7 @@ async def test_an_edge_that_ends_loses_no_request_no_wait_and_no_stream(stage: S
                     answer = await waiting
                     assert answer.status_code == 202, "it waited as long as it was asked to, and was not cut off"
                     await streaming
-                    assert await first.process.wait() == 0
+                    assert await first.ended() == 0
                 gone_at = [len(visitor.statuses) for visitor in visitors]
                 await wait_until(
                     lambda: all(len(v.statuses) > n + 20 for v, n in zip(visitors, gone_at, strict=True)),
@@ -92,7 +92,7 @@ async def test_an_edge_that_ends_loses_no_request_no_wait_and_no_stream(stage: S
                 second.process.send_signal(signal.SIGTERM)
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await again
-                    assert await second.process.wait() == 0
+                    assert await second.ended() == 0
 
 
 async def in_flight(url: str, number: int) -> bool:
@@ -124,8 +124,7 @@ async def test_an_edge_tells_first_that_it_ends_and_takes_connections_meanwhile(
         assert draining[0].json()["draining"] is True
         answer = await http.get("/v1/prices")
         assert (answer.status_code, answer.headers["connection"]) == (200, "close")
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            assert await running.process.wait() == 0
+        assert await running.ended() == 0
 
 
 async def test_a_second_signal_ends_at_once(stage: Stage) -> None:
@@ -137,7 +136,7 @@ async def test_a_second_signal_ends_at_once(stage: Stage) -> None:
         await wait_until(lambda: is_draining(port), within_seconds=PATIENCE_SECONDS)
         running.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await running.process.wait()
+            await running.ended()
             told = await reader.read()
         writer.close()
         assert told == b"" or told.startswith(b"HTTP/1.1 500 "), "the request was cut off, and was told so at most"
