@@ -25,6 +25,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.chromium import executable, launch
 from tests.browser.screenshots import watch
+from tests.forking import Popen
 from tests.integration.edge.stage import Stage
 from tests.servers import TestServers
 from tests.unit.edge.web.sample_app import sample_app
@@ -83,7 +84,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatfo
     port = free_port()
     command = [sys.executable, "-m", "prog_infra.cli", "up", "--data", str(directory / "data"), "--port", str(port)]
     with (directory / "up.log").open("w+b") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        process = Popen[bytes](command, stdout=log, stderr=subprocess.STDOUT)
         try:
             url = f"http://127.0.0.1:{port}"
             wait_until_ready(process, url, directory / "up.log")
