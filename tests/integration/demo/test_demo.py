@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from prog_infra.servers import free_port
+from tests.forking import run
 from tests.up import Up
 
 pytestmark = pytest.mark.slow
@@ -29,14 +30,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 def demo(*options: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PROG_", "COLUMNS"))}
-    return subprocess.run(
-        [sys.executable, "-m", "prog_infra.cli", "demo", *options],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env=clean,
-    )
+    return run([sys.executable, "-m", "prog_infra.cli", "demo", *options], timeout=300, env=clean)
 
 
 def test_the_story_is_told_again_and_again_on_the_same_data(up: Up) -> None:
