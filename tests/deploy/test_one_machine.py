@@ -18,6 +18,7 @@ from prog_infra.demo.client import Api
 from prog_infra.demo.report import tell
 from prog_infra.demo.story import Story
 from prog_infra.servers import free_port
+from prog_kernels.engine import cache_directory
 from prog_workers.monitoring.rules import readers
 from prog_workers.process import load
 from tests.deploy.fleet import HOST, Fleet, of_chart, of_compose
@@ -38,8 +39,9 @@ def tmp(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("kernels")
+def kernels() -> Path:
+    """The user's own: to compile them takes as long as a fleet does, and other tests have done it."""
+    return cache_directory()
 
 
 def make_operator(fleet: Fleet) -> None:
