@@ -20,6 +20,7 @@ import httpx
 
 from prog_infra.servers import free_port
 from tests.deploy.toolbox import Manifest, containers, of_kind
+from tests.forking import Popen
 from tests.waiting import wait_until
 
 HOST = "127.0.0.1"
@@ -66,6 +67,9 @@ class Fleet:
     tmp: Path
     kernels: Path
     """Where compiled kernels are kept: another fleet may have compiled them."""
+
+    forked: bool = False
+    """Its processes are forks of one that has imported all: see `tests.forking`."""
 
     logs: dict[str, Path] = field(default_factory=dict)
 
@@ -120,9 +124,11 @@ class Fleet:
 
     def _start(self, part: Part) -> None:
         self.logs[part.name] = self.tmp / f"{part.name}.log"
+        program = [sys.executable, "-m", "prog_infra.cli"] if self.forked else [_prog()]
+        begin = Popen if self.forked else subprocess.Popen
         with self.logs[part.name].open("wb") as log:
-            part.process = subprocess.Popen(
-                [_prog(), *part.arguments], stdout=log, stderr=log, env=self._environment(part), cwd=self._folder()
+            part.process = begin(
+                [*program, *part.arguments], stdout=log, stderr=log, env=self._environment(part), cwd=self._folder()
             )
 
     def _environment(self, part: Part) -> dict[str, str]:

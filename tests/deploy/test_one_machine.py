@@ -140,7 +140,8 @@ class TestChart:
         texts = {"database-url": empty_postgres, "redis-url": valkey_url, "secret-keys": "0123456789abcdef" * 4}
         for name, text in (texts | {"smtp-url": f"smtp://{HOST}:{free_port()}"}).items():
             (secrets / name).write_text(f"{text}\n")
-        fleet = Fleet(of_chart(tools.manifests(CHART / "ci/development.yaml", sets=broker), secrets), tmp, kernels)
+        parts = of_chart(tools.manifests(CHART / "ci/development.yaml", sets=broker), secrets)
+        fleet = Fleet(parts, tmp, kernels, forked=True)
         yield fleet
         fleet.kill()
 
