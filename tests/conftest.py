@@ -1,6 +1,7 @@
 """Fixtures that every room's tests share: real servers, and a rule about skipped tests.
 
 `postgres`       address of a fresh, migrated database, with the administrator's rights; one for each test
+`lone_postgres`  the same, and nothing else goes on in the server: for tests of what waits for older transactions
 `module_postgres` the same, one for each test module: for read-mostly tests
 `empty_postgres` address of a database without any schema
 `valkey_url`     address of an empty Valkey; emptied for each test
@@ -72,6 +73,12 @@ def postgres(servers: TestServers) -> Iterator[str]:
     name = servers.new_database()
     yield servers.postgres.url(name)
     servers.drop_database(name)
+
+
+@pytest.fixture
+def lone_postgres(servers: TestServers) -> Iterator[str]:
+    with servers.lone_database() as name:
+        yield servers.postgres.url(name)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,9 @@
 They start when the first test asks for them, with persistence off, and die with the process even if it is killed. The
 migrations run once into a template; a test's own database is a copy of it. Copying and dropping take longer than many
 tests, and longer still on a server that waits for connections that were just closed, so nobody waits for either: the
-next copy is made while a test runs, and its own is dropped while the next one does.
+next copy is made while a test runs, and its own is dropped while the next one does. Both are transactions, though, and
+what reads behind the oldest one of the server (relay, replays, the audit trail) sees nothing newer meanwhile: tests of
+that have the server to themselves (`lone_database`).
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -68,6 +70,17 @@ class TestServers:
         copied.result()
         self._copied = self._begin_copy()
         return name
+
+    @contextmanager
+    def lone_database(self) -> Iterator[str]:
+        """A fresh database with the current schema; its name. Nothing is copied or dropped while it is in use."""
+        name, copied = self._copied or self._begin_copy()
+        self._copied = None
+        copied.result()
+        if self._dropped is not None:
+            self._dropped.result()
+        yield name
+        self.drop_database(name)
 
     def empty_database(self) -> str:
         """A fresh database with no schema at all, for tests of the migrations; its name."""

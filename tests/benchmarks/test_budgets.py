@@ -52,6 +52,12 @@ def packets(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 @pytest.fixture
+def postgres(lone_postgres: str) -> str:
+    """What the relay, replays and the trail read waits for older transactions, of which there are none here."""
+    return lone_postgres
+
+
+@pytest.fixture
 async def statements(servers: TestServers, postgres: str) -> Callable[[str], Counter[str]]:
     """Counts the statements that a role's connections, opened from now on, have sent to the test's database."""
     database = urlsplit(postgres).path.lstrip("/")

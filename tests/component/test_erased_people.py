@@ -61,9 +61,9 @@ WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND c.re
 
 
 @pytest.fixture
-async def platform(postgres: str) -> AsyncIterator[Harness]:
-    async with Harness(postgres, users, tenants, payments, email, events, at=START) as platform:
-        database = await Database.connect(postgres, "prog_payments", max_size=4)
+async def platform(lone_postgres: str) -> AsyncIterator[Harness]:
+    async with Harness(lone_postgres, users, tenants, payments, email, events, at=START) as platform:
+        database = await Database.connect(lone_postgres, "prog_payments", max_size=4)
         use_gateway(Sandbox(database))
         open_office(Delivery(ScriptedProvider(), Renderer("https://prog.example"), SENDER))
         yield platform

@@ -11,6 +11,12 @@ from tests.component.harness import Harness
 
 
 @pytest.fixture
+def postgres(lone_postgres: str) -> str:
+    """What the relay, replays and the trail read waits for older transactions, of which there are none here."""
+    return lone_postgres
+
+
+@pytest.fixture
 async def trail(postgres: str) -> AsyncIterator[Trail]:
     async with Harness(postgres, tenants) as platform, trail_of(platform) as trail:
         yield trail

@@ -164,6 +164,12 @@ class Rig:
         return await self.admin.fetchval(query, *values)
 
 
+@pytest.fixture
+def postgres(lone_postgres: str) -> str:
+    """What the relay, replays and the trail read waits for older transactions, of which there are none here."""
+    return lone_postgres
+
+
 @pytest.fixture(params=["redis", "kafka"])
 def broker(request: pytest.FixtureRequest, valkey_url: str) -> dict[str, Any]:
     """The settings that choose a broker: every test that asks for it, or for the rig, runs on both."""
