@@ -15,7 +15,7 @@ import httpx
 
 from tests.integration.edge.stage import free_port
 
-START_SECONDS = 20.0
+START_SECONDS = 90.0
 
 
 @contextmanager
