@@ -45,6 +45,15 @@ async (colours) => {
 }
 """
 
+HOLD_TINT: Final = """
+() => {
+  document.querySelectorAll("tbody tr").forEach((row) => row.classList.add("is-fresh"));
+  const tints = document.getAnimations().filter((each) => each.animationName === "fresh");
+  tints.forEach((each) => { each.pause(); each.currentTime = 0; });
+  return tints.length;
+}
+"""
+
 
 def test_no_page_keeps_anybody_out(visit: Visit, sample: str) -> None:
     """At an address that has a name, so that what is about passkeys is shown too. Each page is loaded once."""
@@ -64,6 +73,23 @@ def test_no_page_keeps_anybody_out(visit: Visit, sample: str) -> None:
             page.emulate_media(color_scheme="dark")
             broken += [f"{name} at {width} in the dark: {found}" for found in page.evaluate(RUN, True)]
     assert broken == [], "\n".join(broken)
+
+
+def test_an_event_that_has_just_arrived_is_read_on_its_tint(visit: Visit, sample: str) -> None:
+    """Held where the tint is strongest: a moment that the look at all pages only meets by chance."""
+    page = visit(base_url=sample, reduced_motion="no-preference")
+    page.context.add_cookies(
+        [{"name": key, "value": value, "url": sample} for key, value in COOKIES["operator"].items()]
+    )
+    page.goto("/admin/events")
+    page.evaluate(AXE.read_text())
+    broken: list[str] = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        held = page.evaluate(HOLD_TINT)
+        assert held > 0
+        broken += [f"{scheme}: {found}" for found in page.evaluate(RUN, True)]
+    assert broken == []
 
 
 def test_this_would_see_what_is_wrong(visit: Visit, sample: str) -> None:
