@@ -22,6 +22,7 @@ BECOMES: Final = {
     "tenants.tenants": "another owner takes over, or nobody; its own name is the tenant's",
     "tenants.members": "goes when the person is released",
     "tenants.invitations": "tenants.forget_person takes address and inviter out",
+    "tenants.directory_addresses": "goes with its entry",
     "tenants.directory_users": "goes when the person is released, or tenants.forget_person deletes it",
     "tenants.export_parts": "tenants.forget_person ends exports that have the address in them",
     "tenants.limits": "names of limits",

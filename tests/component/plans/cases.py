@@ -33,6 +33,8 @@ NOW: Final = datetime.now(UTC)
 LONG_AGO: Final = NOW - timedelta(days=300)
 ADA: Final = named("user", 777)
 NOBODY: Final = named("user", 9_999_999)
+ENTRY: Final = named("diruser", 777)
+GROUP: Final = named("dirgroup", 7)
 EMAIL: Final = "person777@company177.example"
 NEVER: Final = "prognetwork.tenants.tenant_deleted"
 SHOP: Final = "com.acme.order.placed"
@@ -59,9 +61,8 @@ PERSON: Final = Reader(user_id=ADA)
 TENANTS: Final[Mapping[str, str]] = {"large": named("tenant", LARGE), "small": named("tenant", SMALL)}
 
 
-def _scim(filter_text: str | None = None, **more: Any) -> Any:
-    asked = {**({} if filter_text is None else {"filter": filter_text}), **more}
-    return search_of("User", search_in("User", asked), limit=50)
+def _scim(filter_text: str, kind: directory.Kind = "User") -> Any:
+    return search_of(kind, search_in(kind, {"filter": filter_text}), limit=50)
 
 
 def _of_tenant(tenant: str) -> Mapping[str, Callable[[Any], Awaitable[object]]]:
@@ -76,6 +77,17 @@ def _of_tenant(tenant: str) -> Mapping[str, Callable[[Any], Awaitable[object]]]:
         "keys": lambda c: api_keys.api_keys(c, tenant),
         "entry by name": lambda c: directory.entries(c, "User", tenant, _scim(f'userName eq "{EMAIL}"')),
         "entry by external id": lambda c: directory.entries(c, "User", tenant, _scim('externalId eq "ext-777"')),
+        "entry by address": lambda c: directory.entries(c, "User", tenant, _scim(f'emails.value eq "{EMAIL}"')),
+        "entry by address at work": lambda c: directory.entries(
+            c, "User", tenant, _scim(f'emails[type eq "work" and value eq "{EMAIL}"]')
+        ),
+        "entries that may be meant": lambda c: directory.entries(
+            c, "User", tenant, _scim(f'userName eq "{EMAIL}" or externalId eq "ext-1" or emails.value eq "{EMAIL}"')
+        ),
+        "people of a group": lambda c: directory.entries(c, "User", tenant, _scim(f'groups.value eq "{GROUP}"')),
+        "groups of an entry": lambda c: directory.entries(
+            c, "Group", tenant, _scim(f'members.value eq "{ENTRY}"', "Group")
+        ),
         "events": events.events,
         "events of a type": lambda c: events.events(c, types=[SHOP]),
         "events of a rare type": lambda c: events.events(c, types=[NEVER]),

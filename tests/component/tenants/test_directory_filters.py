@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -18,6 +19,7 @@ from prog_contracts.errors import Invalid
 from prog_contracts.ids import new_id
 from prog_contracts.scim import POLICY, FullUser
 from prog_edge.api.scim.answers import search_in
+from prog_infra import migrations
 from prog_kit.database import Database
 from prog_workers.tenants import scim
 from prog_workers.tenants.queries import directory
@@ -34,12 +36,18 @@ TEXTS = ["userName", "title", "name.familyName", "displayName", f"{EXTENSION}:de
 OPERATORS = ["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"]
 
 words = st.sampled_from(WORDS).map(lambda text: orjson.dumps(text).decode())
+addresses = st.sampled_from(["ADA1@example.com", "ada7@example.com", "home7@example.com", "nobody@example.com"]).map(
+    lambda text: orjson.dumps(text).decode()
+)
 comparisons = st.one_of(
     st.tuples(st.sampled_from(TEXTS), st.sampled_from(OPERATORS), words).map(" ".join),
     st.tuples(st.sampled_from(TEXTS), st.sampled_from(["eq null", "ne null"])).map(" ".join),
     st.sampled_from([*TEXTS, "name", "emails", "active", "emails.value"]).map(lambda name: f"{name} pr"),
     st.tuples(st.just("active"), st.sampled_from(["eq", "ne"]), st.sampled_from(["true", "false"])).map(" ".join),
     st.tuples(st.just("emails.value"), st.sampled_from(OPERATORS), words).map(" ".join),
+    st.tuples(st.sampled_from(["eq", "ne", "co"]), addresses).map(lambda pair: f"emails.value {pair[0]} {pair[1]}"),
+    addresses.map(lambda address: f'emails[type eq "work" and value eq {address}]'),
+    addresses.map(lambda address: f"emails[value eq {address} or primary eq true]"),
     st.sampled_from(["work", "home"]).map(lambda kind: f'emails[type eq "{kind}"]'),
     st.tuples(st.sampled_from(["co", "sw"]), words).map(
         lambda pair: f'emails[type eq "work" and value {pair[0]} {pair[1]}]'
@@ -177,6 +185,98 @@ async def test_people_are_found_by_group_and_groups_by_member(acme: Company, ask
     assert await ask("Group", filter=f'members eq "{one}"') == (1, [group]), "as Entra ID asks"
     assert await ask("Group", filter="not (members pr)") == (1, [empty])
     assert await ask("Group", filter='displayName eq "TEAM"') == (1, [group])
+
+
+async def test_an_address_is_found_as_long_as_an_entry_has_it(acme: Company, ask: Ask) -> None:
+    okta = Provider(acme)
+    ada = await okta.add("ada", emails=[{"value": "Ada@example.com", "primary": True}, {"value": "ada@example.com"}])
+    assert await ask(filter='emails.value eq "ADA@example.com"') == (1, [ada])
+    await okta.patch(ada, {"op": "replace", "path": "emails", "value": [{"value": "byron@example.com"}]})
+    assert await ask(filter='emails.value eq "ada@example.com"') == (0, [])
+    assert await ask(filter='emails.value eq "byron@example.com"') == (1, [ada])
+    await okta.patch(ada, {"op": "remove", "path": "emails"})
+    assert await ask(filter='emails.value eq "byron@example.com"') == (0, [])
+    await okta.patch(ada, {"op": "add", "path": "emails", "value": [{"value": "ada@example.com"}]})
+    await okta.delete(ada)
+    assert await acme.platform.fetch("SELECT FROM tenants.directory_addresses") == []
+
+
+async def test_addresses_from_before_there_was_an_index_are_found(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = migrations.known()
+    before = tuple(m for m in every if (m.owner, m.number) < ("tenants", 17) or m.owner == "users")
+    monkeypatch.setattr(migrations, "known", lambda: before)
+    await migrations.migrate(empty_postgres)
+    admin = await asyncpg.connect(empty_postgres)
+    try:
+        tenant_id, sought = new_id("tenant"), {"emails": [{"value": "ada@x.example"}, {"value": "ada@x.example"}, {}]}
+        await admin.execute(
+            "INSERT INTO tenants.tenants (tenant_id, name, slug, status, created_at, updated_at)"
+            " VALUES ($1, 'Acme', 'acme', 'active', now(), now())",
+            tenant_id,
+        )
+        for entry_id, document in (("diruser_1", sought), ("diruser_2", {})):
+            await admin.execute(
+                "INSERT INTO tenants.directory_users (tenant_id, directory_user_id, name_key, active, role, resource,"
+                " sought, created_at, updated_at) VALUES ($1, $2, $2, true, 'member', '{}', $3, now(), now())",
+                tenant_id,
+                entry_id,
+                orjson.dumps(document).decode(),
+            )
+        monkeypatch.setattr(migrations, "known", lambda: every)
+        await migrations.migrate(empty_postgres)
+        rows = await admin.fetch("SELECT address, directory_user_id FROM tenants.directory_addresses")
+    finally:
+        await admin.close()
+    assert [tuple(row) for row in rows] == [("ada@x.example", "diruser_1")]
+
+
+async def test_another_tenant_s_address_is_not_found(entries: dict[str, Any], acme: Company, edge: Database) -> None:
+    search = search_of("User", search_in("User", {"filter": 'emails.value eq "ada1@example.com"'}), limit=10)
+    async with edge.scope(tenant_id=new_id("tenant")) as connection:
+        assert await directory.entries(connection, "User", acme.tenant_id, search) == (0, [])
+
+
+READS_ALL: list[tuple[dict[str, str], int]] = [
+    ({"filter": 'emails.value co "ada"'}, 1),
+    ({"filter": 'emails.value sw "ada"'}, 1),
+    ({"filter": 'userName ew "a"'}, 1),
+    ({"filter": 'userName ne "ada"'}, 1),
+    ({"filter": 'emails.value ne "ada@example.com"'}, 1),
+    ({"filter": "title pr"}, 1),
+    ({"filter": 'not (userName eq "ada")'}, 1),
+    ({"filter": "externalId eq null"}, 1),
+    ({"filter": 'userName eq "ada" or title eq "x"'}, 2),
+    ({"filter": 'emails[type eq "work" or value eq "ada@example.com"]'}, 2),
+    ({"sortBy": "userName"}, 1),
+    ({"filter": 'title sw "x"', "sortBy": "userName"}, 2),
+]
+"""With how much they ask of each entry."""
+ASKS_AN_INDEX: list[dict[str, str]] = [
+    {},
+    {"startIndex": "20"},
+    {"filter": 'emails.value eq "ada1@example.com"'},
+    {"filter": 'emails[type eq "work" and value eq "ada1@example.com"]', "sortBy": "userName"},
+    {"filter": 'userName eq "ada" and title co "x"'},
+    {"filter": 'externalId eq "x" or id eq "y"'},
+    {"filter": 'groups.value eq "dirgroup_1"'},
+]
+
+
+async def test_what_reads_every_entry_of_a_large_directory_is_refused(
+    entries: dict[str, Any], ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for asked, parts in READS_ALL:
+        monkeypatch.setattr(directory, "LOOKS_MAX", len(entries) * parts)
+        await ask(**asked)
+        monkeypatch.setattr(directory, "LOOKS_MAX", len(entries) * parts - 1)
+        with pytest.raises(Invalid) as refused:
+            await ask(**asked)
+        assert refused.value.code == "too_many", asked
+    monkeypatch.setattr(directory, "LOOKS_MAX", 0)
+    for asked in ASKS_AN_INDEX:
+        await ask(**asked)
 
 
 @pytest.mark.parametrize(

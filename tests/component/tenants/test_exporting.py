@@ -37,6 +37,7 @@ from prog_workers.payments.gateway.sandbox import Sandbox
 from prog_workers.payments.handlers.domain import use_gateway
 from prog_workers.tenants import store
 from prog_workers.tenants.handlers import exporting, tenants
+from prog_workers.tenants.store import exports
 from prog_workers.users.handlers import users
 from tests.component.harness import Harness
 from tests.component.tenants.company import START, Company, code, staff
@@ -344,7 +345,8 @@ async def test_a_tenant_that_is_being_deleted_takes_its_data_along_and_a_purge_t
     assert not await rows(platform, export_id)
 
 
-async def test_who_is_forgotten_is_in_no_export_that_waits(platform: Harness) -> None:
+async def test_who_is_forgotten_is_in_no_export_that_waits(platform: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "PARTS_AT_ONCE", 2)  # however many there are
     company, other = await busy(platform, "forgets"), await busy(platform, "keeps")
     naming, silent = await exported(company), await exported(other)
     guest = Person(user_id=new_id("user"), email="guest@forgets.example", name="Guest")

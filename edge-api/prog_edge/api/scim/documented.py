@@ -100,7 +100,11 @@ def answered_with_list(example: Mapping[str, Any]) -> dict[str, Any]:
 
 _LISTING: Final[dict[str, Any]] = {
     "parameters": [
-        _query("filter", "A filter of RFC 7644, section 3.4.2.2.", example='userName eq "ada@example.com"'),
+        _query(
+            "filter",
+            "A filter of RFC 7644, section 3.4.2.2. What would read all of a large directory is answered with tooMany.",
+            example='userName eq "ada@example.com"',
+        ),
         _query("sortBy", "The attribute to sort by.", example="userName"),
         _query("sortOrder", "Which way to sort; ascending by default.", enum=["ascending", "descending"]),
         _query("startIndex", "The first of the page, from 1.", type="integer"),

@@ -44,6 +44,7 @@ tenants.owns(
         "tenants.custom_domains",
         "tenants.directory_group_members",
         "tenants.directory_groups",
+        "tenants.directory_addresses",
         "tenants.directory_users",
         "tenants.directories",
         "tenants.invitations",

@@ -4,11 +4,15 @@ scim2-models reads a filter and holds it against the model; here its tree become
 `ScimFilter.match` (`tests/component/tenants/test_directory_filters.py` compares the two). Every part is true or false
 and never NULL, so that `not` turns it around. Texts are compared in the form in which `sought` keeps them; what a
 client sends is a value of the statement, and never part of it.
+
+What asks an index is narrow: `eq` of what providers know people and groups by, and what is asked besides. All else
+reads every entry of the directory, and says how much that is (`Search.parts`), so that it can be refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from inspect import isclass
 from typing import Any, Final, Literal
@@ -20,6 +24,7 @@ from scim2_models.path import (
     AttrPath,
     CompareOperator,
     Comparison,
+    FilterNode,
     FilterVisitor,
     LogicalExpr,
     LogicalOperator,
@@ -61,68 +66,117 @@ _ORDERINGS: Final = {
     CompareOperator.lt: "<",
     CompareOperator.le: "<=",
 }
+_HOLDERS: Final[Mapping[Kind, Mapping[str, str]]] = {
+    "User": {
+        "emails": "e.directory_user_id = ANY (ARRAY(SELECT a.directory_user_id FROM tenants.directory_addresses AS a"
+        " WHERE a.tenant_id = (SELECT bus.current_tenant()) AND a.address = {}))",
+        "groups": "e.directory_user_id = ANY (ARRAY(SELECT m.directory_user_id"
+        " FROM tenants.directory_group_members AS m"
+        " WHERE m.tenant_id = (SELECT bus.current_tenant()) AND m.directory_group_id = {}))",
+    },
+    "Group": {
+        "members": "e.directory_group_id = ANY (ARRAY(SELECT m.directory_group_id"
+        " FROM tenants.directory_group_members AS m"
+        " WHERE m.tenant_id = (SELECT bus.current_tenant()) AND m.directory_user_id = {}))",
+    },
+}
+"""The same asked from the other side, of an index: which entries have a value among several."""
 Shape = Literal["text", "boolean", "time", "object"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """SQL that is true of some entries. They are found by an index where it is `narrow`."""
+
+    sql: str
+    narrow: bool = False
 
 
 def search_of(kind: Kind, request: SearchRequest[Any], *, limit: int) -> Search:
     """The search that a request asks for, at most `limit` entries of it. Raises Invalid for what cannot be sought."""
-    condition, values = "true", list[object]()
+    order = _order(kind, request)
+    condition, values, parts = _Condition("true"), list[object](), 1 if order else 0
     if request.filter is not None:
         if len(request.filter) > FILTER_MAX_LENGTH:
             raise _invalid(f"A filter has at most {FILTER_MAX_LENGTH} characters.")
         writer = _Writer(kind, request.filter)
         condition, values = writer.visit(request.filter.ast), writer.values
-    return Search(condition, values, _order(kind, request), (request.start_index or 1) - 1, limit)
+        parts = 0 if condition.narrow else parts + writer.parts
+    return Search(condition.sql, values, order, (request.start_index or 1) - 1, limit, parts)
 
 
-class _Writer(FilterVisitor[str]):
+class _Writer(FilterVisitor[_Condition]):
     """Writes one filter as a condition with `{}` for each of `values`, in their order."""
 
     def __init__(self, kind: Kind, whole: ScimFilter[Any]) -> None:
         self.values: list[object] = []
+        self.parts = 0
         self._kind = kind
         self._whole = whole
 
-    def visit_not(self, node: Not) -> str:
-        return f"NOT {self.visit(node.expr)}"
+    def visit_not(self, node: Not) -> _Condition:
+        return _Condition(f"NOT {self.visit(node.expr).sql}")
 
-    def visit_logical_expr(self, node: LogicalExpr) -> str:
-        joined = " AND " if node.op == LogicalOperator.and_ else " OR "
-        return f"({joined.join(self.visit(term) for term in node.terms)})"
+    def visit_logical_expr(self, node: LogicalExpr) -> _Condition:
+        terms = [self.visit(term) for term in node.terms]
+        together = node.op == LogicalOperator.and_
+        joined = (" AND " if together else " OR ").join(term.sql for term in terms)
+        return _Condition(f"({joined})", (any if together else all)(term.narrow for term in terms))
 
-    def visit_comparison(self, node: Comparison) -> str:
+    def visit_comparison(self, node: Comparison) -> _Condition:
+        self.parts += 1
         binding = self._whole.resolve_comparison(node.attr_path)
         assert binding is not None, "a bound filter knows its attributes"
         value = _operand(binding, node)
         items = self._items(binding)
         if items is None:
-            return self._compared(*_place(self._kind, binding), node.op, value)
-        shape = _shape(binding)
-        name = _sub_name(binding)
+            place, shape = _place(self._kind, binding)
+            narrow = node.op == CompareOperator.eq and value is not None and place in _COLUMNS[self._kind].values()
+            return _Condition(self._compared(place, shape, node.op, value), narrow)
+        shape, name = _shape(binding), _sub_name(binding)
         if value is None and node.op in (CompareOperator.eq, CompareOperator.ne):
             lacking = f"(NOT EXISTS (SELECT FROM {items}) OR {self._some(items, f'{_in_item(name)} IS NULL')})"
-            return lacking if node.op == CompareOperator.eq else f"NOT {lacking}"
-        if node.op == CompareOperator.ne:  # of several values none is it
-            return f"NOT {self._some(items, self._compared(_in_item(name), shape, CompareOperator.eq, value))}"
-        return self._some(items, self._compared(_in_item(name), shape, node.op, value))
+            return _Condition(lacking if node.op == CompareOperator.eq else f"NOT {lacking}")
+        if node.op in (CompareOperator.eq, CompareOperator.ne):  # of several values none is it
+            holding = self._holding(binding.field_name, name, value)
+            if holding is None:
+                holding = _Condition(
+                    self._some(items, self._compared(_in_item(name), shape, CompareOperator.eq, value))
+                )
+            return holding if node.op == CompareOperator.eq else _Condition(f"NOT {holding.sql}")
+        return _Condition(self._some(items, self._compared(_in_item(name), shape, node.op, value)))
 
-    def visit_present(self, node: Present) -> str:
+    def visit_present(self, node: Present) -> _Condition:
+        self.parts += 1
         binding = self._whole.resolve(node.attr_path)
         assert binding is not None, "a bound filter knows its attributes"
         items = self._items(binding)
         if items is None:
-            return _present(*_place(self._kind, binding))
+            return _Condition(_present(*_place(self._kind, binding)))
         if binding.sub_field_name is None:
-            return self._some(items, _present("i", "object"))
-        return self._some(items, _present(_in_item(_sub_name(binding)), _shape(binding)))
+            return _Condition(self._some(items, _present("i", "object")))
+        return _Condition(self._some(items, _present(_in_item(_sub_name(binding)), _shape(binding))))
 
-    def visit_value_path(self, node: ValuePath) -> str:
+    def visit_value_path(self, node: ValuePath) -> _Condition:
         binding = self._whole.resolve(node.attr_path)
         items = None if binding is None else self._items(binding)
-        if items is None:
+        if binding is None or items is None:
             raise _invalid("There are not several values to pick from.")
         inner = _ItemWriter(node.attr_path, self)
-        return self._some(items, inner.visit(node.val_filter))
+        some = self._some(items, inner.visit(node.val_filter))
+        for value in inner.values_sought(node.val_filter):
+            holding = self._holding(binding.field_name, "value", value)
+            if holding is not None:
+                return _Condition(f"({some} AND {holding.sql})", narrow=True)
+        return _Condition(some)
+
+    def _holding(self, field_name: str, name: str, value: object) -> _Condition | None:
+        """That an entry has this among its values, where an index knows."""
+        holders = _HOLDERS[self._kind].get(field_name)
+        if holders is None or name != "value" or not isinstance(value, str):
+            return None
+        self.values.append(value)
+        return _Condition(holders, narrow=True)
 
     def _items(self, binding: AttributeBinding) -> str | None:
         """Where the values of an attribute with several of them are; None for one with a single value."""
@@ -178,16 +232,28 @@ class _ItemWriter(FilterVisitor[str]):
         return f"({joined.join(self.visit(term) for term in node.terms)})"
 
     def visit_comparison(self, node: Comparison) -> str:
+        self._writer.parts += 1
         binding = self._binding(node.attr_path)
         place, shape = _in_item(_sub_name(binding)), _shape(binding)
         return self._writer._compared(place, shape, node.op, _operand(binding, node))
 
     def visit_present(self, node: Present) -> str:
+        self._writer.parts += 1
         binding = self._binding(node.attr_path)
         return _present(_in_item(_sub_name(binding)), _shape(binding))
 
     def visit_value_path(self, node: ValuePath) -> str:
         raise _invalid("Values are picked once.")
+
+    def values_sought(self, node: FilterNode) -> Iterator[object]:
+        """What the `value` has to be of whatever the filter picks."""
+        if isinstance(node, LogicalExpr) and node.op == LogicalOperator.and_:
+            for term in node.terms:
+                yield from self.values_sought(term)
+        elif isinstance(node, Comparison) and node.op == CompareOperator.eq:
+            binding = self._binding(node.attr_path)
+            if _sub_name(binding) == "value":
+                yield _operand(binding, node)
 
     def _binding(self, path: AttrPath) -> AttributeBinding:
         inner = AttrPath(attr=self._whole.attr, sub_attr=path.attr, uri=self._whole.uri)

@@ -41,6 +41,7 @@ WITHHELD: Final[Mapping[str, str]] = {
     "payments.payments.idempotency_key": "how the gateway is asked once",
     "payments.payments.message_id": "how messages are carried",
     "payments.payments.recorded_at": "when the platform wrote the row",
+    "tenants.directory_addresses": "an index of what is in tenants.directory_users",
     "tenants.directory_groups.external_id": "within `resource`",
     "tenants.directory_groups.sought": "an index of what is in `resource`",
     "tenants.directory_users.external_id": "within `resource`",

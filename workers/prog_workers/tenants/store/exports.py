@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from prog_broker.transaction import Transaction
+
+PARTS_AT_ONCE: Final = 256
+"""A part has about 1 MiB: half a second of the database."""
 
 ExportStatus = Literal["running", "ready", "expired"]
 
@@ -130,24 +133,50 @@ async def expire_export(tx: Transaction, export_id: str) -> bool:
 
 
 async def expire_exports_naming(tx: Transaction, user_id: str, email: str) -> list[tuple[str, str]]:
-    """The same for those of all tenants that have a person's address in them; tenants and exports by their ids."""
+    """The same for those of all tenants that have a person's address in them; tenants and exports by their ids.
+
+    All that was collected is looked through, `PARTS_AT_ONCE` a statement: how long one may take, it takes no longer
+    however much there is.
+    """
     await tx.execute("SELECT set_config('prog.erased_person', $1, true)", user_id)
+    naming: set[tuple[str, str]] = set()
+    last = ("", "", 0)
+    more = True
+    while more:
+        parts = await tx.fetch(
+            """
+            SELECT tenant_id, export_id, number,
+                   position(convert_to(btrim(to_json($1::text)::text, '"'), 'UTF8') IN content) > 0 AS names
+            FROM (SELECT * FROM tenants.export_parts WHERE (tenant_id, export_id, number) > ($2, $3, $4)
+                  ORDER BY tenant_id, export_id, number LIMIT $5) AS next
+            ORDER BY tenant_id, export_id, number
+            """,
+            email,
+            *last,
+            PARTS_AT_ONCE,
+        )
+        naming |= {(part["tenant_id"], part["export_id"]) for part in parts if part["names"]}
+        more = len(parts) >= PARTS_AT_ONCE
+        if more:
+            last = (parts[-1]["tenant_id"], parts[-1]["export_id"], parts[-1]["number"])
     rows = await tx.fetch(
         """
         UPDATE tenants.exports AS e SET status = 'expired'
-        WHERE e.status <> 'expired' AND EXISTS (
-            SELECT FROM tenants.export_parts AS p WHERE p.tenant_id = e.tenant_id AND p.export_id = e.export_id
-            AND position(convert_to(btrim(to_json($1::text)::text, '"'), 'UTF8') IN p.content) > 0)
+        FROM unnest($1::text[], $2::text[]) AS n (tenant_id, export_id)
+        WHERE e.tenant_id = n.tenant_id AND e.export_id = n.export_id AND e.status <> 'expired'
         RETURNING e.tenant_id, e.export_id
         """,
-        email,
+        *_columns(naming),
     )
-    expired = [(row["tenant_id"], row["export_id"]) for row in rows]
     await tx.execute(
         "DELETE FROM tenants.export_parts AS p USING unnest($1::text[], $2::text[]) AS e (tenant_id, export_id)"
         " WHERE p.tenant_id = e.tenant_id AND p.export_id = e.export_id",
-        [tenant_id for tenant_id, _ in expired],
-        [export_id for _, export_id in expired],
+        *_columns(naming),
     )
     await tx.execute("SELECT set_config('prog.erased_person', '', true)")
-    return expired
+    return [(row["tenant_id"], row["export_id"]) for row in rows]
+
+
+def _columns(exports: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    rows = sorted(exports)
+    return [tenant_id for tenant_id, _ in rows], [export_id for _, export_id in rows]
