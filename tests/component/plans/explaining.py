@@ -72,7 +72,8 @@ class Explained:
         name = f"explained_{next(_numbers)}"
         await self.connection.execute("SAVEPOINT explained")
         try:
-            await self.connection.execute(f"SET LOCAL plan_cache_mode = {self._mode}")
+            if await self.connection.fetchval("SHOW plan_cache_mode") == "auto":  # or what is run says how itself
+                await self.connection.execute(f"SET LOCAL plan_cache_mode = {self._mode}")
             literals = await self._literals(query, values)
             await self.connection.execute(f"PREPARE {name} AS {query}")
             explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name}{literals}"

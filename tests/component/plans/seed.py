@@ -14,7 +14,8 @@ TENANTS: Final = 300
 PLATFORM: Final = 1
 LARGE: Final = 2
 """More than half of all people are members of this tenant."""
-SMALL: Final = 77
+SMALL: Final = 80
+"""One of those that `tenant_of` gives people to."""
 
 
 def named(kind: str, number: int) -> str:

@@ -20,6 +20,7 @@ from prog_contracts.envelope import wrap
 from prog_contracts.users import PurgeCredentials
 from prog_kit.database import DOMAIN_ROLES, Database
 from prog_kit.secrets import Sealer
+from prog_workers.tenants.store import exporting
 from tests.component.harness import SECRET_KEYS
 from tests.component.plans import seed
 from tests.component.plans.cases import EDGE, NOW, TENANTS, Case
@@ -78,9 +79,29 @@ async def test_what_one_message_changes_touches_the_rows_that_it_is_about(grown:
     assert touched <= work.most, "\n".join(str(reading) for reading in explained.readings)
 
 
-def transaction(connection: Explained, role: str) -> Transaction:
+async def test_an_export_of_a_small_tenant_reads_past_nobody_else_s_rows(grown: str) -> None:
+    tenant_id, rows, most = TENANTS["small"], 0, 0
+    database = await Database.connect(grown, "prog_tenants", max_size=1)
+    try:
+        async with database.pool.acquire() as connection:
+            await connection.execute("BEGIN")
+            await connection.execute(sql.SET_TENANT, tenant_id)
+            explained = Explained(connection, generic=True)
+            tx = transaction(explained, "prog_tenants", tenant_id)
+            for table in await exporting.exported_tables(tx):
+                explained.readings.clear()
+                rows += (await exporting.read_lines(tx, table, None, 1 << 20)).rows
+                most = max(most, *(sum(reading.touched.values()) for reading in explained.readings))
+            await connection.execute("ROLLBACK")
+    finally:
+        await database.close()
+    assert rows > 500
+    assert most <= 200
+
+
+def transaction(connection: Explained, role: str, tenant_id: str = TENANTS["large"]) -> Transaction:
     command = PurgeCredentials()
-    envelope = wrap(command, tenant_id=TENANTS["large"], source="/prognetwork/test", now=NOW, actor="prog-scheduler")
+    envelope = wrap(command, tenant_id=tenant_id, source="/prognetwork/test", now=NOW, actor="prog-scheduler")
     borrowed: Any = connection
     return Transaction(borrowed, role.removeprefix("prog_"), envelope, NOW, Sealer(SECRET_KEYS))
 
