@@ -6,7 +6,7 @@ Checks read, they change nothing, and they see the database through the same rol
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prog_broker.ports import Transport
@@ -18,6 +18,7 @@ from prog_infra.errors import OperatorError
 from prog_infra.findings import Finding
 from prog_kit.database import DOMAIN_ROLES, ROLES, Connection, Database
 from prog_kit.settings import Settings, SettingsError
+from prog_workers.events import queries as events
 from prog_workers.monitoring.rules import readers
 
 OLDEST_POSTGRES = 170000
@@ -43,12 +44,6 @@ _IMPERSONATIONS = """
 SELECT count(*) FILTER (WHERE expires_at > clock_timestamp()),
        count(*) FILTER (WHERE expires_at < clock_timestamp() - interval '5 minutes')
 FROM users.impersonations WHERE ended_at IS NULL
-"""
-_UNHEARD = """
-SELECT count(*), count(DISTINCT tenant_id)
-FROM (SELECT at, tenant_id FROM events.audit_entries WHERE action = 'users.logout_notice_failed'
-      ORDER BY position DESC LIMIT 1000) AS newest
-WHERE at > clock_timestamp() - interval '1 day'
 """
 _DEAD_LETTERS = "SELECT consumer_group, count(*) AS letters FROM bus.dead_letters WHERE state = 'open' GROUP BY 1"
 _SUBSCRIPTIONS = "SELECT consumer_group, array_agg(type) AS types FROM bus.subscriptions GROUP BY 1"
@@ -174,10 +169,10 @@ async def _support(connection: Connection) -> Finding:
 
 async def _unheard(connection: Connection) -> Finding:
     """Sign-outs of which OAuth clients did not hear, and will not: whoever signed out is still in there, perhaps."""
-    count, tenants = await connection.fetchrow(_UNHEARD) or (0, 0)
-    if count:
-        told = f"{count} sign-outs of the last day did not reach clients, of {tenants} tenants"
-        remedy = "see which: /admin/audit?search=users.logout_notice_failed"
+    unheard = await events.unheard_sign_outs(connection, datetime.now(UTC) - timedelta(days=1))
+    if unheard.count:
+        told = f"{unheard.count} sign-outs of the last day did not reach clients, of {unheard.tenants} tenants"
+        remedy = f"see which: /admin/audit?search={events.UNHEARD}"
         return Finding("sign-outs", "warning", told, remedy)
     return Finding("sign-outs", "ok", "no client failed to hear of one in the last day")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from prog_contracts.money import Money
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 WINDOWS: Final = 90
 """Fifteen minutes of windows of ten seconds."""
 LATEST: Final = 10
+UNHEARD_WITHIN: Final = timedelta(days=1)
 _RATE: Final = "/s"
 _TIME: Final = "ms"
 
@@ -38,6 +39,7 @@ async def overview(platform: Platform, now: datetime) -> AdminOverview:
         people = await users.count(connection)
         customers = await tenants.count(connection)
         latest = await _latest(connection)
+        unheard = await log.unheard_sign_outs(connection, now - UNHEARD_WITHIN)
     monthly = next(iter(revenue.monthly), Money(amount=0, currency="USD"))
     return AdminOverview(
         users=people,
@@ -48,6 +50,7 @@ async def overview(platform: Platform, now: datetime) -> AdminOverview:
         p95_milliseconds=totals.figures.p95_milliseconds,
         lag=totals.lag,
         dead_letters=totals.dead_letters,
+        unheard_sign_outs=unheard.count,
         throughput=_throughput(series, list(series.groups)),
         latency=_latency(series, list(series.groups)),
         services=[ServiceHealth(item.name, item.healthy, item.detail) for item in await services(platform)],

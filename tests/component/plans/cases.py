@@ -146,6 +146,7 @@ _OPERATOR: Final[Mapping[str, Callable[[Any], Awaitable[object]]]] = {
     "audit": events.audit_entries,
     "audit of an action": lambda c: events.audit_entries(c, action="tenants.tenant_deleted"),
     "audit of refusals": lambda c: events.audit_entries(c, outcome="denial"),
+    "sign-outs that apps did not hear of": lambda c: events.unheard_sign_outs(c, LONG_AGO),
     "audit of somebody": lambda c: events.audit_entries(c, actor=ADA),
     "mails": email.mails,
     "mails to somebody": lambda c: email.mails(c, recipient=EMAIL),

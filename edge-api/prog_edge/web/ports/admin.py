@@ -37,7 +37,10 @@ class ServiceHealth:
 
 @dataclass(frozen=True, slots=True)
 class AdminOverview:
-    """Figures of the whole platform now; the series cover the last 15 minutes in 10 s windows."""
+    """Figures of the whole platform now; the series cover the last 15 minutes in 10 s windows.
+
+    `unheard_sign_outs` are those of the last day of which apps did not hear, and will not.
+    """
 
     users: int
     tenants: int
@@ -47,6 +50,7 @@ class AdminOverview:
     p95_milliseconds: float | None
     lag: int
     dead_letters: int
+    unheard_sign_outs: int
     throughput: Series
     latency: Series
     services: Sequence[ServiceHealth]

@@ -132,6 +132,15 @@ def test_the_audit_trail_is_there_as_a_file_where_the_api_can_give_it(
     assert (f'href="{file}" download' in page) if file else ("/v1/audit" not in page)
 
 
+@pytest.mark.parametrize("count", [0, 3])
+def test_the_overview_leads_to_sign_outs_that_apps_did_not_hear_of(browse: Browse, count: int) -> None:
+    services = sample_services_in("full")
+    services.admin.unheard_sign_outs = count  # type: ignore[attr-defined]
+    page = browse("operator", services).get("/admin").text
+    assert ('href="/admin/audit?search=users.logout_notice_failed"' in page) is (count > 0)
+    assert ("3 did not reach apps" in page) is (count > 0)
+
+
 def _check_frame(page: Element) -> None:
     assert page.all("html")[0].get("lang") == "en"
     assert page.all("title")[0].text.endswith("· ProgNetwork")
