@@ -53,6 +53,8 @@ _AUTH_PAGES: Final = (
     "/account/magic-link",
     "/account/security",
 )
+_MAILS_ANYBODY: Final = ("/v1/leads", "/leads")
+"""Strict: a stranger has the platform write to whatever address they type."""
 _ASKS_OTHERS: Final = "/v1/auth/oauth/"
 """Strict although a browser only follows a link there: each has the edge ask another server."""
 _BY_TOKEN: Final = ("/v1/auth/refresh", "/v1/auth/logout")
@@ -73,6 +75,6 @@ def class_of(method: str, route: str) -> EndpointClass | None:
         return None
     if (method in _SAFE and not route.startswith((_ASKS_OTHERS, _PASSKEY_ANSWER))) or route in _READS:
         return "streams" if route.startswith(_STREAMS) or route.endswith("/stream") else "reads"
-    if route.startswith((*_AUTH, *_AUTH_PAGES)) and route not in _BY_TOKEN:
+    if route.startswith((*_AUTH, *_AUTH_PAGES, *_MAILS_ANYBODY)) and route not in _BY_TOKEN:
         return "auth"
     return "writes"
