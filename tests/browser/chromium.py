@@ -1,4 +1,7 @@
-"""Chromium from the system, started so that it asks nobody on the network for anything."""
+"""Chromium from the system, started so that it asks nobody on the network for anything.
+
+Best as its headless shell: the same engine without the desktop's browser around it, which takes half the processor.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,15 @@ ARGUMENTS: Final = (
 )
 
 
+PROGRAMS: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+
 def executable() -> str | None:
     """Where Chromium is: `PROG_CHROMIUM`, or the first one on the path."""
     named = os.environ.get("PROG_CHROMIUM")
     if named:
         return named
-    return next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
+    return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
 
 
 def launch(playwright: Playwright) -> Browser:
