@@ -70,7 +70,7 @@ class MailboxFilters(Paging):
     search: str = Field("", max_length=200, description="Part of a recipient or the subject.")
 
 
-def development_only(visit: Annotated[Visit, Depends(Public())]) -> Visit:
+async def development_only(visit: Annotated[Visit, Depends(Public())]) -> Visit:
     """The mailbox holds live links: outside of development it does not exist."""
     if visit.platform.settings.env == "production":
         raise NotFound("There is nothing at this address.")

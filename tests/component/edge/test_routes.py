@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from inspect import iscoroutinefunction
+from typing import Any
+
+from fastapi.dependencies.models import Dependant
+
 from prog_edge.api import ROUTERS
 from prog_edge.api.contract import api_routes, declaration_of
+from prog_edge.web.mount import ROUTERS as PAGES
 from prog_edge.writes import MOVES_MONEY, UNDEFERRABLE
 
 TABLE = """
@@ -311,3 +318,19 @@ def test_nothing_of_one_s_own_is_changed_in_somebody_s_name() -> None:
         for method in route.methods or ()
     ]
     assert {method for method, _ in own} == {"GET"}
+
+
+def test_no_request_takes_a_thread() -> None:
+    """The framework puts whatever is a plain function into one, which takes longer than what these functions do."""
+
+    def called(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
+        yield dependant.call
+        for other in dependant.dependencies:
+            yield from called(other)
+
+    all_called = [call for route in api_routes([*ROUTERS, *PAGES]) for call in called(route.dependant)]
+    assert len(all_called) > 500
+    plain = {
+        call for call in all_called if not iscoroutinefunction(call) and not iscoroutinefunction(type(call).__call__)
+    }
+    assert plain == set()

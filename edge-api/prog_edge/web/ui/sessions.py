@@ -1,4 +1,5 @@
-"""Who may see a page: dependencies for routes."""
+"""Who may see a page: dependencies for routes. They are coroutines, for the framework puts each plain function that a
+route depends on into a thread, which takes longer than what these do."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def signed_in(request: Request) -> Viewer:
     return viewer
 
 
-def operator(request: Request) -> Viewer:
+async def operator(request: Request) -> Viewer:
     """Only the platform's operators; others are told so, for the console's existence is no secret."""
     viewer = signed_in(request)
     if not viewer.is_operator:
@@ -53,9 +54,17 @@ def operator(request: Request) -> Viewer:
     return viewer
 
 
-SignedIn = Annotated[Viewer, Depends(signed_in)]
+async def _signed_in(request: Request) -> Viewer:
+    return signed_in(request)
+
+
+async def _services(request: Request) -> WebServices:
+    return services(request)
+
+
+SignedIn = Annotated[Viewer, Depends(_signed_in)]
 Operator = Annotated[Viewer, Depends(operator)]
-Services = Annotated[WebServices, Depends(services)]
+Services = Annotated[WebServices, Depends(_services)]
 
 
 async def goes_on_at(request: Request, web: WebServices, address: str) -> str:

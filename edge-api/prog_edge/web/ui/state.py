@@ -53,5 +53,5 @@ def web_state(request: Request) -> WebState:
 
 
 def services(request: Request) -> WebServices:
-    """The dependency through which routes reach the ports."""
+    """The ports, through which routes reach everything."""
     return cast("WebServices", request.app.state.web)
