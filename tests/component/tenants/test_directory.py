@@ -6,7 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from prog_contracts.directory import DirectoryUserDeleted, DirectoryUserLinked, DirectoryUserUpdated
+from prog_contracts.directory import (
+    DeleteDirectoryGroup,
+    DirectoryUserDeleted,
+    DirectoryUserLinked,
+    DirectoryUserUpdated,
+    ReplaceDirectoryGroup,
+)
 from prog_contracts.email import SendMail
 from prog_contracts.erasure import ForgetMember, Person
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
@@ -244,6 +250,19 @@ async def test_a_change_of_another_version_is_refused(okta: Provider) -> None:
     assert (await okta.row(entry))["version"] == 2, "what is so already is no change"
 
 
+async def test_a_change_of_another_version_of_a_group_is_refused(acme: Company, okta: Provider) -> None:
+    group = await okta.group("Team")
+    for stale in (
+        ReplaceDirectoryGroup(
+            directory_group_id=group, tenant_id=acme.tenant_id, resource={"displayName": "Crew"}, if_match=("7",)
+        ),
+        DeleteDirectoryGroup(directory_group_id=group, tenant_id=acme.tenant_id, if_match=("7",)),
+    ):
+        assert code(await acme.send(stale, okta.actor)) == "version_mismatch"
+    current = DeleteDirectoryGroup(directory_group_id=group, tenant_id=acme.tenant_id, if_match=("7", "1"))
+    assert (await acme.send(current, okta.actor)).status == "succeeded"
+
+
 async def test_a_put_that_does_not_say_active_changes_nothing_of_it(okta: Provider) -> None:
     entry = await okta.add("ada@example.com", active=False, title="Countess")
     body = user_body("ada@example.com")
@@ -278,6 +297,34 @@ async def test_an_open_invitation_is_for_the_role_of_the_groups(acme: Company, o
     assert (await acme.roles())[person] == "admin"
     await okta.delete_group(group)
     assert (await acme.roles())[person] == "member"
+
+
+async def test_whoever_loses_a_role_with_a_group_loses_what_they_invited_for_by_it(
+    acme: Company, okta: Provider
+) -> None:
+    entry, person = await okta.join("ada@example.com")
+    group = await okta.group("Admins", entry)
+    await okta.map(group, "admin")
+    assert (await acme.invite("joe@example.com", "admin", actor=person)).status == "succeeded"
+    await okta.delete_group(group)
+    assert (await acme.roles())[person] == "member"
+    assert await okta.invited() == {}
+
+
+async def test_whoever_is_shut_out_takes_their_invitations_along(acme: Company, okta: Provider) -> None:
+    entry, person = await okta.join("ada@example.com")
+    await okta.map(await okta.group("Admins", entry), "admin")
+    assert (await acme.invite("joe@example.com", "viewer", actor=person)).status == "succeeded"
+    await okta.set_active(entry, active=False)
+    assert await okta.invited() == {}
+
+
+async def test_an_owner_who_is_shut_out_is_written_to_no_more(acme: Company) -> None:
+    other = await acme.take_in("two@example.com", "owner")
+    assert (await Provider(acme, maker=other).create("owner@example.com", active=False)).status == "succeeded"
+    assert set(await acme.roles()) == {other}
+    [row] = await acme.platform.fetch("SELECT owner_email FROM tenants.tenants WHERE tenant_id = $1", acme.tenant_id)
+    assert row["owner_email"] == "two@example.com"
 
 
 async def test_of_several_groups_the_strongest_counts(acme: Company, okta: Provider) -> None:

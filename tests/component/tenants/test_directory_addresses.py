@@ -49,3 +49,21 @@ async def test_check_17_whoever_joins_by_another_entry_is_shut_out_by_that_one(a
     assert ((await provider.row(entry))["user_id"], (await provider.row(another))["user_id"]) == (None, ada)
     await provider.set_active(another, False)
     assert ada not in await acme.roles()
+
+
+async def test_whoever_joins_at_the_new_address_of_somebody_s_entry_does_not_become_that_entry(acme: Company) -> None:
+    provider, entry, ada = await renamed(acme)
+    other = await acme.take_in(NEW, "member")
+    assert (await provider.row(entry))["user_id"] == ada
+    await provider.set_active(entry, False)
+    roles = await acme.roles()
+    assert ada not in roles
+    assert other in roles, "of whom the provider has said nothing"
+
+
+async def test_whoever_joins_by_hand_is_not_linked_to_an_entry_that_is_not_active(acme: Company) -> None:
+    provider = Provider(acme)
+    entry = await provider.add(OLD, active=False)
+    ada = await acme.take_in(OLD, "member")
+    assert ada in await acme.roles()
+    assert (await provider.row(entry))["user_id"] is None
