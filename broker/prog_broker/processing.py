@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
@@ -31,6 +32,7 @@ from prog_broker.replies import Status, StoredAnswer
 from prog_broker.reporting import NoReport, Report, ReportedOutcome
 from prog_broker.settled import Settled, addressed, refusal
 from prog_broker.settlement import Failure, RetryPolicy
+from prog_broker.side_by_side import side_by_side
 from prog_broker.tracing import AtWork
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import Envelope
@@ -113,28 +115,42 @@ class Processor:
             items = list(group)
             if settled.left:
                 settled.left += items
-            elif outside or len(items) == 1:
-                await self._settle_each(shard, token, items, settled, may_go_on=may_go_on if outside else _always)
+            elif outside:
+                settled.add(await self._settle_outside(shard, token, items, may_go_on))
+            elif len(items) == 1:
+                await self._settle_each(shard, token, items, settled)
             else:
                 try:
                     settled.add(await self._together(shard, token, items))
                 except RolledBack:
-                    await self._settle_each(shard, token, items, settled, may_go_on=_always)
+                    await self._settle_each(shard, token, items, settled)
         return settled
 
-    async def _settle_each(
-        self, shard: Shard, token: int, items: list[Incoming], settled: Settled, *, may_go_on: Callable[[], bool]
-    ) -> None:
-        """One by one. What comes after a failure storm has tripped the breaker, or a stop was asked for, is left.
+    async def _settle_each(self, shard: Shard, token: int, items: list[Incoming], settled: Settled) -> None:
+        """One by one. What comes after a failure storm has tripped the breaker is left."""
+        for place, item in enumerate(items):
+            if not self._admits(shard, place):
+                settled.left += items[place:]
+                return
+            settled.add(await self.settle_one(shard, token, item))
+
+    async def _settle_outside(
+        self, shard: Shard, token: int, items: list[Incoming], may_go_on: Callable[[], bool]
+    ) -> Settled:
+        """Those of different keys side by side. What comes after a failure storm or a wish to stop is left."""
+
+        def may_begin(place: int) -> bool:
+            return self._admits(shard, place) and may_go_on()
+
+        return await side_by_side(items, partial(self.settle_one, shard, token), may_begin)
+
+    def _admits(self, shard: Shard, place: int) -> bool:
+        """Whether the breaker lets the message at this place of a batch be begun.
 
         A pause may be over by the time its message has failed: what comes behind that waits for the probe too.
         """
-        breaker = self.breakers.of(shard.topic.name)
-        for number, item in enumerate(items):
-            if breaker.state == "open" or (number and breaker.state != "closed") or not may_go_on():
-                settled.left += items[number:]
-                return
-            settled.add(await self.settle_one(shard, token, item))
+        state = self.breakers.of(shard.topic.name).state
+        return state == "closed" or (state == "half_open" and place == 0)
 
     async def settle_one(self, shard: Shard, token: int, item: Incoming, *, retrying: bool = False) -> Settled:
         """Settles one message, whatever happens to it. `retrying` says that it is itself what parks its key."""
@@ -393,10 +409,6 @@ class _Work:
             stands_at = await connection.fetchval(sql.CLOCK, envelope.tenant_id)
             clocks = {} if stands_at is None else {envelope.tenant_id: stands_at}
             yield self.processor._transaction(connection, envelope, clocks)
-
-
-def _always() -> bool:
-    return True
 
 
 async def _finish(begun: Begun, document: bytes, *, at_once: bool = False) -> None:

@@ -25,6 +25,7 @@ class Settled:
     def add(self, other: Settled) -> None:
         self.receipts += other.receipts
         self.answers += other.answers
+        self.left += other.left
         self.buried += other.buried
         self.appended = self.appended or other.appended
         if other.retry_in_seconds is not None:

@@ -14,7 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from prog_broker import Domain, Transaction
+from prog_broker import Domain, Finish, Transaction, Work
 from prog_broker.client import CommandClient
 from prog_broker.ports import Transport
 from prog_broker.redis.connection import Client, connect
@@ -25,7 +25,7 @@ from prog_contracts.envelope import Envelope
 from prog_contracts.errors import Conflict, Unavailable
 from prog_contracts.ids import new_id, new_message_id
 from prog_contracts.signing import PLATFORM_PRODUCER, SigningKey
-from prog_contracts.tenants import RenameTenant, TenantUpdated
+from prog_contracts.tenants import RenameTenant, ResumeTenant, TenantUpdated
 from prog_contracts.topics import DOMAINS, TOPICS, Topic
 from prog_kit.database import Database
 from prog_kit.secrets import Sealer, producer_keys
@@ -66,6 +66,16 @@ def domains(ledger: Ledger) -> list[Domain]:
         if command.name.startswith("slow"):
             await ledger.gate.wait()
         return TenantUpdated(tenant_id=command.tenant_id, name=command.name, status="active")
+
+    @tenants.performs(ResumeTenant)
+    async def resume(command: ResumeTenant, work: Work) -> Finish:
+        ledger.handled.append(command.tenant_id)
+        await ledger.gate.wait()
+
+        async def finish(tx: Transaction) -> TenantUpdated:
+            return TenantUpdated(tenant_id=command.tenant_id, name="resumed", status="active")
+
+        return finish
 
     @payments.handles(TenantUpdated)
     async def hear(event: TenantUpdated, tx: Transaction) -> None:

@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from prog_broker.carrier import Fenced
 from prog_broker.leases import LeaseKeeper
-from prog_broker.ports import Shard
+from prog_broker.ports import Delivery, Shard
 from prog_broker.processing import Processor
 from prog_broker.worker import Worker
 from prog_contracts.envelope import wrap
 from prog_contracts.errors import Unavailable
 from prog_contracts.ids import new_id, new_message_id
-from prog_contracts.tenants import RenameTenant
+from prog_contracts.tenants import RenameTenant, ResumeTenant
 from prog_contracts.topics import TOPICS, topic_of
 from prog_kit.settings import Settings
 from prog_kit.tasks import cancelled
@@ -59,6 +59,23 @@ async def test_messages_of_one_key_are_handled_in_order(rig: Rig) -> None:
     await rig.worker()
     await eventually(lambda: len(rig.ledger.handled) == 300)
     assert rig.ledger.handled == [command.name for command in commands]
+
+
+async def test_outside_calls_of_one_batch_wait_for_each_other_only_where_their_key_is_one(rig: Rig) -> None:
+    worker = await rig.worker()
+    owned = next(each for each in worker.serving[0].keeper.owned.values() if each.shard.topic is COMMANDS)
+    await eventually(owned.gained.is_set)
+    first, second = new_id("tenant"), new_id("tenant")
+    envelopes = [wrap(ResumeTenant(tenant_id=each), tenant_id=each, source="/test") for each in (first, second, first)]
+    deliveries = [Delivery(b"%d-0" % n, each.attributes(), each.data) for n, each in enumerate(envelopes, 1)]
+    batch = asyncio.create_task(worker.serving[0].processor.process(owned.shard, owned.token, deliveries))
+    await eventually(lambda: sorted(rig.ledger.handled) == sorted([first, second]))
+    rig.ledger.gate.set()
+    settled = await asyncio.wait_for(batch, 60)
+    assert rig.ledger.handled[2:] == [first]
+    assert settled.receipts == [b"1-0", b"2-0", b"3-0"]
+    assert settled.left == []
+    assert await rig.scalar("SELECT count(*) FROM bus.inbox WHERE status = 'succeeded'") == 3
 
 
 async def test_a_message_that_comes_ten_times_has_one_effect_and_the_same_answer(rig: Rig) -> None:
@@ -384,8 +401,6 @@ async def test_an_owner_that_lost_its_lease_cannot_commit(rig: Rig) -> None:
     command = RenameTenant(tenant_id=tenant, name="late")
     shard = Shard("tenants", COMMANDS, COMMANDS.partition_of(tenant))
     envelope = wrap(command, tenant_id=tenant, source="/test")
-    from prog_broker.ports import Delivery
-
     with pytest.raises(Fenced):
         await processor.process(shard, -1, [Delivery(b"1-1", envelope.attributes(), envelope.data)])
     assert rig.ledger.handled == []

@@ -131,6 +131,11 @@ async def test_a_storm_of_passwords_leaves_the_event_loop_free() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")
+@pytest.mark.parametrize(("processors", "threads"), [(1, 1), (2, 1), (3, 2), (64, 2)])
+def test_hashing_leaves_a_processor_to_all_else_and_bounds_its_memory(processors: int, threads: int) -> None:
+    assert passwords.concurrency(processors) == threads
+
+
 async def test_hashing_yields_to_whoever_else_wants_the_processor() -> None:
     loop = asyncio.get_running_loop()
     niceness = await loop.run_in_executor(passwords._threads, os.getpriority, os.PRIO_PROCESS, 0)

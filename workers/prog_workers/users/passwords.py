@@ -1,7 +1,7 @@
 """New passwords are judged here, and all are hashed, recovery codes too: argon2id in a few threads of its own.
 
 Hashing is meant to be slow and to take memory, so it has a bounded number of threads: a storm of sign-ins waits in line
-here and neither starves the event loop nor multiplies the memory. They yield to every other thread that wants the
+here and neither takes the last processor nor multiplies the memory. They yield to every other thread that wants the
 processor in the same container, or where Linux shares it out by session (`sched_autogroup_enabled`) in the same
 session; among those it is shared evenly. Judging is done in the same threads.
 
@@ -35,7 +35,8 @@ from prog_kit.settings import PasswordHashing
 from prog_workers.users import errors, rules
 from prog_workers.users.strength import BreachedPasswords, ServiceAway, is_guessable
 
-CONCURRENCY: Final = 2
+MAX_CONCURRENCY: Final = 2
+"""More workers hash more at once; one holds the memory of so many hashes at most."""
 NICENESS: Final = 10
 """How much nicer than their process the threads are."""
 
@@ -63,12 +64,23 @@ _in_use: dict[str, str] = {}
 """Parameters of hashes that are known to be stored, as PHC has them, each with a hash that is nobody's."""
 
 
+def concurrency(processors: int) -> int:
+    """How many threads hash where a process may use so many processors: one processor is left to all else."""
+    return max(1, min(MAX_CONCURRENCY, processors - 1))
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def yield_to_others() -> None:
     """On Linux a niceness is that of the calling thread; elsewhere it is the process's, and left alone."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
 
 
+CONCURRENCY: Final = concurrency(processors())
 _threads: Final = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="argon2", initializer=yield_to_others)
 
 

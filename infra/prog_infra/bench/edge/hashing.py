@@ -1,4 +1,5 @@
-"""argon2id and nothing else, in a process of its own, with the platform's parameters, threads and niceness."""
+"""argon2id and nothing else, in a process of its own, with the platform's parameters and niceness: in as many threads
+as a worker has for it, or on every processor."""
 
 from __future__ import annotations
 
@@ -27,11 +28,11 @@ class Hashing:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def rate(self, seconds: float) -> float:
+    async def rate(self, seconds: float, threads: int = passwords.CONCURRENCY) -> float:
         """Passwords compared a second, in so many seconds from now."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{seconds}\n".encode())
+        self._process.stdin.write(f"{seconds} {threads}\n".encode())
         async with asyncio.timeout(seconds + PATIENCE_SECONDS):
             line = await self._process.stdout.readline()
         if not line:
@@ -75,10 +76,13 @@ def _compare(hasher: PasswordHasher, stored: str, seconds: float) -> float:
 
 
 def main() -> None:
-    """Of the process: hashes for so many seconds as each line says, and prints the rate. Ends with its input."""
+    """Of the process: hashes for so many seconds in so many threads as each line says, and prints the rate. Ends with
+    its input."""
     hasher = passwords.STRENGTHS[cast("PasswordHashing", sys.argv[1])]
     stored = hasher.hash(_PASSWORD)
-    with ThreadPoolExecutor(passwords.CONCURRENCY, initializer=passwords.yield_to_others) as threads:
+    most = max(passwords.CONCURRENCY, passwords.processors())
+    with ThreadPoolExecutor(most, initializer=passwords.yield_to_others) as pool:
         for line in sys.stdin:
-            work = [threads.submit(_compare, hasher, stored, float(line)) for _ in range(passwords.CONCURRENCY)]
+            seconds, threads = line.split()
+            work = [pool.submit(_compare, hasher, stored, float(seconds)) for _ in range(int(threads))]
             print(sum(each.result() for each in work), flush=True)
