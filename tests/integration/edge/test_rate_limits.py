@@ -222,6 +222,14 @@ async def test_a_bad_credential_buys_no_quota_of_its_own(stage: Stage) -> None:
     assert quota_of(await stage.http.get("/v1/prices"))["r"] <= before - 4
 
 
+async def test_who_is_signed_in_tries_passwords_at_the_cost_of_their_address(stage: Stage, owner: Person) -> None:
+    """Many accounts, or a paid plan, buy no further tries."""
+    login = {"email": "nobody@limits.example", "password": "wrong"}
+    before = quota_of(await stage.http.post("/v1/auth/login", json=login))["r"]
+    assert quota_of(await owner.request("POST", "/v1/me/password", json={}))["r"] == before - 1
+    assert quota_of(await stage.http.post("/v1/auth/login", json=login))["r"] == before - 2
+
+
 async def test_check_24_in_shadow_nothing_is_refused_and_all_is_counted(valkey_url: str) -> None:
     def count() -> float:
         labels = {"endpoint_class": "auth", "mode": "shadow"}

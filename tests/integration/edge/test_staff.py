@@ -9,7 +9,13 @@ import pytest_asyncio
 
 from prog_contracts.ids import new_id
 from prog_contracts.topics import TOPICS
+from prog_edge.access import Needs, Staff
+from prog_edge.api import ROUTERS
+from prog_edge.api.contract import api_routes, declaration_of
 from tests.integration.edge.stage import Person, Stage
+from tests.integration.edge.test_isolation import STREAMS
+from tests.integration.edge.test_lifecycle import Ids
+from tests.integration.edge.test_roles import change
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -61,6 +67,30 @@ async def test_the_operator_looks_into_one_tenant(operator: Person, customer: Pe
 async def test_what_is_for_staff_is_denied_to_others(stage: Stage, customer: Person, path: str) -> None:
     assert (await customer.request("GET", path)).status_code == 403
     assert (await stage.http.get(path)).status_code == 401
+
+
+async def test_support_looks_at_everything_and_changes_nothing(stage: Stage, customer: Person) -> None:
+    """By the declaration of every route; what a request would change is never reached."""
+    email = "support@staff.example"
+    person = await stage.person(email)
+    await change(stage, "UPDATE users.users SET platform_role = 'support' WHERE user_id = $1", person.user_id)
+    support = await stage.sign_in(email)
+    support.tenant_id = customer.tenant_id
+    ids = Ids(tenant_id=str(customer.tenant_id), user_id=customer.user_id)
+    tried = {True: 0, False: 0}
+    for route in api_routes(ROUTERS):
+        declared = declaration_of(route)
+        if not isinstance(declared, Needs | Staff) or route.path in STREAMS:
+            continue
+        looks = declared.permission.endswith(".read")
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            path = route.path_format.format_map(ids)
+            body: dict[str, str] | None = None if method == "GET" else {}
+            answer = await support.request(method, path, json=body, headers={"Idempotency-Key": new_id("key")})
+            told = f"{method} {route.path}: {answer.status_code} {answer.text[:300]}"
+            assert answer.status_code not in (401, 403) if looks else answer.status_code in (403, 404), told
+            tried[looks] += 1
+    assert min(tried.values()) > 20
 
 
 async def test_services_and_consumers_are_told(operator: Person) -> None:
