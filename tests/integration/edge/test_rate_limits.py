@@ -14,7 +14,7 @@ import pytest_asyncio
 from prometheus_client import REGISTRY
 
 from prog_broker.redis.connection import Client, connect
-from prog_contracts.credentials import api_key
+from prog_contracts.credentials import CLIENT_ACCESS_PREFIX, api_key
 from prog_contracts.ids import new_id
 from prog_edge.context import RequestContext
 from prog_edge.limits.policies import POLICIES, WRONG_KEYS
@@ -212,6 +212,8 @@ async def test_check_24_wrong_api_keys_are_counted_by_source_and_shut_nobody_out
     assert 0 < int(answer.headers["retry-after"]) <= WRONG_KEYS.window_seconds + 6
     good = await stage.http.get("/v1/events", headers={"Authorization": f"Bearer {made['key']}"})
     assert good.status_code == 200, "a good key from the same address gets in"
+    token = {"Authorization": f"Bearer {CLIENT_ACCESS_PREFIX}wrong"}
+    assert (await stage.http.get("/v1/events", headers=token)).status_code == 429, "clients' tokens count with them"
 
 
 async def test_a_bad_credential_buys_no_quota_of_its_own(stage: Stage) -> None:
