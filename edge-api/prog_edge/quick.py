@@ -59,7 +59,7 @@ def _is_one_document(fields: list[Any]) -> bool:
 
 
 class ShortWay:
-    """The ASGI application of one route. `long_way` is FastAPI's own, for a body that is none, or none of JSON."""
+    """The ASGI application of one route. `long_way` is FastAPI's own."""
 
     def __init__(self, route: APIRoute, long_way: ASGIApp) -> None:
         self._route = route
@@ -73,6 +73,10 @@ class ShortWay:
         self._status = route.status_code or 200
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.serve(scope, receive, send, self._long_way)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, long_way: ASGIApp) -> None:
+        """Answers. `long_way` is for a body that is none, or none of JSON; it is given the body once more."""
         request = Request(scope, receive, send)
         values: dict[str, Any] = {**scope["path_params"]}
         if self._body is None:
@@ -84,7 +88,7 @@ class ShortWay:
             except (ValueError, RecursionError):
                 document = None
             if document is None:
-                await self._long_way(scope, Once(raw, receive), send)
+                await long_way(scope, Once(raw, receive), send)
                 return
             values[self._access_name] = await self._declared(request)
             values[self._body.name], errors = self._body.validate(document, {}, loc=("body",))

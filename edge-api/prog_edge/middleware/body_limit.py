@@ -5,7 +5,6 @@ do not arrive in time, so that nobody holds connections by sending a byte now an
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,8 +67,11 @@ class BodyLimitMiddleware:
             if refusal is None:
                 await send(message)
 
-        with suppress(_Refused):
+        try:
             await self.app(scope, receive_limited, send_unless_refused)
+        except Exception:  # whoever asked for the body may have taken the refusal for an error of theirs
+            if refusal is None:
+                raise
         if refusal is not None:
             await _refuse(refusal, scope, receive, send)
 

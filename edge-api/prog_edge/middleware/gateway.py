@@ -32,7 +32,6 @@ from prog_edge.middleware.overdue import Overdue
 from prog_edge.middleware.rate_headers import Form, rate_headers
 from prog_edge.middleware.security_headers import Defaults, defaults, secured
 from prog_edge.problems import Refused, problem
-from prog_edge.quick import ShortWay
 from prog_edge.scim_errors import PREFIX as SCIM_PREFIX
 from prog_edge.versions.table import NEWEST, Version, version_headers, version_of
 from prog_kit.logging import get
@@ -73,6 +72,7 @@ class GatewayMiddleware:
         self.cors = cors or Cors((), ())
         self.gate = None if hosts is None else HostGate(hosts)
         self.lane = lane or Lane()
+        self.lane.other_way = app
         secure = public_url.startswith("https://")
         self.defaults: Defaults = defaults(secure_transport=secure)
         self.site_defaults: Defaults = defaults(secure_transport=secure, subdomains=False)
@@ -132,7 +132,7 @@ class GatewayMiddleware:
                 refusal = await self._refusal(scope, context, head)
                 if refusal is not None:
                     await refusal(scope, receive, answer.send)
-                elif head.has_body or (route := self.lane.find(scope)) is None:
+                elif (route := self.lane.find(scope, head)) is None:
                     await self.app(scope, receive, answer.send)
                 else:
                     await self._by_lane(route, scope, receive, answer)
@@ -145,7 +145,7 @@ class GatewayMiddleware:
         finally:
             self.overdue.discard(answer)
 
-    async def _by_lane(self, route: ShortWay, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    async def _by_lane(self, route: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) -> None:
         try:
             await route(scope, receive, answer.send)
         except Exception as error:

@@ -1,8 +1,9 @@
 """The lane of plain requests: from the gateway straight to a route of the short way, past what is between them.
 
-What is between them looks at bodies, at HEAD and at errors, and finds the route among all of them; each layer costs
-every request. Here are those without a body, whose route the index knows at once. Errors take the same way as those of
-all others: they are raised again inside of the layers that turn them into answers.
+What is between them looks at types of bodies, at HEAD and at errors, and finds the route among all of them; each layer
+costs every request. Here are those whose route the index knows at once, and which have no body or one of JSON; that
+passes the limits of bodies here, too. What turns out to be no JSON goes the other way. Errors take the same way as
+those of all others: they are raised again inside of the layers that turn them into answers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from fastapi import FastAPI
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from prog_edge.middleware.body_limit import BodyLimitMiddleware
 from prog_edge.middleware.crash import CrashMiddleware
+from prog_edge.middleware.head_fields import Head
 from prog_edge.quick import ShortWay
 from prog_edge.refusals import ErrorPage
 from prog_edge.routing import RouteIndex
@@ -28,6 +31,9 @@ class Lane:
         self._index = RouteIndex(())
         self._router: ASGIApp | None = None
         self._failed: ASGIApp = _raise_again
+        self._with_body: dict[ShortWay, ASGIApp] = {}
+        self.other_way: ASGIApp | None = None
+        """What is behind the gateway, which sets it."""
 
     def open(self, app: FastAPI, index: RouteIndex, page: ErrorPage) -> None:
         """Lets the routes of the application be reached that the index knows, with its handlers of errors."""
@@ -35,18 +41,31 @@ class Lane:
         handlers: Any = app.exception_handlers
         self._failed = CrashMiddleware(ExceptionMiddleware(_raise_again, handlers), page)
 
-    def find(self, scope: Scope) -> ShortWay | None:
-        """The route of a request without a body, which the scope tells from now on; None where it has to go the other
-        way."""
+    def find(self, scope: Scope, head: Head) -> ASGIApp | None:
+        """The route of a request, which the scope tells from now on; None where the request has to go the other way."""
+        if head.has_body and not head.is_json:
+            return None
         found = self._index.find(scope)
         if found is None:
             return None
         short = found.route.app
-        if type(short) is not ShortWay or short.takes_body:
+        if type(short) is not ShortWay or short.takes_body != head.has_body:
             return None
         scope["router"], scope["route"], scope["endpoint"] = self._router, found.route, found.route.endpoint
         scope["path_params"] = found.path_params
-        return short
+        return self._bounded(short) if head.has_body else short
+
+    def _bounded(self, short: ShortWay) -> ASGIApp:
+        bounded = self._with_body.get(short)
+        if bounded is None:
+            assert self.other_way is not None
+            other_way = self.other_way
+
+            async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+                await short.serve(scope, receive, send, other_way)
+
+            bounded = self._with_body[short] = BodyLimitMiddleware(serve)
+        return bounded
 
     async def fail(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers what a route has raised before its answer began."""

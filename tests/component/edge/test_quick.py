@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import date
+from functools import partial
 from typing import Annotated, Any
 
 import httpx
@@ -13,6 +15,7 @@ from fastapi import APIRouter, Body, Depends, FastAPI, Form, Path, Query, Reques
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import Message, Receive, Scope, Send
 
 from prog_contracts.errors import Denied
 from prog_edge.access import Public, Visit
@@ -20,6 +23,9 @@ from prog_edge.api import ROUTERS
 from prog_edge.api.contract import api_routes, declaration_of
 from prog_edge.app import create_app, layers
 from prog_edge.drain import Drain
+from prog_edge.middleware import lane as lanes
+from prog_edge.middleware.body_limit import MAX_BODY_BYTES, BodyLimitMiddleware
+from prog_edge.middleware.head_fields import read_head
 from prog_edge.middleware.lane import Lane
 from prog_edge.quick import ShortWay, is_plain, shorten
 from prog_edge.refusals import add_handlers
@@ -83,20 +89,35 @@ def routes() -> APIRouter:
     return router
 
 
-@pytest_asyncio.fixture(params=["by lane", "ours", "FastAPI's"])
-async def http(request: pytest.FixtureRequest, settings: Settings, drain: Drain) -> AsyncIterator[httpx.AsyncClient]:
-    lane = Lane()
+def application(settings: Settings, drain: Drain, lane: Lane) -> FastAPI:
     app = FastAPI(middleware=layers(settings, drain, lane), openapi_url=None, redirect_slashes=False)
     add_handlers(app, no_page)
-    router = routes()
-    app.router.routes.extend(router.routes)
-    if request.param != "FastAPI's":
-        assert all(is_plain(route) for route in api_routes([router]))
-        shorten(app.router.routes)
-        index = RouteIndex(app.router.routes)
-        app.router.routes.insert(0, index)
-        if request.param == "by lane":
-            lane.open(app, index, no_page)
+    app.router.routes.extend(routes().routes)
+    return app
+
+
+def by_lane(settings: Settings, drain: Drain, lane: Lane | None = None) -> FastAPI:
+    lane = lane or Lane()
+    app = application(settings, drain, lane)
+    lane.open(app, shortened(app), no_page)
+    return app
+
+
+def shortened(app: FastAPI) -> RouteIndex:
+    shorten(app.router.routes)
+    index = RouteIndex(app.router.routes)
+    app.router.routes.insert(0, index)
+    return index
+
+
+@pytest_asyncio.fixture(params=["by lane", "ours", "FastAPI's"])
+async def http(request: pytest.FixtureRequest, settings: Settings, drain: Drain) -> AsyncIterator[httpx.AsyncClient]:
+    if request.param == "by lane":
+        app = by_lane(settings, drain)
+    else:
+        app = application(settings, drain, Lane())
+        if request.param == "ours":
+            shortened(app)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="https://prog.example") as client:
         yield client
@@ -205,6 +226,81 @@ async def test_both_ways_take_the_same_media_types(http: httpx.AsyncClient, medi
     assert answer.status_code == status, answer.text
 
 
+async def test_both_ways_refuse_what_is_too_large_also_while_it_streams(http: httpx.AsyncClient) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b"x" * 65536
+
+    for content in (b"x" * (MAX_BODY_BYTES + 1), pieces()):
+        answer = await http.post("/v1/things/cup/parts", content=content, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (413, "content_too_large")
+        assert answer.headers["connection"] == "close"
+
+
+async def test_both_ways_take_a_document_of_unknown_length(http: httpx.AsyncClient) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield PART[:9]
+        yield PART[9:]
+
+    answer = await http.post("/v1/things/cup/parts", content=pieces(), headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()) == (201, {"name": "cup ear 31.01.", "number": len(PART)})
+
+
+async def test_the_lane_gives_up_a_document_that_dribbles_in(
+    settings: Settings, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "BodyLimitMiddleware", partial(BodyLimitMiddleware, limit_seconds=0.1))
+    pieces = iter([{"type": "http.request", "body": PART[:9], "more_body": True}])
+    told: list[Message] = []
+
+    async def receive() -> Message:
+        piece = next(pieces, None)
+        return piece if piece is not None else await asyncio.get_running_loop().create_future()
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    path = "/v1/things/cup/parts"
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(PART))]
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    async with asyncio.timeout(30):
+        await by_lane(settings, drain)({**scope, "headers": headers, "client": ("127.0.0.1", 1)}, receive, send)
+    assert told[0]["status"] == 408
+    assert b'"code":"request_timeout"' in told[1]["body"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "whether"),
+    [
+        ("GET", "/v1/things/cup", [], True),
+        ("GET", "/v1/things/cup", [(b"content-length", b"0")], False),
+        ("HEAD", "/v1/things/cup", [], False),
+        ("POST", "/v1/things/cup/parts", [(b"content-type", b"application/json"), (b"content-length", b"9")], True),
+        ("POST", "/v1/things/cup/parts", [(b"content-type", b"text/plain"), (b"content-length", b"9")], False),
+        ("POST", "/v1/things/cup/parts", [(b"content-type", b"application/json")], False),
+        (
+            "POST",
+            "/v1/things/cup/parts",
+            [(b"content-type", b"application/json")] * 2 + [(b"content-length", b"9")],
+            False,
+        ),
+        ("POST", "/v1/things/cup/made", [(b"content-type", b"application/json"), (b"content-length", b"9")], False),
+    ],
+)
+def test_who_goes_by_lane(
+    settings: Settings, drain: Drain, method: str, path: str, headers: list[tuple[bytes, bytes]], whether: bool
+) -> None:
+    found = Lane()
+    by_lane(settings, drain, found)
+    found.other_way = nowhere
+    scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": headers}
+    assert (found.find(scope, read_head(headers)) is not None) == whether
+
+
+async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """The other way, which nobody goes here."""
+
+
 @pytest.mark.parametrize(("body", "count"), [(b"", 0), (b"null", 0), (PART, 1)])
 async def test_both_ways_take_a_document_that_may_be_missing(http: httpx.AsyncClient, body: bytes, count: int) -> None:
     answer = await http.put("/v1/things/cup/parts", content=body, headers={"Content-Type": "application/json"})
@@ -230,6 +326,10 @@ def test_a_route_with_more_to_find_or_check_stays_with_fastapi(path: str, parame
     endpoint.__annotations__ = {"name": parameter, "visit": Known}
     router.post(path)(endpoint)
     assert [is_plain(route) for route in api_routes([router])] == [False]
+
+
+def test_all_of_these_have_the_short_way() -> None:
+    assert all(is_plain(route) for route in api_routes([routes()]))
 
 
 def test_no_route_goes_unasked(settings: Settings) -> None:
