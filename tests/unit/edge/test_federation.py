@@ -376,6 +376,24 @@ async def test_production_asks_a_tenant_s_provider_at_public_addresses_alone(pro
     await federation.close()
 
 
+async def test_a_code_goes_to_no_private_address_that_a_tenant_s_provider_has_published(
+    provider: IdentityProvider,
+) -> None:
+    async def sign_on(name: str) -> SignOnProvider | None:
+        return SignOnProvider(TENANT, "Acme", provider.issuer, CLIENT_ID, CLIENT_SECRET, frozenset())
+
+    ours, strict = Outbound(private=True, plain=True), Outbound(private=False, plain=True)
+    federation = Federation((), Sealer(("0123456789abcdef" * 4,)), "http://127.0.0.1:1", ours, strict, sign_on)
+    federation.tenants_directory = federation.directory  # type: ignore[misc]  # as if it were at a public address
+    begun = await federation.begin(TENANT, "sign_in", "/")
+    answer = await answer_to(begun)
+    asked = list(provider.asked)
+    with pytest.raises(Unreachable):
+        await federation.finish(TENANT, begun.cookie, answer)
+    assert provider.asked == asked
+    await federation.close()
+
+
 async def test_a_provider_that_did_not_answer_is_not_asked_again_at_once(
     federation: Federation, provider: IdentityProvider
 ) -> None:
