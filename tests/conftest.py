@@ -25,7 +25,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 import prog_contracts.scim  # noqa: F401 - first, from a shallow stack, which saves seconds: see prog_edge.process
-from tests import forking, garbage, hashing, kafka, signing_keys
+from tests import builtin_types, forking, garbage, hashing, kafka, signing_keys
 from tests.memory import put_files_into_memory
 from tests.order import longest_modules_first, module_of
 from tests.servers import TestServers
@@ -41,6 +41,12 @@ settings.load_profile("prognetwork")
 @pytest.fixture(scope="session", autouse=True)
 def quick_hashing() -> Iterator[None]:
     with hashing.quick():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def known_types() -> Iterator[None]:
+    with builtin_types.asked_once():
         yield
 
 
