@@ -16,6 +16,7 @@ from prog_broker.ports import Delivery
 from prog_contracts.envelope import Envelope
 from prog_contracts.errors import Unavailable
 from prog_contracts.topics import Topic
+from prog_kit.tasks import cancelled
 
 BATCH_BYTES: Final = 900_000
 """Of one batch of records; brokers refuse more than a megabyte unless they are told otherwise (message.max.bytes)."""
@@ -25,12 +26,16 @@ Row = tuple[bytes, list[tuple[str, bytes]], bytes]
 
 
 class KafkaPublisher:
-    """Connects when it first publishes, and anew after an error that its producer does not get over by itself."""
+    """Connects when it first publishes, and anew after an error that its producer does not get over by itself.
+
+    Whoever stops waiting does not stop the connecting, which all others wait for, and which short waits would never let
+    come to its end.
+    """
 
     def __init__(self, names: Names) -> None:
         self._names = names
         self._producer: AIOKafkaProducer | None = None
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
 
     def prepared(self, envelopes: Sequence[tuple[Topic, Envelope]]) -> Sequence[tuple[Topic, Envelope]]:
         return envelopes
@@ -48,6 +53,11 @@ class KafkaPublisher:
         await self._publish({(self._names.topic(topic), 0): rows})
 
     async def close(self) -> None:
+        if self._connecting is not None:
+            await cancelled([self._connecting])
+        await self._drop()
+
+    async def _drop(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
             with suppress(*OUTAGES):
@@ -59,28 +69,43 @@ class KafkaPublisher:
             await asyncio.gather(*(_publish_to(producer, place, records) for place, records in rows.items()))
         except OUTAGES as error:
             if isinstance(error, KafkaError) and not error.retriable:
-                await self.close()
+                await self._drop()
             raise Unavailable(f"the broker does not answer: {error!r}", code="broker_unavailable") from error
 
     async def _connected(self) -> AIOKafkaProducer:
-        async with self._connecting:
-            if self._producer is not None:
-                return self._producer
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._names.bootstrap,
-                acks="all",
-                enable_idempotence=True,
-                max_batch_size=BATCH_BYTES,
-                max_request_size=2 * BATCH_BYTES,
-                request_timeout_ms=REQUEST_TIMEOUT_MILLISECONDS,
-            )
-            try:
-                await producer.start()
-            except BaseException:
-                await producer.stop()
-                raise
-            self._producer = producer
-            return producer
+        if self._producer is not None:
+            return self._producer
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect())
+            self._connecting.add_done_callback(self._has_connected)
+        connecting, waiting = self._connecting, asyncio.current_task()
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            if connecting.cancelled() and waiting is not None and not waiting.cancelling():
+                raise Unavailable("the connection was closed", code="broker_unavailable") from None
+            raise
+
+    def _has_connected(self, task: asyncio.Task[AIOKafkaProducer]) -> None:
+        self._connecting = None
+        if not task.cancelled() and task.exception() is None:  # an error is told to whoever waits; perhaps nobody does
+            self._producer = task.result()
+
+    async def _connect(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._names.bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=2 * BATCH_BYTES,
+            request_timeout_ms=REQUEST_TIMEOUT_MILLISECONDS,
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
 
 
 async def _publish_to(producer: AIOKafkaProducer, place: tuple[str, int], rows: list[Row]) -> None:
