@@ -174,11 +174,16 @@ class Run:
         await self.stage.retire("producer", "appender", within_seconds=self.form.finish_seconds)
 
     async def _rest(self) -> None:
-        """Waits until nothing is under way any more, or nothing moves."""
+        """Waits until nothing is under way any more, or nothing moves.
+
+        Database and broker are looked at one after the other, and what goes from one to the other between the looks is
+        seen by neither: so it is quiet when two rounds in a row say so and agree.
+        """
         moved_at, before = time.monotonic(), None
         while True:
             now, waiting = await progress(self.stage), await waiting_in_broker(self.stage)
-            if now is not None and now.waiting == 0 and now.dead == 0 and waiting == 0:
+            quiet = now is not None and now.waiting == 0 and now.dead == 0 and waiting == 0
+            if quiet and (now, waiting) == before:
                 self.say("[green]quiet[/]")
                 return
             if (now, waiting) != before:
