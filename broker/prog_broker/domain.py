@@ -101,8 +101,8 @@ class TenantRows:
 class Domain:
     """The handlers of one domain, which is one consumer group and one database role.
 
-    `linger_seconds` lets a batch gather after its first message: for observers, which nobody waits for and which gain
-    from larger batches. Handlers of commands keep it at 0.
+    `linger_seconds` lets a batch of events gather after its first one: for observers, which nobody waits for and which
+    gain from larger batches. Commands are taken at once, for somebody may wait for the answer.
     """
 
     def __init__(self, name: str, *, linger_seconds: float = 0.0) -> None:

@@ -60,7 +60,7 @@ class Intake:
         self.shard = shard
         self._gate = gate
         self.batch_size = batch_size
-        self.linger_seconds = domain.linger_seconds
+        self.linger_seconds = domain.linger_seconds if shard.topic.kind == "events" else 0.0
         self._budget = budget or Budget(WINDOW_BATCHES * READ_BYTES)
         self._ready: deque[Incoming] = deque()
         """The beginning of the next batch, with bodies."""

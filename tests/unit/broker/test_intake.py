@@ -43,6 +43,12 @@ def taken(subject: Intake) -> list[int]:
     return [int(item.delivery.receipt.split(b"-")[0]) for item in subject.take().incoming]
 
 
+def test_events_may_gather_and_commands_are_taken_at_once() -> None:
+    observer = Domain("events", linger_seconds=0.5)
+    assert Intake(observer, Shard("events", EVENTS, 0), batch_size=10).linger_seconds == 0.5
+    assert Intake(observer, Shard("events", TOPICS["prog.events.commands"], 0), batch_size=10).linger_seconds == 0
+
+
 def test_what_fits_a_batch_is_taken_in_the_order_of_the_broker() -> None:
     subject = intake()
     subject.add([delivery(n, NOISY if n % 3 else QUIET) for n in range(10)])

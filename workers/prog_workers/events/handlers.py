@@ -33,7 +33,7 @@ from prog_workers.events.appending import append
 from prog_workers.events.forgetting import rows
 from prog_workers.events.forgetting.scrubbing import Sought
 
-events = Domain("events", linger_seconds=0.05)
+events = Domain("events", linger_seconds=0.25)
 events.owns(
     deleted=("bus.streams", "bus.event_types", "bus.event_schemas"),
     kept={
