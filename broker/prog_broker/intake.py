@@ -9,7 +9,8 @@ the next for long: a tenant that sends a flood waits behind itself, the others d
 order whatever their tenants are.
 
 Messages may be settled in any order; the position moves over the longest run that is settled from the beginning, so a
-crash repeats what is behind it, and the inbox makes that harmless.
+crash repeats what is behind it, and the inbox makes that harmless. Over events that the group does not handle it moves
+without a batch, and is told to the broker with the next one, or a moment later.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class Intake:
         self._tenants: Counter[str] = Counter()
         self._unsettled: deque[tuple[bytes, int]] = deque()
         self._settled: set[bytes] = set()
+        self._untold: Position | None = None
         self._held = 0
         self._mean_bytes = 0.0
         self._mean_seconds = 0.0
@@ -105,6 +107,20 @@ class Intake:
         self._others.skipped += decoded.skipped
         self._tenants.update([item.envelope.tenant_id for item in decoded.incoming])
 
+    @property
+    def has_untold(self) -> bool:
+        """Whether the position has moved over what was passed by, and nobody was told."""
+        return self._untold is not None
+
+    def pass_by(self) -> bool:
+        """Settles all that waits when none of it is the group's; tells whether it did. Nothing must be at work."""
+        others = self._others
+        if self._ready or self._incoming or others.rejected or not others.skipped:
+            return False
+        self._others = Decoded()
+        self._untold = self.settled([delivery.receipt for delivery in others.skipped])
+        return True
+
     def make_ready(self) -> None:
         """Reads the bodies of the next batch."""
         missing = self._quick() - len(self._ready)
@@ -136,12 +152,12 @@ class Intake:
             self._mean_seconds = each if self._mean_seconds == 0 else 0.8 * self._mean_seconds + 0.2 * each
 
     def settled(self, receipts: Sequence[bytes]) -> Position | None:
-        """Notes what is settled; the new position, or None while something before it is not."""
-        if not receipts:
-            return None
+        """Notes what is settled; the position to tell, or None while it stays where it was told last."""
         settled, unsettled = self._settled, self._unsettled
         settled.update(receipts)
         last, count, freed = None, 0, 0
+        if self._untold is not None:
+            last, count, self._untold = self._untold.receipt, self._untold.count, None
         while unsettled and unsettled[0][0] in settled:
             last, size = unsettled.popleft()
             settled.discard(last)
@@ -158,6 +174,7 @@ class Intake:
         self._tenants.clear()
         self._unsettled.clear()
         self._settled.clear()
+        self._untold = None
         self._release(self._held)
 
     def _release(self, count: int) -> None:

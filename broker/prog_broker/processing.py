@@ -108,7 +108,8 @@ class Processor:
         Raises Fenced when the lease with this `token` is no longer ours, and asyncpg or OS errors when the database
         does not answer; in both cases nothing may be acknowledged.
         """
-        BATCH_SIZE.observe(len(decoded.incoming))
+        if decoded.incoming:
+            BATCH_SIZE.observe(len(decoded.incoming))
         settled = Settled(receipts=[delivery.receipt for delivery in decoded.skipped])
         await self._reject(shard, token, decoded, settled)
         for outside, group in groupby(decoded.incoming, key=performs):

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 BLOCK_SECONDS: Final = 2.0
 """How long a read waits for the first message before it looks around."""
+TELL_SECONDS: Final = 0.2
+"""How long the broker may not know that messages were passed by: most events mean nothing to most groups, and telling
+of each would cost as much as handling it."""
 
 log = logging.get("prog_broker.reading")
 
@@ -38,14 +41,15 @@ class ShardReader:
     read_outages: tuple[type[BaseException], ...]
     running: bool
     _more_waits = False
+    _tell_at = 0.0
 
     @abstractmethod
     async def begin(self) -> None:
         """Finds the position of the group, making the group at the beginning when it is missing."""
 
     @abstractmethod
-    async def read(self, count: int, *, block: bool) -> list[Delivery]:
-        """Up to `count` messages after what was read last; `block` waits for the first one, BLOCK_SECONDS at most."""
+    async def read(self, count: int, *, wait_seconds: float) -> list[Delivery]:
+        """Up to `count` messages after what was read last; waits so long for the first one."""
 
     def end(self) -> None:
         """Reading ends: the lease is gone, or begins anew."""
@@ -90,7 +94,11 @@ class ShardReader:
                     await filling  # raises what ended it
                     filling = None
                 elif not len(self.intake):
-                    await self._read_into_intake(token)
+                    patience_seconds = self._patience_seconds()
+                    if patience_seconds > 0:
+                        await self._read_into_intake(token, patience_seconds)
+                    else:
+                        await self.deliver(self.intake)  # a batch of nothing, which tells the position
                 else:
                     if filling is None and self._more_waits:
                         filling = asyncio.create_task(self._fill(token))
@@ -113,21 +121,30 @@ class ShardReader:
         finally:
             await cancelled([work])
 
-    async def _read_into_intake(self, token: int) -> None:
+    async def _read_into_intake(self, token: int, patience_seconds: float) -> None:
         """Waits for messages. Whoever sent a single one waits for it: there is no task in between."""
         room = self.intake.room
-        entries = await self.read(room, block=True)
+        entries = await self.read(room, wait_seconds=patience_seconds)
         if entries and self.linger_seconds and len(entries) < room:
             await asyncio.sleep(self.linger_seconds)
-            entries += await self.read(room - len(entries), block=False)
+            entries += await self.read(room - len(entries), wait_seconds=0)
         self._more_waits = len(entries) >= room
         if self._may_read(token):
             self.intake.add(entries)
+            had_untold = self.intake.has_untold
+            if self.intake.pass_by() and not had_untold:
+                self._tell_at = asyncio.get_running_loop().time() + TELL_SECONDS
+
+    def _patience_seconds(self) -> float:
+        """How long to wait for messages; 0 or less when there is a position to tell first."""
+        if not self.intake.has_untold:
+            return BLOCK_SECONDS
+        return self._tell_at - asyncio.get_running_loop().time()
 
     async def _fill(self, token: int) -> None:
         """Reads ahead, beside the batch at work, as far as there is room and something waits; readies the next."""
         while self._more_waits and self._may_read(token) and (room := self.intake.room):
-            entries = await self.read(room, block=False)
+            entries = await self.read(room, wait_seconds=0)
             self._more_waits = len(entries) >= room
             if self._may_read(token):
                 self.intake.add(entries)

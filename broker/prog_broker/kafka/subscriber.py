@@ -27,7 +27,7 @@ from prog_broker.kafka.consuming import GroupConsumer
 from prog_broker.kafka.records import record_of
 from prog_broker.leases import OwnedShard
 from prog_broker.ports import Deliver, Delivery
-from prog_broker.reading import BLOCK_SECONDS, ShardReader, at_work, never_logged
+from prog_broker.reading import ShardReader, at_work, never_logged
 
 _ACKNOWLEDGED_ABOVE: Any = None
 """FastStream's message wants a consumer to commit with; ours is committed by `Signals` after the database's commit."""
@@ -58,8 +58,8 @@ class PartitionReader(ShardReader, BatchSubscriber):
         held = self.owned.gained.is_set() and self.owned.token == self._token
         self.source.end(self.partition, lost=not held)
 
-    async def read(self, count: int, *, block: bool) -> list[Delivery]:
-        records = await self.source.take(self.partition, count, BLOCK_SECONDS if block else 0.0)
+    async def read(self, count: int, *, wait_seconds: float) -> list[Delivery]:
+        records = await self.source.take(self.partition, count, wait_seconds)
         return [record_of(record) for record in records]
 
     async def hand_over(self, work: asyncio.Task[None]) -> None:

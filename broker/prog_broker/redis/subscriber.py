@@ -8,6 +8,7 @@ would hand an entry to whoever is blocked in a read, a paused former owner too, 
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any
 
 from faststream import AckPolicy
@@ -23,7 +24,7 @@ from faststream.redis.subscriber.usecases.basic import LogicSubscriber
 from prog_broker.intake import Intake
 from prog_broker.leases import OwnedShard
 from prog_broker.ports import Deliver, Delivery
-from prog_broker.reading import BLOCK_SECONDS, ShardReader, at_work, never_logged
+from prog_broker.reading import ShardReader, at_work, never_logged
 from prog_broker.redis import streams
 from prog_broker.redis.connection import OUTAGES, raw
 
@@ -56,8 +57,8 @@ class StreamReader(ShardReader, StreamBatchSubscriber):
     async def begin(self) -> None:
         self._after = await self.positions.find(self.owned.shard)
 
-    async def read(self, count: int, *, block: bool) -> list[Delivery]:
-        waiting = ("BLOCK", int(BLOCK_SECONDS * 1000)) if block else ()
+    async def read(self, count: int, *, wait_seconds: float) -> list[Delivery]:
+        waiting = ("BLOCK", math.ceil(wait_seconds * 1000)) if wait_seconds > 0 else ()  # BLOCK 0 is for ever
         stream = streams.stream_of(self.owned.shard)
         reply: Any = await raw(self._client, "XREAD", "COUNT", count, *waiting, "STREAMS", stream, self._after)
         deliveries = streams.deliveries_of(reply)

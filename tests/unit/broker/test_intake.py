@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +13,7 @@ from prog_broker.ports import Delivery, Position, Shard
 from prog_broker.transaction import Transaction
 from prog_contracts.envelope import wrap
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
-from prog_contracts.tenants import TenantUpdated
+from prog_contracts.tenants import ClockChanged, TenantUpdated
 from prog_contracts.topics import TOPICS
 from prog_contracts.users import RegisterUser
 
@@ -36,6 +38,13 @@ def intake(batch_size: int = 10, budget: Budget | None = None) -> Intake:
 def delivery(number: int, tenant: str, key: str | None = None, name: str = "x") -> Delivery:
     event = TenantUpdated(tenant_id=key or tenant, name=name, status="active")
     envelope = wrap(event, tenant_id=tenant, source="/test")
+    return Delivery(b"%d-0" % number, envelope.attributes(), envelope.data)
+
+
+def of_no_concern(number: int) -> Delivery:
+    """An event that the domain has no handler for."""
+    event = ClockChanged(tenant_id=NOISY, at=datetime.now(UTC))
+    envelope = wrap(event, tenant_id=NOISY, source="/test")
     return Delivery(b"%d-0" % number, envelope.attributes(), envelope.data)
 
 
@@ -155,6 +164,44 @@ def test_the_position_waits_for_the_earliest_that_is_not_settled() -> None:
     assert subject.settled([b"0-0"]) == Position(b"2-0", 3)
     assert subject.settled([b"4-0"]) is None
     assert subject.settled([b"3-0"]) == Position(b"4-0", 2)
+
+
+def test_what_is_not_the_groups_is_passed_by_and_told_with_what_comes_next() -> None:
+    subject = intake()
+    subject.add([of_no_concern(n) for n in range(3)])
+    assert subject.pass_by()
+    assert (len(subject), subject.has_untold) == (0, True)
+    subject.add([of_no_concern(3)])
+    assert subject.pass_by()
+    subject.add([delivery(4, NOISY)])
+    assert not subject.pass_by(), "a message of the group's own is to be handled"
+    subject.take()
+    assert subject.settled([b"4-0"]) == Position(b"4-0", 5)
+    assert not subject.has_untold
+
+
+def test_what_was_passed_by_can_be_told_by_itself_and_once() -> None:
+    subject = intake()
+    subject.add([of_no_concern(n) for n in range(3)])
+    subject.pass_by()
+    assert subject.settled([]) == Position(b"2-0", 3)
+    assert subject.settled([]) is None
+
+
+def test_what_nobody_can_read_is_not_passed_by() -> None:
+    subject = intake()
+    subject.add([of_no_concern(0), Delivery(b"1-0", b"no JSON", b"")])
+    assert not subject.pass_by()
+    assert len(subject.take().rejected) == 1
+
+
+def test_a_shard_that_is_given_up_has_nothing_to_tell() -> None:
+    subject = intake()
+    subject.add([of_no_concern(0)])
+    subject.pass_by()
+    subject.clear()
+    assert not subject.has_untold
+    assert subject.settled([]) is None
 
 
 def test_it_reads_ahead_so_far_and_no_further() -> None:

@@ -24,7 +24,7 @@ from prog_workers.monitoring.sampling import Sampler
 if TYPE_CHECKING:
     from prog_broker.worker import Resources
 
-monitoring = Domain("monitoring", linger_seconds=0.25)
+monitoring = Domain("monitoring", linger_seconds=0.5)
 monitoring.owns(deleted=("bus.tenant_usage",), kept={})
 
 clock: Clock = SystemClock()
