@@ -149,6 +149,7 @@ class Database:
         answer_seconds: float | None = None,
         statement_seconds: float = 0,
         plan_once: bool = False,
+        lasts_later: bool = False,
     ) -> Self:
         """Opens a pool as `role` (such as `prog_users`).
 
@@ -157,7 +158,8 @@ class Database:
         server does not even take the cancellation is ended: one that a router forgot would keep its user waiting
         for ever. The server itself gives a statement up after `statement_seconds`, whatever has become of its client;
         0 is never.  With `plan_once` the server plans each statement once a connection, for all values: right where
-        statements are few and go by keys.
+        statements are few and go by keys. With `lasts_later` a commit does not wait for the disk, and a crash of the
+        server takes back those of the last half second: for notes that can be made again.
 
         Raises OSError or asyncpg.PostgresError when the server does not answer or refuses the role.
         """
@@ -175,6 +177,7 @@ class Database:
                 "tcp_keepalives_idle": str(TCP_USER_TIMEOUT_SECONDS // 2),
                 "idle_in_transaction_session_timeout": str(int(idle_in_transaction_seconds * 1000)),
                 "plan_cache_mode": "force_generic_plan" if plan_once else "auto",
+                **({"synchronous_commit": "off"} if lasts_later else {}),
                 **({"statement_timeout": str(int(statement_seconds * 1000))} if statement_seconds else {}),
             },
         )

@@ -180,11 +180,37 @@ async def test_the_relay_fetches_once_publishes_once_and_moves_once_a_batch(
         assert BATCHES <= len(publishing) <= BATCHES + 1, "the first one twice, where the server has no script yet"
         spent = statements("prog_relay")
         assert spent[normal(relay.PENDING)] == BATCHES + 1, "the last one finds nothing"
-        moves = [count for statement, count in spent.items() if statement.startswith("UPDATE bus.relay_cursors")]
-        assert moves == [BATCHES]
+        assert moves(spent) == [BATCHES]
     finally:
         await database.close()
         await transport.close()
+
+
+async def test_the_relay_asks_once_and_moves_once_for_what_a_commit_has_told_it_of(
+    settings: Settings, client: Client, statements: Callable[[str], Counter[str]]
+) -> None:
+    admin = await asyncpg.connect(settings.database_url)
+    database = await Database.connect(settings.database_url, "prog_relay", max_size=2)
+    transport = RedisTransport(settings)
+    relaying = Relay(database, transport, client)
+    try:
+        await relaying.run_once()
+        before = statements("prog_relay")
+        await contests.append(admin, list(message.envelopes(1, range(message.TOPIC.partitions))))
+        assert await relaying.run_once(events_alone=True) == 1
+        spent = statements("prog_relay") - before
+        assert spent.pop(normal(relay.PENDING)) == 1
+        assert moves(spent) == [1]
+        assert len(spent) == 1, "nothing else"
+    finally:
+        await database.close()
+        await transport.close()
+        await admin.close()
+
+
+def moves(spent: Counter[str]) -> list[int]:
+    """How often the relay's cursor was moved, by each statement that does."""
+    return [count for statement, count in spent.items() if statement.startswith("UPDATE bus.relay_cursors")]
 
 
 async def fill(client: Client) -> None:

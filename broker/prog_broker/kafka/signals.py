@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from prog_broker.kafka.publisher import KafkaPublisher
 from prog_broker.ports import AddressedReply, Delivery, Position, Shard
 from prog_broker.redis.connection import Client
-from prog_broker.redis.streams import WAKE_CHANNEL
+from prog_broker.redis.streams import EVENTS_WAIT, WAKE_CHANNEL
 from prog_contracts.topics import dead_topic
 
 
@@ -35,7 +35,7 @@ class KafkaSignals:
             for answer in answers:
                 pipeline.publish(answer.channel, answer.payload)
             if wake:
-                pipeline.publish(WAKE_CHANNEL, b"1")
+                pipeline.publish(WAKE_CHANNEL, EVENTS_WAIT)
             await pipeline.execute()
         if buried:
             await self._publisher.announce(dead_topic(shard.group), buried)

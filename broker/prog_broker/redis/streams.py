@@ -16,6 +16,8 @@ from prog_contracts.envelope import Envelope
 from prog_contracts.topics import Topic, dead_topic
 
 WAKE_CHANNEL: Final = "prog.relay.wake"
+EVENTS_WAIT: Final = b"events"
+"""What the relay is told when nothing waits but rows of the event log; with anything else it looks at all."""
 BEGINNING: Final = b"0-0"
 
 
@@ -96,7 +98,7 @@ class StreamSignals:
         dead = dead_topic(shard.group).stream(0)
         commands += [("XADD", dead, "*", "ce", letter.attributes, "data", letter.data) for letter in buried]
         if wake:
-            commands.append(("PUBLISH", WAKE_CHANNEL, b"1"))
+            commands.append(("PUBLISH", WAKE_CHANNEL, EVENTS_WAIT))
         await self._run(shard, commands)
 
     async def _run(self, shard: Shard, commands: list[tuple[Any, ...]]) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
 import orjson
 import pytest
 
+from prog_broker import sql
 from prog_broker.redis.connection import connect
-from prog_broker.relay import Relay, RelayProcess
+from prog_broker.redis.streams import EVENTS_WAIT, WAKE_CHANNEL
+from prog_broker.relay import IDLE_SECONDS, Relay, RelayProcess
 from prog_contracts.envelope import wrap
 from prog_contracts.errors import Unavailable
 from prog_contracts.ids import new_id
-from prog_contracts.tenants import TenantUpdated
+from prog_contracts.tenants import RenameTenant, TenantUpdated
 from prog_contracts.topics import TOPICS, topic_of
 from prog_kit.tasks import cancelled
 from prog_kit.telemetry import OUTBOX_OLDEST_SECONDS, OUTBOX_PENDING
@@ -123,6 +126,49 @@ async def test_an_emptied_broker_is_filled_again(rig: Rig) -> None:
     await append(rig.admin, "after")
     assert await relay_patiently(rig) == 6, "the running relay notices by itself, before it goes on"
     assert await published(rig) == 6
+
+
+async def test_a_cycle_for_events_alone_hears_of_a_loss_when_it_publishes(rig: Rig) -> None:
+    await append(rig.admin, "before")
+    await rig.relay.run_once()
+    await rig.lose_everything()
+    await append(rig.admin, "after")
+
+    async def published_all() -> bool:
+        with suppress(Unavailable):
+            await rig.relay.run_once(events_alone=True)
+        return await published(rig) == 2
+
+    await eventually(published_all, seconds=60)
+
+
+async def test_everything_is_looked_at_again_when_events_were_all_that_was_told_of_for_a_while(rig: Rig) -> None:
+    process = RelayProcess(rig.settings)
+    assert [process._may_take_events_alone(at) for at in (0, 0.1, 0.2)] == [False, True, True]
+    assert [process._may_take_events_alone(at) for at in (IDLE_SECONDS, IDLE_SECONDS + 0.1)] == [False, True]
+
+
+async def test_a_stored_command_is_looked_for_though_nothing_but_events_is_told_of(rig: Rig) -> None:
+    """Whoever stored it may have lost the word about it, and an older version's says nothing of what it is."""
+    process = RelayProcess(rig.settings)
+    task = asyncio.create_task(process.run_until_stopping())
+    try:
+        await eventually(lambda: process.ready, seconds=60)
+        command = RenameTenant(tenant_id=new_id("tenant"), name="stored")
+        envelope = wrap(command, tenant_id=command.tenant_id, source="/test")
+        await rig.admin.execute(
+            sql.STORE_COMMAND, envelope.id, envelope.tenant_id, topic_of(command).name, envelope.partition_key,
+            envelope.attributes().decode(), envelope.data,
+        )  # fmt: skip
+
+        async def went_out() -> bool:
+            await rig.redis.publish(WAKE_CHANNEL, EVENTS_WAIT)
+            return bool(await rig.admin.fetchval("SELECT bool_and(published_at IS NOT NULL) FROM bus.command_outbox"))
+
+        await eventually(went_out, seconds=60)
+    finally:
+        process.stopping.set()
+        await task
 
 
 async def test_a_broker_that_lost_its_newest_entries_gets_those_again(rig: Rig) -> None:
