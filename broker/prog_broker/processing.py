@@ -7,6 +7,7 @@ this, for both brokers and for live, reclaimed and retried messages alike.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -379,7 +380,8 @@ class Processor:
     def _count(self, shard: Shard, items: list[Incoming], answers: list[tuple[StoredAnswer, int]]) -> None:
         if items:
             self.breakers.of(shard.topic.name).succeeded(len(items))
-            count_handled(shard, self.report, items, answers)
+            # Once the answers are on their way: whoever waits for one need not wait for this.
+            asyncio.get_running_loop().call_soon(count_handled, shard, self.report, items, answers)
 
 
 @dataclass(slots=True)
