@@ -84,6 +84,7 @@ class Serving:
     pump: RetryPump
     due: asyncio.Event
     replays: ReplayRunner
+    intakes: list[tuple[OwnedShard, Intake]] = field(default_factory=list)
 
 
 class Worker:
@@ -144,6 +145,7 @@ class Worker:
         for serving in self.serving:
             serving.pump.stop()
             serving.replays.stop()
+        await self._tell_what_was_passed_by()
         await self.transport.stop()
         if self._pumps:
             await asyncio.wait(self._pumps, timeout=self.settings.drain_seconds)
@@ -183,6 +185,7 @@ class Worker:
         serving = Serving(domain, resources, processor, keeper, pump, due, replays)
         for owned in keeper.owned.values():
             intake = Intake(domain, owned.shard, batch_size=settings.batch_size, gate=self.gate, budget=self.budget)
+            serving.intakes.append((owned, intake))
             self.transport.subscribe(owned, intake, self._deliver(serving, owned))
         await self._until_up(partial(self._declare, serving), "database")
         for hook in domain.started:
@@ -271,6 +274,13 @@ class Worker:
             owned.lost_place = True
         except self.outages as error:
             log.warning("position not kept", shard=owned.shard.name, error=str(error))
+
+    async def _tell_what_was_passed_by(self) -> None:
+        """So that a group without a worker does not seem to be behind, and nobody starts one for it."""
+        for owned, intake in (each for serving in self.serving for each in serving.intakes):
+            if intake.has_untold and owned.gained.is_set() and not owned.busy.locked():
+                async with owned.busy:
+                    await self._tell(owned, intake, Settled())
 
     async def _report(self) -> None:
         while True:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import pytest
+
+from prog_broker import reading
 from prog_contracts.envelope import wrap
 from prog_contracts.ids import new_id
-from prog_contracts.tenants import TenantUpdated
+from prog_contracts.tenants import ClockChanged, TenantUpdated
 from prog_contracts.topics import TOPICS
 from tests.integration.broker.conftest import Rig, eventually
 
@@ -46,3 +51,17 @@ async def test_each_group_is_told_what_waits_for_it_and_since_when(rig: Rig) -> 
         assert ahead.oldest_at is not None
         assert behind.oldest_at is not None
         assert ahead.oldest_at > behind.oldest_at
+
+
+async def test_a_worker_that_stops_leaves_no_lag_of_events_that_its_groups_do_not_handle(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "TELL_SECONDS", 3600)
+    tenant = new_id("tenant")
+    changed = wrap(ClockChanged(tenant_id=tenant, at=datetime.now(UTC)), tenant_id=tenant, source="/test")
+    await rig.transport.publisher.send([(EVENTS, changed)])
+    worker = await rig.worker()
+    await eventually(lambda: any(intake.has_untold for serving in worker.serving for _, intake in serving.intakes))
+    await worker.stop()
+    rig.workers.remove(worker)
+    assert not any(lag.lag for lag in await rig.transport.lags({EVENTS.name: ["payments"]}))
