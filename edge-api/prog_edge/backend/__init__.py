@@ -27,6 +27,7 @@ from prog_edge.backend.site import Site
 from prog_edge.backend.tenancy import Tenancy
 from prog_edge.backend.trail import Trail
 from prog_edge.context import context_of
+from prog_edge.federation import CALLBACK
 from prog_edge.platform import Platform
 from prog_edge.web.ports import WebServices
 
@@ -38,7 +39,13 @@ def web_services(platform: Platform) -> WebServices:
     keys = ApiKeys(platform, sender)
 
     async def spend(request: Request, user_id: str | None) -> None:
-        await platform.rates.spend(request.method, request.scope["route"].path, context_of(request.scope), user_id)
+        route, context = request.scope["route"].path, context_of(request.scope)
+        if route == CALLBACK and platform.federation.only_hands_on(
+            request.path_params["provider"], request.query_params.get("state", "")
+        ):
+            await platform.rates.spend_as("reads", context, user_id, route=route)
+        else:
+            await platform.rates.spend(request.method, route, context, user_id)
 
     return WebServices(
         site=Site(platform, sender),

@@ -13,6 +13,7 @@ from prog_contracts.ids import PLATFORM_TENANT_ID, is_id
 from prog_contracts.inputs import normalize_email
 from prog_edge.backend.sender import Sender
 from prog_edge.backend.sessions import entered
+from prog_edge.context import current_context
 from prog_edge.federation import CALLBACK, LIFETIME_SECONDS
 from prog_edge.limits.attempts import claim_of_address
 from prog_edge.platform import Platform
@@ -83,6 +84,7 @@ class Identities:
             user_id=None if who is None else who.user_id,
             session_id=None if who is None else who.session_id,
             hint=hint,
+            before_asking=self._count_as_strict,
         )
         return Departure(begun.url, SessionCookie(begun.cookie, LIFETIME_SECONDS))
 
@@ -143,6 +145,11 @@ class Identities:
             client_address=client.address,
         )
         await self._sender.ask(command, tenant_id=PLATFORM_TENANT_ID, actor=viewer.user_id)
+
+    async def _count_as_strict(self) -> None:
+        context = current_context()
+        assert context is not None, "people depart by a request"
+        await self._platform.rates.spend_as("auth", context)
 
     async def _signed_in(self, arrival: Arrival, identity: ProvenIdentity, client: Client) -> Arrival:
         found = await self._platform.sessions.sign_in_with_identity(identity, client.address, client.user_agent)

@@ -82,6 +82,11 @@ class Directory:
         """What is asked for next of this issuer is fetched anew."""
         self._metadata.pop(issuer, None)
 
+    def knows(self, issuer: str) -> bool:
+        """Whether `metadata` would tell by what was fetched before, and ask nobody."""
+        entry = self._metadata.get(issuer)
+        return entry is not None and (self._is_fresh(entry, KEPT_SECONDS) or self._has_failed(entry))
+
     async def metadata(self, issuer: str, *, templated: bool = False) -> Metadata:
         """What the provider publishes. Raises Unreachable.
 
@@ -114,9 +119,9 @@ class Directory:
         while len(kept) > MOST_KEPT:
             kept.popitem(last=False)
         async with entry.lock:
-            if entry.value is not None and self.clock() - entry.at < fresh_seconds:
+            if entry.value is not None and self._is_fresh(entry, fresh_seconds):
                 return entry.value
-            if entry.failure is not None and self.clock() - entry.failed_at < FAILED_SECONDS:
+            if entry.failure is not None and self._has_failed(entry):
                 raise Unreachable(entry.failure.message)
             try:
                 entry.value, entry.at, entry.failure = await fetch(), self.clock(), None
@@ -124,6 +129,13 @@ class Directory:
                 entry.failure, entry.failed_at = error, self.clock()
                 raise
             return entry.value
+
+    def _is_fresh(self, entry: _Kept[Value], fresh_seconds: float) -> bool:
+        return entry.value is not None and self.clock() - entry.at < fresh_seconds
+
+    def _has_failed(self, entry: _Kept[Value]) -> bool:
+        """Just now, so that it is not asked again yet."""
+        return entry.failure is not None and self.clock() - entry.failed_at < FAILED_SECONDS
 
     async def _json(self, url: str) -> dict[str, Any]:
         answer = await self._outbound.get(url, {"Accept": "application/json"})

@@ -122,8 +122,10 @@ class Federation:
         user_id: str | None = None,
         session_id: str | None = None,
         hint: str | None = None,
+        before_asking: Callable[[], Awaitable[None]] | None = None,
     ) -> Begun:
-        """`hint` is the address of whoever is to sign in there.
+        """`hint` is the address of whoever is to sign in there; `before_asking` has its say before a provider is asked
+        for what is not known of it.
 
         Raises NotFound for a provider that is not there, Unreachable for one that does not answer.
         """
@@ -138,6 +140,8 @@ class Federation:
             state=None if site is None else kept.state_at(self._sealer, name, site, now),
         )
         provider, sign_on = await self._provider(name)
+        if before_asking is not None and self._has_to_ask(provider, sign_on):
+            await before_asking()
         if sign_on is not None:
             url = await self._tenants(sign_on).authorization_url(begun, hint)
         elif provider.kind == "github":
@@ -155,6 +159,13 @@ class Federation:
         if found is not None and not found.is_answered_by(name, datetime.now(UTC)):
             raise Untrusted("not_begun")
         return found
+
+    def only_hands_on(self, name: str, state: str) -> bool:
+        """Whether an answer that comes to the platform's host is another host's: nothing is asked or tried with it."""
+        try:
+            return current_site() is None and self.whence(name, state) is not None
+        except Untrusted:
+            return False
 
     async def finish(self, name: str, cookie: str, answer: Mapping[str, str]) -> Finished:
         """Who came back, by the query of the provider's answer and the browser's cookie.
@@ -208,6 +219,10 @@ class Federation:
             ),
             sign_on,
         )
+
+    def _has_to_ask(self, provider: IdentityProvider, sign_on: SignOnProvider | None) -> bool:
+        directory = self.directory if sign_on is None else self.tenants_directory
+        return provider.kind != "github" and not directory.knows(provider.issuer)
 
     async def _claimed(
         self, client: OpenIdProvider, begun: Pending, code: str, told_issuer: str | None, now: datetime

@@ -55,8 +55,12 @@ _AUTH_PAGES: Final = (
 )
 _MAILS_ANYBODY: Final = ("/v1/leads", "/leads")
 """Strict: a stranger has the platform write to whatever address they type."""
-_ASKS_OTHERS: Final = "/v1/auth/oauth/"
-"""Strict although a browser only follows a link there: each has the edge ask another server."""
+_CALLBACK: Final = "/v1/auth/oauth/{provider}/callback"
+"""Strict although a browser only follows a link there: the edge asks another server what the code is worth. What is
+only handed on to a tenant's host is a read (`prog_edge.backend`). `/start` is strict where the provider has to be asked
+for its addresses first (`prog_edge.backend.identities`)."""
+_HANDS_ON: Final = ("/account/passkey/for-host",)
+"""Not strict: what a passkey has answered goes on to a tenant's host as it is, and counts where it is tried."""
 _BY_TOKEN: Final = ("/v1/auth/refresh", "/v1/auth/logout")
 """Not strict: they take a token that nobody guesses, and a session lives on them."""
 _READS: Final = ("/oauth2/introspect", "/userinfo")
@@ -73,8 +77,8 @@ def class_of(method: str, route: str) -> EndpointClass | None:
     """
     if route in _EXEMPT:
         return None
-    if (method in _SAFE and not route.startswith((_ASKS_OTHERS, _PASSKEY_ANSWER))) or route in _READS:
+    if (method in _SAFE and not route.startswith((_CALLBACK, _PASSKEY_ANSWER))) or route in _READS:
         return "streams" if route.startswith(_STREAMS) or route.endswith("/stream") else "reads"
-    if route.startswith((*_AUTH, *_AUTH_PAGES, *_MAILS_ANYBODY)) and route not in _BY_TOKEN:
+    if route.startswith((*_AUTH, *_AUTH_PAGES, *_MAILS_ANYBODY)) and route not in (*_BY_TOKEN, *_HANDS_ON):
         return "auth"
     return "writes"

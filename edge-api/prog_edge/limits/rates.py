@@ -67,13 +67,26 @@ class RateLimits:
     async def spend(
         self, method: str, route: str, context: RequestContext, caller: str | None = None, plan: str | None = None
     ) -> None:
-        """Counts a request, and notes in its context what the client has left.
+        """Counts a request by its route, as `spend_as` does."""
+        kind = class_of(method, route)
+        if kind is not None:
+            await self.spend_as(kind, context, caller, plan, route=route)
+
+    async def spend_as(
+        self,
+        kind: EndpointClass,
+        context: RequestContext,
+        caller: str | None = None,
+        plan: str | None = None,
+        *,
+        route: str | None = None,
+    ) -> None:
+        """Counts a request as one of a kind, and notes in its context what the client has left.
 
         `caller` is the person or the API key that asks, None for a stranger; `plan` that of the tenant in which a
         member or a key of it acts. Raises TooMuch with code `rate_limited`.
         """
-        kind = class_of(method, route)
-        if kind is None or self._mode == "off":
+        if self._mode == "off":
             return
         if kind == "auth" or caller is None:
             client, policy = client_of_address(context.client_address), self._policy(kind)

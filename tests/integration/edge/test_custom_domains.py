@@ -334,8 +334,12 @@ async def test_a_passkey_of_the_platform_s_opens_a_session_at_the_tenant_s_host(
         options = orjson.loads(text.partition('data-passkey-options="')[2].partition('" ')[0])
         form = dict(re.findall(r'name="(csrf_token|passkey_token)" value="([^"]+)"', text))
         form["credential"] = orjson.dumps(device.sign(options)).decode()
+        await stage.platform.redis.delete("prog:limits:auth:127.0.0.1")
         sent = await browser.post(asked, data=form)
         assert sent.status_code == 303, sent.text
+        assert not await stage.platform.redis.exists("prog:limits:auth:127.0.0.1"), (
+            "it is tried where it leads, and counts"
+        )
         return str(sent.headers["location"])
 
     async with browser_at(stage) as mine, browser_at(stage) as theirs:
@@ -355,6 +359,47 @@ async def test_a_passkey_of_the_platform_s_opens_a_session_at_the_tenant_s_host(
         completed = await browser.get(await answered(browser, "second_step"))
         assert completed.headers["location"] == home
         assert (await browser.get(home)).status_code == 200
+
+
+async def test_a_sign_in_there_costs_one_try_and_so_does_each_guess(
+    stage: Stage, olga: Person, provider: IdentityProvider
+) -> None:
+    """Whatever the browser is led through; only what could be a guess, or asks a server, is one."""
+    provider.person = Someone("gus-1", "gus@guests.example", name="Gus")
+    start = "/v1/auth/oauth/social/start?next=/account"
+    counted = "prog:limits:auth:127.0.0.1"
+
+    async def tries() -> int:
+        units = await stage.platform.redis.hvals(counted)
+        await stage.platform.redis.delete(counted)
+        return sum(map(int, units))
+
+    async with browser_at(stage) as browser:
+        await browser.get(start)  # what there is to know of the provider is known now
+        await tries()
+        assert (await sign_in(browser, olga.email)).status_code == 303
+        assert await tries() == 1
+        hand_on = await to_the_end(browser, start)
+        onward = hand_on.text.partition(f'href="{site_of(stage)}')[2].partition('"')[0].replace("&amp;", "&")
+        assert await tries() == 0, "so far nothing was asked or tried"
+        assert (await browser.get(onward)).status_code == 303
+        assert await tries() == 1
+        await browser.get(f"/account/passkey/ask?next=/account/tenants/{olga.tenant_id}")
+        assert await tries() == 0
+    async with browser_at(stage) as browser:
+        await browser.get(start)
+        state = onward.partition("state=")[2].partition("&")[0]
+        for number, address in enumerate((site_of(stage), site_of(stage), stage.settings.public_url)):
+            forged = f"{address}/v1/auth/oauth/social/callback?code=guess{number}&state="
+            await browser.get(f"{forged}{state if address == site_of(stage) else 'made-up'}")
+        assert await tries() == 3, "a code that is tried counts where it is tried"
+        for _ in range(2):
+            await browser.get("/account/passkey/answer?answer=made-up")
+            await send(browser, "/account/sign-in", email=olga.email, password="wrong")
+        assert await tries() == 4
+        await send(browser, "/account/sign-in-link", email="nobody@elsewhere.example")
+        await send(browser, "/account/sign-in-link/open?token=made-up", token="made-up")
+        assert await tries() == 2
 
 
 async def query(stage: Stage, statement: str) -> list[Any]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -392,6 +393,28 @@ async def test_a_code_goes_to_no_private_address_that_a_tenant_s_provider_has_pu
         await federation.finish(TENANT, begun.cookie, answer)
     assert provider.asked == asked
     await federation.close()
+
+
+@pytest.mark.parametrize("name", ["acme", TENANT, "microsoft", "github"])
+async def test_who_has_a_provider_asked_is_counted_before_it_is(
+    federation: Federation, provider: IdentityProvider, name: str
+) -> None:
+    counted = 0
+
+    async def count() -> None:
+        nonlocal counted
+        assert not provider.asked
+        counted += 1
+
+    for _ in range(3):
+        with suppress(Unreachable):  # Microsoft's metadata would look otherwise
+            await federation.begin(name, "sign_in", "/account", before_asking=count)
+    assert counted == (0 if name == "github" else 1)
+    federation.directory.clock = federation.tenants_directory.clock = lambda: 1e9
+    provider.asked.clear()
+    with suppress(Unreachable):
+        await federation.begin(name, "sign_in", "/account", before_asking=count)
+    assert counted == (0 if name == "github" else 2), "what was known holds an hour"
 
 
 async def test_a_provider_that_did_not_answer_is_not_asked_again_at_once(

@@ -72,7 +72,9 @@ async def test_check_19_what_was_begun_at_a_tenant_s_host_comes_back_to_it_by_th
         whence = federation.whence("acme", answer["state"])
         assert whence is not None
         assert (whence.tenant_id, whence.host) == (SITE.tenant_id, SITE.host)
+        assert federation.only_hands_on("acme", answer["state"])
     with at(SITE):
+        assert not federation.only_hands_on("acme", answer["state"]), "here it is tried"
         finished = await federation.finish("acme", begun.cookie, answer)
         assert (finished.identity.subject, finished.pending.next_address) == ("ada-at-provider", "/account/x")
         with pytest.raises(Untrusted) as again:
@@ -113,6 +115,8 @@ async def test_check_19_an_answer_of_another_provider_or_from_long_ago_goes_on_t
     with pytest.raises(Untrusted) as mixed_up:
         federation.whence("other", state)
     assert mixed_up.value.code == "not_begun"
+    with at(None):
+        assert not federation.only_hands_on("other", state)
     now = datetime.now(UTC)
     for begun_at, good in ((now, True), (now - timedelta(minutes=10), False), (now + timedelta(minutes=2), False)):
         assert Whence("acme", TENANT, SITE.host, begun_at).is_answered_by("acme", now) is good
@@ -124,6 +128,8 @@ async def test_a_state_of_the_platform_s_or_of_nobody_s_goes_on_to_no_host(feder
         cookie = (await federation.begin("acme", "sign_in", "/")).cookie
     for state in (own, "", "made-up", cookie, "x" * 5000, "é"):
         assert federation.whence("acme", state) is None
+        with at(None):
+            assert not federation.only_hands_on("acme", state)
 
 
 class Stood:
