@@ -37,6 +37,9 @@ PRIVATE_NETWORKS: Final = (
 )  # fmt: skip
 """What no client on the internet has as its address."""
 
+TENANTS_PER_PERSON: Final = 20
+"""More than people who do their own business ever need, and few enough that nobody fills a platform with them."""
+
 Environment = Literal["development", "test", "production"]
 PasswordHashing = Literal["owasp", "rfc9106"]
 
@@ -175,6 +178,12 @@ class Settings(BaseModel):
     )
     tenant_in_flight_limit: int = Field(
         500, ge=0, description="commands of one tenant that may be at work through one edge; 0 is no limit"
+    )
+    tenants_per_person: int = Field(
+        TENANTS_PER_PERSON,
+        ge=0,
+        description="so many tenants of their own one person may make, those not counted that are deleted or another"
+        " owner's by now; operators make any number; 0 is no limit",
     )
     rate_limits: Literal["on", "shadow", "off"] = Field(
         "on", description="on refuses with 429 what is beyond a client's quota; shadow only counts and logs it"

@@ -43,6 +43,7 @@ _TITLES: Final = {
     "denied": "Not allowed",
     "unauthenticated": "Sign in first",
     "not_found": "Not found",
+    "too_many_tenants": "As many tenants as one person may have",
     "conflict": "Not possible in the present state",
     "unavailable": "Not available right now",
     "overloaded": "Too much to do right now",

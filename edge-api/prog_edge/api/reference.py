@@ -38,6 +38,11 @@ _KNOWN_CODES: Final = (
     ("not_found", 404, "There is no such thing, or none that the caller may know of."),
     ("method_not_allowed", 405, "The address does not answer that method."),
     ("conflict", 409, "The present state of the thing does not allow this."),
+    (
+        "too_many_tenants",
+        409,
+        "The person has as many tenants as one may have. Delete one, hand one over, or ask whoever runs the platform.",
+    ),
     ("idempotency_key_required", 400, "Requests that move money need an Idempotency-Key."),
     ("idempotency_key_invalid", 400, "A key has 1 to 255 printable ASCII characters."),
     ("idempotency_key_in_use", 409, "The first request with this key is still running. Retry after a moment."),

@@ -87,7 +87,9 @@ class Filters(Paging):
 
 @router.post("", status_code=201, response_model=Tenant, responses=problems(401, 409, 422, 503))
 async def create_tenant(body: NewTenant, request: Request, access: Annotated[Access, Depends(SignedIn())]) -> Response:
-    """Create a tenant. The caller becomes its owner; it is ready when its status is `active`, moments later."""
+    """Create a tenant. The caller becomes its owner; it is ready when its status is `active`, moments later.
+
+    Whoever has as many of their own as one person may have here is told `too_many_tenants`."""
     person = await access.platform.person(access.caller.user_id)
     tenant_id = new_id("tenant")
     command = CreateTenant(

@@ -1,6 +1,7 @@
 """A tenant's life: creation, provisioning, plan."""
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -18,6 +19,7 @@ from prog_contracts.payments import (
 from prog_contracts.tenants import (
     BillingChanged,
     CreateTenant,
+    DeleteTenant,
     ProvisionTenant,
     RenameTenant,
     TenantCreated,
@@ -26,8 +28,10 @@ from prog_contracts.tenants import (
 from prog_contracts.users import EmailVerified, UserUpdated
 from prog_kit.database import Database
 from prog_workers.tenants import queries
+from prog_workers.tenants.handlers import lifecycle
 from tests.component.harness import Harness
 from tests.component.tenants.company import Company, code, staff
+from tests.waiting import wait_until
 
 
 async def test_a_tenant_is_created_with_its_owner_and_then_provisioned(platform: Harness, edge: Database) -> None:
@@ -97,6 +101,73 @@ async def test_nobody_makes_a_tenant_for_another_but_an_operator(platform: Harne
     )  # fmt: skip
     assert code(await company.send(command, actor=new_id("user"))) == "not_permitted"
     assert (await company.send(command, actor=await staff(platform))).status == "succeeded"
+
+
+async def test_nobody_makes_more_tenants_than_one_person_may_have(
+    platform: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "most_a_person", 3)
+    ada, theirs = new_id("user"), new_id("user")
+    own = [Company(platform, owner_id=ada) for _ in range(8)]
+    answers = await asyncio.gather(*(each.create() for each in own))
+    await platform.settle()
+    made = [company for company, answer in zip(own, answers, strict=True) if answer.status == "succeeded"]
+    assert len(made) == 3, "however many are asked for at once"
+    assert {code(answer) for answer in answers if answer.status != "succeeded"} == {"too_many_tenants"}
+    assert code(await Company(platform, owner_id=ada).create()) == "too_many_tenants"
+    assert (await Company(platform, owner_id=theirs).create()).status == "succeeded", "each person counts alone"
+
+    handed_on, deleted, _ = made
+    heir = await handed_on.take_in("heir@example.com", "owner")
+    assert (await handed_on.change_role(ada, "member", heir)).status == "succeeded"
+    assert (await Company(platform, owner_id=ada).create()).status == "succeeded", "one is another owner's"
+    assert (await deleted.send(DeleteTenant(tenant_id=deleted.tenant_id))).status == "succeeded"
+    assert code(await Company(platform, owner_id=ada).create()) == "too_many_tenants", "it could be restored"
+    await platform.settle()
+    await platform.fire_timers(deleted.tenant_id, platform.clock.at + timedelta(days=31))
+    await platform.settle()
+    assert (await Company(platform, owner_id=ada).create()).status == "succeeded"
+
+
+async def test_who_makes_two_tenants_at_once_has_both_counted(
+    platform: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "most_a_person", 1)
+    first, second = Company(platform), Company(platform)
+    second.owner_id = first.owner_id
+
+    async def waits() -> bool:
+        query = "SELECT FROM pg_locks JOIN pg_database AS d ON d.oid = database WHERE datname = current_database()"
+        return bool(await platform.fetch(f"{query} AND locktype = 'advisory' AND NOT granted"))
+
+    other = await asyncpg.connect(platform.url)
+    async with other.transaction():
+        await other.execute("SELECT tenants.count_tenants_of($1)", first.owner_id)
+        making = asyncio.create_task(second.create())
+        await wait_until(waits, what="the other one to wait for its turn")
+        await other.execute(
+            "INSERT INTO tenants.tenants (tenant_id, name, slug, status, owner_user_id, created_at, updated_at)"
+            " VALUES ($1, 'First', 'first', 'provisioning', $2, now(), now())",
+            first.tenant_id,
+            first.owner_id,
+        )
+    assert code(await making) == "too_many_tenants"
+    await other.close()
+
+
+async def test_operators_make_any_number_of_tenants_and_so_does_everybody_without_a_limit(
+    platform: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "most_a_person", 1)
+    operator, ada = await staff(platform), new_id("user")
+    for owner in (operator, operator, ada, ada):
+        company = Company(platform, owner_id=owner)
+        command = CreateTenant(
+            tenant_id=company.tenant_id, name="Acme", owner_user_id=owner, owner_email="o@example.com", owner_name="O"
+        )
+        assert (await company.send(command, actor=operator)).status == "succeeded"
+    monkeypatch.setattr(lifecycle, "most_a_person", 0)
+    assert (await Company(platform, owner_id=ada).create()).status == "succeeded"
 
 
 async def test_a_command_sent_for_another_tenant_is_refused(platform: Harness, acme: Company) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from prog_workers.tenants.handlers import lifecycle
+from tests.integration.edge.relying import field_of
 from tests.integration.edge.stage import Stage
+from tests.integration.edge.test_roles import browser_of
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,6 +31,23 @@ async def test_a_tenant_is_created_provisioned_and_renamed(stage: Stage) -> None
     assert [(item["name"], item["role"]) for item in listed] == [("Acme Incorporated", "owner")]
     limits = await ada.get(f"/v1/tenants/{tenant['id']}/limits")
     assert limits["limits"]["members"] == 5
+
+
+async def test_who_has_as_many_tenants_as_one_may_is_told_so_by_api_and_page(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = await stage.person("maker@tenants.example")
+    monkeypatch.setattr(lifecycle, "most_a_person", 1)
+    await stage.tenant_of(many, "The only one")
+    refused = await many.request("POST", "/v1/tenants", json={"name": "One more"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_tenants")
+    assert "Delete one" in refused.json()["detail"], "what to do about it"
+    async with browser_of(many) as browser:
+        form = {"csrf_token": field_of((await browser.get("/account")).text, "csrf_token"), "name": "One more"}
+        page = await browser.post("/account/tenants", data=form)
+    assert page.status_code == 422
+    assert "as many as one person may have here" in page.text
+    assert "The only one" in page.text, "on the page that it was asked from"
 
 
 async def test_an_invited_person_joins_and_may_do_what_the_role_allows(stage: Stage) -> None:

@@ -23,6 +23,14 @@ def tenant_exists() -> Conflict:
     return Conflict("A tenant with this id exists.", code="tenant_exists")
 
 
+def too_many_tenants(limit: int) -> Conflict:
+    return Conflict(
+        f"You have {limit} tenants, as many as one person may have here. Delete one that is needed no more (it counts"
+        " until that is done), make somebody else its owner, or ask whoever runs this platform.",
+        code="too_many_tenants",
+    )
+
+
 def platform_tenant() -> Denied:
     return Denied("The platform's own tenant is neither suspended nor deleted.", code="platform_tenant")
 

@@ -10,23 +10,35 @@ from prog_contracts.configuration import Configuration
 from prog_contracts.inputs import clean_name, normalize_email
 from prog_contracts.quotas import limits_of
 from prog_contracts.tenants import CreateTenant, ProvisionTenant, RenameTenant, TenantCreated, TenantUpdated
+from prog_kit.settings import TENANTS_PER_PERSON
 from prog_workers.tenants import errors, rules, store
 from prog_workers.tenants.handlers.domain import check_tenant, refuse, require, tenants, updated
+
+most_a_person = TENANTS_PER_PERSON
+"""How many tenants one person may have; 0 is no limit. From the settings, when a worker starts."""
 
 
 @tenants.handles(CreateTenant)
 async def create_tenant(command: CreateTenant, tx: Transaction) -> TenantCreated:
-    """Makes the tenant and its owner; provisioning follows at once as a command of its own."""
+    """Makes the tenant and its owner; provisioning follows at once as a command of its own.
+
+    A person has so many at most (`most_a_person`); the platform's operators and processes make as many as they like.
+    """
     check_tenant(command.tenant_id, tx)
     if tx.actor is not None and not is_process(tx.actor) and tx.actor != command.owner_user_id:
         refuse(None if await store.is_operator(tx, tx.actor) else errors.not_permitted())
     name = clean_name(command.name, max_length=rules.TENANT_NAME_MAX_LENGTH)
     owner = command.model_copy(update={"owner_email": normalize_email(command.owner_email, "owner_email")})
+    most = 0 if is_process(tx.actor) else most_a_person
     slug = rules.slug(name, command.tenant_id)
-    if not await store.insert_tenant(tx, owner, name, slug):
+    inserted = await store.insert_tenant(tx, owner, name, slug, most=most)
+    if inserted == "taken":
         slug = rules.slug(name, command.tenant_id, suffix_length=26)
-        if not await store.insert_tenant(tx, owner, name, slug):
-            raise errors.tenant_exists()
+        inserted = await store.insert_tenant(tx, owner, name, slug, most=most)
+    if inserted == "too_many":
+        raise errors.too_many_tenants(most)
+    if inserted == "taken":
+        raise errors.tenant_exists()
     tx.send(ProvisionTenant(tenant_id=command.tenant_id))
     return TenantCreated(
         tenant_id=command.tenant_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from prog_broker.transaction import Transaction
 from prog_contracts.actors import person_of
@@ -32,35 +33,46 @@ class Actor:
     staff_role: PlatformRole | None
 
 
+Inserted = Literal["made", "taken", "too_many"]
+
 _TENANT = "name, slug, status, plan, owner_email, owner_name, purge_at"
 
 
-async def insert_tenant(tx: Transaction, command: CreateTenant, name: str, slug: str) -> bool:
-    """Adds the tenant and its owner in one statement; False when the id or the slug is taken."""
-    return (
-        await tx.fetchval(
-            """
-        WITH tenant AS (
+async def insert_tenant(tx: Transaction, command: CreateTenant, name: str, slug: str, *, most: int) -> Inserted:
+    """Adds the tenant and its owner in one statement, unless the id or the slug is taken, or the owner has `most`
+    tenants and no operator sends for another; 0 is no limit."""
+    row = await tx.fetchrow(
+        """
+        WITH room AS MATERIALIZED (
+            SELECT CASE
+                WHEN $8 = 0 OR EXISTS (SELECT FROM tenants.staff WHERE user_id = $9 AND role = 'operator') THEN true
+                ELSE tenants.count_tenants_of($4) < $8
+            END AS is_left
+        ), tenant AS (
             INSERT INTO tenants.tenants (tenant_id, name, slug, status, owner_user_id, owner_email, owner_name,
                                          member_count, created_at, updated_at)
-            VALUES ($1, $2, $3, 'provisioning', $4, $5, $6, 1, $7, $7)
+            SELECT $1, $2, $3, 'provisioning', $4, $5, $6, 1, $7, $7 FROM room WHERE is_left
             ON CONFLICT DO NOTHING
             RETURNING tenant_id
+        ), member AS (
+            INSERT INTO tenants.members (tenant_id, user_id, email, name, role, joined_at)
+            SELECT tenant_id, $4, $5, $6, 'owner', $7 FROM tenant
+            RETURNING true
         )
-        INSERT INTO tenants.members (tenant_id, user_id, email, name, role, joined_at)
-        SELECT tenant_id, $4, $5, $6, 'owner', $7 FROM tenant
-        RETURNING true
+        SELECT is_left, EXISTS (SELECT FROM member) AS is_made FROM room
         """,
-            command.tenant_id,
-            name,
-            slug,
-            command.owner_user_id,
-            command.owner_email,
-            command.owner_name,
-            tx.now,
-        )
-        is True
+        command.tenant_id,
+        name,
+        slug,
+        command.owner_user_id,
+        command.owner_email,
+        command.owner_name,
+        tx.now,
+        most,
+        tx.actor,
     )
+    assert row is not None
+    return "made" if row["is_made"] else "taken" if row["is_left"] else "too_many"
 
 
 async def tenant(tx: Transaction) -> Tenant | None:
