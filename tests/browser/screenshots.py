@@ -18,6 +18,7 @@ from typing import Final, Literal
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState, sync_playwright
 
 from tests.browser.chromium import launch
+from tests.unit.edge.web.sample_handover import BEGUN
 from tests.unit.edge.web.sample_provider import PUBLIC_ID
 
 Who = Literal["anybody", "member", "operator", "support"]
@@ -40,6 +41,8 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "account-link": ("anybody", "/account/sign-in-link"),
     "account-link-sent": ("anybody", "/account/sign-in-link?sent"),
     "account-link-open": ("anybody", "/account/sign-in-link/open?token=good"),
+    "account-hand-on": ("anybody", "{hand_on}"),
+    "account-passkey-for-host": ("anybody", "{for_host}"),
     "account-invitation": ("member", "/account/invitations/accept?token=good"),
     "account-sessions": ("member", "/account/sessions"),
     "account-again": ("member", "/account/sign-in/again?next=/account/sessions"),
@@ -100,6 +103,11 @@ PAGES: Final[dict[str, tuple[Who, str]]] = {
     "dev-mailbox": ("operator", "/dev/mailbox"),
     "dev-mail": ("operator", "{mail}"),
 }
+ON_THE_WAY: Final = {
+    "hand_on": "/v1/auth/oauth/google/callback?code=c&state=of-a-host",
+    "for_host": f"/account/passkey/for-host?request={BEGUN}",
+}
+"""Pages on the way to a tenant's own host, which the sample application shows to whoever asks."""
 SIZES: Final = {"1440": (1440, 900), "390": (390, 844)}
 
 
@@ -142,6 +150,13 @@ class Studio:
         link = page.locator(selector).first
         if link.count():
             self.found[name] = link.get_attribute("href") or ""
+        context.close()
+
+    def look_at(self, name: str, path: str) -> None:
+        """Keeps an address if there is a page at it."""
+        context = self.open("anybody", "1440", "light")
+        if context.request.get(self.base + path).ok:
+            self.found[name] = path
         context.close()
 
     def open(self, who: Who, width: str, theme: str) -> BrowserContext:
@@ -201,6 +216,8 @@ def main() -> int:
         studio.look_for("member", "member", studio.found["tenant"], ".people li:nth-child(2) a")
         studio.look_for("key", "member", f"{studio.found['tenant']}/keys", ".people a")
         studio.look_for("client", "member", f"{studio.found['tenant']}/clients", ".people a")
+        for name, path in ON_THE_WAY.items():
+            studio.look_at(name, path)
         studio.found["consent"] = f"/oauth2/authorize?{options.request}"
         studio.look_for("passkey", "member", "/account/security", ".people a")
         studio.look_for("person", "operator", "/admin/users", ".row-link")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.screenshots import PAGES
+from tests.browser.screenshots import ON_THE_WAY, PAGES
 from tests.unit.edge.web.sample_backend import ADA, GRACE, TENANT
 from tests.unit.edge.web.sample_console import sample_id
 from tests.unit.edge.web.sample_impersonations import ACTING
@@ -31,6 +31,7 @@ ADDRESSES = {
     "consent": f"/oauth2/authorize?client_id={PUBLIC_ID}",
     "story": f"/admin/story/{sample_id('subscription', 1)}",
     "mail": "/dev/mailbox/mail_1",
+    **ON_THE_WAY,
 }
 
 COOKIES: Final[dict[str, dict[str, str]]] = {

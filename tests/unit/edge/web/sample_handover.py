@@ -11,6 +11,8 @@ from tests.unit.edge.web.sample_security import TO_SIGN
 
 TENANT = "tenant_01jd7z4c8nf3ktv9q2m6x0r5we"
 HOST = "accounts.acme.example"
+BEGUN = "begun-at-the-host"
+"""A request that has been there from the beginning."""
 
 
 @dataclass
@@ -35,7 +37,7 @@ class SampleHandover:
     async def asked(self, request: str) -> PasskeyAsked | None:
         if self.gone:
             raise Denied("The address at which this was begun does not lead here any more.", code="host_not_active")
-        known = request.isdecimal() and int(request) < len(self.asking)
+        known = request == BEGUN or (request.isdecimal() and int(request) < len(self.asking))
         return PasskeyAsked(TENANT, HOST, self.site, TO_SIGN) if known else None
 
     async def answer(self, request: str, token: str, credential: str) -> str | None:
