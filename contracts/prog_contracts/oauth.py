@@ -159,6 +159,11 @@ class RevokeConsent(Command):
     user_id: UserId
 
 
+@command("prognetwork.users.resend_logout_notices")
+class ResendLogoutNotices(Command):
+    """Tell clients again of sign-outs that they did not hear of. For operators."""
+
+
 class AuthorizationCode(BaseModel):
     """What a client exchanges for tokens, once. It travels sealed."""
 
@@ -326,3 +331,10 @@ class LogoutNoticeFailed(Event):
     attempts: int
     reason: Literal["refused", "given_up"]
     status: int | None = None
+
+
+@event("prognetwork.users.logout_notices_resent")
+class LogoutNoticesResent(Event):
+    """An operator has had clients told again of so many sign-outs that they had not heard of."""
+
+    count: int

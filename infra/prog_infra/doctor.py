@@ -6,7 +6,7 @@ Checks read, they change nothing, and they see the database through the same rol
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from prog_broker.ports import Transport
@@ -18,8 +18,8 @@ from prog_infra.errors import OperatorError
 from prog_infra.findings import Finding
 from prog_kit.database import DOMAIN_ROLES, ROLES, Connection, Database
 from prog_kit.settings import Settings, SettingsError
-from prog_workers.events import queries as events
 from prog_workers.monitoring.rules import readers
+from prog_workers.users.queries.logouts import unheard_sign_outs
 
 OLDEST_POSTGRES = 170000
 MANY_WAITING = 10_000
@@ -169,12 +169,12 @@ async def _support(connection: Connection) -> Finding:
 
 async def _unheard(connection: Connection) -> Finding:
     """Sign-outs of which OAuth clients did not hear, and will not: whoever signed out is still in there, perhaps."""
-    unheard = await events.unheard_sign_outs(connection, datetime.now(UTC) - timedelta(days=1))
+    unheard = await unheard_sign_outs(connection)
     if unheard.count:
-        told = f"{unheard.count} sign-outs of the last day did not reach clients, of {unheard.tenants} tenants"
-        remedy = f"see which: /admin/audit?search={events.UNHEARD}"
+        told = f"{unheard.count} sign-outs of the last week did not reach clients, of {unheard.tenants} tenants"
+        remedy = "see which: /admin/audit?search=users.logout_notice_failed, and send them again: /admin"
         return Finding("sign-outs", "warning", told, remedy)
-    return Finding("sign-outs", "ok", "no client failed to hear of one in the last day")
+    return Finding("sign-outs", "ok", "no client failed to hear of one in the last week")
 
 
 async def _redis(settings: Settings) -> list[Finding]:

@@ -55,7 +55,7 @@ def web_services(platform: Platform) -> WebServices:
         directories=Directories(platform, sender, keys),
         configuration=Configurations(platform, sender),
         branding=Branding(platform),
-        admin=Admin(platform),
+        admin=Admin(platform, sender),
         analytics=Analytics(platform),
         sessions=PageSessions(platform),
         security=Security(platform, sender),

@@ -15,10 +15,13 @@ import orjson
 from prog_broker import dead_letters as decisions
 from prog_broker import replaying
 from prog_contracts.errors import Denied, NotFound
+from prog_contracts.ids import PLATFORM_TENANT_ID
+from prog_contracts.oauth import ResendLogoutNotices
 from prog_edge.api.stories import restored
 from prog_edge.backend import figures, lists, topics
 from prog_edge.backend.replays import replay_row, request_of
 from prog_edge.backend.search import search
+from prog_edge.backend.sender import Sender
 from prog_edge.backend.story import story_of
 from prog_edge.deciding import group_database
 from prog_edge.platform import Platform
@@ -62,8 +65,9 @@ class Decision(Protocol):
 class Admin:
     """Implements `prog_edge.web.ports.AdminBackend`. Every method checks the viewer's role itself."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, sender: Sender) -> None:
         self._platform = platform
+        self._sender = sender
 
     async def overview(self, viewer: Viewer) -> AdminOverview:
         _check(viewer)
@@ -192,6 +196,13 @@ class Admin:
                 await replaying.resume(database, identity, by=viewer.user_id)
             else:
                 await replaying.cancel(database, identity, by=viewer.user_id, leave_incomplete=True)
+
+    async def resend_sign_outs(self, viewer: Viewer, *, idempotency_key: str) -> tuple[int, bool]:
+        _check(viewer)
+        result = await self._sender.ask(
+            ResendLogoutNotices(), tenant_id=PLATFORM_TENANT_ID, actor=viewer.user_id, idempotency_key=idempotency_key
+        )
+        return int(result["resent"]), bool(result["more"])
 
     async def redrive(self, viewer: Viewer, dead_letter_id: str, body: str | None = None) -> None:
         await self._decide(viewer, dead_letter_id, decisions.redrive, body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from prog_contracts.money import Money
@@ -16,6 +16,7 @@ from prog_workers.events import queries as log
 from prog_workers.payments import queries as payments
 from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries as users
+from prog_workers.users.queries.logouts import unheard_sign_outs
 
 if TYPE_CHECKING:
     from prog_workers.monitoring.queries import ConsumerOverview, GroupSeries
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 WINDOWS: Final = 90
 """Fifteen minutes of windows of ten seconds."""
 LATEST: Final = 10
-UNHEARD_WITHIN: Final = timedelta(days=1)
 _RATE: Final = "/s"
 _TIME: Final = "ms"
 
@@ -39,7 +39,7 @@ async def overview(platform: Platform, now: datetime) -> AdminOverview:
         people = await users.count(connection)
         customers = await tenants.count(connection)
         latest = await _latest(connection)
-        unheard = await log.unheard_sign_outs(connection, now - UNHEARD_WITHIN)
+        unheard = await unheard_sign_outs(connection)
     monthly = next(iter(revenue.monthly), Money(amount=0, currency="USD"))
     return AdminOverview(
         users=people,

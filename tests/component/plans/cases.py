@@ -23,7 +23,7 @@ from prog_workers.tenants import queries as tenants
 from prog_workers.tenants.queries import directory
 from prog_workers.tenants.queries.directory_filters import search_of
 from prog_workers.users import queries as users
-from prog_workers.users.queries import api_keys, impersonations
+from prog_workers.users.queries import api_keys, impersonations, logouts
 from tests.component.plans.seed import LARGE, SMALL, named
 
 PAGE: Final = 600
@@ -146,7 +146,7 @@ _OPERATOR: Final[Mapping[str, Callable[[Any], Awaitable[object]]]] = {
     "audit": events.audit_entries,
     "audit of an action": lambda c: events.audit_entries(c, action="tenants.tenant_deleted"),
     "audit of refusals": lambda c: events.audit_entries(c, outcome="denial"),
-    "sign-outs that apps did not hear of": lambda c: events.unheard_sign_outs(c, LONG_AGO),
+    "sign-outs that apps did not hear of": logouts.unheard_sign_outs,
     "audit of somebody": lambda c: events.audit_entries(c, actor=ADA),
     "mails": email.mails,
     "mails to somebody": lambda c: email.mails(c, recipient=EMAIL),

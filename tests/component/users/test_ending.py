@@ -213,7 +213,7 @@ async def test_every_row_of_a_person_refers_to_the_account_and_goes_with_it(plat
     )
     assert len(rows) >= 6
     assert [row["name"] for row in rows if not row["goes"]] == ["logout_notices"], (
-        "an id and nothing else, until the client has heard that its person is gone, or a day is over"
+        "an id and nothing else, until the client has heard that its person is gone, or a week is over"
     )
 
 

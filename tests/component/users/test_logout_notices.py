@@ -12,21 +12,30 @@ import jwt
 import pytest
 from prometheus_client import REGISTRY
 
+from prog_broker.replies import Answer
 from prog_contracts.accounts import TokenSet
 from prog_contracts.actors import actor_of_impersonation
 from prog_contracts.credentials import public_client_id
 from prog_contracts.erasure import DeleteUser
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
-from prog_contracts.oauth import LogoutNoticeFailed, LogoutNotified, RemoveClient, RevokeConsent, UpdateClient
+from prog_contracts.oauth import (
+    LogoutNoticeFailed,
+    LogoutNotified,
+    RemoveClient,
+    ResendLogoutNotices,
+    RevokeConsent,
+    UpdateClient,
+)
 from prog_contracts.tenants import TenantDeletionRequested, TenantSuspended
 from prog_contracts.users import EndExpiredSessions, EndSession, RevokeSessions, SessionEnded
 from prog_kit.database import Database
 from prog_kit.outbound import Outbound
 from prog_workers.users import logout_courier
-from prog_workers.users.handlers import expiring
+from prog_workers.users.handlers import expiring, telling_again
 from prog_workers.users.handlers.authorizing import id_tokens
 from prog_workers.users.logout_courier import HELD, WHOSE, LogoutCourier
-from prog_workers.users.rules.logout import DELAYS, EVENT, TOKEN_LIFETIME
+from prog_workers.users.queries.logouts import unheard_sign_outs
+from prog_workers.users.rules.logout import DELAYS, EVENT, KEPT, TOKEN_LIFETIME
 from prog_workers.users.store import logouts
 from tests.component.harness import Harness
 from tests.component.users.people import Person
@@ -81,7 +90,21 @@ class Scene:
         return [jwt.decode(token, options={"verify_signature": False}) for token in self.endpoint.tokens]
 
     async def waiting(self) -> int:
-        return len(await self.platform.fetch("SELECT FROM users.logout_notices"))
+        return len(await self.platform.fetch("SELECT FROM users.logout_notices WHERE failed_at IS NULL"))
+
+    async def unheard(self) -> int:
+        return len(await self.platform.fetch("SELECT FROM users.logout_notices WHERE failed_at IS NOT NULL"))
+
+    async def staff(self, office: str = "operator") -> str:
+        somebody = Person(self.platform, f"{new_id('x')}@example.com", "Olivia")
+        await somebody.become_verified()
+        change = "UPDATE users.users SET platform_role = $2 WHERE user_id = $1"
+        await self.platform.admin.execute(change, somebody.user_id, office)
+        return somebody.user_id
+
+    async def resend(self, actor: str | None = None) -> Answer:
+        """Somebody has sent again what was not heard of; by default an operator."""
+        return await self.platform.request(ResendLogoutNotices(), actor=actor or await self.staff())
 
 
 @pytest.fixture
@@ -395,3 +418,109 @@ async def test_it_is_told_under_what_caused_it(scene: Scene) -> None:
     assert (ended["tenant_id"], told["tenant_id"]) == (PLATFORM_TENANT_ID, TENANT)
     assert ended["correlation_id"] == told["correlation_id"]
     assert ended["causation_id"] == told["causation_id"]
+
+
+@pytest.mark.parametrize("status", [400, 503])
+async def test_what_a_client_did_not_hear_of_is_sent_again_when_an_operator_says_so(scene: Scene, status: int) -> None:
+    scene.endpoint.status = status
+    await scene.sign_out()
+    while await scene.waiting():
+        await scene.deliver()
+        scene.platform.clock.at += max(DELAYS)
+    first = [claims["jti"] for claims in scene.told]
+    assert (await scene.unheard(), await scene.deliver()) == (1, 0), "it waits for somebody to say so"
+    operator = await scene.staff()
+    scene.endpoint.status = 204
+    answers = await asyncio.gather(scene.resend(operator), scene.resend(operator))
+    assert sorted(answer.result["resent"] for answer in answers if answer.result) == [0, 1], "two who press at once"
+    assert await scene.deliver() == 1
+    assert {claims["jti"] for claims in scene.told} == set(first), "a client knows one that it has had"
+    assert len(scene.told) == len(first) + 1
+    [told] = await scene.platform.events(LogoutNotified, tenant_id=TENANT)
+    assert told.attempts == 1
+    again = await scene.resend(operator)
+    assert again.result == {"resent": 0, "more": False}
+    assert (await scene.deliver(), await scene.unheard(), await scene.waiting()) == (0, 0, 0), "it has heard"
+    [row] = await scene.platform.fetch("SELECT * FROM bus.event_log WHERE type LIKE '%.logout_notices_resent'")
+    assert (row["actor"], row["tenant_id"]) == (operator, PLATFORM_TENANT_ID), "for the trail, once"
+
+
+async def test_what_is_sent_again_to_a_client_that_is_still_away_comes_again_and_is_kept_again(scene: Scene) -> None:
+    scene.endpoint.status = 503
+    await scene.sign_out()
+    operator = await scene.staff()
+    for _ in range(2):
+        for _ in (*DELAYS, None):
+            assert await scene.deliver() == 1
+            scene.platform.clock.at += max(DELAYS)
+        assert (await scene.unheard(), await scene.waiting()) == (1, 0)
+        await scene.resend(operator)
+    assert len(await scene.platform.events(LogoutNoticeFailed, tenant_id=TENANT)) == 2
+
+
+async def test_a_batch_is_sent_again_the_oldest_first_and_who_asked_is_told_of_more(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling_again, "BATCH", 2)
+    scene.endpoint.status = 400
+    sessions = [scene.session]
+    for _ in range(2):
+        scene.shop.session = await scene.person.tokens()
+        await scene.shop.tokens()
+        sessions.append(scene.shop.session)
+    for session in sessions:
+        await scene.sign_out(session)
+        await scene.deliver()
+        scene.platform.clock.at += timedelta(minutes=1)
+    scene.endpoint.status = 204
+    operator = await scene.staff()
+    assert (await scene.resend(operator)).result == {"resent": 2, "more": True}
+    await scene.deliver()
+    assert {claims["sid"] for claims in scene.told[3:]} == {each.session_id for each in sessions[:2]}
+    assert (await scene.resend(operator)).result == {"resent": 1, "more": False}
+
+
+async def test_what_nobody_has_sent_again_for_a_week_is_dropped(scene: Scene) -> None:
+    scene.endpoint.status = 400
+    await scene.sign_out()
+    await scene.deliver()
+    scene.platform.clock.at += KEPT - timedelta(seconds=1)
+    await end_expired(scene)
+    assert await scene.unheard() == 1
+    scene.platform.clock.at += timedelta(seconds=1)
+    assert await scene.deliver() == 0, "it is due for nothing else"
+    await end_expired(scene)
+    assert await scene.unheard() == 0
+
+
+@pytest.mark.parametrize("who", ["person", "support", "acting", "process"])
+async def test_operators_alone_have_clients_told_again(scene: Scene, who: str) -> None:
+    scene.endpoint.status = 400
+    await scene.sign_out()
+    await scene.deliver()
+    actors = {
+        "person": scene.person.user_id,
+        "support": await scene.staff("support"),
+        "acting": actor_of_impersonation(scene.person.user_id, await scene.staff()),
+        "process": "prog-scheduler",
+    }
+    answer = await scene.resend(actors[who])
+    assert (answer.error and answer.error.code, await scene.unheard()) == ("not_permitted", 1)
+
+
+async def test_the_overview_counts_what_can_be_sent_again(scene: Scene) -> None:
+    edge = await Database.connect(scene.platform.url, "prog_edge")
+
+    async def counted() -> tuple[int, int]:
+        async with edge.operator() as connection:
+            found = await unheard_sign_outs(connection)
+        return found.count, found.tenants
+
+    scene.endpoint.status = 400
+    await scene.sign_out()
+    assert await counted() == (0, 0), "it is on its way"
+    await scene.deliver()
+    assert await counted() == (1, 1)
+    await scene.resend()
+    assert await counted() == (0, 0)
+    await edge.close()

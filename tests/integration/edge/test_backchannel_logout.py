@@ -83,6 +83,36 @@ async def test_who_signs_in_again_on_the_way_stays_signed_in_elsewhere(
     assert newer in sids
 
 
+async def test_an_operator_has_an_app_told_again_that_did_not_hear_of_it(
+    stage: Stage, owner: Person, endpoint: LogoutEndpoint
+) -> None:
+    shop = await register(owner, backchannel_logout_uri=endpoint.url)
+    grace = await stage.person("unheard@logout.example", "Grace Hopper")
+    operator = await stage.operator()
+    await shop.tokens_for(grace)
+    endpoint.status = 400
+    assert (await grace.request("DELETE", "/v1/me/sessions")).status_code == 204
+
+    async def is_unheard() -> bool:
+        async with browser_of(operator) as browser:
+            return "1 did not reach apps" in (await browser.get("/admin")).text
+
+    await wait_until(is_unheard, within_seconds=60, what="the console to tell that the app did not hear")
+    assert (await grace.request("POST", "/v1/logout-notices/resend")).status_code == 403
+    endpoint.status = 204
+    assert await operator.post("/v1/logout-notices/resend") == {"resent": 1, "more": False}
+    await heard(endpoint, 2)
+    assert await operator.post("/v1/logout-notices/resend") == {"resent": 0, "more": False}
+
+    async def in_the_trail() -> bool:
+        found = await operator.get("/v1/audit", params={"action": "users.logout_notices_resent"})
+        return [entry["actor"] for entry in found["data"]] == [operator.user_id]
+
+    await wait_until(in_the_trail, within_seconds=60, what="the platform's trail to tell who had it sent")
+    assert not await is_unheard()
+    assert len(endpoint.tokens) == 2
+
+
 async def test_check_14_a_logout_token_is_good_for_nothing_else(
     stage: Stage, owner: Person, endpoint: LogoutEndpoint
 ) -> None:

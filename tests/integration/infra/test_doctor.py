@@ -88,17 +88,18 @@ async def test_support_whose_end_nobody_has_told_is_told(environment: dict[str, 
 async def test_sign_outs_that_clients_have_not_heard_of_are_told(environment: dict[str, str], postgres: str) -> None:
     assert verdicts(await examine(environment))["sign-outs"] == "ok"
     connection = await asyncpg.connect(postgres)
+    await connection.execute("SET session_replication_role = replica")  # the clients are not there
     await connection.execute(
         """
-        INSERT INTO events.audit_entries (tenant_id, sequence, format, at, action, outcome, actor_kind, count, previous,
-                                          hash)
-        SELECT 'tenant_a', n, 1, now() - n * interval '20 hours', 'users.logout_notice_failed', 'failure', 'service', 1,
-               '', '' FROM generate_series(1, 2) AS n
+        INSERT INTO users.logout_notices (client_id, client_tenant, user_id, sid, correlation_id, causation_id,
+                                          noted_at, due_at, failed_at)
+        SELECT 'client_a', 'tenant_' || n, 'user_a', 'session_' || n, gen_random_uuid(), gen_random_uuid(),
+               now(), now(), CASE WHEN n > 1 THEN now() END FROM generate_series(1, 3) AS n
         """
     )
     await connection.close()
     [finding] = [finding for finding in await examine(environment) if finding.check == "sign-outs"]
-    assert (finding.verdict, finding.detail[:28]) == ("warning", "1 sign-outs of the last day ")
+    assert (finding.verdict, finding.detail[:28]) == ("warning", "2 sign-outs of the last week")
 
 
 async def test_a_role_that_passes_isolation_by_is_named(environment: dict[str, str], postgres: str) -> None:

@@ -3,7 +3,8 @@
 Whatever ends a session leaves a notice for each client in its transaction (`store.logouts`). Here, beside the handlers
 and never in their way, notices are taken, signed and sent. A client that does not answer holds up nobody: its
 notices come again after a while, and of one client few are under way at once. So each is told at least once, with the
-same `jti`; what became of it is told in the event log of the client's tenant.
+same `jti`; what became of it is told in the event log of the client's tenant. What a client did not hear of waits a
+week for an operator to have it sent again (`handlers.telling_again`).
 """
 
 from __future__ import annotations
@@ -128,7 +129,12 @@ class LogoutCourier:
                 await logouts.put_off(connection, notice.notice_id, due_at)
                 LOGOUT_NOTICES.labels(following).inc()
                 return
-            if not await logouts.drop_notice(connection, notice.notice_id):
+            if following == "told":
+                settled = await logouts.drop_notice(connection, notice.notice_id)
+            else:
+                now = self.clock.now()
+                settled = await logouts.keep_failed(connection, notice.notice_id, now, now + rules.KEPT)
+            if not settled:
                 return
             envelope = wrap(
                 _told(notice) if following == "told" else _not_told(notice, following, status),

@@ -30,7 +30,7 @@ from prog_edge.web.admin.views import (
     listing,
 )
 from prog_edge.web.ports import ListQuery
-from prog_edge.web.ui.forms import sent_form
+from prog_edge.web.ui.forms import form_key, sent_form
 from prog_edge.web.ui.rendering import render
 from prog_edge.web.ui.routing import notify, page_router, see
 from prog_edge.web.ui.sessions import Operator, Services, operator
@@ -52,6 +52,18 @@ def asked(request: Request, name: str) -> ListQuery:
 @router.get("")
 async def overview(request: Request, web: Services, viewer: Operator) -> Response:
     return render(request, OverviewPage(overview=await web.admin.overview(viewer)))
+
+
+@router.post("/sign-outs/resend")
+async def resend_sign_outs(request: Request, web: Services, viewer: Operator) -> Response:
+    """Tells apps again of the sign-outs that they did not hear of."""
+    count, more = await web.admin.resend_sign_outs(viewer, idempotency_key=form_key(await sent_form(request)))
+    if count:
+        told = "1 sign-out is" if count == 1 else f"{count} sign-outs are"
+        notify(request, "success", f"{told} on the way again.{' There are more: send again.' if more else ''}")
+    else:
+        notify(request, "info", "There is nothing to send again.")
+    return see("/admin")
 
 
 @router.get("/users")

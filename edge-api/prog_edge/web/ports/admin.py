@@ -39,7 +39,7 @@ class ServiceHealth:
 class AdminOverview:
     """Figures of the whole platform now; the series cover the last 15 minutes in 10 s windows.
 
-    `unheard_sign_outs` are those of the last day of which apps did not hear, and will not.
+    `unheard_sign_outs` are those of the last week of which apps did not hear, and will not unless they are sent again.
     """
 
     users: int
@@ -396,6 +396,10 @@ class AdminBackend(Protocol):
         self, viewer: Viewer, replay_id: str, decision: Literal["pause", "resume", "cancel"]
     ) -> None:
         """A rebuild that is cancelled leaves its projection incomplete; the page has said so."""
+        ...
+
+    async def resend_sign_outs(self, viewer: Viewer, *, idempotency_key: str) -> tuple[int, bool]:
+        """Has apps told again of sign-outs that they did not hear of: how many, and whether there are more."""
         ...
 
     async def redrive(self, viewer: Viewer, dead_letter_id: str, body: str | None = None) -> None:

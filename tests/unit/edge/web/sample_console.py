@@ -207,11 +207,18 @@ class SampleAdmin:
     dropped: list[str] = field(default_factory=list)
     pause_seconds: float = 1.5
     unheard_sign_outs: int = 0
+    resent: list[str] = field(default_factory=list)
+    others_resend: bool = False
 
     def _page(self, query: ListQuery, rows: Sequence[Any]) -> Page[Any]:
         if self.empty or query.search == "nothing":
             return Page(())
         return Page(rows, next_cursor=None if query.cursor else "older")
+
+    async def resend_sign_outs(self, viewer: Viewer, *, idempotency_key: str) -> tuple[int, bool]:
+        self.resent.append(idempotency_key)
+        count, self.unheard_sign_outs = 0 if self.others_resend else self.unheard_sign_outs, 0
+        return count, count > 999
 
     async def overview(self, viewer: Viewer) -> AdminOverview:
         return AdminOverview(

@@ -318,6 +318,30 @@ def test_dead_letters_are_redriven_and_dropped(browse: Browse) -> None:
     assert "is dropped" in client.get("/admin").text
 
 
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(1, "1 sign-out is on the way again."), (3, "3 sign-outs are on the way"), (1000, "There are more: send again.")],
+)
+def test_sign_outs_that_apps_did_not_hear_of_are_sent_again(browse: Browse, count: int, told: str) -> None:
+    admin = SampleAdmin(unheard_sign_outs=count)
+    client = browse("operator", sample_services(admin=admin))
+    assert "Send again" in client.get("/admin").text
+
+    fill(client, "/admin", "/admin/sign-outs/resend")
+
+    assert len(admin.resent) == 1
+    page = client.get("/admin").text
+    assert told in page
+    assert "Send again" not in page, "there is nothing left"
+
+
+def test_sign_outs_that_another_operator_has_sent_again_are_not_sent_twice(browse: Browse) -> None:
+    admin = SampleAdmin(unheard_sign_outs=3, others_resend=True)
+    client = browse("operator", sample_services(admin=admin))
+    fill(client, "/admin", "/admin/sign-outs/resend")
+    assert "There is nothing to send again." in client.get("/admin").text
+
+
 def test_a_dead_letter_is_mended_and_redriven(browse: Browse) -> None:
     admin = SampleAdmin()
     client = browse("operator", sample_services(admin=admin))

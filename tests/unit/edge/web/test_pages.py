@@ -139,6 +139,7 @@ def test_the_overview_leads_to_sign_outs_that_apps_did_not_hear_of(browse: Brows
     page = browse("operator", services).get("/admin").text
     assert ('href="/admin/audit?search=users.logout_notice_failed"' in page) is (count > 0)
     assert ("3 did not reach apps" in page) is (count > 0)
+    assert ('action="/admin/sign-outs/resend"' in page) is (count > 0)
 
 
 def _check_frame(page: Element) -> None:

@@ -17,12 +17,9 @@ that decision.
 from prog_kit.pages import Page
 from prog_workers.events.queries.activity import activity
 from prog_workers.events.queries.audit import (
-    UNHEARD,
     AuditOutcome,
     AuditRow,
-    UnheardSignOuts,
     audit_entries,
-    unheard_sign_outs,
 )
 from prog_workers.events.queries.dead_letters import (
     DeadLetter,
@@ -40,7 +37,6 @@ from prog_workers.events.queries.tail import Cursor, Tail, cursor_of, tail_end, 
 from prog_workers.events.rules import Handling, Story, StoryNode
 
 __all__ = [
-    "UNHEARD",
     "WILDCARD",
     "AuditOutcome",
     "AuditRow",
@@ -56,7 +52,6 @@ __all__ = [
     "Story",
     "StoryNode",
     "Tail",
-    "UnheardSignOuts",
     "activity",
     "as_message_id",
     "audit_entries",
@@ -75,5 +70,4 @@ __all__ = [
     "tail_end",
     "tail_since",
     "types_with",
-    "unheard_sign_outs",
 ]

@@ -19,8 +19,6 @@ MAX_POSITION: Final = (1 << 63) - 1
 OUT_OF_ORDER: Final = timedelta(hours=1)
 """More than any two entries of a chain are apart that stand in the wrong order of their times."""
 
-UNHEARD: Final = "users.logout_notice_failed"
-
 AuditOutcome = Literal["success", "failure", "denial"]
 
 _COLUMNS: Final = (
@@ -93,14 +91,6 @@ class AuditRow:
         return cls(**dict(row))
 
 
-@dataclass(frozen=True, slots=True)
-class UnheardSignOuts:
-    """Whoever signed out is perhaps still in where a client did not hear of it. `tenants` are those of the clients."""
-
-    count: int
-    tenants: int
-
-
 async def audit_entries(
     connection: Connection,
     *,
@@ -155,22 +145,6 @@ async def audit_entries(
         query = f"{ENTRIES} WHERE {where} ORDER BY e.position DESC LIMIT {where.value(size + 1)}"
     found = [AuditRow.of(row) for row in await connection.fetch(query, *where.values)]
     return page_of(found, size, lambda row: (row.position,))
-
-
-async def unheard_sign_outs(connection: Connection, since: datetime) -> UnheardSignOuts:
-    """Sign-outs of which clients were to hear since then and did not; counted up to 1000."""
-    row = await connection.fetchrow(
-        """
-        SELECT count(*) AS count, count(DISTINCT tenant_id) AS tenants
-        FROM (SELECT at, tenant_id FROM events.audit_entries WHERE action = $1
-              ORDER BY position DESC LIMIT 1000) AS newest
-        WHERE at > $2
-        """,
-        UNHEARD,
-        since,
-    )
-    assert row is not None
-    return UnheardSignOuts(**dict(row))
 
 
 async def _actors(connection: Connection, tenant_id: str, who: str) -> list[str]:

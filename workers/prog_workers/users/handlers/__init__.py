@@ -19,6 +19,7 @@ whose keys they are; and those about OAuth clients under the tenant whose client
 - `revocation`  a person ends sessions of theirs
 - `second_step` prove the second factor, at sign-in and before what is dangerous
 - `sessions`    sign in, refresh, sign out
+- `telling_again` clients are told again of sign-outs that they did not hear of
 - `token_keys`  the keys that sign tokens are replaced
 - `passkeys`    add, name and remove passkeys, and sign in with one
 - `purging`     clear away what is past its time
@@ -48,6 +49,7 @@ from prog_workers.users.handlers import (
     revocation,
     second_step,
     sessions,
+    telling_again,
     token_keys,
 )
 from prog_workers.users.handlers.domain import users
@@ -73,6 +75,7 @@ __all__ = [
     "revocation",
     "second_step",
     "sessions",
+    "telling_again",
     "token_keys",
     "users",
 ]

@@ -12,6 +12,8 @@ DELAYS: Final = tuple(
     timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800)
 )
 """After each attempt that nobody answered: about a day in all."""
+KEPT: Final = timedelta(days=7)
+"""How long a notice that a client did not hear of can be sent again."""
 
 Next = Literal["told", "refused", "again", "given_up"]
 

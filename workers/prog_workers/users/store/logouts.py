@@ -98,6 +98,27 @@ async def forget_sign_ins(tx: Transaction, client_id: str) -> None:
     await tx.execute("DELETE FROM users.logout_notices WHERE client_id = $1", client_id)
 
 
+async def resend_failed(tx: Transaction, most: int) -> int:
+    """Has notices that failed come due now, as if they were new, the oldest first; how many. Each keeps its `jti`."""
+    rows = await tx.fetch(
+        """
+        UPDATE users.logout_notices SET failed_at = NULL, attempts = 0, due_at = $1
+        WHERE failed_at IS NOT NULL AND notice_id IN (
+            SELECT notice_id FROM users.logout_notices WHERE failed_at IS NOT NULL ORDER BY failed_at LIMIT $2
+        )
+        RETURNING notice_id
+        """,
+        tx.envelope.time,
+        most,
+    )
+    return len(rows)
+
+
+async def drop_failed(tx: Transaction) -> None:
+    """Drops notices that failed and have waited long enough for somebody to send them again."""
+    await tx.execute("DELETE FROM users.logout_notices WHERE failed_at IS NOT NULL AND due_at <= $1", tx.envelope.time)
+
+
 # -- for the courier ---------------------------------------------------------------------------------------------------
 
 
@@ -106,7 +127,8 @@ async def take_due(
 ) -> list[Notice]:
     """Takes notices that are due, those that wait the longest first, and of no client more than its part.
 
-    They come due again at `until`, for whoever takes them may die; two who ask at once take different ones.
+    They come due again at `until`, for whoever takes them may die; two who ask at once take different ones. What has
+    failed waits for an operator instead.
     """
     rows = await connection.fetch(
         """
@@ -114,11 +136,11 @@ async def take_due(
         FROM (
             SELECT notice_id FROM (
                 SELECT notice_id, due_at, row_number() OVER (PARTITION BY client_id ORDER BY due_at) AS place
-                FROM users.logout_notices WHERE due_at <= $1
+                FROM users.logout_notices WHERE due_at <= $1 AND failed_at IS NULL
             ) AS waiting
             WHERE place <= $3 ORDER BY due_at LIMIT $4
         ) AS chosen
-        WHERE n.notice_id = chosen.notice_id AND n.due_at <= $1
+        WHERE n.notice_id = chosen.notice_id AND n.due_at <= $1 AND n.failed_at IS NULL
         RETURNING n.notice_id, n.client_id, n.client_tenant, n.user_id, n.sid, n.correlation_id, n.causation_id,
                   n.attempts
         """,
@@ -141,6 +163,18 @@ async def logout_uri(connection: Connection, client_id: str) -> str | None:
 
 async def put_off(connection: Connection, notice_id: str, due_at: datetime) -> None:
     await connection.execute("UPDATE users.logout_notices SET due_at = $2 WHERE notice_id = $1", notice_id, due_at)
+
+
+async def keep_failed(connection: Connection, notice_id: str, failed_at: datetime, until: datetime) -> bool:
+    """Has a notice wait for an operator; whether it was there and had not failed yet."""
+    kept = await connection.fetchval(
+        "UPDATE users.logout_notices SET failed_at = $2, due_at = $3 WHERE notice_id = $1 AND failed_at IS NULL"
+        " RETURNING true",
+        notice_id,
+        failed_at,
+        until,
+    )
+    return kept is True
 
 
 async def drop_notice(connection: Connection, notice_id: str) -> bool:
