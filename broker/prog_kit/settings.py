@@ -40,6 +40,8 @@ PRIVATE_NETWORKS: Final = (
 TENANTS_PER_PERSON: Final = 20
 """More than people who do their own business ever need, and few enough that nobody fills a platform with them."""
 
+TENANT_EXPORT_MIB: Final = 10_240
+
 Environment = Literal["development", "test", "production"]
 PasswordHashing = Literal["owasp", "rfc9106"]
 
@@ -184,6 +186,18 @@ class Settings(BaseModel):
         ge=0,
         description="so many tenants of their own one person may make, those not counted that are deleted or another"
         " owner's by now; operators make any number; 0 is no limit",
+    )
+    tenant_export_mib: int = Field(
+        TENANT_EXPORT_MIB,
+        ge=0,
+        description="MiB that an export of a tenant may have without compression, while it is kept in the database; one"
+        " that grows beyond ends, and says so; 0 is no limit",
+    )
+    person_export_mib: int = Field(
+        256,
+        ge=0,
+        description="MiB that a person's export may have without compression; it is read once to know, and 0, which is"
+        " no limit, does not",
     )
     rate_limits: Literal["on", "shadow", "off"] = Field(
         "on", description="on refuses with 429 what is beyond a client's quota; shadow only counts and logs it"

@@ -84,6 +84,17 @@ class TenantExportReady(Event):
     expires_at: datetime
 
 
+@event("prognetwork.tenants.tenant_export_failed", key="tenant_id", subject="export_id")
+class TenantExportFailed(Event):
+    """An export came to no file, and what was collected for it is deleted."""
+
+    tenant_id: TenantId
+    export_id: ExportId
+    reason: Literal["too_large"]
+    limit_bytes: int
+    failed_at: datetime
+
+
 @event("prognetwork.tenants.tenant_export_fetched", key="tenant_id", subject="export_id")
 class TenantExportFetched(Event):
     """An owner was given the file."""

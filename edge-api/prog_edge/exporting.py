@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 from uuid import UUID
 
+from prog_contracts.errors import Conflict
 from prog_edge.activity import act_of
 from prog_edge.archives import ArchiveResponse, Content, line_of, once
 from prog_edge.platform import Platform
@@ -22,6 +23,7 @@ from prog_workers.tenants import queries as tenants
 from prog_workers.users import queries as users
 from prog_workers.users.queries import api_keys, impersonations, profiles
 
+MIB: Final = 1 << 20
 FILENAME: Final = "prognetwork-data.zip"
 README: Final = """What ProgNetwork has of you. Each file has one JSON object a line; times are UTC.
 
@@ -41,6 +43,24 @@ What belongs to a tenant is not in here: its invoices, events and settings are i
 """
 
 Page = Callable[[str | None], Awaitable[tuple[Sequence[Any], str | None]]]
+
+
+async def require_room(platform: Platform, user_id: str) -> None:
+    """Refuses an export that would be larger than the settings allow, before anything of it is sent: who is given half
+    a file does not see it. All is read for it once, a page at a time, and no more than is allowed.
+
+    Raises Conflict with code `export_too_large`.
+    """
+    limit_mib = platform.settings.person_export_mib
+    if not limit_mib:
+        return
+    size = 0
+    async for _, content in _files(platform, user_id):
+        async for lines in content():
+            size += len(lines)
+            if size > limit_mib * MIB:
+                detail = f"What we have of you is more than the {limit_mib} MiB that a file may have here."
+                raise Conflict(f"{detail} Ask whoever runs this platform to allow more.", code="export_too_large")
 
 
 class ExportResponse(ArchiveResponse):

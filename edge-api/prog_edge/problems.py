@@ -43,6 +43,7 @@ _TITLES: Final = {
     "denied": "Not allowed",
     "unauthenticated": "Sign in first",
     "not_found": "Not found",
+    "export_too_large": "More than a file may have here",
     "too_many_tenants": "As many tenants as one person may have",
     "conflict": "Not possible in the present state",
     "unavailable": "Not available right now",

@@ -12,7 +12,7 @@ from prog_edge.access import Access, SignedIn
 from prog_edge.api.auth import personal
 from prog_edge.api.shapes import problems
 from prog_edge.archives import MEDIA_TYPE
-from prog_edge.exporting import ExportResponse
+from prog_edge.exporting import ExportResponse, require_room
 from prog_edge.stepping_up import require_fresh_sign_in
 from prog_edge.writes import perform
 
@@ -30,10 +30,12 @@ router = APIRouter(prefix="/v1/me/export", tags=["People"])
 async def export_me(request: Request, access: Annotated[Access, Depends(SignedIn())]) -> Response:
     """All that there is of the caller, as a file that is made while it is sent: none is kept.
 
-    Needs a sign-in of the last ten minutes, and a minute since the last one. A mail tells of it.
+    Needs a sign-in of the last ten minutes, and a minute since the last one. A mail tells of it. What would be larger
+    than such a file may be here is `export_too_large`.
     """
     caller = access.caller
     await require_fresh_sign_in(access.platform, caller.user_id, caller.session_id)
+    await require_room(access.platform, caller.user_id)
     command = ExportUser(
         user_id=caller.user_id, by_session_id=caller.session_id, client_address=access.context.client_address
     )

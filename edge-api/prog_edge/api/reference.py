@@ -43,6 +43,7 @@ _KNOWN_CODES: Final = (
         409,
         "The person has as many tenants as one may have. Delete one, hand one over, or ask whoever runs the platform.",
     ),
+    ("export_too_large", 409, "There is more than an export may have. Ask whoever runs the platform to allow more."),
     ("idempotency_key_required", 400, "Requests that move money need an Idempotency-Key."),
     ("idempotency_key_invalid", 400, "A key has 1 to 255 printable ASCII characters."),
     ("idempotency_key_in_use", 409, "The first request with this key is still running. Retry after a moment."),

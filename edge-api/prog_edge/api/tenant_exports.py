@@ -29,10 +29,14 @@ ExportId = Annotated[str, Path(max_length=100)]
 
 
 class TenantExport(Resource):
-    """An export of all that is the tenant's. It is `running` until it is `ready`, and deleted when it has `expired`."""
+    """An export of all that is the tenant's. It is `running` until it is `ready`, and deleted when it has `expired`;
+    one that came to no file has `failed`."""
 
     id: str = Field(examples=["export_01jd7z4c8nf3ktv9q2m6x0r5we"])
-    status: Literal["running", "ready", "expired"]
+    status: Literal["running", "ready", "expired", "failed"]
+    reason: Literal["too_large"] | None = Field(
+        None, description="Why it failed: it came to more than an export may have here."
+    )
     requested_by: str = Field(examples=["user_01jd7z4c8nf3ktv9q2m6x0r5we"])
     requested_at: datetime
     tables_done: int = Field(description="Of how many tables the rows are collected.")
@@ -48,7 +52,8 @@ async def export_tenant(tenant_id: TenantId, request: Request, access: Exports) 
     """Have all that is the tenant's collected into one file. Needs a sign-in of the last ten minutes.
 
     It goes on in steps, and `GET /v1/tenants/{tenant_id}/exports/{export_id}` tells how far it is; a mail tells every
-    owner when it is ready. For three days it can be fetched; another one takes its place.
+    owner when it is ready. For three days it can be fetched; another one takes its place. What grows larger than an
+    export may be here has `failed`, and nothing of it is kept.
     """
     await _require_fresh(access)
     command = ExportTenant(tenant_id=access.tenant, export_id=new_id("export"))
@@ -113,6 +118,7 @@ def _resource(row: queries.ExportRow) -> TenantExport:
     return TenantExport(
         id=row.export_id,
         status=row.status,
+        reason=row.end_reason,
         requested_by=row.requested_by,
         requested_at=row.requested_at,
         tables_done=row.tables_done,

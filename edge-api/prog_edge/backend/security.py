@@ -30,7 +30,7 @@ from prog_edge.backend.acts import ACTORS, in_words
 from prog_edge.backend.sender import Sender
 from prog_edge.backend.sessions import shown
 from prog_edge.ending import needed_by, require_not_needed
-from prog_edge.exporting import ExportResponse
+from prog_edge.exporting import ExportResponse, require_room
 from prog_edge.limits.attempts import claim_of_address
 from prog_edge.platform import Platform
 from prog_edge.qr import qr_svg
@@ -205,6 +205,7 @@ class Security:
 
     async def export(self, viewer: Viewer, *, client: Client, idempotency_key: str) -> Response:
         await require_fresh_sign_in(self._platform, viewer.user_id, viewer.session_id)
+        await require_room(self._platform, viewer.user_id)
         command = ExportUser(user_id=viewer.user_id, by_session_id=viewer.session_id, client_address=client.address)
         await self._ask(viewer, command, idempotency_key)
         return ExportResponse(self._platform, viewer.user_id)

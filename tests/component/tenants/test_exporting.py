@@ -21,6 +21,7 @@ from prog_contracts.exports import (
     ExportTenant,
     FetchTenantExport,
     TenantExportExpired,
+    TenantExportFailed,
     TenantExportFetched,
     TenantExportReady,
     TenantExportRequested,
@@ -35,7 +36,7 @@ from prog_workers.events.handlers import events
 from prog_workers.payments.app import domain as payments
 from prog_workers.payments.gateway.sandbox import Sandbox
 from prog_workers.payments.handlers.domain import use_gateway
-from prog_workers.tenants import store
+from prog_workers.tenants import queries, store
 from prog_workers.tenants.handlers import exporting, tenants
 from prog_workers.tenants.store import exports
 from prog_workers.users.handlers import users
@@ -357,3 +358,52 @@ async def test_who_is_forgotten_is_in_no_export_that_waits(platform: Harness, mo
     assert [(event.tenant_id, event.reason) for event in await platform.events(TenantExportExpired)] == [
         (company.tenant_id, "erasure")
     ]
+
+
+async def test_an_export_that_grows_too_large_ends_says_so_and_leaves_nothing(
+    platform: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "largest_bytes", 4_000)
+    company = await busy(platform, "vast")
+    export_id = await exported(company)
+    assert not await platform.fetch("SELECT FROM tenants.export_parts"), "what was collected is deleted"
+    edge = await Database.connect(platform.url, "prog_edge")
+    async with edge.scope(tenant_id=company.tenant_id) as connection:
+        row = await queries.export(connection, company.tenant_id, export_id)
+    await edge.close()
+    assert row is not None
+    assert (row.status, row.end_reason) == ("failed", "too_large")
+    assert row.byte_count > 4_000
+    assert (row.ready_at, row.expires_at) == (None, None)
+    [failed] = await platform.events(TenantExportFailed)
+    assert (failed.export_id, failed.reason, failed.limit_bytes) == (export_id, "too_large", 4_000)
+    assert not await platform.events(TenantExportReady)
+    assert code(await fetch(company, export_id)) == "export_not_ready"
+    assert not await platform.fetch("SELECT FROM bus.timers WHERE name = $1", f"expire:{export_id}")
+
+    _, soon = await ask(company)
+    assert code(soon) == "export_too_large", "nobody has it collected in vain again and again"
+    monkeypatch.setattr(exporting, "INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(exporting, "largest_bytes", 0)
+    again = await exported(company)
+    assert await status(platform, again) == "ready", "no limit"
+    [whole] = await platform.fetch("SELECT sum(length(content)) AS bytes FROM tenants.export_parts")
+    monkeypatch.setattr(exporting, "largest_bytes", 2 * whole["bytes"])
+    assert await status(platform, await exported(company)) == "ready", "one that fits"
+    assert len(await platform.events(TenantExportFailed)) == 1
+
+
+async def test_an_export_ends_in_the_step_in_which_it_grows_too_large(
+    platform: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes no further, and no later step makes it come to life again."""
+    monkeypatch.setattr(exporting, "PART_BYTES", 300)
+    monkeypatch.setattr(exporting, "STEP_BYTES", 600)
+    monkeypatch.setattr(exporting, "largest_bytes", 2_000)
+    company = await busy(platform, "long")
+    export_id = await exported(company)
+    [row] = await platform.fetch("SELECT byte_count FROM tenants.exports WHERE export_id = $1", export_id)
+    assert 2_000 < row["byte_count"] < 6_000
+    step = CollectTenantExport(tenant_id=company.tenant_id, export_id=export_id)
+    await company.send(step, actor="prog-tenants")
+    assert not await platform.fetch("SELECT FROM tenants.export_parts")

@@ -191,6 +191,27 @@ def opened(content: bytes) -> dict[str, list[dict[str, Any]]]:
         }
 
 
+async def test_who_has_more_than_a_file_may_have_is_told_before_any_of_it_is_sent(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await stage.person("much@export.example", "Much")
+    with monkeypatch.context() as small:
+        small.setattr("prog_edge.exporting.MIB", 4)
+        refused = await person.request("POST", "/v1/me/export")
+        assert (refused.status_code, refused.json()["code"]) == (409, "export_too_large")
+        assert "256 MiB" in refused.json()["detail"]
+        async with browser_of(person) as browser:
+            page = (await browser.get("/account/data")).text
+            token = page.partition('name="csrf_token" value="')[2].partition('"')[0]
+            shown = await browser.post("/account/data/export", data={"csrf_token": token})
+        assert shown.status_code == 422
+        assert "Ask whoever runs this platform to allow more" in shown.text
+    answer = await person.request("POST", "/v1/me/export")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip"), (
+        "nothing was counted as one"
+    )
+
+
 async def test_people_take_their_data_along_and_nobody_else_s(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prog_edge.exporting.MAX_LIMIT", 2)  # page by page
     person, other = await stage.person("mine@export.example", "Mine"), await stage.person("theirs@export.example")

@@ -175,6 +175,14 @@ def tenant_exported_just_now() -> Conflict:
     return Conflict("An export was made just now. Fetch it, or make another in ten minutes.", code="exported_just_now")
 
 
+def export_too_large(limit_bytes: int) -> Conflict:
+    return Conflict(
+        f"The last export came to more than the {limit_bytes >> 20} MiB that one may have here, and was ended. Ask"
+        " whoever runs this platform to allow more, and try again in ten minutes.",
+        code="export_too_large",
+    )
+
+
 def export_exists() -> Conflict:
     return Conflict("There is an export with this id.", code="export_exists")
 

@@ -15,10 +15,10 @@ from prog_edge.web.ports.shared import Viewer
 @dataclass(frozen=True, slots=True)
 class ExportCard:
     """An export, and how far it has come. `requested_by` is a member's name, or None for somebody who is none any
-    more; `byte_count` is without compression."""
+    more; `byte_count` is without compression. One that failed had become too large."""
 
     id: str
-    status: Literal["running", "ready", "expired"]
+    status: Literal["running", "ready", "expired", "failed"]
     requested_by: str | None
     requested_at: datetime
     tables_done: int

@@ -48,7 +48,7 @@ from tests.unit.edge.web.sample_configuration import SampleBranding, SampleConfi
 from tests.unit.edge.web.sample_console import SampleAdmin, sample_id
 from tests.unit.edge.web.sample_custom_domains import SampleCustomDomains
 from tests.unit.edge.web.sample_directory import SampleDirectory
-from tests.unit.edge.web.sample_exports import EXPIRED, READY, SampleExports
+from tests.unit.edge.web.sample_exports import EXPIRED, FAILED, READY, SampleExports
 from tests.unit.edge.web.sample_handover import SampleHandover
 from tests.unit.edge.web.sample_identities import SampleIdentities
 from tests.unit.edge.web.sample_impersonations import SampleImpersonations
@@ -454,7 +454,7 @@ class SampleTenancy:
             plan="Team",
             created_at=NOW - timedelta(days=40),
             members=_MEMBERS,
-            exports=(READY, EXPIRED),
+            exports=(READY, EXPIRED, FAILED),
             suspension_reason="Three invoices are unpaid." if suspended else None,
             purge_at=NOW + timedelta(days=30) if self.status == "deleting" else None,
         )

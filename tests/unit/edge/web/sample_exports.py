@@ -22,13 +22,17 @@ EXPIRED = ExportCard(
     "export_01jd7z4c8nf3ktv9q2m6x0r5wd", "expired", None, _AT - timedelta(days=30), 44, 44, 170_011, 90_000_000,
     _AT - timedelta(days=27),
 )  # fmt: skip
+FAILED = ExportCard(
+    "export_01jd7z4c8nf3ktv9q2m6x0r5wc", "failed", "Ada Lovelace", _AT - timedelta(days=31), 20, 44, 9_800_211,
+    10_738_000_000, None,
+)  # fmt: skip
 
 
 class SampleExports:
     """`fresh` lets one be asked for and fetched, `owner` is whose page it is; `done` is what was asked for."""
 
     def __init__(
-        self, exports: Sequence[ExportCard] = (READY, EXPIRED), *, fresh: bool = True, owner: bool = True
+        self, exports: Sequence[ExportCard] = (READY, EXPIRED, FAILED), *, fresh: bool = True, owner: bool = True
     ) -> None:
         self._exports = exports
         self._fresh = fresh

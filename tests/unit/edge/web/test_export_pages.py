@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.edge.web.conftest import Browse
 from tests.unit.edge.web.sample_backend import TENANT, sample_services
-from tests.unit.edge.web.sample_exports import EXPIRED, READY, RUNNING, SampleExports
+from tests.unit.edge.web.sample_exports import EXPIRED, FAILED, READY, RUNNING, SampleExports
 from tests.unit.edge.web.test_forms import fill
 
 PAGE = f"/account/tenants/{TENANT}/export"
@@ -33,6 +33,17 @@ def test_the_page_tells_how_far_each_export_is(browse: Browse) -> None:
     assert "Fetch the file" not in page
     refused = fill(running, PAGE, PAGE)
     assert (refused.status_code, "An export is being made." in refused.text) == (422, True)
+
+
+def test_an_export_that_became_too_large_is_told_with_what_to_do(browse: Browse) -> None:
+    for who, path in (("ada", PAGE), ("operator", f"/admin/tenants/{TENANT}")):
+        services = sample_services(exports=SampleExports((FAILED,)))
+        assert "Too large" in browse(who, services).get(path).text
+    page = browse("ada", sample_services(exports=SampleExports((FAILED,)))).get(PAGE).text
+    assert "9,800,211 rows were more than an export may have here: it was ended, and nothing of it is kept." in page
+    assert "Ask whoever runs this platform to allow more" in page
+    assert "Fetch the file" not in page
+    assert "disabled" not in page.partition("Collect the data")[0].rpartition("<button")[2]
 
 
 def test_a_tenant_whose_data_nobody_has_taken_along_yet_has_the_page(browse: Browse) -> None:

@@ -18,11 +18,13 @@ from prog_contracts.exports import (
     ExportTenant,
     FetchTenantExport,
     TenantExportExpired,
+    TenantExportFailed,
     TenantExportFetched,
     TenantExportReady,
     TenantExportRequested,
 )
 from prog_contracts.messages import Event
+from prog_kit.settings import TENANT_EXPORT_MIB
 from prog_workers.tenants import errors, store
 from prog_workers.tenants.handlers.domain import check_customer, check_tenant, locked, require, tell_owners, tenants
 
@@ -32,6 +34,9 @@ STANDS_STILL_SECONDS: Final = 3600.0
 """An export that has not come on for so long may be replaced."""
 PART_BYTES: Final = 1 << 20
 STEP_BYTES: Final = 8 << 20
+
+largest_bytes = TENANT_EXPORT_MIB << 20
+"""How large an export may become; 0 is no limit. From the settings, when a worker starts."""
 
 SOMEBODY: Final = "Somebody who is no member any more"
 
@@ -50,6 +55,8 @@ async def export_tenant(command: ExportTenant, tx: Transaction) -> list[Event]:
             raise errors.tenant_exported_just_now()
         await store.expire_export(tx, before.export_id)
         await tx.unschedule(_timer(before.export_id))
+    if await store.has_failed_within(tx, INTERVAL_SECONDS):
+        raise errors.export_too_large(largest_bytes)
     if not await store.insert_export(tx, command.export_id, owner):
         raise errors.export_exists()
     tx.send(CollectTenantExport(tenant_id=tx.tenant_id, export_id=command.export_id))
@@ -66,8 +73,8 @@ async def export_tenant(command: ExportTenant, tx: Transaction) -> list[Event]:
 @tenants.handles(CollectTenantExport)
 async def collect_tenant_export(
     command: CollectTenantExport, tx: Transaction
-) -> CollectTenantExport | TenantExportReady | None:
-    """A step, so that no transaction is long; it sends itself again while there is more."""
+) -> CollectTenantExport | TenantExportReady | TenantExportFailed | None:
+    """A step, so that no transaction is long; it sends itself again while there is more. What grows too large ends."""
     check_tenant(command.tenant_id, tx)
     export = await store.live_export(tx)
     if export is None or export.export_id != command.export_id or export.status != "running":
@@ -84,6 +91,8 @@ async def collect_tenant_export(
                 return command
             before = export
             export = await _with_next_part(tx, export, table)
+            if 0 < largest_bytes < export.byte_count:
+                return await _end_as_too_large(tx, export)
             room -= export.byte_count - before.byte_count
             more = export.after is not None
     await store.move_export(tx, export, tables_done=len(tables), tables_all=len(tables))
@@ -128,6 +137,17 @@ async def _with_next_part(tx: Transaction, export: store.Export, table: store.Ex
         part_count=number,
         row_count=export.row_count + lines.rows,
         byte_count=export.byte_count + len(lines.content),
+    )
+
+
+async def _end_as_too_large(tx: Transaction, export: store.Export) -> TenantExportFailed:
+    await store.fail_export(tx, export, "too_large")
+    return TenantExportFailed(
+        tenant_id=tx.tenant_id,
+        export_id=export.export_id,
+        reason="too_large",
+        limit_bytes=largest_bytes,
+        failed_at=tx.now,
     )
 
 

@@ -17,10 +17,10 @@ __all__ = ["WITHHELD", "ExportFile", "ExportRow", "export", "export_content", "e
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """An export, and how far it has come; `expires_at` is on the tenant's clock."""
+    """An export, and how far it has come; `expires_at` is on the tenant's clock. `end_reason` is why one has failed."""
 
     export_id: str
-    status: Literal["running", "ready", "expired"]
+    status: Literal["running", "ready", "expired", "failed"]
     requested_by: str
     requested_at: datetime
     schema_versions: Mapping[str, int]
@@ -31,6 +31,7 @@ class ExportRow:
     ready_at: datetime | None
     expires_at: datetime | None
     fetched_at: datetime | None
+    end_reason: Literal["too_large"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ class ExportFile:
 
 
 _EXPORTS: Final = """
-SELECT export_id, status, requested_by, requested_at, schema_versions, tables_done, tables_all, row_count, byte_count,
+SELECT export_id, CASE WHEN end_reason IS NULL THEN status ELSE 'failed' END AS status, end_reason, requested_by,
+       requested_at, schema_versions, tables_done, tables_all, row_count, byte_count,
        ready_at, expires_at, fetched_at
 FROM tenants.exports WHERE tenant_id = $1
 """

@@ -107,6 +107,31 @@ async def finish_export(tx: Transaction, export_id: str, expires_at: datetime) -
     )
 
 
+async def fail_export(tx: Transaction, export: Export, reason: Literal["too_large"]) -> None:
+    """Ends an export that comes to no file, and deletes what was collected for it."""
+    await tx.execute(
+        """
+        UPDATE tenants.exports SET end_reason = $3, row_count = $4, byte_count = $5, moved_at = clock_timestamp()
+        WHERE tenant_id = $1 AND export_id = $2
+        """,
+        tx.tenant_id,
+        export.export_id,
+        reason,
+        export.row_count,
+        export.byte_count,
+    )
+    await expire_export(tx, export.export_id)
+
+
+async def has_failed_within(tx: Transaction, seconds: float) -> bool:
+    """Whether an export has come to no file just now, on the machine's clock."""
+    query = (
+        "SELECT EXISTS (SELECT FROM tenants.exports WHERE tenant_id = $1 AND end_reason IS NOT NULL"
+        " AND moved_at > clock_timestamp() - make_interval(secs => $2))"
+    )
+    return bool(await tx.fetchval(query, tx.tenant_id, seconds))
+
+
 async def note_fetched(tx: Transaction, export_id: str) -> bool:
     """False for an export that is not ready, or is none of the tenant's."""
     status = await tx.execute(
