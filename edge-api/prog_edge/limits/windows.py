@@ -49,12 +49,11 @@ if total < quota then
     redis.call('HINCRBY', KEYS[1], string.format('%.0f', current), 1)
     redis.call('PEXPIRE', KEYS[1], slice * (slices + 2))
 end
-if allowed == 0 or (total + ahead) * 2 > quota then
+if (total + ahead) * 2 > quota then
     ahead = 0
 end
 if ahead > 0 then
     total = total + ahead
-    counts[current + 1] = (counts[current + 1] or 0) + ahead
     redis.call('HINCRBY', KEYS[1], string.format('%.0f', current + 1), ahead)
 end
 local freed, last = 0, current

@@ -104,6 +104,15 @@ def test_a_place_is_given_back_when_the_work_fails(gate: Admission) -> None:
     assert REGISTRY.get_sample_value("prog_edge_commands_in_flight") == 0.0
 
 
+def test_who_has_nothing_at_work_is_not_remembered(gate: Admission) -> None:
+    """Or the gate would grow by each tenant and person that ever sent something."""
+    with gate.admit(RENAME, ACME, None), gate.admit(RENAME, ACME, None), gate.admit(RENAME, BYTE, None):
+        assert gate._in_flight == {ACME: 2, BYTE: 1}
+    assert len(gate._in_flight) == 0
+    refused = gate.refuses(RENAME, ACME, None)
+    assert (refused, len(gate._in_flight)) == (False, 0), "and who asks is not, either"
+
+
 def test_what_belongs_to_no_tenant_counts_for_the_person(gate: Admission) -> None:
     ada, grace = "user_01jd7z4c8nf3ktv9q2m6x0r5we", "user_01jd7z4c8nf3ktv9q2m6x0r5wf"
     with ExitStack() as held:
