@@ -206,7 +206,7 @@ class SampleAdmin:
     started: list[dict[str, str]] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     pause_seconds: float = 1.5
-    unheard_sign_outs: int = 0
+    unheard_sign_outs: int = 3
     resent: list[str] = field(default_factory=list)
     others_resend: bool = False
 
@@ -230,7 +230,7 @@ class SampleAdmin:
             p95_milliseconds=None if self.empty else 11.8,
             lag=0 if self.empty else 3,
             dead_letters=0 if self.empty else 2,
-            unheard_sign_outs=self.unheard_sign_outs,
+            unheard_sign_outs=0 if self.empty else self.unheard_sign_outs,
             throughput=Series((), {"all": ()}, "/s") if self.empty else sample_series(("all",), "/s", 38),
             latency=Series((), {"p50": ()}, "ms")
             if self.empty

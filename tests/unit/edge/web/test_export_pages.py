@@ -40,8 +40,8 @@ def test_an_export_that_became_too_large_is_told_with_what_to_do(browse: Browse)
         services = sample_services(exports=SampleExports((FAILED,)))
         assert "Too large" in browse(who, services).get(path).text
     page = browse("ada", sample_services(exports=SampleExports((FAILED,)))).get(PAGE).text
-    assert "9,800,211 rows were more than an export may have here: it was ended, and nothing of it is kept." in page
-    assert "Ask whoever runs this platform to allow more" in page
+    assert "9,800,211 rows, asked for by Ada Lovelace. That was more than an export may have here" in page
+    assert "nothing of it is kept. Ask whoever runs this platform to allow more." in page
     assert "Fetch the file" not in page
     assert "disabled" not in page.partition("Collect the data")[0].rpartition("<button")[2]
 
