@@ -33,6 +33,7 @@ Template = Literal[
     "tenant_sign_on_changed",
     "tenant_custom_domain_changed",
     "tenant_export_ready",
+    "tenant_export_failed",
     "usage_warning",
     "receipt",
     "payment_failed",

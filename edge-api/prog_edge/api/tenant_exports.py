@@ -52,8 +52,8 @@ async def export_tenant(tenant_id: TenantId, request: Request, access: Exports) 
     """Have all that is the tenant's collected into one file. Needs a sign-in of the last ten minutes.
 
     It goes on in steps, and `GET /v1/tenants/{tenant_id}/exports/{export_id}` tells how far it is; a mail tells every
-    owner when it is ready. For three days it can be fetched; another one takes its place. What grows larger than an
-    export may be here has `failed`, and nothing of it is kept.
+    owner what has become of it. For three days it can be fetched; another one takes its place. What grows larger than
+    an export may be here has `failed`, and nothing of it is kept.
     """
     await _require_fresh(access)
     command = ExportTenant(tenant_id=access.tenant, export_id=new_id("export"))

@@ -177,6 +177,7 @@ POST   /v1/replays platform.manage
 POST   /v1/replays/{replay_id}/pause platform.manage
 POST   /v1/replays/{replay_id}/resume platform.manage
 POST   /v1/replays/{replay_id}/cancel platform.manage
+POST   /v1/logout-notices/resend platform.manage
 GET    /v1/health/services                            platform.read
 GET    /v1/metrics/consumers                          platform.read
 GET    /v1/topics                                     platform.read

@@ -378,6 +378,10 @@ async def test_an_export_that_grows_too_large_ends_says_so_and_leaves_nothing(
     [failed] = await platform.events(TenantExportFailed)
     assert (failed.export_id, failed.reason, failed.limit_bytes) == (export_id, "too_large", 4_000)
     assert not await platform.events(TenantExportReady)
+    mails = [mail for mail in await platform.events(SendMail) if mail.template.startswith("tenant_export")]
+    assert [(mail.template, mail.to, mail.data["requested_by"]) for mail in mails] == [
+        ("tenant_export_failed", company.owner_email, company.owner_name)
+    ]
     assert code(await fetch(company, export_id)) == "export_not_ready"
     assert not await platform.fetch("SELECT FROM bus.timers WHERE name = $1", f"expire:{export_id}")
 

@@ -32,7 +32,7 @@ DATA: dict[str, Any] = {
     "purge_at": AT, "step": "requested", "erase_at": AT, "exported_at": AT, "began_at": AT,
     "quota": "events_per_month", "percent": 80, "used": 8000, "limit": 10000,
     "since": AT, "wrong_codes": 12,
-    "requested_by": "Charles Babbage",
+    "requested_by": "Charles Babbage", "limit_mib": 10_240,
 }  # fmt: skip
 SECRETS = {"token": "prog_verify_abc"}
 

@@ -273,11 +273,10 @@ class TenantDeleted(TenantMail):
         return place.url("/account")
 
 
-class TenantExportReady(TenantMail):
-    """All that is the tenant's can be fetched until `expires_at`; `requested_by` is the name of the owner who asked."""
+class TenantExportMail(TenantMail):
+    """About an export of all that is the tenant's; `requested_by` is the name of the owner who asked."""
 
     requested_by: str
-    expires_at: datetime
 
     @field_validator("requested_by")
     @classmethod
@@ -286,6 +285,18 @@ class TenantExportReady(TenantMail):
 
     def link(self, place: Place) -> str:
         return place.url(f"/account/tenants/{quote(place.tenant_id)}/export")
+
+
+class TenantExportReady(TenantExportMail):
+    """It can be fetched until `expires_at`."""
+
+    expires_at: datetime
+
+
+class TenantExportFailed(TenantExportMail):
+    """It came to more than `limit_mib`."""
+
+    limit_mib: int
 
 
 class UsageWarning(TenantMail):
@@ -360,6 +371,7 @@ CONTEXTS: Final[dict[Template, type[MailContext]]] = {
     "tenant_sign_on_changed": TenantSignOnChanged,
     "tenant_custom_domain_changed": TenantCustomDomainChanged,
     "tenant_export_ready": TenantExportReady,
+    "tenant_export_failed": TenantExportFailed,
     "tenant_deleted": TenantDeleted,
     "usage_warning": UsageWarning,
     "receipt": Receipt,

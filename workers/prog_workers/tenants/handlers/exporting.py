@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from prog_broker.transaction import Transaction
+from prog_contracts.email import Template
 from prog_contracts.erasure import Person
 from prog_contracts.exports import (
     CollectTenantExport,
@@ -142,6 +143,7 @@ async def _with_next_part(tx: Transaction, export: store.Export, table: store.Ex
 
 async def _end_as_too_large(tx: Transaction, export: store.Export) -> TenantExportFailed:
     await store.fail_export(tx, export, "too_large")
+    await _tell_owners(tx, export, "tenant_export_failed", limit_mib=largest_bytes >> 20)
     return TenantExportFailed(
         tenant_id=tx.tenant_id,
         export_id=export.export_id,
@@ -156,15 +158,7 @@ async def _finish(tx: Transaction, export: store.Export) -> TenantExportReady:
     await store.finish_export(tx, export.export_id, expires_at)
     expiry = ExpireTenantExport(tenant_id=tx.tenant_id, export_id=export.export_id)
     await tx.schedule(_timer(export.export_id), expiry, expires_at)
-    tenant, asker = await store.tenant(tx), await store.member(tx, export.requested_by)
-    assert tenant is not None
-    await tell_owners(
-        tx,
-        "tenant_export_ready",
-        tenant_name=tenant.name,
-        requested_by=SOMEBODY if asker is None else asker.name,
-        expires_at=expires_at,
-    )
+    await _tell_owners(tx, export, "tenant_export_ready", expires_at=expires_at)
     return TenantExportReady(
         tenant_id=tx.tenant_id,
         export_id=export.export_id,
@@ -173,6 +167,13 @@ async def _finish(tx: Transaction, export: store.Export) -> TenantExportReady:
         ready_at=tx.now,
         expires_at=expires_at,
     )
+
+
+async def _tell_owners(tx: Transaction, export: store.Export, template: Template, **data: object) -> None:
+    tenant, asker = await store.tenant(tx), await store.member(tx, export.requested_by)
+    assert tenant is not None
+    requested_by = SOMEBODY if asker is None else asker.name
+    await tell_owners(tx, template, tenant_name=tenant.name, requested_by=requested_by, **data)
 
 
 def _timer(export_id: str) -> str:
