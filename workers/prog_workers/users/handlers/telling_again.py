@@ -6,7 +6,6 @@ from typing import Final
 
 from prog_broker.outcome import Reply
 from prog_broker.transaction import Transaction
-from prog_contracts.actors import is_by_themselves
 from prog_contracts.oauth import LogoutNoticesResent, ResendLogoutNotices
 from prog_workers.users import errors, store
 from prog_workers.users.handlers.domain import users
@@ -19,7 +18,7 @@ BATCH: Final = 1000
 async def resend_logout_notices(command: ResendLogoutNotices, tx: Transaction) -> Reply:
     """Has the courier begin anew with what it had given up: a batch, the oldest first. What a client has heard is not
     among it, and what is on its way again is not sent twice, however often somebody asks."""
-    if not is_by_themselves(tx.actor) or await store.platform_role(tx, tx.actor or "") != "operator":
+    if tx.actor is None or await store.platform_role(tx, tx.actor) != "operator":
         raise errors.not_permitted()
     count = await logouts.resend_failed(tx, BATCH)
     told = (LogoutNoticesResent(count=count),) if count else ()

@@ -140,7 +140,7 @@ async def take_due(
             ) AS waiting
             WHERE place <= $3 ORDER BY due_at LIMIT $4
         ) AS chosen
-        WHERE n.notice_id = chosen.notice_id AND n.due_at <= $1 AND n.failed_at IS NULL
+        WHERE n.notice_id = chosen.notice_id AND n.due_at <= $1
         RETURNING n.notice_id, n.client_id, n.client_tenant, n.user_id, n.sid, n.correlation_id, n.causation_id,
                   n.attempts
         """,
