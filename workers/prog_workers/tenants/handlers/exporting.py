@@ -173,7 +173,7 @@ async def _tell_owners(tx: Transaction, export: store.Export, template: Template
     tenant, asker = await store.tenant(tx), await store.member(tx, export.requested_by)
     assert tenant is not None
     requested_by = SOMEBODY if asker is None else asker.name
-    await tell_owners(tx, template, tenant_name=tenant.name, requested_by=requested_by, **data)
+    await tell_owners(tx, template, None, tenant_name=tenant.name, requested_by=requested_by, **data)
 
 
 def _timer(export_id: str) -> str:
