@@ -92,6 +92,7 @@ def signing_in_without_a_script(page: Page) -> None:
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     arrive(page, "/account/sign-in/second-step")
+    expect(page.get_by_role("textbox")).to_be_focused()
     page.keyboard.type("123456")
     page.keyboard.press("Enter")
     arrive(page, "/account")
