@@ -13,10 +13,12 @@
 `module_strong_hashing` the same, for all of a module
 `forked_programs` Python programs that the test starts, or has started, are forks of one that has imported all
 
-With PROG_TEST_NO_SKIP set, as in CI, a skipped test fails.
+With PROG_TEST_NO_SKIP set, as in CI, a skipped test fails. PROG_TEST_DEPTH says how often the same kind of check is
+repeated: `tests/depth.py`.
 """
 
 import os
+import signal
 import subprocess
 from collections.abc import Generator, Iterator
 
@@ -146,8 +148,15 @@ def environment(postgres: str, valkey_url: str) -> dict[str, str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     put_files_into_memory()
+    _listen_to_interrupts()
     _tell_errors_plainly()
     config.option.loadscopereorder = False  # xdist would put modules of many tests first, however short these are
+
+
+def _listen_to_interrupts() -> None:
+    """Also where a shell has begun the tests in the background: what they start and interrupt would ignore it, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _tell_errors_plainly() -> None:

@@ -92,6 +92,7 @@ class Popen(subprocess.Popen[AnyStr]):
             "environment": dict(os.environ if asked["env"] is None else asked["env"]),
             "directory": str(asked["cwd"] or Path.cwd()),
             "session": asked["start_new_session"],
+            "ignores_interrupts": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
             "parent": os.getpid(),
         }
         self.pid = _begin(request, list(files.values()))
@@ -253,7 +254,8 @@ def _become(request: dict[str, Any], files: Sequence[int], requests: socket.sock
             os._exit(1)
         if request["session"]:
             os.setsid()
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # before anybody knows whom to send one
+        # Before anybody knows whom to send one. Who ignores them hands that on, as to a new program.
+        signal.signal(signal.SIGINT, signal.SIG_IGN if request["ignores_interrupts"] else signal.default_int_handler)
         requests.sendall(_NUMBER.pack(os.getpid()))
         requests.close()
         _take_over(request, files)

@@ -22,6 +22,7 @@ from prog_infra.bench.edge.driving import Load, drive
 from prog_infra.bench.figures import percentile, row_of_times
 from prog_infra.commands.bench import app
 from prog_infra.errors import OperatorError
+from tests.depth import by_depth
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("forked_programs")
@@ -95,7 +96,8 @@ def test_a_command_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.Monk
 @pytest.mark.slow(45)
 @pytest.mark.usefixtures("strong_hashing")
 def test_the_edge_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(edge.ROUNDS, "short", (2, 0.3))
+    rounds, seconds = by_depth(usual=(1, 0.1), thorough=(2, 0.3))
+    monkeypatch.setitem(edge.ROUNDS, "short", (rounds, seconds))
     told = edge.run(Options(length="short"))
     paths = [
         "authenticated get",
@@ -108,7 +110,7 @@ def test_the_edge_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.Monke
         "reader in a login storm, rfc9106",
     ]
     promised(json.dumps(told.json()), "edge", paths)
-    assert [row.runs for row in told.rows] == [2] * len(paths)
+    assert [row.runs for row in told.rows] == [rounds] * len(paths)
     ratios = {row.path: row.ratio for row in told.rows}
     # Guards against what is badly wrong, on any machine: a token check or a sign-in that costs many times what it must.
     assert ratios["jwt check"] > 0.2

@@ -1,19 +1,22 @@
-"""axe-core on every page, light and dark, at the width of a phone and of a desk: no rule of it is broken.
+"""axe-core on every page, light and dark, at the width of a phone and of a desk: no rule of it is broken. And no page
+is wider than a phone.
 
-Over sample data. What only colours can break is looked at in both themes, all else once at each width.
+Over sample data. What only colours can break is looked at in both themes, all else once at each width. In the usual
+depth of the tests each page is looked at in one theme at one width, by turns.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
 from tests.browser.conftest import Visit
 from tests.browser.screenshots import PAGES, SIZES
 from tests.browser.test_behaviour import ADDRESSES, COOKIES
+from tests.depth import by_depth
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow(60)]
 
@@ -28,6 +31,12 @@ EVERYWHERE: Final[list[tuple[str, dict[str, str], str]]] = [
     *((name, COOKIES[who], path.format(**ADDRESSES)) for name, (who, path) in PAGES.items()),
     *((name, WAITING, path) for name, path in SECOND_STEPS.items()),
 ]
+
+PHONE: Final = "390"
+Look = tuple[str, Literal["light", "dark"], bool]
+"""Width, theme, and whether it is for what colours can break alone."""
+ALL_LOOKS: Final[list[Look]] = [(width, scheme, scheme == "dark") for width in SIZES for scheme in ("light", "dark")]
+ONE_LOOK: Final[list[Look]] = [(width, scheme, False) for width, scheme, _ in ALL_LOOKS]
 
 RUN: Final = """
 async (colours) => {
@@ -47,6 +56,13 @@ async (colours) => {
   return found.violations.flatMap((broken) => broken.nodes.map((node) => `${broken.id} at ${node.target.join(" ")}`));
 }
 """
+
+TOO_WIDE: Final = "document.documentElement.scrollWidth > innerWidth"
+BESIDE: Final = """
+() => [...document.querySelectorAll(".people")].some((list) =>
+  [...list.children].some((line, place, all) => place > 0 && line.offsetTop <= all[place - 1].offsetTop))
+"""
+"""Whether a list has lines beside one another."""
 
 HOLD_TINT: Final = """
 () => {
@@ -71,23 +87,34 @@ def look(visit: Visit) -> Visit:
     return open_page
 
 
-def test_no_page_keeps_anybody_out(look: Visit, sample: str) -> None:
+def test_no_page_keeps_anybody_out_or_is_wider_than_a_phone(look: Visit, sample: str) -> None:
     """At an address that has a name, so that what is about passkeys is shown too. Each page is loaded once."""
     base = sample.replace("127.0.0.1", "localhost")
     page = look(base_url=base)
     broken: list[str] = []
-    for name, cookies, address in EVERYWHERE:
+    too_wide: list[str] = []
+    beside: list[str] = []
+    for turn, (name, cookies, address) in enumerate(EVERYWHERE):
         page.context.clear_cookies()
         page.context.add_cookies([{"name": key, "value": value, "url": base} for key, value in cookies.items()])
         page.emulate_media(color_scheme="light")
+        page.set_viewport_size(viewport(PHONE))
         page.goto(address)
-        for width, (across, down) in SIZES.items():
-            page.set_viewport_size({"width": across, "height": down})
-            page.emulate_media(color_scheme="light")
-            broken += [f"{name} at {width}: {found}" for found in page.evaluate(RUN, False)]
-            page.emulate_media(color_scheme="dark")
-            broken += [f"{name} at {width} in the dark: {found}" for found in page.evaluate(RUN, True)]
+        if page.evaluate(TOO_WIDE):
+            too_wide.append(name)
+        if page.evaluate(BESIDE):
+            beside.append(name)
+        for width, scheme, colours in by_depth(usual=[ONE_LOOK[turn % len(ONE_LOOK)]], thorough=ALL_LOOKS):
+            page.set_viewport_size(viewport(width))
+            page.emulate_media(color_scheme=scheme)
+            broken += [f"{name} at {width}, {scheme}: {found}" for found in page.evaluate(RUN, colours)]
+    assert (too_wide, beside) == ([], [])
     assert broken == [], "\n".join(broken)
+
+
+def viewport(width: str) -> ViewportSize:
+    across, down = SIZES[width]
+    return {"width": across, "height": down}
 
 
 def test_an_event_that_has_just_arrived_is_read_on_its_tint(look: Visit, sample: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.screenshots import ON_THE_WAY, PAGES
+from tests.browser.screenshots import ON_THE_WAY
 from tests.unit.edge.web.sample_backend import ADA, GRACE, TENANT
 from tests.unit.edge.web.sample_console import sample_id
 from tests.unit.edge.web.sample_impersonations import ACTING
@@ -49,27 +49,6 @@ def console(visit: Visit, sample: str) -> Page:
     page = visit(base_url=sample)
     page.context.add_cookies([{"name": "prog_session", "value": "operator", "url": sample}])
     return page
-
-
-BESIDE: Final = """
-() => [...document.querySelectorAll(".people")].some((list) =>
-  [...list.children].some((line, place, all) => place > 0 && line.offsetTop <= all[place - 1].offsetTop))
-"""
-"""Whether a list has lines beside one another."""
-
-
-def test_no_page_is_wider_than_a_phone(visit: Visit, sample: str) -> None:
-    page = visit(base_url=sample, viewport={"width": 390, "height": 844})
-    too_wide, beside = [], []
-    for name, (who, path) in PAGES.items():
-        page.context.clear_cookies()
-        page.context.add_cookies([{"name": key, "value": value, "url": sample} for key, value in COOKIES[who].items()])
-        page.goto(path.format(**ADDRESSES))
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            too_wide.append(name)
-        if page.evaluate(BESIDE):
-            beside.append(name)
-    assert (too_wide, beside) == ([], [])
 
 
 def goes_back_to_the_shop(request: Request) -> bool:

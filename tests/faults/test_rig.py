@@ -1,4 +1,5 @@
-"""The fault rig's short form: every kind of fault at least once, and a ledger without a flaw.
+"""The fault rig's short form, or, in the usual depth of the tests, its brief one: every kind of fault at least once,
+and a ledger without a flaw.
 
 And the proof that it can fail: with the inbox switched off in the rig's own workers it must tell of what was doubled.
 """
@@ -16,10 +17,12 @@ from typing import Any
 
 import pytest
 
+from tests.depth import by_depth
 from tests.forking import Popen
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow(25), pytest.mark.timeout(600)]
 
+FORM, LEAST_MESSAGES = by_depth(usual=("--brief", 1_500), thorough=("--short", 3_000))
 ROOT = Path(__file__).resolve().parents[2]
 WITHIN_SECONDS = 480
 
@@ -45,11 +48,11 @@ def run_rig(directory: Path, *options: str) -> tuple[int, dict[str, Any], str]:
 
 def test_nothing_is_lost_doubled_or_reordered_whatever_fails(tmp_path: Path) -> None:
     seed = os.environ.get("PROG_FAULTS_SEED")
-    code, report, shown = run_rig(tmp_path, "--short", *(() if seed is None else ("--seed", seed)))
+    code, report, shown = run_rig(tmp_path, FORM, *(() if seed is None else ("--seed", seed)))
     assert (report["lost"], report["duplicated"], report["reordered"]) == (0, 0, 0), shown
     assert report["problems"] == [], shown
     assert code == 0, shown
-    assert report["messages"] >= 3_000
+    assert report["messages"] >= LEAST_MESSAGES
     assert report["applied"] > report["messages"]
     assert min(report["faults"].values()) >= 1
     assert len(report["faults"]) >= 20

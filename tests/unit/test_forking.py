@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,19 @@ def look(begin: Any, directory: Path, **options: Any) -> dict[str, Any]:
     assert program.returncode == 0
     found: dict[str, Any] = json.loads(told)
     return found
+
+
+@pytest.fixture
+def ignored_interrupts() -> Iterator[None]:
+    """As in what a shell without a terminal begins in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_it_ignores_interrupts_where_a_new_one_does(tmp_path: Path, ignored_interrupts: None) -> None:
+    forked = look(forking.Popen, tmp_path)
+    assert forked["interrupt"] == look(subprocess.Popen, tmp_path)["interrupt"] == str(signal.SIG_IGN)
 
 
 @pytest.mark.parametrize("session", [False, True])

@@ -13,6 +13,7 @@ from prog_contracts.topics import TOPICS
 from prog_infra.doctor import examine
 from prog_infra.servers import Kafka
 from prog_kit.settings import Settings
+from tests.depth import by_depth
 from tests.integration.infra.test_doctor import verdicts
 from tests.integration.infra.test_kafka import (
     PATIENCE_SECONDS,
@@ -29,6 +30,9 @@ pytestmark = pytest.mark.slow(15)
 
 SOON_MISSED = {"broker.session.timeout.ms": "2500"}
 """A killed node comes back when the others count it as gone: half a minute of this module would be waited for that."""
+
+NODES = by_depth(usual=[1], thorough=[1, 2, 3])
+"""Those that are lost, one after the other."""
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +51,13 @@ def test_nodes_of_a_killed_parent_end_and_their_data_is_used_again(kafka_cluster
 async def test_a_cluster_of_three_loses_one_node_and_nothing_else(kafka_cluster: Kafka) -> None:
     await make_topic(kafka_cluster.bootstrap, "precious", partitions=3, replicas=3)
     async with producer(kafka_cluster.bootstrap) as client, asyncio.timeout(3 * PATIENCE_SECONDS):
-        for number in range(1, 4):
+        for number in NODES:
             await client.send_and_wait("precious", b"before %d" % number, partition=0)
             kafka_cluster.kill(number)
             await client.send_and_wait("precious", b"without %d" % number, partition=0)
             kafka_cluster.start(number)
-    expected = [text % number for number in range(1, 4) for text in (b"before %d", b"without %d")]
-    assert list(dict.fromkeys(await read(kafka_cluster.bootstrap, "precious", 6))) == expected
+    expected = [text % number for number in NODES for text in (b"before %d", b"without %d")]
+    assert list(dict.fromkeys(await read(kafka_cluster.bootstrap, "precious", len(expected)))) == expected
 
 
 async def test_a_node_that_is_stopped_hands_over_and_comes_back(kafka_cluster: Kafka) -> None:

@@ -1,0 +1,21 @@
+"""How often the same kind of check is repeated: PROG_TEST_DEPTH, `usual` without it, `thorough` in CI.
+
+Every test runs at either depth and asserts the same. The usual depth makes fewer examples of one kind, fewer rounds,
+smaller floods; never so few that the defect which the test is there for would pass.
+"""
+
+import os
+from typing import Final, TypeVar
+
+Value = TypeVar("Value")
+
+VARIABLE: Final = "PROG_TEST_DEPTH"
+DEPTHS: Final = ("usual", "thorough")
+
+
+def by_depth(*, usual: Value, thorough: Value) -> Value:
+    """The one of the depth that was asked for. Raises ValueError when there is no such depth."""
+    depth = os.environ.get(VARIABLE, DEPTHS[0])
+    if depth not in DEPTHS:
+        raise ValueError(f"{VARIABLE} is {depth!r}; choose from {', '.join(DEPTHS)}")
+    return thorough if depth == "thorough" else usual
