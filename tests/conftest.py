@@ -27,7 +27,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 import prog_contracts.scim  # noqa: F401 - first, from a shallow stack, which saves seconds: see prog_edge.process
-from tests import builtin_types, forking, garbage, hashing, kafka, signing_keys
+from tests import builtin_types, forking, frames, garbage, hashing, kafka, signing_keys
 from tests.memory import put_files_into_memory
 from tests.order import longest_modules_first, module_of
 from tests.servers import TestServers
@@ -43,6 +43,12 @@ settings.load_profile("prognetwork")
 @pytest.fixture(scope="session", autouse=True)
 def quick_hashing() -> Iterator[None]:
     with hashing.quick():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def named_frames() -> Iterator[None]:
+    with frames.named():
         yield
 
 
@@ -168,7 +174,7 @@ def _tell_errors_plainly() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    with garbage.put_off():
+    with garbage.put_off(), frames.named():
         return (yield)
 
 
