@@ -27,7 +27,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 import prog_contracts.scim  # noqa: F401 - first, from a shallow stack, which saves seconds: see prog_edge.process
-from tests import builtin_types, forking, frames, garbage, hashing, kafka, signing_keys
+from tests import builtin_types, depth, forking, frames, garbage, hashing, kafka, signing_keys
 from tests.memory import put_files_into_memory
 from tests.order import longest_modules_first, module_of
 from tests.servers import TestServers
@@ -36,7 +36,12 @@ KAFKA = pytest.StashKey[kafka.TestKafka]()
 KAFKA_MODULES = pytest.StashKey[frozenset[str]]()
 
 # How long an example takes says how busy the machine is, and nothing of what it shows.
-settings.register_profile("prognetwork", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "prognetwork",
+    deadline=None,
+    max_examples=depth.by_depth(usual=40, thorough=100),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("prognetwork")
 
 
@@ -157,6 +162,10 @@ def pytest_configure(config: pytest.Config) -> None:
     _listen_to_interrupts()
     _tell_errors_plainly()
     config.option.loadscopereorder = False  # xdist would put modules of many tests first, however short these are
+
+
+def pytest_report_header() -> str:
+    return f"depth: {depth.asked_for()} ({depth.VARIABLE}; there are {' and '.join(depth.DEPTHS)})"
 
 
 def _listen_to_interrupts() -> None:

@@ -15,7 +15,12 @@ DEPTHS: Final = ("usual", "thorough")
 
 def by_depth(*, usual: Value, thorough: Value) -> Value:
     """The one of the depth that was asked for. Raises ValueError when there is no such depth."""
+    return thorough if asked_for() == "thorough" else usual
+
+
+def asked_for() -> str:
+    """One of DEPTHS. Raises ValueError when what was asked for is none of them."""
     depth = os.environ.get(VARIABLE, DEPTHS[0])
     if depth not in DEPTHS:
         raise ValueError(f"{VARIABLE} is {depth!r}; choose from {', '.join(DEPTHS)}")
-    return thorough if depth == "thorough" else usual
+    return depth

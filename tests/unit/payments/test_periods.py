@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from prog_contracts.payments import Interval
 from prog_workers.payments.rules.periods import boundary, period
+from tests.depth import by_depth
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 anchors = st.integers(0, 60 * 366 * 86_400).map(lambda seconds: EPOCH + timedelta(seconds=seconds))
@@ -48,7 +49,7 @@ def test_monthly_windows_of_a_quarter_that_is_anchored_on_the_31st_are_three_who
     ]
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=by_depth(usual=100, thorough=2_000))
 @given(anchors, st.integers(1, 24), st.integers(0, 240))
 def test_a_monthly_boundary_has_the_anchors_day_or_the_months_last(anchor: datetime, count: int, index: int) -> None:
     date = boundary(anchor, "month", count, index)
@@ -58,7 +59,7 @@ def test_a_monthly_boundary_has_the_anchors_day_or_the_months_last(anchor: datet
     assert date.timetz() == anchor.timetz()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=by_depth(usual=100, thorough=500))
 @given(anchors, st.integers(0, 240))
 def test_a_yearly_boundary_is_the_anchors_date_in_every_year_that_has_it(anchor: datetime, index: int) -> None:
     date = boundary(anchor, "year", 1, index)
@@ -67,7 +68,7 @@ def test_a_yearly_boundary_is_the_anchors_date_in_every_year_that_has_it(anchor:
     assert (date.year, date.month, date.day) == (anchor.year + index, *expected)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=by_depth(usual=100, thorough=1_000))
 @given(anchors, intervals, st.integers(1, 12), st.integers(0, 240))
 def test_periods_adjoin_and_are_never_empty(anchor: datetime, interval: Interval, count: int, index: int) -> None:
     here, following = period(anchor, interval, count, index), period(anchor, interval, count, index + 1)
