@@ -104,6 +104,8 @@ class Relay:
         self._commands = 0
         self._marker: str | None = None
         self._placed = False
+        self.has_more = False
+        """Whether more stored commands may wait than the last cycle has published: a batch."""
 
     async def run_once(self, *, events_alone: bool = False) -> int:
         """Publishes all that is pending now; returns how many messages went out.
@@ -159,6 +161,7 @@ class Relay:
 
     async def _publish_commands(self) -> int:
         rows = await self._database.pool.fetch(sql.COMMANDS_PENDING, BATCH)
+        self.has_more = len(rows) == BATCH
         if not rows:
             return 0
         outgoing = [command for row in rows if (command := _stored_command(row)) is not None]
@@ -354,6 +357,9 @@ class RelayProcess:
         while True:
             self._woken.clear()
             await relay.run_once(events_alone=self._may_take_events_alone(loop.time()))
+            if relay.has_more:
+                self._events_alone = False
+                self._woken.set()
             await self._gauge(relay)
             if loop.time() - trimmed_at > TRIM_SECONDS:
                 trimmed_at = loop.time()

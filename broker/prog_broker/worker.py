@@ -145,7 +145,9 @@ class Worker:
         for serving in self.serving:
             serving.pump.stop()
             serving.replays.stop()
-        await self._tell_what_was_passed_by()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._tell_what_was_passed_by()
         await self.transport.stop()
         if self._pumps:
             await asyncio.wait(self._pumps, timeout=self.settings.drain_seconds)

@@ -159,7 +159,7 @@ class Database:
         for ever. The server itself gives a statement up after `statement_seconds`, whatever has become of its client;
         0 is never.  With `plan_once` the server plans each statement once a connection, for all values: right where
         statements are few and go by keys. With `lasts_later` a commit does not wait for the disk, and a crash of the
-        server takes back those of the last half second: for notes that can be made again.
+        server takes back those of the last second: for notes that can be made again.
 
         Raises OSError or asyncpg.PostgresError when the server does not answer or refuses the role.
         """

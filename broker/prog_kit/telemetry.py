@@ -38,7 +38,8 @@ OUTBOX_PENDING: Final = Gauge(
 OUTBOX_OLDEST_SECONDS: Final = Gauge("prog_outbox_oldest_seconds", "Age of the oldest message not yet published")
 LOGOUT_NOTICES: Final = Counter(
     "prog_logout_notices_total",
-    "Attempts to tell an OAuth client of a sign-out: told, again, refused or given_up, and the last two are for good",
+    "Attempts to tell an OAuth client of a sign-out: told, again, refused or given_up; after the last two it waits for"
+    " an operator",
     ["outcome"],
 )
 

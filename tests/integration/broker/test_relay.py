@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -150,25 +151,60 @@ async def test_everything_is_looked_at_again_when_events_were_all_that_was_told_
 
 async def test_a_stored_command_is_looked_for_though_nothing_but_events_is_told_of(rig: Rig) -> None:
     """Whoever stored it may have lost the word about it, and an older version's says nothing of what it is."""
+    async with relaying(rig) as process:
+        await append(rig.admin, "before")
+        await eventually(lambda: told_of_events(rig), seconds=60)
+        await eventually(lambda: process._events_alone, seconds=60)  # everything has been looked at
+        await store_command(rig, "stored")
+
+        async def went_out() -> bool:
+            return await told_of_events(rig) and not await waiting_commands(rig)
+
+        await eventually(went_out, seconds=60)
+
+
+async def test_many_stored_commands_go_out_one_batch_after_the_other(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an outage of the broker: nobody wakes the relay for each batch of them, and it does not wait for it."""
+    monkeypatch.setattr("prog_broker.relay.BATCH", 2)
+    monkeypatch.setattr("prog_broker.relay.IDLE_SECONDS", 3600.0)
+    for number in range(7):
+        await store_command(rig, str(number))
+    async with relaying(rig):
+        await eventually(lambda: no_command_waits(rig), seconds=60)
+
+
+@asynccontextmanager
+async def relaying(rig: Rig) -> AsyncIterator[RelayProcess]:
     process = RelayProcess(rig.settings)
     task = asyncio.create_task(process.run_until_stopping())
     try:
         await eventually(lambda: process.ready, seconds=60)
-        command = RenameTenant(tenant_id=new_id("tenant"), name="stored")
-        envelope = wrap(command, tenant_id=command.tenant_id, source="/test")
-        await rig.admin.execute(
-            sql.STORE_COMMAND, envelope.id, envelope.tenant_id, topic_of(command).name, envelope.partition_key,
-            envelope.attributes().decode(), envelope.data,
-        )  # fmt: skip
-
-        async def went_out() -> bool:
-            await rig.redis.publish(WAKE_CHANNEL, EVENTS_WAIT)
-            return bool(await rig.admin.fetchval("SELECT bool_and(published_at IS NOT NULL) FROM bus.command_outbox"))
-
-        await eventually(went_out, seconds=60)
+        yield process
     finally:
         process.stopping.set()
         await task
+
+
+async def store_command(rig: Rig, name: str) -> None:
+    command = RenameTenant(tenant_id=new_id("tenant"), name=name)
+    envelope = wrap(command, tenant_id=command.tenant_id, source="/test")
+    await rig.admin.execute(
+        sql.STORE_COMMAND, envelope.id, envelope.tenant_id, topic_of(command).name, envelope.partition_key,
+        envelope.attributes().decode(), envelope.data,
+    )  # fmt: skip
+
+
+async def told_of_events(rig: Rig) -> bool:
+    """Wakes the relay as a worker does; whether it was there to hear."""
+    return await rig.redis.publish(WAKE_CHANNEL, EVENTS_WAIT) > 0
+
+
+async def waiting_commands(rig: Rig) -> int:
+    return int(await rig.scalar("SELECT count(*) FROM bus.command_outbox WHERE published_at IS NULL"))
+
+
+async def no_command_waits(rig: Rig) -> bool:
+    return await waiting_commands(rig) == 0
 
 
 async def test_a_broker_that_lost_its_newest_entries_gets_those_again(rig: Rig) -> None:

@@ -155,8 +155,8 @@ class Contest:
     peers: Sequence[Contestant] = ()
     setting: Callable[[Stage], AbstractAsyncContextManager[Stage]] = nullcontext
     """What has to be put on the stage for it."""
-    length: float = 1.0
-    """Times as many messages in a round as others have: for sides whose rates vary from one moment to the next."""
+    times_as_long: int = 1
+    """How many times as many messages a round has as those of others: for sides whose rates vary much."""
 
     def contestants(self) -> list[Contestant]:
         sides = [side for each in self.comparisons for side in (each.ours, each.reference)]
@@ -181,7 +181,7 @@ async def hold(
 async def _hold(
     stage: Stage, contest: Contest, rounds: int, messages: int, told: Callable[[str], None], *, profile: bool
 ) -> Figures:
-    sides, messages = contest.contestants(), round(messages * contest.length)
+    sides, messages = contest.contestants(), messages * contest.times_as_long
     tallies: dict[Contestant, list[Tally]] = {side: [] for side in sides}
     profiles: dict[str, dict[str, Any]] = {}
     await stage.tidy()

@@ -80,7 +80,7 @@ def relay() -> Contest:
 def reclaim() -> Contest:
     heir = Inheritance("consume-heir", "ours, of a dead worker", fill, settled, OURS)
     live = Process("consume-ours", "ours, live", fill, settled, OURS)
-    return Contest("reclaim", [Comparison("reclaim of a dead worker's batch", heir, live, 0.90, 1.0)], length=3)
+    return Contest("reclaim", [Comparison("reclaim of a dead worker's batch", heir, live, 0.90, 1.0)], times_as_long=3)
 
 
 def handled() -> Contest:
