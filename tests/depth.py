@@ -1,7 +1,8 @@
 """How often the same kind of check is repeated: PROG_TEST_DEPTH, `usual` without it, `thorough` in CI.
 
-Every test runs at either depth and asserts the same. The usual depth makes fewer examples of one kind, fewer rounds,
-smaller floods; never so few that the defect which the test is there for would pass.
+Every test runs at either depth, and what it holds is the same; how many of each it counts on goes by the depth. The
+usual one makes fewer examples of one kind, fewer rounds, smaller floods. A rare case that must not be missed has a
+test, or an example, of its own.
 """
 
 import os

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from aiokafka import TopicPartition
 
 from prog_broker.transport import open_transport
 from prog_contracts.topics import TOPICS
@@ -31,8 +32,8 @@ pytestmark = pytest.mark.slow(15)
 SOON_MISSED = {"broker.session.timeout.ms": "2500"}
 """A killed node comes back when the others count it as gone: half a minute of this module would be waited for that."""
 
-NODES = by_depth(usual=[1], thorough=[1, 2, 3])
-"""Those that are lost, one after the other."""
+LOST = by_depth(usual=1, thorough=3)
+"""How many nodes are lost, one after the other: the leader is the first."""
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +52,15 @@ def test_nodes_of_a_killed_parent_end_and_their_data_is_used_again(kafka_cluster
 async def test_a_cluster_of_three_loses_one_node_and_nothing_else(kafka_cluster: Kafka) -> None:
     await make_topic(kafka_cluster.bootstrap, "precious", partitions=3, replicas=3)
     async with producer(kafka_cluster.bootstrap) as client, asyncio.timeout(3 * PATIENCE_SECONDS):
-        for number in NODES:
+        await client.send_and_wait("precious", b"first", partition=0)
+        leader = client.client.cluster.leader_for_partition(TopicPartition("precious", 0))
+        nodes = sorted((1, 2, 3), key=lambda number: number != leader)[:LOST]
+        for number in nodes:
             await client.send_and_wait("precious", b"before %d" % number, partition=0)
             kafka_cluster.kill(number)
             await client.send_and_wait("precious", b"without %d" % number, partition=0)
             kafka_cluster.start(number)
-    expected = [text % number for number in NODES for text in (b"before %d", b"without %d")]
+    expected = [b"first", *(text % number for number in nodes for text in (b"before %d", b"without %d"))]
     assert list(dict.fromkeys(await read(kafka_cluster.bootstrap, "precious", len(expected)))) == expected
 
 

@@ -4,7 +4,7 @@ import calendar
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from prog_contracts.payments import Interval
@@ -61,6 +61,8 @@ def test_a_monthly_boundary_has_the_anchors_day_or_the_months_last(anchor: datet
 
 @settings(max_examples=by_depth(usual=100, thorough=500))
 @given(anchors, st.integers(0, 240))
+@example(datetime(2028, 2, 29, tzinfo=UTC), 1)
+@example(datetime(2028, 2, 29, tzinfo=UTC), 4)
 def test_a_yearly_boundary_is_the_anchors_date_in_every_year_that_has_it(anchor: datetime, index: int) -> None:
     date = boundary(anchor, "year", 1, index)
     leap_day_missing = (anchor.month, anchor.day) == (2, 29) and not calendar.isleap(anchor.year + index)
