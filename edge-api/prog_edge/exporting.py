@@ -47,20 +47,27 @@ Page = Callable[[str | None], Awaitable[tuple[Sequence[Any], str | None]]]
 
 async def require_room(platform: Platform, user_id: str) -> None:
     """Refuses an export that would be larger than the settings allow, before anything of it is sent: who is given half
-    a file does not see it. All is read for it once, a page at a time, and no more than is allowed.
+    a file does not see it. All is read for it, a page at a time, and no more than is allowed.
 
-    Raises Conflict with code `export_too_large`.
+    Raises Conflict with code `export_too_large`, or `exported_just_now` while it is being read.
     """
     limit_mib = platform.settings.person_export_mib
-    if not limit_mib:
-        return
+    if limit_mib:
+        limit_bytes = limit_mib * MIB
+        fits = await platform.export_room.fits(user_id, limit_bytes, lambda: _fits(platform, user_id, limit_bytes))
+        if not fits:
+            detail = f"What we have of you is more than the {limit_mib} MiB that a file may have here."
+            raise Conflict(f"{detail} Ask whoever runs this platform to allow more.", code="export_too_large")
+
+
+async def _fits(platform: Platform, user_id: str, limit_bytes: int) -> bool:
     size = 0
     async for _, content in _files(platform, user_id):
         async for lines in content():
             size += len(lines)
-            if size > limit_mib * MIB:
-                detail = f"What we have of you is more than the {limit_mib} MiB that a file may have here."
-                raise Conflict(f"{detail} Ask whoever runs this platform to allow more.", code="export_too_large")
+            if size > limit_bytes:
+                return False
+    return True
 
 
 class ExportResponse(ArchiveResponse):

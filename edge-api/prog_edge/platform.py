@@ -17,6 +17,7 @@ from prog_contracts.messages import Command
 from prog_edge.audit.feed import AuditFeed
 from prog_edge.callers import Callers
 from prog_edge.drain import Drain
+from prog_edge.export_room import ExportRoom
 from prog_edge.federation import Federation, SignOnProvider
 from prog_edge.handover import Handover
 from prog_edge.idempotency import IdempotencyKeys
@@ -85,6 +86,7 @@ class Platform(Known):
         self.commands = Commands(self.client, admission, self.audit)
         self.idempotency = IdempotencyKeys(self.database, sealer)
         self.operations = Operations(self.redis)
+        self.export_room = ExportRoom()
         self.quotas = Quotas(self.database, self.commands)
         self.tail = EventTail(self.database, drain, self.redis)
         drain.on_start(self.tail.end_all)

@@ -29,7 +29,7 @@ async def resend_logout_notices(
 ) -> Response:
     """Tell OAuth clients again of sign-outs of the last week that they refused or did not answer; the oldest 1000.
 
-    Each goes with the `jti` that it had, and nothing goes to a client that has heard of it. What comes of it is in the
+    Each goes with the `jti` that it had, and nothing goes to a client that has said it did. What comes of it is in the
     audit trails of the clients' tenants.
     """
     return await perform(

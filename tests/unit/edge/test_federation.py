@@ -395,7 +395,7 @@ async def test_a_code_goes_to_no_private_address_that_a_tenant_s_provider_has_pu
     await federation.close()
 
 
-@pytest.mark.parametrize("name", ["acme", TENANT, "microsoft", "github"])
+@pytest.mark.parametrize("name", ["acme", TENANT, "microsoft", "github"], ids=["acme", "tenant", "microsoft", "github"])
 async def test_who_has_a_provider_asked_is_counted_before_it_is(
     federation: Federation, provider: IdentityProvider, name: str
 ) -> None:

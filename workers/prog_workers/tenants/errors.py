@@ -175,10 +175,10 @@ def tenant_exported_just_now() -> Conflict:
     return Conflict("An export was made just now. Fetch it, or make another in ten minutes.", code="exported_just_now")
 
 
-def export_too_large(limit_bytes: int) -> Conflict:
+def export_too_large() -> Conflict:
     return Conflict(
-        f"The last export came to more than the {limit_bytes >> 20} MiB that one may have here, and was ended. Ask"
-        " whoever runs this platform to allow more, and try again in ten minutes.",
+        "The last export came to more than one may have here, and was ended. Ask whoever runs this platform to allow"
+        " more, and try again in ten minutes.",
         code="export_too_large",
     )
 

@@ -66,6 +66,8 @@ async def start(request: Request, provider: str, web: Services) -> Response:
     hint = query.get("hint", "")[:EMAIL_MAX_LENGTH] or None
     try:
         departure = await web.identities.depart(provider, purpose, address, viewer, hint)
+    except TooMuch:
+        raise
     except (NotFound, Unavailable) as error:
         return _back(request, error, purpose, address)
     web_state(request).federation = departure.cookie

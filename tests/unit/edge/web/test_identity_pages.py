@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from prog_edge.problems import TooMuch
 from prog_edge.web.ports import WebServices
+from prog_edge.web.ports.identities import Departure
 from tests.unit.edge.web.conftest import Browse
 from tests.unit.edge.web.markup import read
 from tests.unit.edge.web.sample_backend import sample_services
@@ -62,6 +65,15 @@ def test_check_19_another_site_has_nobody_sign_in_with_a_provider_of_its_choice(
         assert gone.headers["location"] == "/account/sign-in?next=/account/sessions"
         assert "prog_federation" not in client.cookies
         assert "Another site has sent you here" in client.get(gone.headers["location"]).text
+
+
+def test_whoever_has_asked_too_often_is_told_so_and_when_to_try_again(browse: Browse) -> None:
+    class Refusing(SampleIdentities):
+        async def depart(self, *_: Any) -> Departure:
+            raise TooMuch("That was often.", code="rate_limited", retry_after_seconds=7)
+
+    answer = browse(None, backed(Refusing())).get("/v1/auth/oauth/google/start")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
 
 
 @pytest.mark.parametrize("address", ["https://evil.example", "//evil.example", "/\\evil.example"])

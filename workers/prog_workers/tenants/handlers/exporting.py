@@ -57,7 +57,7 @@ async def export_tenant(command: ExportTenant, tx: Transaction) -> list[Event]:
         await store.expire_export(tx, before.export_id)
         await tx.unschedule(_timer(before.export_id))
     if await store.has_failed_within(tx, INTERVAL_SECONDS):
-        raise errors.export_too_large(largest_bytes)
+        raise errors.export_too_large()
     if not await store.insert_export(tx, command.export_id, owner):
         raise errors.export_exists()
     tx.send(CollectTenantExport(tenant_id=tx.tenant_id, export_id=command.export_id))

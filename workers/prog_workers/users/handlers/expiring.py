@@ -24,7 +24,7 @@ async def end_expired_sessions(command: EndExpiredSessions, tx: Transaction) -> 
     then what clients did not hear of long ago."""
     if not is_process(tx.actor):
         raise errors.not_permitted()
-    await logouts.drop_failed(tx)
+    await logouts.drop_failed(tx, BATCH)
     ended = await close_expired_sessions(tx, BATCH)
     if len(ended) == BATCH:
         tx.send(EndExpiredSessions())

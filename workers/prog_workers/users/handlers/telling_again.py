@@ -22,4 +22,5 @@ async def resend_logout_notices(command: ResendLogoutNotices, tx: Transaction) -
         raise errors.not_permitted()
     count = await logouts.resend_failed(tx, BATCH)
     told = (LogoutNoticesResent(count=count),) if count else ()
-    return Reply({"resent": count, "more": count == BATCH}, *told)
+    more = count == BATCH and await logouts.has_failed(tx)
+    return Reply({"resent": count, "more": more}, *told)

@@ -38,7 +38,8 @@ def logout_claims(
 def next_of(status: int | None, attempts: int) -> Next:
     """What an answer means after so many attempts; None is no answer.
 
-    A client that says no has heard: 400 is what one answers that could not sign the person out, and it would again.
+    400 is what a client answers that could not sign the person out, and it would again: it is not asked again unless an
+    operator says so.
     """
     if status in (200, 204):
         return "told"

@@ -114,9 +114,22 @@ async def resend_failed(tx: Transaction, most: int) -> int:
     return len(rows)
 
 
-async def drop_failed(tx: Transaction) -> None:
-    """Drops notices that failed and have waited long enough for somebody to send them again."""
-    await tx.execute("DELETE FROM users.logout_notices WHERE failed_at IS NOT NULL AND due_at <= $1", tx.envelope.time)
+async def has_failed(tx: Transaction) -> bool:
+    """Whether there is a notice that could be sent again."""
+    return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM users.logout_notices WHERE failed_at IS NOT NULL)"))
+
+
+async def drop_failed(tx: Transaction, most: int) -> None:
+    """Drops notices that failed and have waited long enough for somebody to send them again, so many at most."""
+    await tx.execute(
+        """
+        DELETE FROM users.logout_notices WHERE notice_id IN (
+            SELECT notice_id FROM users.logout_notices WHERE failed_at IS NOT NULL AND due_at <= $1 LIMIT $2
+        )
+        """,
+        tx.envelope.time,
+        most,
+    )
 
 
 # -- for the courier ---------------------------------------------------------------------------------------------------
@@ -162,7 +175,10 @@ async def logout_uri(connection: Connection, client_id: str) -> str | None:
 
 
 async def put_off(connection: Connection, notice_id: str, due_at: datetime) -> None:
-    await connection.execute("UPDATE users.logout_notices SET due_at = $2 WHERE notice_id = $1", notice_id, due_at)
+    """Has a notice come again then, unless somebody else has found meanwhile that it failed."""
+    await connection.execute(
+        "UPDATE users.logout_notices SET due_at = $2 WHERE notice_id = $1 AND failed_at IS NULL", notice_id, due_at
+    )
 
 
 async def keep_failed(connection: Connection, notice_id: str, failed_at: datetime, until: datetime) -> bool:
