@@ -1,6 +1,7 @@
 """A whole platform for a test, as a person has it: one `prog up` with data and a port of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,15 @@ class Up:
     def server(self, name: str) -> psutil.Process | None:
         mine = psutil.Process(self.process.pid).children()
         return next((member for member in mine if lives(member) and member.name() == name), None)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Ask it to stop, which it must do well."""
+        self.process.send_signal(number)
+        try:
+            code = self.process.wait(60)
+        finally:
+            said = self.close()
+        assert code == 0, said
 
     def close(self) -> str:
         """Kill it if it still runs; what it said after the last line that was read."""

@@ -31,9 +31,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     up = Up(tmp_path_factory.mktemp("killed") / "data", free_port())
     up.wait_ready()
     yield up
-    up.process.send_signal(signal.SIGINT)
-    assert up.process.wait(60) == 0
-    up.close()
+    up.stop(signal.SIGINT)
 
 
 @pytest.mark.parametrize("victim", [*PROCESSES, "postgres", "valkey-server"])

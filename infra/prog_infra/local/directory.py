@@ -18,6 +18,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +27,9 @@ from prog_infra.servers.valkey import write_private
 
 DEFAULT_DIRECTORY = Path(".prog")
 NEEDED_BYTES = 256 * 1024 * 1024
+ENDING_SECONDS = 10.0
+"""What the forks of a `prog up` that was killed have to end: they are killed with it, and hold the lock till then."""
+_LOOK_AGAIN_SECONDS = 0.02
 ADMINISTRATOR_EMAIL = "admin@prognetwork.example"
 
 
@@ -53,7 +57,7 @@ class DataDirectory:
         return self.path / "logs"
 
     def open(self, *, fresh: bool = False) -> None:
-        """Make the directory and hold it until this process ends; `fresh` forgets all that it holds.
+        """Make the directory and hold it until this process and its forks end; `fresh` forgets all that it holds.
 
         Raises OperatorError when it cannot be written, the disk is full, or another `prog up` uses it.
         """
@@ -73,7 +77,7 @@ class DataDirectory:
             raise
 
     def close(self) -> None:
-        """Let go of the directory; in a forked child, of the child's handle alone."""
+        """Let go of the directory, as far as this process holds it; a fork holds it until it ends."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -141,15 +145,15 @@ class DataDirectory:
         return True
 
     def _take_lock(self, lock: IO[str]) -> None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            raise OperatorError(
-                f"the data in {self.path} is in use by another `prog up` (process {holder})",
-                remedy="stop that one, or use another --data and --port",
-            ) from None
+        deadline = time.monotonic() + ENDING_SECONDS
+        while not _is_locked_now(lock):
+            holder = _holder(lock)
+            if holder is None or _lives(holder) or time.monotonic() > deadline:
+                raise OperatorError(
+                    f"the data in {self.path} is in use by another `prog up` (process {holder or 'unknown'})",
+                    remedy="stop that one, or use another --data and --port",
+                )
+            time.sleep(_LOOK_AGAIN_SECONDS)
         lock.seek(0)
         lock.truncate()
         lock.write(f"{os.getpid()}\n")
@@ -182,6 +186,31 @@ class DataDirectory:
             f"{self.path} cannot be used for data: {(error.strerror or str(error)).lower()}",
             remedy="use --data with a directory that you may write",
         )
+
+
+def _is_locked_now(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(lock: IO[str]) -> int | None:
+    """The process that wrote its number into the lock; None while it has not done so."""
+    lock.seek(0)
+    text = lock.read().strip()
+    return int(text) if text.isdecimal() else None
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _write_json(path: Path, values: dict[str, str]) -> None:

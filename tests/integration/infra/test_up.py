@@ -40,9 +40,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     up = Up(tmp_path_factory.mktemp("standing") / "data of ours", free_port())
     up.wait_ready()
     yield up
-    up.process.send_signal(signal.SIGTERM)
-    assert up.process.wait(60) == 0
-    up.close()
+    up.stop()
 
 
 async def test_it_comes_up_says_where_it_is_and_ctrl_c_leaves_nothing_behind(up: Up, data: Path) -> None:
@@ -87,9 +85,7 @@ async def test_edges_share_the_port_and_one_that_dies_is_not_missed(data: Path) 
             what="both edges to be back",
         )
     finally:
-        up.process.send_signal(signal.SIGTERM)
-        assert up.process.wait(30) == 0
-        up.close()
+        up.stop()
     assert is_free(up.port)
 
 
@@ -104,9 +100,7 @@ async def test_data_survives_a_killed_supervisor_and_the_next_start_is_clean(up:
         assert (data / "administrator.json").read_text() == sign_in
         assert {title for title in PROCESSES if again.find(title)} == set(PROCESSES)
     finally:
-        again.process.send_signal(signal.SIGTERM)
-        assert again.process.wait(30) == 0
-        again.close()
+        again.stop()
 
 
 async def test_every_killed_process_is_back_at_once_and_so_are_the_servers(standing: Up) -> None:

@@ -27,9 +27,7 @@ def up(tmp_path_factory: pytest.TempPathFactory, kafka_jars: None) -> Iterator[U
     data = tmp_path_factory.mktemp("kafka") / "data of ours"
     first = Up(data, free_port())
     first.wait_ready()
-    first.process.send_signal(signal.SIGINT)
-    assert first.process.wait(60) == 0
-    first.close()
+    first.stop(signal.SIGINT)
     up = Up(data, first.port, "--broker", "kafka", forked=False)
     up.wait_ready()
     yield up
@@ -147,9 +145,7 @@ async def test_after_a_killed_supervisor_it_is_kafka_again_with_the_same_message
         tell_the_story(up.data)
     finally:
         family = [psutil.Process(again.process.pid), *again.family()]
-        again.process.send_signal(signal.SIGINT)
-        assert again.process.wait(60) == 0
-        again.close()
+        again.stop(signal.SIGINT)
     assert not [member for member in family if lives(member)]
 
 

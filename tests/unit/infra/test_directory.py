@@ -1,15 +1,19 @@
 """The data directory: who may use it, what it keeps, and what it says when it cannot."""
 
+import fcntl
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from prog_infra import local
 from prog_infra.errors import OperatorError
+from prog_infra.local import directory as module
 from prog_infra.local.directory import DataDirectory
 from prog_infra.local.terminal import Terminal
 
@@ -56,6 +60,44 @@ def test_a_second_user_of_the_same_data_is_refused_and_named(directory: DataDire
         DataDirectory(directory.path).open()
     directory.close()
     directory.open()
+
+
+@pytest.fixture
+def held_by_the_ended(tmp_path: Path) -> Iterator[IO[str]]:
+    """The lock of `tmp_path` as a fork of a platform that was killed holds it while it is ending."""
+    platform = subprocess.Popen(["true"])
+    platform.wait()
+    with (tmp_path / "lock").open("w") as lock:
+        lock.write(f"{platform.pid}\n")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+
+
+def test_what_is_left_of_a_killed_platform_is_waited_for(
+    held_by_the_ended: IO[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            held_by_the_ended.close()
+
+    monkeypatch.setattr("prog_infra.local.directory.time.sleep", wait)
+    directory = DataDirectory(tmp_path)
+    directory.open()
+    assert len(waits) == 3
+    assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+    directory.close()
+
+
+def test_what_is_left_of_a_killed_platform_is_not_waited_for_without_end(
+    held_by_the_ended: IO[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ENDING_SECONDS", 0.0)
+    with pytest.raises(OperatorError, match="in use by another"):
+        DataDirectory(tmp_path).open()
 
 
 def test_the_broker_is_remembered_until_all_is_forgotten(directory: DataDirectory) -> None:
