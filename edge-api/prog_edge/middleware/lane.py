@@ -20,6 +20,7 @@ from prog_edge.middleware.head_fields import Head
 from prog_edge.quick import ShortWay
 from prog_edge.refusals import ErrorPage
 from prog_edge.routing import RouteIndex
+from prog_edge.versions.pinned import Pinned
 
 _FAILURE: Final = "prog.failure"
 
@@ -48,14 +49,16 @@ class Lane:
         found = self._index.find(scope)
         if found is None:
             return None
-        short = found.route.app
+        app = found.route.app
+        short = app.app if type(app) is Pinned else app
         if type(short) is not ShortWay or short.takes_body != head.has_body:
             return None
         scope["router"], scope["route"], scope["endpoint"] = self._router, found.route, found.route.endpoint
         scope["path_params"] = found.path_params
-        return self._bounded(short) if head.has_body else short
+        return self._bounded(app, short) if head.has_body else app
 
-    def _bounded(self, short: ShortWay) -> ASGIApp:
+    def _bounded(self, app: ASGIApp, short: ShortWay) -> ASGIApp:
+        """The short way of a route with a body, within the limits of bodies; `app` may be what pins it."""
         bounded = self._with_body.get(short)
         if bounded is None:
             assert self.other_way is not None
@@ -64,7 +67,12 @@ class Lane:
             async def serve(scope: Scope, receive: Receive, send: Send) -> None:
                 await short.serve(scope, receive, send, other_way)
 
-            bounded = self._with_body[short] = BodyLimitMiddleware(serve)
+            async def serve_pinned(scope: Scope, receive: Receive, send: Send) -> None:
+                assert isinstance(app, Pinned)
+                await app.serve(scope, receive, send, serve)
+
+            served = serve_pinned if isinstance(app, Pinned) else serve
+            bounded = self._with_body[short] = BodyLimitMiddleware(served)
         return bounded
 
     async def fail(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:

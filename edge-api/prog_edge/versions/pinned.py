@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 import orjson
 from fastapi.routing import APIRoute
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +19,7 @@ from prog_edge.versions.table import NEWEST, VERSIONS, Version, changed_operatio
 
 _JSON: Final = b"application/json"
 _PROBLEM: Final = b"application/problem+json"
+_CAME_BY: Final = "prog.pinned"
 
 
 def pin(routes: Iterable[BaseRoute]) -> None:
@@ -43,13 +45,39 @@ class Pinned:
         self._changes_requests = any(change.place == "request" for change in self._changes[VERSIONS[0]])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.serve(scope, receive, send, self.app)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, app: ASGIApp) -> None:
+        """Answers with `app`, which does what the route does newest. One that has come by before is left to `app`."""
+        if _CAME_BY in scope:
+            await app(scope, receive, send)
+            return
+        scope[_CAME_BY] = True
         context = context_of(scope)
         version = await _version(scope, of_tenant=self._changes_requests)
         changes = self._changes[version]
         if changes:
             body, scope = await _upgraded(changes, scope, receive)
             receive = Once(body, receive)
-        await self.app(scope, receive, _Downgrading(lambda: self._changes[context.version or NEWEST], send).send)
+        answer = _Downgrading(lambda: self._changes[context.version or NEWEST], send)
+        try:
+            await app(scope, receive, answer.send)
+        except Exception as error:
+            if answer.has_begun or not self._changes[context.version or NEWEST]:
+                raise
+            await _told(error, scope, receive, answer.send)
+
+
+async def _told(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers what the route has raised, as the application would farther out, where nobody knows of older versions.
+
+    Raises it again when there is no handler for it.
+    """
+
+    async def raise_again(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    await ExceptionMiddleware(raise_again, scope["app"].exception_handlers)(scope, receive, send)
 
 
 async def _version(scope: Scope, *, of_tenant: bool) -> Version:
@@ -121,9 +149,11 @@ class _Downgrading:
         self._start: Message | None = None
         self._media_type = b""
         self._parts: list[bytes] = []
+        self.has_begun = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.has_begun = True
             media_type = dict(message.get("headers", ())).get(b"content-type", b"").partition(b";")[0]
             self._changes = self._asked()
             if self._changes and media_type in (_JSON, _PROBLEM):

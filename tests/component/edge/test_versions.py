@@ -7,21 +7,26 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
 import pytest_asyncio
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
-from prog_contracts.errors import Conflict
+from prog_contracts.errors import Conflict, Invalid
+from prog_edge.access import Public, Visit
 from prog_edge.api import ROUTERS
 from prog_edge.api.contract import api_routes
 from prog_edge.app import create_app, layers
 from prog_edge.drain import Drain
+from prog_edge.middleware.lane import Lane
+from prog_edge.quick import shorten
 from prog_edge.refusals import add_handlers
+from prog_edge.routing import RouteIndex
 from prog_edge.versions.changes import Renamed
 from prog_edge.versions.pinned import Pinned, pin
 from prog_edge.versions.table import NEWEST, VERSIONS, changed_operations, version_at
@@ -39,40 +44,56 @@ class Lead(BaseModel):
     note: str | None = Field(None, max_length=5)
 
 
-router = APIRouter()
 LISTED = [{"id": "tenant_1", "member_count": 3, "name": "Acme"}, {"id": "tenant_2", "member_count": 1, "name": "Bolt"}]
 
 
-@router.get("/v1/tenants")
-async def list_tenants() -> dict[str, Any]:
-    return {"data": LISTED, "next_cursor": None}
+class Anybody(Public):
+    async def __call__(self, request: Request) -> Visit:
+        return Visit(None, request, None)  # type: ignore[arg-type]  # none of the routes asks the platform
 
 
-@router.get("/v1/tenants/{tenant_id}")
-async def get_tenant(tenant_id: str) -> Any:
-    if tenant_id == "csv":
-        return Response("member_count\n3\n", media_type="text/csv")
-    return LISTED[0]
+Known = Annotated[Visit, Depends(Anybody())]
 
 
-@router.delete("/v1/tenants/{tenant_id}")
-async def delete_tenant(tenant_id: str) -> Response:
-    if tenant_id == "none":
-        return Response(status_code=204)
-    raise Conflict("Not now.")
+def routes() -> list[BaseRoute]:
+    router = APIRouter()
+
+    @router.get("/v1/tenants")
+    async def list_tenants(visit: Known) -> dict[str, Any]:
+        return {"data": LISTED, "next_cursor": None}
+
+    @router.get("/v1/tenants/{tenant_id}")
+    async def get_tenant(tenant_id: str, visit: Known) -> Any:
+        if tenant_id == "csv":
+            return Response("member_count\n3\n", media_type="text/csv")
+        return LISTED[0]
+
+    @router.delete("/v1/tenants/{tenant_id}")
+    async def delete_tenant(tenant_id: str, visit: Known) -> Response:
+        if tenant_id == "none":
+            return Response(status_code=204)
+        raise Conflict("Not now.")
+
+    @router.post("/v1/leads")
+    async def capture_lead(lead: Lead, visit: Known) -> Lead:
+        if lead.note == "never":
+            raise Invalid.field("note", "impolite", "Ask again.")
+        return lead
+
+    return router.routes
 
 
-@router.post("/v1/leads")
-async def capture_lead(lead: Lead) -> Lead:
-    return lead
-
-
-@pytest_asyncio.fixture
-async def http(settings: Settings, drain: Drain) -> AsyncIterator[httpx.AsyncClient]:
-    app = FastAPI(middleware=layers(settings, drain), openapi_url=None, redirect_slashes=False)
+@pytest_asyncio.fixture(params=["by lane", "short", "FastAPI's"])
+async def http(request: pytest.FixtureRequest, settings: Settings, drain: Drain) -> AsyncIterator[httpx.AsyncClient]:
+    lane = Lane()
+    app = FastAPI(middleware=layers(settings, drain, lane), openapi_url=None, redirect_slashes=False)
     add_handlers(app, no_page)
-    app.router.routes.extend(router.routes)
+    app.router.routes.extend(routes())
+    if request.param != "FastAPI's":
+        shorten(app.router.routes)
     pin(app.router.routes)
+    if request.param == "by lane":
+        lane.open(app, RouteIndex(app.router.routes), no_page)
 
     async def find(text: str) -> Any:
         made_at = datetime(2026, 10, 1, tzinfo=UTC)
@@ -121,6 +142,16 @@ async def test_what_is_wrong_is_told_in_the_words_of_the_request(http: httpx.Asy
     ]
 
 
+async def test_so_is_what_the_route_finds_wrong(http: httpx.AsyncClient) -> None:
+    body = {"email": "ada@example.com", "message": "never"}
+    older = await http.post("/v1/leads", json=body, headers=pinned(OLDEST.name))
+    newer = await http.post("/v1/leads", json={"email": "ada@example.com", "note": "never"})
+    assert [(a.status_code, a.json()["errors"][0]["field"]) for a in (older, newer)] == [
+        (422, "message"),
+        (422, "note"),
+    ]
+
+
 async def test_a_newer_field_is_unknown_in_an_older_version(http: httpx.AsyncClient) -> None:
     body = {"email": "ada@example.com", "note": "Hello"}
     answer = await http.post("/v1/leads", json=body, headers=pinned(OLDEST.name))
@@ -128,7 +159,7 @@ async def test_a_newer_field_is_unknown_in_an_older_version(http: httpx.AsyncCli
     assert [(e["field"], e["code"]) for e in answer.json()["errors"]] == [("note", "unknown_field")]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'"text"', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b"[1]", b'"text"', b"\xff"])
 async def test_a_body_that_is_none_is_refused_as_in_the_newest(http: httpx.AsyncClient, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     older = await http.post("/v1/leads", content=content, headers={**headers, **pinned(OLDEST.name)})
