@@ -44,6 +44,8 @@ class Admission:
 async def admit(
     connection: Connection, shard: Shard, token: int, items: Sequence[Incoming], *, retrying: bool
 ) -> Admission:
+    if len(items) == 1 and shard.topic.kind != "events":
+        return await _admit_one(connection, shard, token, items[0].envelope, retrying=retrying)
     envelopes = [item.envelope for item in items]
     columns: list[list[Any]] = [
         [e.id for e in envelopes],
@@ -76,6 +78,35 @@ async def admit(
         admitted=set(row["admitted"] or ()),
         parked=set(row["parked"] or ()),
         clocks={tenant: datetime.fromisoformat(at) for tenant, at in clocks.items()},
+        replay_id=row["replay_id"],
+    )
+
+
+async def _admit_one(connection: Connection, shard: Shard, token: int, e: Envelope, *, retrying: bool) -> Admission:
+    row = await connection.fetchrow(
+        sql.ADMIT_ONE,
+        shard.group,
+        shard.topic.name,
+        shard.partition,
+        token,
+        retrying,
+        e.id,
+        e.tenant_id,
+        e.partition_key,
+        e.type,
+        e.subject,
+        e.actor,
+        e.correlation_id,
+        e.causation_id,
+        e.time,
+    )
+    assert row is not None
+    if not row["leased"]:
+        raise Fenced(shard.name)
+    return Admission(
+        admitted={e.id} if row["admitted"] else set(),
+        parked={e.partition_key} if row["parked"] else set(),
+        clocks={} if row["stands_at"] is None else {e.tenant_id: row["stands_at"]},
         replay_id=row["replay_id"],
     )
 

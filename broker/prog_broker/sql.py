@@ -37,6 +37,31 @@ SELECT EXISTS (SELECT FROM lease) AS leased,
 """Fences, skips keys that are parked (unless $5: this is the retry of a parked message), and inserts the rest into the
 inbox; ids that are not among `admitted` were handled before."""
 
+ADMIT_ONE: Final = """
+WITH lease AS (
+    SELECT replay_id FROM bus.shard_leases
+    WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND token = $4 FOR KEY SHARE
+), parked AS (
+    SELECT FROM bus.retries
+    WHERE consumer_group = $1 AND topic = $2 AND partition_key = $8 AND NOT $5
+    LIMIT 1
+), admitted AS (
+    INSERT INTO bus.inbox (consumer_group, message_id, tenant_id, partition_key, type, subject, actor, correlation_id,
+                           causation_id, sent_at)
+    SELECT $1, $6, $7, $8, $9, $10, $11, $12, $13, $14
+    WHERE EXISTS (SELECT FROM lease) AND NOT EXISTS (SELECT FROM parked)
+    ON CONFLICT DO NOTHING
+    RETURNING message_id
+)
+SELECT EXISTS (SELECT FROM lease) AS leased,
+       (SELECT replay_id FROM lease) AS replay_id,
+       EXISTS (SELECT FROM admitted) AS admitted,
+       EXISTS (SELECT FROM parked) AS parked,
+       (SELECT stands_at FROM bus.tenant_clocks WHERE tenant_id = $7) AS stands_at,
+       set_config('prog.tenant_id', $7, true)
+"""
+"""ADMIT for a single command, as somebody waits for it: a fifth less work for the server."""
+
 ADMIT_EVENTS: Final = """
 WITH lease AS (
     SELECT replay_id FROM bus.shard_leases

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import asyncpg
@@ -10,11 +11,16 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from prog_broker import carrier, sql
+from prog_broker import carrier, settlement, sql
+from prog_broker.decoding import Incoming
+from prog_broker.ports import Delivery, Shard
 from prog_broker.replies import StoredAnswer
+from prog_broker.settlement import Failure, RetryPolicy
 from prog_contracts.envelope import Envelope, wrap
+from prog_contracts.errors import ErrorBody
 from prog_contracts.ids import new_id, new_message_id
-from prog_contracts.tenants import TenantUpdated
+from prog_contracts.tenants import RenameTenant, TenantUpdated
+from prog_contracts.topics import topic_of
 from prog_kit.ahead import BegunAhead
 from prog_kit.database import Database
 
@@ -104,6 +110,75 @@ async def test_an_error_that_a_handler_swallowed_is_no_commit(database: Database
     assert database.pool.get_idle_size() == database.pool.get_size(), "all connections are back"
     owner = await asyncpg.connect(postgres)
     assert await owner.fetchval("SELECT count(*) FROM bus.inbox") == 1
+    await owner.close()
+
+
+@dataclass
+class Shop:
+    """Commands of one tenant for one shard, and what `admit` says of some of them."""
+
+    database: Database
+    shard: Shard
+    tenant_id: str
+
+    def command(self) -> Incoming:
+        message = RenameTenant(tenant_id=self.tenant_id, name="Acme")
+        envelope = wrap(message, tenant_id=self.tenant_id, source="/test", actor="user_1")
+        return Incoming(Delivery(b"1-0", envelope.attributes(), envelope.data), envelope, message, None)
+
+    async def admit(self, items: list[Incoming], *, token: int = 7, retrying: bool = False) -> carrier.Admission:
+        async with self.database.begin() as begun:
+            admission = await carrier.admit(begun.connection, self.shard, token, items, retrying=retrying)
+            assert await begun.connection.fetchval("SELECT bus.current_tenant()") == self.tenant_id
+            return admission
+
+
+@pytest_asyncio.fixture
+async def shop(database: Database, postgres: str) -> AsyncIterator[Shop]:
+    shop = Shop(database, Shard("tenants", topic_of(RenameTenant), 0), new_id("tenant"))
+    owner = await asyncpg.connect(postgres)
+    await owner.execute(
+        "INSERT INTO bus.shard_leases (consumer_group, topic, partition, owner, token, expires_at)"
+        " VALUES ('tenants', $1, 0, 'me', 7, 'infinity')",
+        shop.shard.topic.name,
+    )
+    await owner.close()
+    yield shop
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_single_command_is_admitted_as_several_are(shop: Shop, postgres: str, count: int) -> None:
+    commands = [shop.command() for _ in range(count)]
+    ids = {item.envelope.id for item in commands}
+    with pytest.raises(carrier.Fenced):
+        await shop.admit(commands, token=6)
+    assert await shop.admit(commands) == carrier.Admission(ids, set(), {})
+    assert await shop.admit(commands) == carrier.Admission(set(), set(), {}), "handled before"
+    owner = await asyncpg.connect(postgres)
+    for row in await owner.fetch("SELECT * FROM bus.inbox"):
+        [kept] = [item.envelope for item in commands if item.envelope.id == row["message_id"]]
+        assert (row["consumer_group"], row["tenant_id"], row["partition_key"]) == (
+            "tenants",
+            shop.tenant_id,
+            kept.partition_key,
+        )
+        assert (row["type"], row["subject"], row["actor"]) == (kept.type, kept.subject, "user_1")
+        assert (row["correlation_id"], row["causation_id"], row["sent_at"]) == (kept.correlation_id, None, kept.time)
+    stands_at = datetime(2027, 1, 31, 12, tzinfo=UTC)
+    await owner.execute(
+        "INSERT INTO bus.tenant_clocks (tenant_id, stands_at) VALUES ($1, $2)", shop.tenant_id, stands_at
+    )
+    later = [shop.command() for _ in range(count)]
+    assert (await shop.admit(later)).clocks == {shop.tenant_id: stands_at}
+    failed = shop.command()
+    async with shop.database.begin() as begun:
+        failure = Failure("busy", "busy", ErrorBody(kind="unavailable", code="busy", message="busy"))
+        await settlement.put_off(begun.connection, shop.shard, failed, failure, RetryPolicy())
+    behind = [shop.command() for _ in range(count)]
+    parked = await shop.admit(behind)
+    assert (parked.admitted, parked.parked) == (set(), {failed.envelope.partition_key})
+    retried = await shop.admit(behind, retrying=True)
+    assert (retried.admitted, retried.parked) == ({item.envelope.id for item in behind}, set())
     await owner.close()
 
 
