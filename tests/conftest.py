@@ -97,7 +97,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServers]:
 def postgres(servers: TestServers) -> Iterator[str]:
     name = servers.new_database()
     yield servers.postgres.url(name)
-    servers.drop_database(name)
+    servers.give_back(name)
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """The embedded servers for tests: real PostgreSQL and Valkey, one pair for each test process, gone when it ends.
 
 They start when the first test asks for them, with persistence off, and die with the process even if it is killed. The
-migrations run once into a template; a test's own database is a copy of it. Copying and dropping take longer than many
-tests, and longer still on a server that waits for connections that were just closed, so nobody waits for either: the
-next copy is made while a test runs, and its own is dropped while the next one does. Both are transactions, though, and
-what reads behind the oldest one of the server (relay, replays, the audit trail) sees nothing newer meanwhile: tests of
-that have the server to themselves (`lone_database`).
+migrations run once into a template; a test's own database is a copy of it, or one that another test has used and that
+is as new again (`tests.emptying`). All that takes longer than many tests, and longer still on a server that waits for
+connections that were just closed, so nobody waits for it: the next one is made while a test runs, and its own is
+emptied or dropped while the next one does. These are transactions, though, and what reads behind the oldest one of the
+server (relay, replays, the audit trail) sees nothing newer meanwhile: tests of that have the server to themselves
+(`lone_database`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
+from collections import deque
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -24,11 +26,18 @@ import asyncpg
 
 from prog_infra import migrations
 from prog_infra.servers import Postgres, Valkey
+from tests.emptying import Emptier
 
 Result = TypeVar("Result")
 
 TEMPLATE = "prognetwork_template"
-_FAST_POSTGRES = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
+_FAST_POSTGRES = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "io_method": "sync",
+}
 _FAST_VALKEY = {"appendonly": "no"}
 
 
@@ -43,10 +52,13 @@ class TestServers:
         self._numbers = itertools.count(1)
         self._postgres: Postgres | None = None
         self._valkey: Valkey | None = None
-        self._copied: tuple[str, Future[None]] | None = None
+        self._ready: deque[tuple[str, Future[bool]]] = deque()
         self._dropped: Future[None] | None = None
+        self._emptier = Emptier()
 
     def close(self) -> None:
+        while self._ready:
+            self._ready.popleft()[1].result()
         self._exits.close()
 
     @property
@@ -66,21 +78,31 @@ class TestServers:
 
     def new_database(self) -> str:
         """A fresh database with the current schema; its name."""
-        name, copied = self._copied or self._begin_copy()
-        copied.result()
-        self._copied = self._begin_copy()
+        name = self._next_database()
+        if not self._ready:
+            self._ready.append(self._begin_copy())
         return name
+
+    def give_back(self, name: str) -> None:
+        """Begin to make it as new for another test."""
+        self._ready.append((name, self._dropper.submit(self._empty_or_drop(name))))
 
     @contextmanager
     def lone_database(self) -> Iterator[str]:
         """A fresh database with the current schema; its name. Nothing is copied or dropped while it is in use."""
-        name, copied = self._copied or self._begin_copy()
-        self._copied = None
-        copied.result()
+        name = self._next_database()
+        for _, ready in self._ready:
+            ready.result()
         if self._dropped is not None:
             self._dropped.result()
         yield name
-        self.drop_database(name)
+        self.give_back(name)
+
+    def _next_database(self) -> str:
+        while True:
+            name, ready = self._ready.popleft() if self._ready else self._begin_copy()
+            if ready.result():
+                return name
 
     def empty_database(self) -> str:
         """A fresh database with no schema at all, for tests of the migrations; its name."""
@@ -92,7 +114,7 @@ class TestServers:
         """Begin to drop it. Raises what went wrong with the one before."""
         if self._dropped is not None:
             self._dropped.result()
-        self._dropped = self._dropper.begin(f"DROP DATABASE {name} WITH (FORCE)")
+        self._dropped = self._dropper.begin(_drop(name))
 
     def empty_valkey(self) -> str:
         """Forget everything in Valkey; its address."""
@@ -110,10 +132,25 @@ class TestServers:
         await connection.execute(f"CREATE DATABASE {TEMPLATE}")
         await connection.close()
         await migrations.migrate(server.url(TEMPLATE))
+        template = await asyncpg.connect(server.url(TEMPLATE))
+        await self._emptier.learn(template)
+        await template.close()
 
-    def _begin_copy(self) -> tuple[str, Future[None]]:
+    def _begin_copy(self) -> tuple[str, Future[bool]]:
         name = f"test_{next(self._numbers)}"
-        return name, self._maker.begin(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+        return name, self._maker.submit(self._copy(name))
+
+    async def _copy(self, name: str) -> bool:
+        await self._maker.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+        return True
+
+    async def _empty_or_drop(self, name: str) -> bool:
+        url = self.postgres.url(name)
+        if await self._emptier.empty(url):
+            return True
+        await self._emptier.forget(url)
+        await self._dropper.execute(_drop(name))
+        return False
 
     @cached_property
     def _maker(self) -> Administrator:
@@ -121,7 +158,9 @@ class TestServers:
 
     @cached_property
     def _dropper(self) -> Administrator:
-        return self._exits.enter_context(Administrator(self.postgres.url()))
+        dropper = self._exits.enter_context(Administrator(self.postgres.url()))
+        self._exits.callback(lambda: dropper.submit(self._emptier.close()).result())
+        return dropper
 
 
 class Administrator:
@@ -144,9 +183,13 @@ class Administrator:
         self._thread.shutdown()
 
     def begin(self, statement: str) -> Future[None]:
-        return self._thread.submit(lambda: self._runner.run(self._execute(statement)))
+        return self.submit(self.execute(statement))
 
-    async def _execute(self, statement: str) -> None:
+    def submit(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
+        """Have it done in the loop of this thread."""
+        return self._thread.submit(lambda: self._runner.run(work))
+
+    async def execute(self, statement: str) -> None:
         if self._connection is None:
             self._connection = await asyncpg.connect(self._url)
         await self._connection.execute(statement)
@@ -155,6 +198,10 @@ class Administrator:
         if self._connection is not None:
             self._runner.run(self._connection.close())
         self._runner.close()
+
+
+def _drop(name: str) -> str:
+    return f"DROP DATABASE {name} WITH (FORCE)"
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
