@@ -20,7 +20,9 @@ repeated: `tests/depth.py`.
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Generator, Iterator
+from importlib.util import find_spec
 
 import pytest
 import structlog
@@ -31,6 +33,10 @@ from tests import builtin_types, depth, forking, frames, garbage, hashing, kafka
 from tests.memory import put_files_into_memory
 from tests.order import longest_modules_first, module_of
 from tests.servers import TestServers
+
+if find_spec("sniffio") is None:
+    # httpcore looks for it several times a request, in every folder: a twentieth of what tests of the edge take
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 KAFKA = pytest.StashKey[kafka.TestKafka]()
 KAFKA_MODULES = pytest.StashKey[frozenset[str]]()
