@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from prog_infra import bench
 from prog_infra.bench import Options, Result, Row, command, edge, kernels
 from prog_infra.bench.client import Connection
+from prog_infra.bench.edge import storms
 from prog_infra.bench.edge.driving import Load, drive
 from prog_infra.bench.figures import percentile, row_of_times
 from prog_infra.commands.bench import app
@@ -98,6 +99,7 @@ def test_a_command_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.Monk
 def test_the_edge_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     rounds, seconds = by_depth(usual=(1, 0.1), thorough=(2, 0.3))
     monkeypatch.setitem(edge.ROUNDS, "short", (rounds, seconds))
+    monkeypatch.setattr(storms, "PEOPLE", by_depth(usual=4, thorough=storms.PEOPLE))
     told = edge.run(Options(length="short"))
     paths = [
         "authenticated get",

@@ -18,7 +18,16 @@ from prog_contracts.ids import new_id
 from prog_kit.tasks import cancelled
 from tests.deploy.balancing import HOSTS, PATIENCE_SECONDS, balancer
 from tests.deploy.toolbox import Toolbox
-from tests.integration.edge.edges import Edge, Visitor, an_event, edge, events_in, stream, until_streaming
+from tests.integration.edge.edges import (
+    VISITS_APART_SECONDS,
+    Edge,
+    Visitor,
+    an_event,
+    edge,
+    events_in,
+    stream,
+    until_streaming,
+)
 from tests.integration.edge.stage import Person, Stage
 from tests.servers import TestServers
 from tests.waiting import wait_until
@@ -48,6 +57,7 @@ class Writer:
                 headers = self.person.headers | {"Idempotency-Key": new_id("key")}
                 answer = await http.post("/v1/events", json=an_event(number), headers=headers)
                 self.statuses.append(answer.status_code)
+                await asyncio.sleep(VISITS_APART_SECONDS)
 
 
 @dataclass

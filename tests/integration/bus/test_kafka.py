@@ -220,9 +220,10 @@ async def test_what_a_dead_process_has_not_settled_is_taken_over(buses: Buses) -
     cut = [reader._running, *(busy.task for busy in reader._busy.values())]
     await cancelled(cut)  # as by kill -9: it commits nothing, and its heartbeats end
     coordinator = reader._consumer._coordinator
-    coordinator._heartbeat_task.cancel()
-    with suppress(asyncio.CancelledError):
-        await coordinator._heartbeat_task
+    for task in (coordinator._coordination_task, coordinator._heartbeat_task):  # the first one minds the second
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
     await heir.start()
     await eventually(lambda: heard == sent)
 

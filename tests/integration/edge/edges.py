@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
@@ -84,9 +84,13 @@ async def edge(
                 await reading
 
 
+VISITS_APART_SECONDS: Final = 0.01
+"""As in life: whoever asks without a pause takes all of a processor, and never has a connection that is at rest."""
+
+
 @dataclass
 class Visitor:
-    """Asks again as soon as there is an answer; over one connection as long as the server keeps it, or a new one."""
+    """Asks again soon after each answer; over one connection as long as the server keeps it, or a new one."""
 
     url: str
     keeps: bool
@@ -98,6 +102,7 @@ class Visitor:
         async with httpx.AsyncClient(base_url=self.url, limits=limits, timeout=PATIENCE_SECONDS, verify=False) as http:
             while not self.stopping:
                 self.statuses.append((await http.get("/v1/prices")).status_code)
+                await asyncio.sleep(VISITS_APART_SECONDS)
 
 
 async def until_streaming(lines: list[str]) -> None:

@@ -203,7 +203,7 @@ async def test_check_04_these_tests_would_see_a_hash_that_is_skipped(
     monkeypatch.setattr(passwords, "verify", hasty)
     call = "sign in with a wrong password"
     asks = {who: question(stage, call, WHO[who]) for who in ("unknown", "unverified", "disabled")}
-    seen = await apart(asks, looks=[12])
+    seen = await apart(asks, looks=[8])
     assert seen.keys() == {"unverified", "disabled"}, seen
     assert min(worked for worked, _ in seen.values()) > 0.9
 
@@ -221,6 +221,6 @@ async def test_check_04_these_tests_would_see_an_answer_that_waits(
     monkeypatch.setattr(passwords, "verify", patient)
     call = "sign in with a wrong password"
     asks = {who: question(stage, call, WHO[who]) for who in ("unknown", "disabled")}
-    seen = await apart(asks, looks=[12])
+    seen = await apart(asks, looks=[8])
     assert seen.keys() == {"disabled"}, seen
     assert min(waited for _, waited in seen.values()) > 0.9
