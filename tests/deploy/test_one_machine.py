@@ -23,6 +23,7 @@ from prog_workers.monitoring.rules import readers
 from prog_workers.process import load
 from tests.deploy.fleet import HOST, Fleet, of_chart, of_compose
 from tests.deploy.toolbox import CHART, COMPOSE, Toolbox, of_kind
+from tests.depth import by_depth
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow(20)
@@ -99,7 +100,9 @@ class TestCompose:
         (secrets / "database_url").write_text(empty_postgres)
         (secrets / "redis_url").write_text(valkey_url)
         (secrets / "smtp_url").write_text(f"smtp://{HOST}:{smtp_port}\n")
-        fleet = Fleet(of_compose(json.loads(done.stdout), secrets), tmp, kernels)
+        # Programs from nothing take two seconds of processor each: usually those of `prog up` are enough (test_up).
+        forked = by_depth(usual=True, thorough=False)
+        fleet = Fleet(of_compose(json.loads(done.stdout), secrets), tmp, kernels, forked=forked)
         fleet["edge"].variables["PROG_PORT"] = str(port)
         fleet["edge"].port = port
         fleet["mailbox"].variables["PROG_SMTP_LISTEN_PORT"] = str(smtp_port)

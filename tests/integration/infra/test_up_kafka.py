@@ -15,6 +15,7 @@ import pytest
 from prog_infra.servers import free_port
 from prog_infra.servers.kafka import distribution
 from tests import forking
+from tests.depth import by_depth
 from tests.up import PROCESSES, Up, lives
 from tests.waiting import wait_until
 
@@ -28,7 +29,7 @@ def up(tmp_path_factory: pytest.TempPathFactory, kafka_jars: None) -> Iterator[U
     first = Up(data, free_port())
     first.wait_ready()
     first.stop(signal.SIGINT)
-    up = Up(data, first.port, "--broker", "kafka", forked=False)
+    up = Up(data, first.port, "--broker", "kafka", forked=by_depth(usual=True, thorough=False))
     up.wait_ready()
     yield up
     up.process.send_signal(signal.SIGINT)
