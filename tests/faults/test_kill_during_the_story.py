@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 STEPS = 12
 VICTIMS = (*PROCESSES, "postgres", "valkey-server")
-STORIES = by_depth(
+STORIES: list[tuple[str, ...]] = by_depth(
     usual=list(zip(VICTIMS[: len(VICTIMS) // 2], VICTIMS[len(VICTIMS) // 2 :], strict=True)),
     thorough=[(victim,) for victim in VICTIMS],
 )

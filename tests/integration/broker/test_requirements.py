@@ -181,9 +181,14 @@ async def test_requirement_30_a_story_keeps_its_ids_through_failure_and_redrive(
     assert trace_id(event["traceparent"]) == trace_id(traceparent)
     await rig.relay.run_once()
     await eventually(lambda: rig.ledger.heard == ["traced"])
+    await eventually(lambda: handled(rig))  # it is heard before the transaction ends
     row = await rig.admin.fetchrow("SELECT * FROM bus.inbox WHERE consumer_group = 'payments'")
     assert row is not None
     assert row["message_id"] == event["message_id"]
+
+
+async def handled(rig: Rig) -> bool:
+    return bool(await rig.scalar("SELECT count(*) FROM bus.inbox WHERE consumer_group = 'payments'") == 1)
 
 
 async def logged(rig: Rig) -> bool:
