@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -56,11 +57,14 @@ def test_a_cache_that_others_may_write_is_not_used(monkeypatch: pytest.MonkeyPat
     shared = tmp_path / "prognetwork" / "numba"
     shared.mkdir(parents=True)
     shared.chmod(0o777)
-    assert engine.cache_directory() != shared
-    assert engine.cache_directory().stat().st_mode & 0o077 == 0
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    instead = engine.cache_directory()
+    assert instead.parent == tmp_path
+    assert instead.stat().st_mode & 0o077 == 0
 
 
-def test_a_home_that_cannot_be_written_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_cannot_be_written_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
-    assert engine.cache_directory().is_dir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert engine.cache_directory().parent == tmp_path
