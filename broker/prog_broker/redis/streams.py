@@ -196,7 +196,7 @@ def deliveries_of(reply: Any) -> list[Delivery]:
 
 
 def delivery_of(receipt: bytes, fields: Any) -> Delivery:
-    """A delivery from an entry's fields, which redis-py gives as a dict, or as a flat list from a raw command."""
+    """A delivery from an entry's fields: a flat list under RESP2, a map under RESP3."""
     if not isinstance(fields, dict):
         if len(fields) == 4 and fields[0] == b"ce" and fields[2] == b"data":
             return Delivery(receipt, fields[1], fields[3])

@@ -47,7 +47,6 @@ class StreamReader(ShardReader, StreamBatchSubscriber):
 
     async def start(self) -> None:
         """Starts the reading task. No group is made here: `begin` does, at 0, when it first reads."""
-        self._client.set_response_callback("XREAD", _as_it_is)
         await LogicSubscriber.start(self)
 
     async def _consume(self, *args: Any, start_signal: Event) -> None:
@@ -74,11 +73,6 @@ class StreamReader(ShardReader, StreamBatchSubscriber):
             message_ids=[],
         )
         await self.consume_one(message)
-
-
-def _as_it_is(response: Any, **kwargs: Any) -> Any:
-    """Instead of redis-py's parser, which makes a dictionary of every entry."""
-    return response
 
 
 async def _parse(message: Any, _: Any) -> RedisBatchStreamMessage:
