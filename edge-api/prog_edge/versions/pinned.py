@@ -183,5 +183,9 @@ class _Downgrading:
 
 
 def _tell_older_fields(change: Change, problem: Any) -> None:
+    """In the errors, and in the detail, which may begin with the first field's name."""
     for error in problem.get("errors", ()):
-        error["field"] = change.older_field(error["field"])
+        newer, older = error["field"], change.older_field(error["field"])
+        error["field"] = older
+        if str(problem.get("detail")).startswith(f"{newer}: "):
+            problem["detail"] = older + problem["detail"].removeprefix(newer)

@@ -148,10 +148,15 @@ class DataDirectory:
         deadline = time.monotonic() + ENDING_SECONDS
         while not _is_locked_now(lock):
             holder = _holder(lock)
-            if holder is None or _lives(holder) or time.monotonic() > deadline:
+            if holder is None or _lives(holder):
                 raise OperatorError(
                     f"the data in {self.path} is in use by another `prog up` (process {holder or 'unknown'})",
                     remedy="stop that one, or use another --data and --port",
+                )
+            if time.monotonic() > deadline:
+                raise OperatorError(
+                    f"the data in {self.path} is still in use by what is left of a killed `prog up` (process {holder})",
+                    remedy=f"end that (`fuser -v {self.path / 'lock'}` tells what), or use another --data and --port",
                 )
             time.sleep(_LOOK_AGAIN_SECONDS)
         lock.seek(0)
@@ -200,7 +205,7 @@ def _holder(lock: IO[str]) -> int | None:
     """The process that wrote its number into the lock; None while it has not done so."""
     lock.seek(0)
     text = lock.read().strip()
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and 0 < int(text) < 2**31 else None
 
 
 def _lives(process: int) -> bool:

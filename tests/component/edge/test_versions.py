@@ -140,6 +140,7 @@ async def test_what_is_wrong_is_told_in_the_words_of_the_request(http: httpx.Asy
         (422, "message"),
         (422, "note"),
     ]
+    assert [a.json()["detail"].partition(": ")[0] for a in (older, newer)] == ["message", "note"]
 
 
 async def test_so_is_what_the_route_finds_wrong(http: httpx.AsyncClient) -> None:

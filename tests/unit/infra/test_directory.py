@@ -96,7 +96,7 @@ def test_what_is_left_of_a_killed_platform_is_not_waited_for_without_end(
     held_by_the_ended: IO[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ENDING_SECONDS", 0.0)
-    with pytest.raises(OperatorError, match="in use by another"):
+    with pytest.raises(OperatorError, match="still in use by what is left"):
         DataDirectory(tmp_path).open()
 
 
