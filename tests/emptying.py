@@ -26,7 +26,8 @@ _PAUSE_SECONDS: Final = 0.005
 
 _OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 _CATALOGS: Final = (
-    *("pg_attrdef", "pg_attribute", "pg_class", "pg_constraint", "pg_depend", "pg_event_trigger", "pg_extension"),
+    *("pg_attrdef", "pg_attribute", "pg_class", "pg_constraint", "pg_depend", "pg_enum", "pg_event_trigger"),
+    *("pg_extension", "pg_publication"),
     *("pg_index", "pg_inherits", "pg_namespace", "pg_policy", "pg_proc", "pg_rewrite", "pg_sequence", "pg_statistic"),
     *("pg_statistic_ext", "pg_trigger", "pg_type", "pg_default_acl", "pg_description", "pg_largeobject_metadata"),
 )
@@ -124,7 +125,7 @@ class Emptier:
                     name, schema_name=schema, source=io.BytesIO(self._rows[table]), format="binary"
                 )
             await connection.execute(_BEGIN_ANEW)
-        return True
+        return not await connection.fetchval(_OTHERS)
 
     @staticmethod
     def _digests(tables: dict[str, bytes]) -> str:

@@ -57,9 +57,9 @@ class TestServers:
         self._emptier = Emptier()
 
     def close(self) -> None:
-        while self._ready:
-            self._ready.popleft()[1].result()
-        self._exits.close()
+        with self._exits:
+            while self._ready:
+                self._ready.popleft()[1].result()
 
     @property
     def postgres(self) -> Postgres:

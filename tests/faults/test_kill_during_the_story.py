@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -86,12 +87,14 @@ def _start_demo(data: Path) -> subprocess.Popen[str]:
 
 def _kill(up: Up, victim: str) -> None:
     """As soon as it runs: who died before may have taken it along."""
-    found: list[psutil.Process] = []
 
-    def runs() -> bool:
+    def is_killed() -> bool:
         process = up.server(victim) if victim in ("postgres", "valkey-server") else up.find(victim)
-        found.extend([process] if process is not None else [])
-        return bool(found)
+        if process is None:
+            return False
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+            return True
+        return False
 
-    run(wait_until(runs, within_seconds=60, what=f"{victim} to run"))
-    found[0].kill()
+    run(wait_until(is_killed, within_seconds=60, what=f"{victim} to run"))

@@ -33,6 +33,7 @@ class Work:
     def __init__(self) -> None:
         mine = psutil.Process().children()
         self._servers = [child for child in mine if child.name() in SERVERS]
+        assert {server.name() for server in self._servers} == SERVERS, "what they take would be seen by nobody"
 
     def seconds(self) -> float:
         """Since some moment."""
