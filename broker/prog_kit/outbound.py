@@ -22,6 +22,7 @@ from typing import Any, Final
 import httpx
 
 from prog_contracts.errors import Unavailable
+from prog_kit.connecting import connecting
 
 ANSWER_SECONDS: Final = 10.0
 """For all of one request: name, connection, answer."""
@@ -107,7 +108,7 @@ class Outbound:
         if not url.startswith("https://") and not (self._plain and url.startswith("http://")):
             raise Unreachable(f"{self._whose} names an address without TLS.")
         try:
-            with self._room(httpx.URL(url).host):
+            with self._room(httpx.URL(url).host), connecting():
                 async with asyncio.timeout(ANSWER_SECONDS if self._answer_seconds is None else self._answer_seconds):
                     return await self._answer(method, url, headers or {}, body)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, UnicodeError) as error:

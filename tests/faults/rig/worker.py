@@ -21,6 +21,7 @@ from prog_broker.worker import Worker
 from prog_contracts.errors import Conflict, Unavailable
 from prog_contracts.topics import topic_of
 from prog_kit import logging
+from prog_kit.connecting import connecting
 from prog_kit.settings import Settings
 from tests.faults.rig import breaking, schema, skew, stacks
 from tests.faults.rig.messages import Charge, Move, Moved, Noted
@@ -106,8 +107,9 @@ async def provider_does(key: str, command: Charge) -> None:
 async def _call(method: str, key: str, body: dict[str, object] | None) -> httpx.Response:
     url = f"{os.environ['PROG_FAULTS_PROVIDER']}/charges/{key}"
     try:
-        async with httpx.AsyncClient(timeout=PROVIDER_SECONDS, verify=False) as client:
-            return await client.request(method, url, json=body)
+        with connecting():
+            async with httpx.AsyncClient(timeout=PROVIDER_SECONDS, verify=False) as client:
+                return await client.request(method, url, json=body)
     except httpx.TransportError as error:
         raise Unavailable(f"the provider does not answer: {error!r}") from error
 

@@ -21,6 +21,7 @@ import httpx
 from zxcvbn import zxcvbn
 
 from prog_kit import logging
+from prog_kit.connecting import connecting
 
 log = logging.get("prog_workers.users.strength")
 
@@ -71,7 +72,8 @@ class BreachedPasswords:
         digest = hashlib.sha1(password.encode("utf-8", "replace"), usedforsecurity=False).hexdigest().upper()
         prefix, suffix = digest[:_PREFIX_LENGTH], digest[_PREFIX_LENGTH:]
         try:
-            answer = await self._range(prefix)
+            with connecting():
+                answer = await self._range(prefix)
         except (httpx.HTTPError, ValueError) as error:
             log.warning("breached passwords cannot be looked up", error=repr(error), outage=self.outage)
             if self.outage == "refuse":

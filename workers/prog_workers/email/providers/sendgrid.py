@@ -24,6 +24,7 @@ from sendgrid.helpers.mail import (
     TrackingSettings,
 )
 
+from prog_kit.connecting import connecting
 from prog_workers.email.providers.port import (
     Accepted,
     Deferred,
@@ -57,7 +58,8 @@ class SendgridProvider:
 
     async def send(self, mail: OutgoingMail) -> SendResult:
         try:
-            answer = await self._client.post("/v3/mail/send", json=payload(mail))
+            with connecting():
+                answer = await self._client.post("/v3/mail/send", json=payload(mail))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return Deferred(f"SendGrid cannot be reached: {error}")
         except httpx.HTTPError as error:
@@ -72,7 +74,8 @@ class SendgridProvider:
     async def find(self, message_id: str, mail_id: str, attempt: int) -> FindResult:
         query = f'(unique_args["mail_id"]="{mail_id}")'
         try:
-            answer = await self._client.get("/v3/messages", params={"query": query, "limit": 1})
+            with connecting():
+                answer = await self._client.get("/v3/messages", params={"query": query, "limit": 1})
         except httpx.HTTPError as error:
             return Unknown(f"SendGrid's activity feed cannot be reached: {error}", later=True)
         if answer.status_code == httpx.codes.FORBIDDEN:
