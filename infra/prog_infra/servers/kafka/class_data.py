@@ -4,13 +4,13 @@ It halves the start and its CPU time. The archive is what a JVM that ran a node 
 (-XX:ArchiveClassesAtExit). A Java that cannot write one, such as the wheel's, simply starts without.
 """
 
-import secrets
 import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from prog_infra.servers import process
+from prog_infra.servers.kafka import storage
 from prog_infra.servers.kafka.distribution import Distribution, held
 from prog_infra.servers.kafka.node import Node, Ports
 from prog_infra.servers.kafka.ports import unused_ports
@@ -21,7 +21,7 @@ START_SECONDS = 120.0
 def ensure(distribution: Distribution, settings: dict[str, str], say: Callable[[str], None]) -> None:
     """Make the archive unless there is one, or it was found that this Java makes none.
 
-    Raises OperatorError when Kafka does not even run.
+    A new storage is known before (`storage.ensure`). Raises OperatorError when Kafka does not even run.
     """
     archive = distribution.class_data
     if archive.exists():
@@ -43,11 +43,10 @@ def _make(distribution: Distribution, settings: dict[str, str], archive: Path) -
             distribution,
             {1: Ports(broker, controller)},
             settings,
-            cluster_id=secrets.token_hex(11),
+            cluster_id=storage.new_id(),
         )
         node.prepare()
-        if formatting := node.format():
-            node.check_format(formatting)
+        storage.format_new(node, distribution)
         log = directory / "node.log"
         with log.open("wb") as output:
             server = node.launch(f"-XX:ArchiveClassesAtExit={written}").start(output=output.fileno())

@@ -1,7 +1,6 @@
 """Kafka as the platform and the tests have it: one node or several on this machine, started and ended together."""
 
 import json
-import secrets
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from prog_infra.errors import OperatorError
 from prog_infra.servers import process
-from prog_infra.servers.kafka import class_data, distribution
+from prog_infra.servers.kafka import class_data, distribution, storage
 from prog_infra.servers.kafka.node import Node, Ports, reason
 from prog_infra.servers.kafka.ports import unused_ports
 from prog_infra.servers.process import Launch
@@ -33,6 +32,7 @@ _SETTINGS = {
     "log.cleaner.dedupe.buffer.size": "4194304",
     "log.index.size.max.bytes": "2097152",
     "broker.heartbeat.interval.ms": "500",
+    "metadata.max.idle.interval.ms": "5000",  # it writes a record that often when nothing happens: else twice a second
 }
 
 
@@ -72,6 +72,7 @@ class Kafka:
         if self._distribution is None:
             say = say or _say_on_standard_error
             fetched = distribution.resolve(say)
+            storage.ensure(fetched, _SETTINGS | _of_size(1))
             class_data.ensure(fetched, _SETTINGS | _of_size(1), say)
             self._distribution = fetched
         return self._distribution
@@ -99,10 +100,7 @@ class Kafka:
         }
         for node in self._nodes.values():
             node.prepare()
-        formattings = [(node, node.format()) for node in self._nodes.values()]
-        for node, formatting in formattings:
-            if formatting is not None:
-                node.check_format(formatting)
+            storage.format_new(node, fetched)
 
     def launch(self) -> Launch:
         """How to start the server where there is one node; `prepare` comes first."""
@@ -184,7 +182,7 @@ class Kafka:
         """The cluster's id, made once, and the ports: those of the last time unless somebody else took one."""
         kept = self.directory / "cluster.json"
         values = json.loads(kept.read_text(encoding="ascii")) if kept.exists() else {}
-        cluster_id = values.get("cluster_id") or secrets.token_hex(11)
+        cluster_id = values.get("cluster_id") or storage.new_id()
         last = [int(port) for port in values.get("ports", [0, 0] * self._count)]
         if len(last) != 2 * self._count:
             raise OperatorError(

@@ -40,6 +40,11 @@ class Distribution:
         return os.pathsep.join(str(jar) for jar in sorted((self.folder / "jars").glob("*.jar")))
 
     @property
+    def features(self) -> Path:
+        """What a new node's storage begins with is here, or would be: see `storage.py`."""
+        return self.folder / "bootstrap.checkpoint"
+
+    @property
     def class_data(self) -> Path:
         """Where the archive of loaded classes for this very Java is, or would be: see `class_data.py`."""
         build = hashlib.sha256(self.java.banner.encode()).hexdigest()[:12]

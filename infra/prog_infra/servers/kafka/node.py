@@ -2,7 +2,7 @@
 
     server.properties   written anew before each start
     log4j2.properties   warnings and worse, on standard output
-    data/               the messages and the metadata, formatted once
+    data/               the messages and the metadata, formatted once: see `storage`
     tmp/                where native libraries are unpacked; emptied before each start
 
 The process works in that directory and is given relative names alone, so that any path will do.
@@ -13,7 +13,6 @@ import shutil
 import signal
 import socket
 import struct
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,13 +81,18 @@ class Node:
         self._distribution = distribution
         self._ports = ports
         self._settings = settings
-        self._cluster_id = cluster_id
+        self.cluster_id = cluster_id
         # A node among others cannot end cleanly when all of them are told to at once: it waits for a controller.
         self.death_signal = signal.SIGTERM if len(ports) == 1 else signal.SIGKILL
 
     @property
     def port(self) -> int:
         return self._ports[self.number].broker
+
+    @property
+    def data(self) -> Path:
+        """Its storage."""
+        return self.directory / "data"
 
     def prepare(self) -> None:
         """End what an earlier life left behind and write the configuration. Raises OperatorError for a taken port."""
@@ -104,25 +108,13 @@ class Node:
         write_private(self.directory / "server.properties", lines)
         write_private(self.directory / "log4j2.properties", _LOGGING)
 
-    def format(self) -> subprocess.Popen[bytes] | None:
-        """Begin to format the storage, after `prepare`; None when that was done in an earlier life."""
-        data = self.directory / "data"
-        if (data / "meta.properties").exists():
-            return None
-        shutil.rmtree(data, ignore_errors=True)  # a formatting that was cut short
-        arguments = ("format", "--cluster-id", self._cluster_id, "--config", "server.properties")
-        with (self.directory / "format.log").open("wb") as output:
-            return self._launch("kafka.tools.StorageTool", *arguments).start(output=output.fileno())
-
-    def check_format(self, formatting: subprocess.Popen[bytes]) -> None:
-        """Wait for the formatting. Raises OperatorError when it failed."""
-        if formatting.wait() != 0 or not (self.directory / "data" / "meta.properties").exists():
-            log = self.directory / "format.log"
-            raise OperatorError(f"Kafka could not format {self.directory / 'data'}: {reason(log)}", remedy=f"see {log}")
-
     def launch(self, *java_options: str) -> Launch:
         """How to start the server, once it is formatted; `prepare` comes first."""
         return self._launch(*java_options, "kafka.Kafka", "server.properties")
+
+    def launch_tool(self, *arguments: str) -> Launch:
+        """How to start Kafka's own tool for the storage of a node; `prepare` comes first."""
+        return self._launch("kafka.tools.StorageTool", *arguments)
 
     def knows(self) -> set[int]:
         """The numbers of the live nodes by this one's own word; empty while it does not answer."""
