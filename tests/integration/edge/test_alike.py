@@ -13,7 +13,9 @@ by the clock only what is nearly always longer counts (WAIT_BOUND), such as an a
 
 There are looks at 16, 32 and 60 of each. An earlier one only ends what shows nothing, all within 0.15 of 0.5, so there
 are no more false alarms for it. What is apart by 0.35 or more has less than one chance in a hundred to end there: at 16
-of each that takes nearly three of the 0.07 by which chance moves it.
+of each that takes nearly three of the 0.07 by which chance moves it. In the usual depth of the tests the looks are at 8,
+24 and 60, and an earlier one ends all that is within the bound: what is apart by 0.35 has one chance in five to end
+there, by 0.4 one in twenty, and a skipped hash none; and what no earlier look ends is judged by 60 of each as ever.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ import pytest_asyncio
 
 from prog_edge.limits.attempts import claim_of_address
 from prog_workers.users import passwords
+from tests.depth import by_depth
 from tests.integration.edge.stage import PASSPHRASE, Stage
 from tests.integration.edge.test_roles import change
 from tests.integration.edge.timing import Ask, Times, interleaved, superiority
@@ -45,9 +48,9 @@ pytestmark = [
 ]
 
 SEED: Final = 4
-LOOKS: Final = (16, 32, 60)
+LOOKS: Final = by_depth(usual=(8, 24, 60), thorough=(16, 32, 60))
 BOUND: Final = 0.25
-NEAR: Final = 0.15
+NEAR: Final = by_depth(usual=BOUND, thorough=0.15)
 WAIT_BOUND: Final = 0.4
 WAIT_NEAR: Final = 0.3
 OTHERWISE: Final = {"date", "x-request-id", "traceparent", "ratelimit", "retry-after"}
@@ -204,7 +207,7 @@ async def test_check_04_these_tests_would_see_a_hash_that_is_skipped(
     monkeypatch.setattr(passwords, "verify", hasty)
     call = "sign in with a wrong password"
     asks = {who: question(stage, call, WHO[who]) for who in ("unknown", "unverified", "disabled")}
-    seen = await apart(asks, looks=[16])
+    seen = await apart(asks, looks=LOOKS[:1])
     assert seen.keys() == {"unverified", "disabled"}, seen
     assert min(worked for worked, _ in seen.values()) > 0.8, seen
 
