@@ -22,6 +22,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from prog_broker import reading
 from prog_broker.relay import RelayProcess
 from prog_broker.worker import Worker
 from prog_contracts.ids import PLATFORM_TENANT_ID, new_id
@@ -31,6 +32,7 @@ from prog_edge.app import create_app
 from prog_edge.audit import feed
 from prog_edge.directory import Remembered
 from prog_edge.drain import Drain
+from prog_edge.limits import backlog
 from prog_edge.platform import Platform
 from prog_edge.process import KEEP_ALIVE_SECONDS
 from prog_kit.database import Database
@@ -39,6 +41,7 @@ from prog_kit.settings import Settings
 from prog_workers.email import mailbox
 from prog_workers.events import app as events
 from prog_workers.events.audit import recording
+from prog_workers.monitoring import sampling
 from prog_workers.process import load
 from tests.waiting import wait_until
 
@@ -47,6 +50,9 @@ PASSPHRASE = "correct horse battery staple"
 OPERATOR = "operator@prognetwork.example"
 REMEMBERED_SECONDS: Final = 1.0
 """How old what the edge remembers may be, instead of FRESH_SECONDS: tests wait for what ends by itself."""
+_LETTERS: Final = """
+SELECT text_body FROM email.mailbox WHERE recipients @> ARRAY[$1] AND text_body IS NOT NULL ORDER BY letter_id DESC
+"""
 _TOKEN = re.compile(r"token=([A-Za-z0-9_-]+)")
 
 
@@ -113,6 +119,7 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         self._exits.enter_context(quick_trail())
+        self._exits.enter_context(rare_looks())
         administrator = asyncpg.create_pool(self.settings.database_url, min_size=0, max_size=4)
         self.administrator = await self._exits.enter_async_context(administrator)
         letters = await Database.connect(self.settings.database_url, "prog_email", max_size=2)
@@ -180,9 +187,8 @@ class Stage:
         found: list[str] = []
 
         async def arrived() -> bool:
-            for row in _good(await self.http.get("/v1/mailbox", params={"to": email}))["data"]:
-                text = _good(await self.http.get(f"/v1/mailbox/{row['id']}"))["text"] or ""
-                found.extend(token for token in _TOKEN.findall(text) if token.startswith(f"prog_{kind}_"))
+            for row in await self.administrator.fetch(_LETTERS, email.lower()):
+                found.extend(token for token in _TOKEN.findall(row["text_body"]) if token.startswith(f"prog_{kind}_"))
             return bool(found)
 
         await wait_until(arrived, what=f"a {kind} mail to {email}")
@@ -228,6 +234,17 @@ def quick_trail() -> Iterator[None]:
         patch.setattr(feed, "PERIOD_SECONDS", 0.05)
         patch.setattr(recording, "IDLE_SECONDS", 0.1)
         patch.setattr(events, "Recorder", partial(recording.Recorder, hold_seconds=recording.HOLD_SECONDS / 5))
+        yield
+
+
+@contextmanager
+def rare_looks() -> Iterator[None]:
+    """Who looks for work, and who counts it, does so less often: a platform with nothing to do has a sixth of a
+    processor less for those who do. What comes wakes who waits for it, however long that is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "BLOCK_SECONDS", 4.0)
+        patch.setattr(backlog, "PERIOD_SECONDS", 3.0)
+        patch.setattr(sampling, "PERIOD_SECONDS", 4.0)
         yield
 
 

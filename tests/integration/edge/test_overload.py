@@ -16,6 +16,7 @@ from prog_contracts.envelope import wrap
 from prog_contracts.ids import new_id
 from prog_contracts.tenants import RenameTenant
 from prog_contracts.topics import DOMAINS, TOPICS, topic_of
+from prog_edge.limits import backlog
 from tests.integration.edge.stage import Person, Stage
 from tests.servers import TestServers
 from tests.waiting import wait_until
@@ -30,8 +31,11 @@ PATIENCE_SECONDS = 60.0
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(module_postgres: str, servers: TestServers) -> AsyncIterator[Stage]:
     limits = {"backlog_limit": BACKLOG_LIMIT, "tenant_in_flight_limit": TENANT_LIMIT}
+    looks_every = backlog.PERIOD_SECONDS
     async with Stage(module_postgres, servers.empty_valkey(), **limits) as stage:
-        yield stage
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(backlog, "PERIOD_SECONDS", looks_every)
+            yield stage
 
 
 @asynccontextmanager
