@@ -99,6 +99,7 @@ def _operation(topic: Topic) -> tuple[str, dict[str, Any]]:
 
 def _message(model: type[Message], body: dict[str, Any]) -> dict[str, Any]:
     summary = (model.__doc__ or "").strip().partition("\n")[0]
+    example = examples.payload(model)
     return {
         "name": model.TYPE,
         "title": model.__name__,
@@ -107,7 +108,7 @@ def _message(model: type[Message], body: dict[str, Any]) -> dict[str, Any]:
         "traits": [{"$ref": "#/components/messageTraits/envelope"}],
         "payload": body,
         "x-schema-version": model.VERSION,
-        "examples": [{"name": "example", "headers": examples.headers(model), "payload": examples.payload(model)}],
+        "examples": [{"name": "example", "headers": examples.headers(model, example), "payload": example}],
         "x-partition-key": model.KEY_RULE or model.KEY or "the tenant",
         "x-subject": model.SUBJECT,
     }

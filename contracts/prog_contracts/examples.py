@@ -44,9 +44,9 @@ def payload(model: type[Message]) -> dict[str, Any]:
     return body
 
 
-def headers(model: type[Message]) -> dict[str, Any]:
-    """The attributes around `payload(model)`."""
-    body = model.model_validate(payload(model))
+def headers(model: type[Message], payload: dict[str, Any]) -> dict[str, Any]:
+    """The attributes around this body of `model`."""
+    body = model.model_validate(payload)
     tenant = f"tenant_{_SUFFIX}"
     attributes = {
         "specversion": "1.0",

@@ -26,9 +26,10 @@ from tests.component.plans import seed
 from tests.component.plans.cases import EDGE, NOW, TENANTS, Case
 from tests.component.plans.explaining import Explained
 from tests.component.plans.workers import WORK, Work
+from tests.depth import by_depth
 from tests.servers import TestServers
 
-PEOPLE = 20_000
+PEOPLE = by_depth(usual=16_000, thorough=20_000)
 
 
 @pytest.fixture(scope="module")
