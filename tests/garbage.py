@@ -13,6 +13,7 @@ from typing import Final
 _SELDOM: Final = (10_000, 10, 50)
 """Instead of after every 700 objects, of ten young looks an older one, and of ten of these a full one."""
 
+
 @contextmanager
 def put_off() -> Iterator[None]:
     """No look within; afterwards one, what it leaves stays for good, and further looks are seldom."""

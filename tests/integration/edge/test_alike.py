@@ -15,9 +15,9 @@ There are looks at 16, 32 and 60 of each. An earlier one only ends what shows no
 are no more false alarms for it. What is apart by 0.35 or more has less than one chance in a hundred to end there: at 16
 of each that takes nearly three of the 0.07 by which chance moves it.
 
-In the usual depth of the tests the looks are at 8, 24 and 60, and an earlier one ends all that is within the bound: what
-is apart by 0.35 has one chance in five to end there, by 0.4 one in twenty, and a skipped hash none. What is not ended is
-judged by 60 of each as ever.
+In the usual depth of the tests the looks are at 8, 24 and 60, and an earlier one ends all that is within the bound:
+what is apart by 0.35 has one chance in five to end there, by 0.4 one in twenty, and a skipped hash none. What is not
+ended is judged by 60 of each as ever.
 """
 
 from __future__ import annotations
