@@ -1,4 +1,5 @@
 """A thousand clients of the live stream on one edge process: each sees every event once and in order, whatever happens.
+In the usual depth of the tests they are three hundred.
 
 Some leave in the middle and come back with the id of the last event they saw. Prints memory and latency (`pytest -s`).
 """
@@ -26,16 +27,17 @@ import pytest
 import pytest_asyncio
 
 from prog_edge import sse
+from tests.depth import by_depth
 from tests.integration.edge.stage import SECRET_KEYS, Person, Stage, free_port
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CLIENTS = 1000
-LEAVERS = 200
+CLIENTS = by_depth(usual=300, thorough=1000)
+LEAVERS = CLIENTS // 5
 REQUESTS, EVENTS_EACH = 20, 3
 PATIENCE_SECONDS = 240.0
-GROWTH_LIMIT_BYTES = 200 * 1024 * 1024
+GROWTH_LIMIT_BYTES = CLIENTS * 200 * 1024
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -47,7 +49,7 @@ async def ada(stage: Stage) -> Person:
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Room for a connection a client, here and in the processes started from here."""
+    """Room for a connection a client, here and in the edge beside."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CLIENTS * 2 + 500
     assert hard >= wanted, f"this machine allows {hard} open files, the test needs {wanted}"
@@ -70,8 +72,10 @@ def edge_process(stage: Stage) -> Iterator[tuple[psutil.Process, int]]:
     process = subprocess.Popen(
         [sys.executable, "-c", code], env={**os.environ, **environment}, stderr=subprocess.DEVNULL
     )
+    edge = psutil.Process(process.pid)
+    edge.rlimit(psutil.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))  # a fork has those of another
     try:
-        yield psutil.Process(process.pid), port
+        yield edge, port
     finally:
         process.kill()
         process.wait()
@@ -173,8 +177,9 @@ async def publish(person: Person, type_name: str, count: int, size: int = 100) -
     return [place["position"] for place in answer.json()["data"]]
 
 
+@pytest.mark.usefixtures("many_files", "forked_programs")
 async def test_a_thousand_clients_see_every_event_once_and_in_order(
-    stage: Stage, ada: Person, many_files: None, capsys: pytest.CaptureFixture[str]
+    stage: Stage, ada: Person, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted = REQUESTS * EVENTS_EACH
     type_name = f"com.live.x{uuid4().hex}"
