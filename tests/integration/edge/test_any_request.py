@@ -1,6 +1,7 @@
 """Any request at all: schemathesis makes requests of the API's own contract, such as it allows and such as it forbids,
 and everybody sends each of them: nobody in particular, an owner, a plain member, an operator, a program with a key. In
-the usual depth of the tests those that carry nothing that exists are sent by the owner and the operator alone.
+the usual depth of the tests those that carry nothing that exists are sent by the owner and the operator alone, and
+those that carry what is the other tenant's only by those who have a tenant of their own.
 
 Whatever comes, the answer is none of the server's errors, is what the contract says, and holds nothing of a tenant that
 the caller does not belong to. Many requests carry what exists, of the caller's own tenant or of the other one, for what
