@@ -22,7 +22,9 @@ from tests.forking import Popen
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow(25), pytest.mark.timeout(600)]
 
-FORM, LEAST_MESSAGES = by_depth(usual=("--brief", 1_500), thorough=("--short", 3_000))
+FORM, LEAST_MESSAGES = by_depth(usual=("--brief", 700), thorough=("--short", 3_000))
+TOLD_BY = by_depth(usual="300", thorough="600")
+"""Messages among which the broken guarantee shows."""
 ROOT = Path(__file__).resolve().parents[2]
 WITHIN_SECONDS = 480
 
@@ -64,7 +66,7 @@ def test_nothing_is_lost_doubled_or_reordered_whatever_fails(tmp_path: Path) -> 
 def test_a_broken_guarantee_is_told(tmp_path: Path) -> None:
     """A broker that comes back with nothing is given everything again, which the inbox alone makes once."""
     fault = "broker_emptied"
-    code, report, shown = run_rig(tmp_path, "--short", "--break", "inbox", "--only", fault, "--messages", "600")
+    code, report, shown = run_rig(tmp_path, "--short", "--break", "inbox", "--only", fault, "--messages", TOLD_BY)
     assert report["faults"].keys() == {fault}
     assert report["duplicated"] > 0, shown
     assert code == 1

@@ -42,7 +42,7 @@ def main(
         bool, typer.Option("--short", help="Every fault once, about a minute; this is the default.")
     ] = False,
     brief: Annotated[
-        bool, typer.Option("--brief", help="Every fault once, at twice the pace of the short form.")
+        bool, typer.Option("--brief", help="Every fault once, at four times the pace of the short form.")
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Draw the faults of an earlier run again.")] = None,
     messages: Annotated[int | None, typer.Option(help="Send at least so many.")] = None,

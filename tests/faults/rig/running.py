@@ -43,7 +43,7 @@ class Form:
 
 
 SHORT: Final = Form("short", Cast(), messages=3_000, gap_seconds=1.2, finish_seconds=120.0)
-BRIEF: Final = replace(SHORT, name="brief", messages=1_500, gap_seconds=0.6)
+BRIEF: Final = replace(SHORT, name="brief", cast=Cast(lease_seconds=1.0), messages=700, gap_seconds=0.3)
 LONG: Final = Form(
     "long",
     Cast(workers=3, producers=3, appenders=2, keys=32, rate=150.0, appender_rate=75.0),
