@@ -36,11 +36,12 @@ def up(data: Path) -> Iterator[Up]:
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """One that runs, for tests that leave it running."""
-    up = Up(tmp_path_factory.mktemp("standing") / "data of ours", free_port())
+    """One that runs, with two edges, for tests that leave it running."""
+    up = Up(tmp_path_factory.mktemp("standing") / "data of ours", free_port(), "--edges", "2")
     up.wait_ready()
     yield up
     up.stop()
+    assert is_free(up.port)
 
 
 async def test_it_comes_up_says_where_it_is_and_ctrl_c_leaves_nothing_behind(up: Up, data: Path) -> None:
@@ -63,37 +64,28 @@ async def test_it_comes_up_says_where_it_is_and_ctrl_c_leaves_nothing_behind(up:
     assert up.close().splitlines()[-1] == "prog up: stopped; nothing is left running"
 
 
-async def test_edges_share_the_port_and_one_that_dies_is_not_missed(data: Path) -> None:
-    up = Up(data, free_port(), "--edges", "2")
+async def test_edges_share_the_port_and_one_that_dies_is_not_missed(standing: Up) -> None:
+    up = standing
+    edges = titled(up, "edge")
+    assert len(edges) == 2
+    for killed in edges:
+        killed.kill()
+        killed.wait(30)
+        answers = []
+        for _ in range(20):
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{up.port}", timeout=60, verify=False) as client:
+                answers.append((await client.get("/v1/prices")).status_code)
+        assert answers == [200] * 20, "each connection is taken by the other one, or by the one that comes back"
+    await wait_until(lambda: len(titled(up, "edge")) == 2, within_seconds=60, what="both edges to be back")
+
+
+async def test_data_survives_a_killed_supervisor_and_the_next_start_is_clean(data: Path) -> None:
+    up = Up(data, free_port())
     try:
         up.wait_ready()
-        edges = [member for member in up.family() if title_of(member) == "prog edge"]
-        assert len(edges) == 2
-        for killed in edges:
-            killed.kill()
-            killed.wait(30)
-            answers = []
-            for _ in range(20):
-                async with httpx.AsyncClient(
-                    base_url=f"http://127.0.0.1:{up.port}", timeout=60, verify=False
-                ) as client:
-                    answers.append((await client.get("/v1/prices")).status_code)
-            assert answers == [200] * 20, "each connection is taken by the other one, or by the one that comes back"
-        await wait_until(
-            lambda: sum(title_of(member) == "prog edge" for member in up.family()) == 2,
-            within_seconds=60,
-            what="both edges to be back",
-        )
+        sign_in = (data / "administrator.json").read_text()
     finally:
-        up.stop()
-    assert is_free(up.port)
-
-
-async def test_data_survives_a_killed_supervisor_and_the_next_start_is_clean(up: Up, data: Path) -> None:
-    up.wait_ready()
-    sign_in = (data / "administrator.json").read_text()
-    up.process.kill()
-    up.process.wait()
+        up.close()
     again = Up(data, up.port)
     try:
         again.wait_ready()
@@ -106,10 +98,10 @@ async def test_data_survives_a_killed_supervisor_and_the_next_start_is_clean(up:
 async def test_every_killed_process_is_back_at_once_and_so_are_the_servers(standing: Up) -> None:
     up = standing
     for title in PROCESSES:
-        before = up.find(title)
-        assert before is not None
-        before.kill()
-        await wait_until(partial(_replaced, partial(up.find, title), before), what=title)
+        those = titled(up, title)
+        assert those
+        those[0].kill()
+        await wait_until(partial(_all_are_back, up, title, those), what=title)
     for name in ("postgres", "valkey-server"):
         before = up.server(name)
         assert before is not None
@@ -153,6 +145,17 @@ def test_a_taken_port_is_refused_in_one_line_before_anything_starts(data: Path) 
 
 def _shell(line: str) -> subprocess.Popen[str]:
     return subprocess.Popen(["sh", "-c", line], stdout=subprocess.PIPE, text=True)
+
+
+def titled(up: Up, title: str) -> list[psutil.Process]:
+    """Its processes of this name that live."""
+    return [member for member in up.family() if title_of(member) == f"prog {title}" and lives(member)]
+
+
+def _all_are_back(up: Up, title: str, before: list[psutil.Process]) -> bool:
+    """As many as before, and the first of them another one."""
+    now = titled(up, title)
+    return len(now) == len(before) and before[0].pid not in [member.pid for member in now]
 
 
 def _replaced(find: Callable[[], psutil.Process | None], before: psutil.Process) -> bool:
