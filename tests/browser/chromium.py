@@ -22,6 +22,8 @@ ARGUMENTS: Final = (
     "--metrics-recording-only",
     "--no-first-run",
     "--host-resolver-rules=MAP *.example 127.0.0.1",
+    "--in-process-gpu",
+    "--js-flags=--no-opt --no-maglev",  # a page's scripts have run before it pays to compile them well
     "--disable-features=OptimizationHints,MediaRouter,AutofillServerCommunication,InterestFeedContentSuggestions",
 )
 

@@ -18,7 +18,7 @@ from tests.browser.screenshots import PAGES, SIZES
 from tests.browser.test_behaviour import ADDRESSES, COOKIES
 from tests.depth import by_depth
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow(60)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 AXE: Final = Path(__file__).parents[2] / "edge-api/frontend/node_modules/axe-core/axe.min.js"
 WAITING: Final = {"prog_second_step": "waiting-keyed"}
@@ -37,6 +37,8 @@ Look = tuple[str, Literal["light", "dark"], bool]
 """Width, theme, and whether it is for what colours can break alone."""
 ALL_LOOKS: Final[list[Look]] = [(width, scheme, scheme == "dark") for width in SIZES for scheme in ("light", "dark")]
 ONE_LOOK: Final[list[Look]] = [(width, scheme, False) for width, scheme, _ in ALL_LOOKS]
+TURNS: Final = len(ONE_LOOK)
+"""In so many tests are the pages: with another look in each, in the usual depth."""
 
 RUN: Final = """
 async (colours) => {
@@ -87,14 +89,16 @@ def look(visit: Visit) -> Visit:
     return open_page
 
 
-def test_no_page_keeps_anybody_out_or_is_wider_than_a_phone(look: Visit, sample: str) -> None:
+@pytest.mark.parametrize("turn", range(TURNS))
+def test_no_page_keeps_anybody_out_or_is_wider_than_a_phone(look: Visit, sample: str, turn: int) -> None:
     """At an address that has a name, so that what is about passkeys is shown too. Each page is loaded once."""
     base = sample.replace("127.0.0.1", "localhost")
     page = look(base_url=base)
     broken: list[str] = []
     too_wide: list[str] = []
     beside: list[str] = []
-    for turn, (name, cookies, address) in enumerate(EVERYWHERE):
+    looks = by_depth(usual=[ONE_LOOK[turn % len(ONE_LOOK)]], thorough=ALL_LOOKS)
+    for name, cookies, address in EVERYWHERE[turn::TURNS]:
         page.context.clear_cookies()
         page.context.add_cookies([{"name": key, "value": value, "url": base} for key, value in cookies.items()])
         page.emulate_media(color_scheme="light")
@@ -104,7 +108,7 @@ def test_no_page_keeps_anybody_out_or_is_wider_than_a_phone(look: Visit, sample:
             too_wide.append(name)
         if page.evaluate(BESIDE):
             beside.append(name)
-        for width, scheme, colours in by_depth(usual=[ONE_LOOK[turn % len(ONE_LOOK)]], thorough=ALL_LOOKS):
+        for width, scheme, colours in looks:
             page.set_viewport_size(viewport(width))
             page.emulate_media(color_scheme=scheme)
             broken += [f"{name} at {width}, {scheme}: {found}" for found in page.evaluate(RUN, colours)]

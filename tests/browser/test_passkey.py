@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.keys import Device
-from tests.browser.test_first_visit import PASSWORD, Person, open_mail, sign_up, verify
+from tests.browser.test_first_visit import PASSWORD, Person, has_account, open_mail
 from tests.browser.test_second_factor import arrive
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow(20)]
@@ -33,9 +33,9 @@ def start(address: str, visit: Visit) -> Start:
     return open_browser
 
 
-def signed_in(page: Page, person: Person) -> Page:
-    sign_up(page, person)
-    verify(page, person)
+def signed_in(address: str, page: Page, person: Person) -> Page:
+    """The page, in which somebody who is new here has just signed in."""
+    has_account(address, person)
     first_step(page, person)
     arrive(page, "/account")
     return page
@@ -56,9 +56,9 @@ def make_passkey(page: Page, name: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_a_passkey_is_made_and_signs_in_by_itself(start: Start) -> None:
+def test_a_passkey_is_made_and_signs_in_by_itself(address: str, start: Start) -> None:
     ada = Person("Ada Lovelace", "ada@passkey.example")
-    page = signed_in(start(), ada)
+    page = signed_in(address, start(), ada)
     device = Device(page)
     make_passkey(page, "Phone")
     expect(page.get_by_role("heading", level=1)).to_have_text("Two-step verification is on")
@@ -102,9 +102,9 @@ def test_a_passkey_is_made_and_signs_in_by_itself(start: Start) -> None:
     open_mail(copied, ada, "A passkey was refused")
 
 
-def test_a_passkey_completes_a_sign_in_and_steps_up(start: Start) -> None:
+def test_a_passkey_completes_a_sign_in_and_steps_up(address: str, start: Start) -> None:
     grace = Person("Grace Hopper", "grace@passkey.example")
-    page = signed_in(start(), grace)
+    page = signed_in(address, start(), grace)
     device = Device(page)
     make_passkey(page, "Phone")
     page.get_by_role("link", name="I have kept them").click()
@@ -148,9 +148,9 @@ def test_a_passkey_completes_a_sign_in_and_steps_up(start: Start) -> None:
     arrive(fourth, "/account")
 
 
-def test_a_sign_in_page_that_waited_long_asks_anew(start: Start) -> None:
+def test_a_sign_in_page_that_waited_long_asks_anew(address: str, start: Start) -> None:
     mary = Person("Mary Somerville", "mary@passkey.example")
-    page = signed_in(start(), mary)
+    page = signed_in(address, start(), mary)
     device = Device(page)
     make_passkey(page, "Key")
     other = start()
@@ -164,11 +164,9 @@ def test_a_sign_in_page_that_waited_long_asks_anew(start: Start) -> None:
     arrive(other, "/account")
 
 
-def test_where_passkeys_cannot_be_had_the_page_says_so_and_all_else_works(
-    address: str, visit: Visit, start: Start
-) -> None:
+def test_where_passkeys_cannot_be_had_the_page_says_so_and_all_else_works(address: str, visit: Visit) -> None:
     joan = Person("Joan Clarke", "joan@passkey.example")
-    signed_in(start(), joan)
+    has_account(address, joan)
     for options in ({"base_url": address}, {"base_url": address, "java_script_enabled": False}):
         page = visit(**options)
         first_step(page, joan)

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.test_first_visit import PASSWORD, Person, open_mail, sign_in, sign_up, verify
+from tests.browser.test_first_visit import PASSWORD, Person, has_account, open_mail, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -73,8 +73,7 @@ def first_step(page: Page, person: Person) -> None:
 def test_an_app_is_set_up_and_asked_for(address: str, visit: Visit, script: bool) -> None:
     person = Person("Ada Lovelace", f"ada-{script}@factor.example".lower())
     page = visit(base_url=address, java_script_enabled=script)
-    sign_up(page, person)
-    verify(page, person)
+    has_account(address, person)
     sign_in(page, person.email)
     app, codes = set_up(page)
     open_mail(page, person, "Two-step verification is on")
@@ -108,8 +107,7 @@ def test_a_first_session_proves_the_app_before_it_changes_it(address: str, visit
     """The session that set the app up was opened with the password alone."""
     person = Person("Grace Hopper", "grace@factor.example")
     page = visit(base_url=address)
-    sign_up(page, person)
-    verify(page, person)
+    has_account(address, person)
     sign_in(page, person.email)
     app, codes = set_up(page)
     page.get_by_role("button", name="Make new codes").click()
@@ -126,8 +124,7 @@ def test_a_first_session_proves_the_app_before_it_changes_it(address: str, visit
 def test_the_password_is_changed(address: str, visit: Visit) -> None:
     person = Person("Mary Somerville", "mary@factor.example")
     page = visit(base_url=address)
-    sign_up(page, person)
-    verify(page, person)
+    has_account(address, person)
     sign_in(page, person.email)
     page.goto("/account/security")
     page.get_by_label("Current password").fill("not this one")
