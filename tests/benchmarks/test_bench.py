@@ -23,6 +23,7 @@ from prog_infra.bench.edge.driving import Load, drive
 from prog_infra.bench.figures import percentile, row_of_times
 from prog_infra.commands.bench import app
 from prog_infra.errors import OperatorError
+from prog_kit.settings import PasswordHashing
 from tests.depth import by_depth
 from tests.waiting import wait_until
 
@@ -86,7 +87,7 @@ def test_the_kernels_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_a_command_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(command.ROUNDS, "short", (2, 3))
+    monkeypatch.setitem(command.ROUNDS, "short", (2, by_depth(usual=2, thorough=3)))
     monkeypatch.setattr(command, "WARM_UP", 1)
     monkeypatch.setattr(command, "BACK_TO_BACK", 2)
     told = command.run(Options(length="short"))
@@ -97,9 +98,13 @@ def test_a_command_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.Monk
 @pytest.mark.slow(45)
 @pytest.mark.usefixtures("strong_hashing")
 def test_the_edge_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    rounds, seconds = by_depth(usual=(1, 0.1), thorough=(2, 0.3))
+    rounds, seconds = by_depth(usual=(1, 0.05), thorough=(2, 0.3))
     monkeypatch.setitem(edge.ROUNDS, "short", (rounds, seconds))
-    monkeypatch.setattr(storms, "PEOPLE", by_depth(usual=4, thorough=storms.PEOPLE))
+    monkeypatch.setattr(storms, "PEOPLE", by_depth(usual=2, thorough=storms.PEOPLE))
+    for module in (edge, storms):
+        monkeypatch.setattr(module, "STORM", by_depth(usual=2, thorough=storms.STORM))
+    few: dict[PasswordHashing, int] = {"owasp": 2, "rfc9106": 2}
+    monkeypatch.setattr(storms, "AT_ONCE", by_depth(usual=few, thorough=storms.AT_ONCE))
     told = edge.run(Options(length="short"))
     paths = [
         "authenticated get",
