@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import asyncpg
@@ -13,6 +13,7 @@ import pytest
 from prog_infra import cli
 from prog_infra.findings import Finding
 from prog_infra.isolation import examine, examine_database
+from tests.depth import by_depth
 from tests.servers import run
 
 BROKEN = {
@@ -123,13 +124,29 @@ async def test_the_probe_leaves_nothing(database: Any) -> None:
     assert await database.fetchval("SELECT current_setting('session_replication_role')") == "origin"
 
 
-@pytest.mark.parametrize("name", BROKEN)
-async def test_check_20_what_is_open_is_told_with_a_remedy(database: Any, name: str) -> None:
-    statement, where, what = BROKEN[name]
-    await database.execute(statement)
+def apart(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """In groups of which each breaks something else."""
+    groups: list[dict[str, str]] = []
+    for name in names:
+        where = BROKEN[name][1]
+        group = next((group for group in groups if where not in group), None)
+        if group is None:
+            groups.append(group := {})
+        group[where] = name
+    return [tuple(group.values()) for group in groups]
+
+
+@pytest.mark.parametrize(
+    "names", by_depth(usual=apart(BROKEN), thorough=[(name,) for name in BROKEN]), ids=" and ".join
+)
+async def test_check_20_what_is_open_is_told_with_a_remedy(database: Any, names: tuple[str, ...]) -> None:
+    expected = {}
+    for statement, where, what in map(BROKEN.__getitem__, names):
+        await database.execute(statement)
+        expected[where] = what
     told = not_in_order(await examine_database(database))
-    assert what in told[where], told
-    assert set(told) == {where}, "and nothing else"
+    assert set(told) == set(expected), "these, and nothing else"
+    assert {where: what for where, what in expected.items() if what not in told[where]} == {}, told
 
 
 async def test_wrong_settings_and_a_server_that_is_away_are_told(environment: dict[str, str]) -> None:
