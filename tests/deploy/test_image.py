@@ -1,5 +1,6 @@
 """The image's recipe: what a linter finds, what it is built from, what it runs, and as whom."""
 
+import asyncio
 import json
 import os
 import re
@@ -200,7 +201,11 @@ def test_a_role_starts_without_what_only_development_has(arguments: list[str], t
     assert "Traceback" not in done.stderr
 
 
-def test_the_migration_starts_without_what_only_development_has() -> None:
-    done = _without_extras("migrate", PROG_DATABASE_URL=REQUIRED["PROG_DATABASE_URL"])
+async def test_the_migration_starts_without_what_only_development_has() -> None:
+    """It asks a server that hangs up at once: one that nobody has started yet is waited for."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        url = f"postgresql://nobody@127.0.0.1:{server.sockets[0].getsockname()[1]}/none"
+        done = await asyncio.to_thread(_without_extras, "migrate", PROG_DATABASE_URL=url)
     assert done.returncode == 1
     assert "PostgreSQL at 127.0.0.1 cannot be used" in done.stderr

@@ -18,6 +18,7 @@ from prog_contracts.ids import new_id
 from prog_kit.tasks import cancelled
 from tests.deploy.balancing import HOSTS, PATIENCE_SECONDS, balancer
 from tests.deploy.toolbox import Toolbox
+from tests.depth import by_depth
 from tests.integration.edge.edges import (
     VISITS_APART_SECONDS,
     Edge,
@@ -85,7 +86,7 @@ async def test_edges_are_restarted_one_after_the_other_and_nobody_notices(
     async with balancer(tools, tmp_path) as running, AsyncExitStack() as exits:
 
         def begun(host: str) -> AbstractAsyncContextManager[Edge]:
-            more = {"PROG_DRAIN_NOTICE_SECONDS": "4", "PROG_TRUSTED_PROXIES": "127.0.0.1"}
+            more = {"PROG_DRAIN_NOTICE_SECONDS": by_depth(usual="3", thorough="4"), "PROG_TRUSTED_PROXIES": "127.0.0.1"}
             return edge(stage, None, running.edge_port, host, **more)
 
         edges = [await exits.enter_async_context(begun(host)) for host in HOSTS]

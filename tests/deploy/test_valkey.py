@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from prog_infra.servers import free_port
 from prog_infra.servers.valkey import _program
@@ -56,5 +58,5 @@ def test_it_takes_the_file_and_forgets_nothing(port: int) -> None:
 
 
 def test_nobody_comes_in_without_the_password(port: int) -> None:
-    with redis.Redis(port=port) as client, pytest.raises(redis.AuthenticationError):
+    with redis.Redis(port=port, retry=Retry(NoBackoff(), 0)) as client, pytest.raises(redis.AuthenticationError):
         client.ping()

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import httpx
 
+from tests.depth import by_depth
 from tests.forking import Popen
 from tests.integration.edge.stage import SECRET_KEYS, Person, Stage
 from tests.waiting import wait_until
@@ -84,7 +85,7 @@ async def edge(
                 await reading
 
 
-VISITS_APART_SECONDS: Final = 0.01
+VISITS_APART_SECONDS: Final = by_depth(usual=0.03, thorough=0.01)
 """As in life: whoever asks without a pause takes all of a processor, and never has a connection that is at rest."""
 
 

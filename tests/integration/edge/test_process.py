@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import httpx
 
+from tests.forking import Popen
 from tests.integration.edge.stage import free_port
 
 START_SECONDS = 90.0
@@ -22,7 +23,7 @@ START_SECONDS = 90.0
 def edge(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A running edge and its address."""
     port = free_port()
-    process = subprocess.Popen(
+    process = Popen[bytes](
         [sys.executable, "-c", "from prog_edge.process import run; run()"],
         env={**os.environ, **environment, "PROG_PORT": str(port)},
         stderr=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 
 import aiosmtplib
 import asyncpg
@@ -24,6 +25,7 @@ from prog_workers.email.providers.mailbox import MailboxProvider
 from prog_workers.email.providers.port import Absent, Accepted, Deferred, OutgoingMail, Unknown
 from prog_workers.email.providers.smtp import SmtpAddress, compose
 from tests.integration.email.test_providers import outgoing
+from tests.waiting import wait_until
 
 
 class Post:
@@ -136,6 +138,7 @@ async def test_storing_waits_for_somebody_who_is_just_asking(post: Post) -> None
     assert await post.letters() == []
 
 
+@pytest.mark.usefixtures("forked_programs")
 async def test_a_killed_mailbox_loses_nothing_that_it_acknowledged_and_no_mail_comes_twice(
     post: Post, environment: dict[str, str]
 ) -> None:
@@ -158,13 +161,15 @@ async def test_a_killed_mailbox_loses_nothing_that_it_acknowledged_and_no_mail_c
                     attempt += 1
                 await started.wait()
 
+    async def has_letters(number: int) -> bool:
+        return len(await post.letters()) >= number
+
     started = asyncio.Event()
     process = await start_mailbox(environment, port)
     started.set()
     deliveries = asyncio.gather(*(deliver(mail) for mail in mails))
     for kill_after in (5, 20, 35):
-        while len(await post.letters()) < kill_after:
-            pass
+        await wait_until(partial(has_letters, kill_after), what="mails to arrive")
         started.clear()
         process.send_signal(signal.SIGKILL)
         await process.wait()
