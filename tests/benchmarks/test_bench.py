@@ -95,7 +95,7 @@ def test_a_command_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.Monk
     assert [row.runs for row in told.rows] == [2, 2]
 
 
-@pytest.mark.slow(45)
+@pytest.mark.slow(13)
 @pytest.mark.usefixtures("strong_hashing")
 def test_the_edge_is_measured_on_a_platform_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     rounds, seconds = by_depth(usual=(1, 0.05), thorough=(2, 0.3))

@@ -17,7 +17,7 @@ from prog_infra.local import administrator
 from prog_kit.settings import Settings
 from tests.browser.conftest import Visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow(20)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow(8)]
 
 PASSWORD = "a sentence that nobody guesses"
 MAIL_WITHIN_SECONDS = 20.0

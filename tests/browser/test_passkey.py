@@ -14,7 +14,7 @@ from tests.browser.keys import Device
 from tests.browser.test_first_visit import PASSWORD, Person, has_account, open_mail
 from tests.browser.test_second_factor import arrive
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow(20)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 Start = Callable[..., Page]
 

@@ -20,7 +20,7 @@ import pytest
 from tests.depth import by_depth
 from tests.forking import Popen
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow(25), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.slow(12), pytest.mark.timeout(600)]
 
 FORM, LEAST_MESSAGES = by_depth(usual=("--brief", 700), thorough=("--short", 3_000))
 TOLD_BY = by_depth(usual="300", thorough="600")
