@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,14 +23,23 @@ import uvicorn
 import uvloop
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from prog_kit.settings import Settings
 from tests.browser.chromium import executable, launch
 from tests.browser.screenshots import watch
+from tests.forking import Popen
 from tests.integration.edge.stage import Stage
 from tests.servers import TestServers
 from tests.unit.edge.web.sample_app import sample_app
 
 READY_WITHIN_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class RunningPlatform:
+    """A whole platform of this test's own, started by `prog up` with fresh data."""
+
+    url: str
+    administrator_email: str
+    administrator_password: str
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +79,34 @@ def visit(chromium: Browser) -> Iterator[Visit]:
 
 
 @pytest.fixture(scope="module")
-def platform(module_postgres: str, servers: TestServers) -> Iterator[Settings]:
-    """The settings of a whole platform that runs in a thread of this process, with a database of the module's own."""
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
+    directory = tmp_path_factory.mktemp("platform")
+    port = free_port()
+    command = [sys.executable, "-m", "prog_infra.cli", "up", "--data", str(directory / "data"), "--port", str(port)]
+    with (directory / "up.log").open("w+b") as log:
+        process = Popen[bytes](command, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until_ready(process, url, directory / "up.log")
+            yield RunningPlatform(url, *administrator(directory / "data", process))
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@pytest.fixture(scope="module")
+def address(module_postgres: str, servers: TestServers) -> Iterator[str]:
+    """Where the whole platform is that runs in a thread of this process, with a database of the module's own."""
     valkey_url = servers.empty_valkey()
-    begun: Future[tuple[Settings, Callable[[], object]]] = Future()
+    begun: Future[tuple[str, Callable[[], object]]] = Future()
 
     async def run() -> None:
         async with Stage(module_postgres, valkey_url) as stage:
             loop, ending = asyncio.get_running_loop(), asyncio.Event()
-            begun.set_result((stage.settings, lambda: loop.call_soon_threadsafe(ending.set)))
+            begun.set_result((stage.settings.public_url, lambda: loop.call_soon_threadsafe(ending.set)))
             await ending.wait()
 
     with ThreadPoolExecutor(1, thread_name_prefix="platform") as executor:
@@ -79,16 +115,10 @@ def platform(module_postgres: str, servers: TestServers) -> Iterator[Settings]:
         wait(either, READY_WITHIN_SECONDS, FIRST_COMPLETED)
         if ended.done():
             ended.result()
-        settings, end = begun.result(0)
-        yield settings
+        url, end = begun.result(0)
+        yield url
         end()
         ended.result(READY_WITHIN_SECONDS)
-
-
-@pytest.fixture(scope="module")
-def address(platform: Settings) -> str:
-    """Where the platform is."""
-    return platform.public_url
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +141,28 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + READY_WITHIN_SECONDS
+    while True:
+        assert process.poll() is None, f"prog up ended:\n{log.read_text()[-3000:]}"
+        assert time.monotonic() < deadline, f"prog up is not ready:\n{log.read_text()[-3000:]}"
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+
+
+def administrator(data: Path, process: subprocess.Popen[bytes]) -> tuple[str, str]:
+    """The first administrator's sign-in, once the platform says that it works."""
+    deadline = time.monotonic() + READY_WITHIN_SECONDS
+    while True:
+        file = data / "administrator.json"
+        kept = json.loads(file.read_text()) if file.exists() else {}
+        if kept.get("confirmed") == "yes":
+            return kept["email"], kept["password"]
+        assert process.poll() is None, "prog up ended"
+        assert time.monotonic() < deadline, "there is no administrator yet"
+        time.sleep(0.05)

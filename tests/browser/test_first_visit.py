@@ -5,19 +5,15 @@ from __future__ import annotations
 
 import re
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from prog_infra.local import administrator
-from prog_kit.settings import Settings
-from tests.browser.conftest import Visit
+from tests.browser.conftest import RunningPlatform, Visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow(8)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow(15)]
 
 PASSWORD = "a sentence that nobody guesses"
 MAIL_WITHIN_SECONDS = 20.0
@@ -98,19 +94,10 @@ def join(page: Page, person: Person) -> None:
     page.get_by_role("button", name="Accept the invitation").click()
 
 
-@pytest.fixture(scope="module")
-def operator(platform: Settings) -> Person:
-    """Made as `prog up` makes the first one."""
-    person = Person("The Operator", "operator@prognetwork.example")
-    with ThreadPoolExecutor(1) as aside:  # away from the browser's loop
-        aside.submit(partial(administrator.ensure, person.email, PASSWORD, settings=platform)).result()
-    return person
-
-
-def test_from_a_lead_to_a_paying_tenant(address: str, operator: Person, visit: Visit) -> None:
+def test_from_a_lead_to_a_paying_tenant(platform: RunningPlatform, visit: Visit) -> None:
     ada = Person("Ada Lovelace", "ada@customer.example")
     grace = Person("Grace Hopper", "grace@customer.example")
-    page = visit(base_url=address)
+    page = visit(base_url=platform.url)
 
     page.goto("/")
     page.get_by_label("Work address").fill(ada.email)
@@ -132,7 +119,7 @@ def test_from_a_lead_to_a_paying_tenant(address: str, operator: Person, visit: V
     page.get_by_label("Invite by email").fill(grace.email)
     page.get_by_role("button", name="Invite").click()
     expect(page.get_by_text(f"An invitation is on its way to {grace.email}.")).to_be_visible()
-    other = visit(base_url=address)
+    other = visit(base_url=platform.url)
     join(other, grace)
     expect(other.get_by_role("heading", name="Analytical Engines")).to_be_visible()
 
@@ -140,7 +127,7 @@ def test_from_a_lead_to_a_paying_tenant(address: str, operator: Person, visit: V
     page.get_by_role("button", name="Subscribe").click()
     expect(page.locator(".subscription-line .pill")).to_have_text(re.compile("Active|Trial"))
     expect_invoice(page)
-    what_the_operator_sees(address, operator, visit, ada)
+    what_the_operator_sees(platform, visit, ada)
 
 
 def expect_invoice(page: Page) -> None:
@@ -156,11 +143,11 @@ def expect_invoice(page: Page) -> None:
     assert answer.body().startswith(b"%PDF")
 
 
-def what_the_operator_sees(address: str, operator: Person, visit: Visit, person: Person) -> None:
-    page = visit(base_url=address)
-    sign_in(page, operator.email)
-    for path in ("/admin", "/admin/users", "/admin/subscriptions", "/admin/invoices", "/admin/messages"):
-        page.goto(path)
+def what_the_operator_sees(platform: RunningPlatform, visit: Visit, person: Person) -> None:
+    page = visit(base_url=platform.url)
+    sign_in(page, platform.administrator_email, platform.administrator_password)
+    for address in ("/admin", "/admin/users", "/admin/subscriptions", "/admin/invoices", "/admin/messages"):
+        page.goto(address)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
     page.goto(f"/admin/users?search={person.email}")
     page.get_by_role("link", name=f"Open {person.name}").click()
@@ -170,14 +157,14 @@ def what_the_operator_sees(address: str, operator: Person, visit: Visit, person:
 
     page.goto("/admin/events")
     expect(page.locator("[data-live-text]")).to_have_text("Live")
-    other = visit(base_url=address)
+    other = visit(base_url=platform.url)
     sign_in(other, person.email)
     expect(page.locator(".is-fresh", has_text="users.user_authenticated").first).to_be_visible()
 
 
-def test_signing_up_and_in_without_javascript(address: str, visit: Visit) -> None:
+def test_signing_up_and_in_without_javascript(platform: RunningPlatform, visit: Visit) -> None:
     mary = Person("Mary Somerville", "mary@customer.example")
-    page = visit(base_url=address, java_script_enabled=False)
+    page = visit(base_url=platform.url, java_script_enabled=False)
 
     sign_up(page, mary)
     verify(page, mary)
