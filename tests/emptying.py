@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 import asyncpg
 
 from prog_kit.database import OUTAGES
+from tests import lasting
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -24,7 +25,11 @@ LEAVE_SECONDS: Final = 1.0
 """For so long who worked on a database may take to leave it."""
 _PAUSE_SECONDS: Final = 0.005
 
-_OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+_OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND (pid <> ALL ($1) OR state <> 'idle')
+"""
+"""Sessions of others, but for those that wait for another test."""
 _CATALOGS: Final = (
     *("pg_attrdef", "pg_attribute", "pg_class", "pg_constraint", "pg_depend", "pg_enum", "pg_event_trigger"),
     *("pg_extension", "pg_publication"),
@@ -101,7 +106,7 @@ class Emptier:
 
     async def _is_left(self, connection: Connection) -> bool:
         deadline = time.monotonic() + LEAVE_SECONDS
-        while await connection.fetchval(_OTHERS):
+        while await connection.fetchval(_OTHERS, lasting.sessions()):
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -125,7 +130,7 @@ class Emptier:
                     name, schema_name=schema, source=io.BytesIO(self._rows[table]), format="binary"
                 )
             await connection.execute(_BEGIN_ANEW)
-        return not await connection.fetchval(_OTHERS)
+        return not await connection.fetchval(_OTHERS, lasting.sessions())
 
     @staticmethod
     def _digests(tables: dict[str, bytes]) -> str:

@@ -11,8 +11,8 @@ ones. Replies come back as `prog_broker.replies.Answer`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -32,6 +32,7 @@ from prog_contracts.messages import Command, Message, find
 from prog_contracts.topics import TOPICS, topic_of
 from prog_kit.database import Database
 from prog_kit.secrets import Sealer
+from tests.lasting import MOST, kept
 
 M = TypeVar("M", bound=Message)
 SECRET_KEYS = ("0123456789abcdef" * 4,)
@@ -63,7 +64,7 @@ class Harness:
     """A platform of some domains on one database. Tenants without a test clock live on `clock`, which tests move."""
 
     def __init__(
-        self, url: str, *domains: Domain, at: datetime | None = None, attempts: int = 3, connections: int = 4
+        self, url: str, *domains: Domain, at: datetime | None = None, attempts: int = 3, connections: int = MOST
     ) -> None:
         self.url = url
         self.domains = domains
@@ -76,11 +77,9 @@ class Harness:
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self.admin = await asyncpg.connect(self.url)
-        self._exits.push_async_callback(self.admin.close)
+        self.admin = await self._exits.enter_async_context(kept().administrator(self.url))
         for domain in self.domains:
-            database = await Database.connect(self.url, f"prog_{domain.name}", min_size=0, max_size=self._connections)
-            self._exits.push_async_callback(database.close)
+            database = await self._exits.enter_async_context(self._database(f"prog_{domain.name}"))
             policy = RetryPolicy(attempts=self._attempts, base_seconds=0.001, cap_seconds=0.001)
             self.processors[domain.name] = Processor(domain, database, self.sealer, policy=policy, clock=self.clock)
             await self._lease(domain)
@@ -88,6 +87,17 @@ class Harness:
 
     async def __aexit__(self, *_: object) -> None:
         await self._exits.aclose()
+
+    def _database(self, role: str) -> AbstractAsyncContextManager[Database]:
+        if self._connections == MOST:
+            return kept().database(self.url, role)
+        return self._wide_database(role)
+
+    @asynccontextmanager
+    async def _wide_database(self, role: str) -> AsyncIterator[Database]:
+        database = await Database.connect(self.url, role, min_size=0, max_size=self._connections)
+        yield database
+        await database.close()
 
     def seal(self, secret: str, purpose: str) -> str:
         return self.sealer.seal(secret, purpose)

@@ -14,7 +14,6 @@ from prog_contracts.events import NewEvent, PublishEvents, PurgeStreams, Registe
 from prog_contracts.ids import new_id
 from prog_contracts.payments import CreateSubscription, SubscriptionCreated, SubscriptionUpdated
 from prog_contracts.tenants import CreateTenant, DeleteTenant, ProvisionTenant, TenantDeleted
-from prog_kit.database import Database
 from prog_workers.email.handlers import email
 from prog_workers.events.handlers import events
 from prog_workers.payments.app import domain as payments
@@ -22,6 +21,7 @@ from prog_workers.payments.gateway.sandbox import Sandbox
 from prog_workers.payments.handlers.domain import use_gateway
 from prog_workers.tenants.handlers import tenants
 from prog_workers.users.handlers import users
+from tests import lasting
 from tests.component.harness import Harness
 from tests.component.payments.tenant import START, STARTER
 from tests.component.tenants.company import Company
@@ -37,11 +37,12 @@ SCHEMAS = ["bus", "users", "tenants", "payments", "email", "events"]
 
 @pytest.fixture
 async def platform(postgres: str) -> AsyncIterator[Harness]:
-    async with Harness(postgres, *DOMAINS, at=START) as platform:
-        database = await Database.connect(postgres, "prog_payments", max_size=4)
+    async with (
+        Harness(postgres, *DOMAINS, at=START) as platform,
+        lasting.kept().database(postgres, "prog_payments") as database,
+    ):
         use_gateway(Sandbox(database))
         yield platform
-        await database.close()
 
 
 async def rows_of(platform: Harness, tenant_id: str) -> dict[str, int]:

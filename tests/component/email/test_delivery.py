@@ -19,6 +19,7 @@ from prog_workers.email.render import Renderer
 from tests.component.email.conftest import SENDER
 from tests.component.email.providers import ScriptedProvider
 from tests.component.harness import Harness
+from tests.lasting import kept
 
 
 class Killed(BaseException):
@@ -89,11 +90,10 @@ class Desk:
 
 @pytest.fixture
 async def desk(platform: Harness, postgres: str, provider: ScriptedProvider) -> AsyncIterator[Desk]:
-    database = await Database.connect(postgres, "prog_email", max_size=4)
-    desk = Desk(platform, database, provider)
-    await desk.queue()
-    yield desk
-    await database.close()
+    async with kept().database(postgres, "prog_email") as database:
+        desk = Desk(platform, database, provider)
+        await desk.queue()
+        yield desk
 
 
 async def test_a_crash_before_the_call_sends_the_mail_once(desk: Desk) -> None:

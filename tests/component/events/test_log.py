@@ -21,6 +21,7 @@ from prog_kit.database import Connection, Database
 from prog_workers.events import queries
 from prog_workers.events.app import domain as events
 from tests.component.harness import Harness
+from tests.lasting import kept
 
 OURS, THEIRS = new_id("tenant"), new_id("tenant")
 
@@ -60,9 +61,8 @@ async def platform(postgres: str) -> AsyncIterator[Harness]:
 
 @pytest.fixture
 async def edge(platform: Harness) -> AsyncIterator[Database]:
-    database = await Database.connect(platform.url, "prog_edge", max_size=2)
-    yield database
-    await database.close()
+    async with kept().database(platform.url, "prog_edge") as database:
+        yield database
 
 
 @asynccontextmanager

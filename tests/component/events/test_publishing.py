@@ -22,6 +22,7 @@ from prog_workers.events import appending, queries
 from prog_workers.events.app import domain as events
 from prog_workers.monitoring.app import domain as monitoring
 from tests.component.harness import SECRET_KEYS, Harness
+from tests.lasting import kept
 
 OURS, THEIRS = new_id("tenant"), new_id("tenant")
 PLACED = "com.acme.order.placed"
@@ -36,9 +37,8 @@ async def platform(postgres: str) -> AsyncIterator[Harness]:
 
 @pytest.fixture
 async def edge(platform: Harness) -> AsyncIterator[Database]:
-    database = await Database.connect(platform.url, "prog_edge", max_size=2)
-    yield database
-    await database.close()
+    async with kept().database(platform.url, "prog_edge") as database:
+        yield database
 
 
 def placed(number: int | str, **changes: Any) -> NewEvent:

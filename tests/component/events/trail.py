@@ -22,6 +22,7 @@ from prog_workers.events.audit.signing import Head, Signer
 from prog_workers.events.audit.verifying import Verified, verify
 from prog_workers.events.queries import AuditRow
 from tests.component.harness import SECRET_KEYS, Harness
+from tests.lasting import kept
 
 OURS, THEIRS = new_id("tenant"), new_id("tenant")
 ADA, BOB = new_id("user"), new_id("user")
@@ -96,13 +97,11 @@ class Trail:
 
 @asynccontextmanager
 async def trail_of(platform: Harness) -> AsyncIterator[Trail]:
-    database = await Database.connect(platform.url, "prog_events", max_size=4)
-    reader = await Database.connect(platform.url, "prog_edge", max_size=2)
-    try:
+    async with (
+        kept().database(platform.url, "prog_events") as database,
+        kept().database(platform.url, "prog_edge") as reader,
+    ):
         yield Trail(platform, database, reader)
-    finally:
-        await reader.close()
-        await database.close()
 
 
 async def as_auditor(connection: Connection) -> None:

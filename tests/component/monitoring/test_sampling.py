@@ -29,6 +29,7 @@ from prog_kit.settings import Settings
 from prog_kit.tasks import cancelled
 from prog_workers.monitoring import queries, rules, sampling
 from prog_workers.monitoring.sampling import Sampler
+from tests.lasting import kept
 
 USERS = TOPICS["prog.users.events"]
 
@@ -42,9 +43,8 @@ async def redis(valkey_url: str) -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def database(postgres: str) -> AsyncIterator[Database]:
-    database = await Database.connect(postgres, "prog_monitoring", max_size=4)
-    yield database
-    await database.close()
+    async with kept().database(postgres, "prog_monitoring") as database:
+        yield database
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from prog_kit.database import Connection, Database
 from prog_workers.monitoring import handlers, queries, rules
 from prog_workers.monitoring.app import domain
 from tests.component.harness import Harness
+from tests.lasting import kept
 
 START = datetime(2027, 1, 1, 12, 0, tzinfo=UTC)
 CREATE = "prognetwork.tenants.create_tenant"
@@ -40,12 +41,8 @@ async def platform(postgres: str, clock: FixedClock) -> AsyncIterator[Harness]:
 
 @asynccontextmanager
 async def operator(platform: Harness) -> AsyncIterator[Connection]:
-    database = await Database.connect(platform.url, "prog_edge")
-    try:
-        async with database.operator() as connection:
-            yield connection
-    finally:
-        await database.close()
+    async with kept().database(platform.url, "prog_edge") as database, database.operator() as connection:
+        yield connection
 
 
 def report(

@@ -6,21 +6,22 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from prog_kit.database import Database
 from prog_workers.payments.app import domain
 from prog_workers.payments.gateway.sandbox import Sandbox
 from prog_workers.payments.handlers.domain import use_gateway
 from tests.component.harness import Harness
 from tests.component.payments.tenant import START, Tenant, new_tenant
+from tests.lasting import kept
 
 
 @pytest.fixture
 async def platform(postgres: str) -> AsyncIterator[Harness]:
-    async with Harness(postgres, domain, at=START) as platform:
-        database = await Database.connect(postgres, "prog_payments", max_size=4)
+    async with (
+        Harness(postgres, domain, at=START) as platform,
+        kept().database(postgres, "prog_payments") as database,
+    ):
         use_gateway(Sandbox(database))
         yield platform
-        await database.close()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from prog_kit.database import Database
 from prog_workers.payments import queries
 from tests.component.harness import Harness
 from tests.component.payments.tenant import GROWTH, GROWTH_YEARLY, SCALE, STARTER, Tenant, new_tenant
+from tests.lasting import kept
 
 TENANT_TABLES = (
     "customers", "payment_methods", "subscriptions", "invoices", "invoice_lines", "payments", "ledger_accounts",
@@ -24,9 +25,8 @@ TENANT_TABLES = (
 
 @pytest.fixture
 async def edge(postgres: str) -> AsyncIterator[Database]:
-    database = await Database.connect(postgres, "prog_edge", max_size=2)
-    yield database
-    await database.close()
+    async with kept().database(postgres, "prog_edge") as database:
+        yield database
 
 
 async def test_the_platforms_prices_are_public_and_come_cheapest_first(edge: Database, platform: Harness) -> None:

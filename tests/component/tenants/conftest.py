@@ -8,6 +8,7 @@ from prog_kit.database import Database
 from prog_workers.tenants.handlers import tenants
 from tests.component.harness import Harness
 from tests.component.tenants.company import Company
+from tests.lasting import kept
 
 
 @pytest.fixture
@@ -18,9 +19,8 @@ async def platform(postgres: str) -> AsyncIterator[Harness]:
 
 @pytest.fixture
 async def edge(platform: Harness) -> AsyncIterator[Database]:
-    database = await Database.connect(platform.url, "prog_edge")
-    yield database
-    await database.close()
+    async with kept().database(platform.url, "prog_edge") as database:
+        yield database
 
 
 @pytest.fixture

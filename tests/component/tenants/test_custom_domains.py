@@ -21,7 +21,6 @@ from prog_contracts.messages import Command
 from prog_contracts.permissions import ROLES
 from prog_contracts.sign_on import ClaimDomain, RecheckDomains
 from prog_contracts.tenants import TenantRole
-from prog_kit.database import Database
 from prog_workers.tenants import dns
 from prog_workers.tenants.handlers import custom_domains
 from prog_workers.tenants.queries.custom_domains import CustomDomainRow, served_domains
@@ -30,6 +29,7 @@ from tests.component.harness import Harness
 from tests.component.tenants.company import Company, code, staff
 from tests.component.tenants.test_sign_on import ask, server
 from tests.dns_server import DnsServer
+from tests.lasting import kept
 
 __all__ = ["server"]
 
@@ -66,24 +66,19 @@ async def prove(company: Company, server: DnsServer, *, leads_here: bool = True)
 
 
 async def row(company: Company) -> CustomDomainRow:
-    database = await Database.connect(company.platform.url, "prog_edge")
-    try:
-        async with database.scope(tenant_id=company.tenant_id) as connection:
-            [found] = await read(connection, company.tenant_id)
-    finally:
-        await database.close()
+    async with (
+        kept().database(company.platform.url, "prog_edge") as database,
+        database.scope(tenant_id=company.tenant_id) as connection,
+    ):
+        [found] = await read(connection, company.tenant_id)
     return found
 
 
 async def served(company: Company, *, active: bool | None = None) -> dict[str, str]:
     """What the edge routes by; of the names that are `active` or are not, where that is said."""
-    database = await Database.connect(company.platform.url, "prog_edge")
-    try:
-        async with database.operator() as connection:
-            found = await served_domains(connection)
-            return {name: each.tenant_id for name, each in found.items() if active in (None, each.is_active)}
-    finally:
-        await database.close()
+    async with kept().database(company.platform.url, "prog_edge") as database, database.operator() as connection:
+        found = await served_domains(connection)
+    return {name: each.tenant_id for name, each in found.items() if active in (None, each.is_active)}
 
 
 async def changes(company: Company) -> list[str]:

@@ -31,6 +31,7 @@ from prog_workers.users.queries import api_keys as queries
 from prog_workers.users.queries.api_keys import ApiKeyRow
 from tests.component.harness import Harness
 from tests.component.users.people import Person, administrator, code
+from tests.lasting import kept
 
 TENANT, OTHER = new_id("tenant"), new_id("tenant")
 
@@ -80,12 +81,11 @@ class Keys:
         return await self.platform.request(command, tenant_id=self.tenant_id, actor=actor or self.person.user_id)
 
     async def row(self, key_id: str) -> ApiKeyRow:
-        database = await Database.connect(self.platform.url, "prog_edge", max_size=1)
-        try:
-            async with database.scope(tenant_id=self.tenant_id) as connection:
-                found = await queries.api_key(connection, self.tenant_id, key_id)
-        finally:
-            await database.close()
+        async with (
+            kept().database(self.platform.url, "prog_edge") as database,
+            database.scope(tenant_id=self.tenant_id) as connection,
+        ):
+            found = await queries.api_key(connection, self.tenant_id, key_id)
         assert found is not None
         return found
 

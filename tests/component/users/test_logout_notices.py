@@ -40,6 +40,7 @@ from prog_workers.users.store import logouts
 from tests.component.harness import Harness
 from tests.component.users.people import Person
 from tests.component.users.test_authorizing import TENANT, Shop
+from tests.lasting import kept
 from tests.logout_endpoint import LogoutEndpoint
 
 LONG_SECONDS = 60.0
@@ -111,12 +112,10 @@ class Scene:
 async def scene(platform: Harness, ada: Person) -> AsyncIterator[Scene]:
     await ada.become_verified()
     shop = Shop(ada, await ada.tokens())
-    database = await Database.connect(platform.url, "prog_users", max_size=2)
-    async with LogoutEndpoint() as endpoint:
+    async with kept().database(platform.url, "prog_users") as database, LogoutEndpoint() as endpoint:
         assert (await shop.register(backchannel_logout_uri=endpoint.url)).status == "succeeded"
         await shop.tokens()
         yield Scene(platform, shop, endpoint, database)
-    await database.close()
 
 
 async def test_a_sign_out_is_told_with_a_token_that_names_session_and_person(scene: Scene) -> None:

@@ -13,13 +13,13 @@ from prog_kit.database import Database
 from prog_workers.users import queries
 from tests.component.harness import Harness
 from tests.component.users.people import Person, administrator
+from tests.lasting import kept
 
 
 @pytest.fixture
 async def edge(platform: Harness) -> AsyncIterator[Database]:
-    database = await Database.connect(platform.url, "prog_edge")
-    yield database
-    await database.close()
+    async with kept().database(platform.url, "prog_edge") as database:
+        yield database
 
 
 async def test_a_person_sees_the_own_account_and_sessions_alone(platform: Harness, ada: Person, edge: Database) -> None:
