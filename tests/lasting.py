@@ -50,7 +50,7 @@ class Kept:
         self.loop = Loop()
         self.sessions: set[int] = set()
         """The numbers of PostgreSQL's processes behind them."""
-        self._administrators: dict[str, Connection] = {}
+        self._administrators: defaultdict[str, list[Connection]] = defaultdict(list)
         self._databases: defaultdict[tuple[str, str], list[Database]] = defaultdict(list)
 
     def end(self) -> None:
@@ -61,7 +61,7 @@ class Kept:
         asyncio.SelectorEventLoop.close(self.loop)
 
     async def _close(self) -> None:
-        for connection in self._administrators.values():
+        for connection in chain(*self._administrators.values()):
             connection.terminate()
         for database in chain(*self._databases.values()):
             database.pool.terminate()
@@ -70,7 +70,8 @@ class Kept:
     @asynccontextmanager
     async def administrator(self, url: str) -> AsyncIterator[Connection]:
         self._forget_dropped()
-        connection = self._administrators.pop(url, None) or await asyncpg.connect(url)
+        idle = self._administrators[url]
+        connection = idle.pop() if idle else await asyncpg.connect(url)
         try:
             yield connection
         except BaseException:
@@ -79,7 +80,7 @@ class Kept:
         if connection.is_in_transaction() or not await self._renewed(connection):
             await connection.close()
         else:
-            self._administrators[url] = connection
+            idle.append(connection)
 
     @asynccontextmanager
     async def database(self, url: str, role: str) -> AsyncIterator[Database]:
@@ -115,9 +116,10 @@ class Kept:
 
     def _forget_dropped(self) -> None:
         """PostgreSQL has ended the connections of databases that were dropped."""
-        gone = [url for url, connection in self._administrators.items() if connection.is_closed()]
+        gone = [url for url, idle in self._administrators.items() if any(each.is_closed() for each in idle)]
         for url in gone:
-            del self._administrators[url]
+            for connection in self._administrators.pop(url):
+                connection.terminate()
         for key in [key for key in self._databases if key[0] in gone]:
             for database in self._databases.pop(key):
                 database.pool.terminate()

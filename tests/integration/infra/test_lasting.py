@@ -153,3 +153,13 @@ def test_the_kept_ones_end_with_the_tests(postgres: str, monkeypatch: pytest.Mon
     mine.end()
     assert mine.loop.is_closed()
     assert lasting.sessions() == []
+
+
+def test_two_at_once_are_both_handed_on(kept: Kept, postgres: str) -> None:
+    async def used() -> set[int]:
+        async with kept.administrator(postgres) as one, kept.administrator(postgres) as other:
+            return {one.get_server_pid(), other.get_server_pid()}
+
+    first = run(kept, used)
+    assert len(first) == 2
+    assert run(kept, used) == first
