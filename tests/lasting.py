@@ -56,7 +56,8 @@ class Kept:
     def end(self) -> None:
         """Close all; another loop serves from now on."""
         global _kept  # noqa: PLW0603 - one for each process
-        _kept = None
+        if _kept is self:
+            _kept = None
         self.loop.run_until_complete(self._close())
         asyncio.SelectorEventLoop.close(self.loop)
 

@@ -150,6 +150,8 @@ def test_the_kept_ones_end_with_the_tests(postgres: str, monkeypatch: pytest.Mon
 
     run(mine, used)
     assert lasting.sessions() == [*mine.sessions]
+    Kept().end()
+    assert lasting.kept() is mine, "another one's end is not this one's"
     mine.end()
     assert mine.loop.is_closed()
     assert lasting.sessions() == []
