@@ -189,6 +189,7 @@ def _tell_errors_plainly() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
+    garbage.look_at_the_pace_of_the_depth()
     with garbage.put_off(), frames.named():
         return (yield)
 

@@ -2,8 +2,8 @@
 
 A new connection costs more processor than most component tests: PostgreSQL forks a process for it, which reads the
 catalogue and plans each statement anew. A connection belongs to its loop of events, so the tests that keep some run one
-after the other on a loop that lasts. Each test still begins and ends as on a loop of its own: what it left running is
-cancelled.
+after the other on a loop that lasts. Tasks, asynchronous generators and threads of a test end with it all the same, as
+does what it set on the loop; a listener or a callback for later that it leaves behind would reach the next.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ class Loop(asyncio.SelectorEventLoop):
         self._default_executor = None
 
     def close(self) -> None:
-        """For `Kept.end` to do."""
+        """As new for the next test; `Kept.end` closes it."""
+        self.set_exception_handler(None)
+        self.set_task_factory(None)
+        self.set_debug(False)
 
 
 class Kept:
@@ -76,12 +79,12 @@ class Kept:
         try:
             yield connection
         except BaseException:
-            connection.terminate()
+            self._end(connection)
             raise
-        if connection.is_in_transaction() or not await self._renewed(connection):
-            await connection.close()
-        else:
+        if await self._renewed(connection):
             idle.append(connection)
+        else:
+            self._end(connection)
 
     @asynccontextmanager
     async def database(self, url: str, role: str) -> AsyncIterator[Database]:
@@ -107,6 +110,8 @@ class Kept:
 
     async def _renewed(self, connection: Any) -> bool:
         """Whether it is as it was when it was new."""
+        if connection.is_in_transaction():
+            return False
         try:
             await connection.execute(_AS_NEW)
             await connection.reset()
@@ -115,12 +120,16 @@ class Kept:
         self.sessions.add(connection.get_server_pid())
         return True
 
+    def _end(self, connection: Connection) -> None:
+        self.sessions.discard(connection.get_server_pid())
+        connection.terminate()
+
     def _forget_dropped(self) -> None:
         """PostgreSQL has ended the connections of databases that were dropped."""
         gone = [url for url, idle in self._administrators.items() if any(each.is_closed() for each in idle)]
         for url in gone:
             for connection in self._administrators.pop(url):
-                connection.terminate()
+                self._end(connection)
         for key in [key for key in self._databases if key[0] in gone]:
             for database in self._databases.pop(key):
                 database.pool.terminate()

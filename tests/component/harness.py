@@ -96,8 +96,10 @@ class Harness:
     @asynccontextmanager
     async def _wide_database(self, role: str) -> AsyncIterator[Database]:
         database = await Database.connect(self.url, role, min_size=0, max_size=self._connections)
-        yield database
-        await database.close()
+        try:
+            yield database
+        finally:
+            await database.close()
 
     def seal(self, secret: str, purpose: str) -> str:
         return self.sealer.seal(secret, purpose)

@@ -43,6 +43,7 @@ from prog_workers.events import app as events
 from prog_workers.events.audit import recording
 from prog_workers.monitoring import sampling
 from prog_workers.process import load
+from tests.depth import by_depth
 from tests.waiting import wait_until
 
 SECRET_KEYS = ("0123456789abcdef" * 4,)
@@ -239,12 +240,13 @@ def quick_trail() -> Iterator[None]:
 
 @contextmanager
 def rare_looks() -> Iterator[None]:
-    """Who looks for work, and who counts it, does so less often: a platform with nothing to do has a sixth of a
-    processor less for those who do. What comes wakes who waits for it, however long that is."""
+    """At the usual depth who looks for work, and who counts it, does so less often: a platform with nothing to do takes
+    a sixth of a processor from those who have. What comes wakes who waits for it, however long that is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "BLOCK_SECONDS", 4.0)
-        patch.setattr(backlog, "PERIOD_SECONDS", 3.0)
-        patch.setattr(sampling, "PERIOD_SECONDS", 4.0)
+        if by_depth(usual=True, thorough=False):
+            patch.setattr(reading, "BLOCK_SECONDS", 3.0)
+            patch.setattr(backlog, "PERIOD_SECONDS", 3.0)
+            patch.setattr(sampling, "PERIOD_SECONDS", 4.0)
         yield
 
 

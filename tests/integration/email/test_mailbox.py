@@ -169,7 +169,7 @@ async def test_a_killed_mailbox_loses_nothing_that_it_acknowledged_and_no_mail_c
     started.set()
     deliveries = asyncio.gather(*(deliver(mail) for mail in mails))
     for kill_after in (5, 20, 35):
-        await wait_until(partial(has_letters, kill_after), what="mails to arrive")
+        await wait_until(partial(has_letters, kill_after), within_seconds=60, what="mails to arrive")
         started.clear()
         process.send_signal(signal.SIGKILL)
         await process.wait()

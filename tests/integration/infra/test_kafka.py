@@ -21,7 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from prog_infra.errors import OperatorError
 from prog_infra.servers import Kafka, process
-from prog_infra.servers.kafka import distribution, java, storage
+from prog_infra.servers.kafka import distribution, java
 from tests.forking import Popen
 from tests.kafka import bootstrap
 from tests.servers import run
@@ -119,6 +119,7 @@ async def test_data_and_address_survive_every_end_of_a_node(folder: Path) -> Non
     with supervisor(folder, nodes=1) as parent:
         assert parent.stdout is not None
         addresses = parent.stdout.readline().strip()
+        assert await coordinator(addresses) == 1, "a node that is ready has a coordinator, its first time too"
         await make_topic(addresses, "kept")
         await produce(addresses, "kept", b"before the parent is killed")
         assert len(nodes_of(directory)) == 1
@@ -133,7 +134,6 @@ async def test_data_and_address_survive_every_end_of_a_node(folder: Path) -> Non
     with kafka.running(log):
         assert server.poll() is not None, "one that outlived its parent is ended first"
         assert kafka.bootstrap == outliving.bootstrap == addresses
-        assert await coordinator(kafka.bootstrap) == 1, "a node that is ready has a coordinator for groups"
         assert "WARN" not in log.read_text().replace("WARN  QuorumController", "")
         await produce(kafka.bootstrap, "kept", b"before the kill")
 
@@ -189,11 +189,15 @@ def test_a_server_that_cannot_start_is_one_line_and_leaves_nothing(folder: Path)
     assert not nodes_of(folder / "kafka")
 
 
-def test_storage_that_cannot_be_formatted_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+def test_storage_that_cannot_be_formatted_is_one_line_and_leaves_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nothing = distribution.Distribution(tmp_path, java.find_java())
-    with pytest.raises(OperatorError, match=r"could not format .*: .*StorageTool"):
-        storage.ensure(nothing, {})
-    assert [entry.name for entry in tmp_path.iterdir()] == []
+    monkeypatch.setattr(distribution, "resolve", lambda _: nothing)
+    with pytest.raises(OperatorError, match=r"could not format .*: .*StorageTool") as told:
+        Kafka(folder / "kafka").prepare()
+    assert told.value.remedy == f"see {tmp_path / 'format.log'}"
+    assert [entry.name for entry in tmp_path.iterdir() if entry != folder] == ["format.log"]
 
 
 def test_a_formatting_that_was_cut_short_is_done_again(folder: Path) -> None:

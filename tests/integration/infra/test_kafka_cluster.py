@@ -46,13 +46,18 @@ def kafka_cluster(tmp_path_factory: pytest.TempPathFactory, kafka_jars: None) ->
         run(seen)
         if by_depth(usual=False, thorough=True):  # they are up, which takes two seconds of processor each
             assert parent.stdout is not None
-            assert parent.stdout.readline().count(":") == 3
+            addresses = parent.stdout.readline().strip()
+            run(make_topic(addresses, "kept", replicas=3))
+            run(produce(addresses, "kept", b"before the parent is killed"))
     with Kafka(folder / "kafka", nodes=3, settings=SOON_MISSED).running(folder / "kafka.log") as kafka:
         yield kafka
 
 
-def test_nodes_of_a_killed_parent_end_and_their_data_is_used_again(kafka_cluster: Kafka) -> None:
+async def test_nodes_of_a_killed_parent_end_and_their_data_is_used_again(kafka_cluster: Kafka) -> None:
+    """At the usual depth they are killed before they have any."""
     assert len(nodes_of(kafka_cluster.directory)) == 3
+    if by_depth(usual=False, thorough=True):
+        assert await read(kafka_cluster.bootstrap, "kept", 1) == [b"before the parent is killed"]
 
 
 async def test_a_cluster_of_three_loses_one_node_and_nothing_else_and_the_doctor_warns_until_it_is_back(

@@ -84,6 +84,31 @@ def test_a_pool_is_handed_on_unless_somebody_still_has_a_connection_of_it(kept: 
     assert run(kept, used) != first
 
 
+@pytest.mark.parametrize(
+    ("change", "shows", "as_new"),
+    [
+        ("SET search_path = elsewhere", "SHOW search_path", '"$user", public'),
+        ("SELECT pg_advisory_lock_shared(1)", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0),
+        ("LISTEN something", "SELECT count(*) FROM pg_listening_channels()", 0),
+    ],
+)
+def test_every_connection_of_a_pool_is_handed_on_as_new(
+    kept: Kept, postgres: str, change: str, shows: str, as_new: object
+) -> None:
+    async def test(statement: str) -> dict[int, object]:
+        async with (
+            kept.database(postgres, "prog_users") as database,
+            database.pool.acquire() as one,
+            database.pool.acquire() as other,
+        ):
+            return {each.get_server_pid(): await each.fetchval(statement) for each in (one, other)}
+
+    first = run(kept, lambda: test(change))
+    assert len(first) == 2
+    assert run(kept, lambda: test(shows)) == dict.fromkeys(first, as_new)
+    assert kept.sessions == set(first)
+
+
 def test_what_a_test_raised_ends_its_connection(kept: Kept, postgres: str) -> None:
     async def fails() -> None:
         async with kept.administrator(postgres) as connection:

@@ -21,11 +21,12 @@ START_SECONDS = 120.0
 def ensure(distribution: Distribution, settings: dict[str, str], say: Callable[[str], None]) -> None:
     """Make the archive unless there is one, or it was found that this Java makes none.
 
-    A new storage is known before (`storage.ensure`). Raises OperatorError when Kafka does not even run.
+    Raises OperatorError when Kafka does not even run.
     """
     archive = distribution.class_data
     if archive.exists():
         return
+    storage.ensure(distribution, settings)  # not below, where the folder is held already
     with held(distribution.folder):
         if not archive.exists():
             say("preparing Kafka for fast starts, once")
@@ -46,7 +47,7 @@ def _make(distribution: Distribution, settings: dict[str, str], archive: Path) -
             cluster_id=storage.new_id(),
         )
         node.prepare()
-        storage.format_new(node, distribution)
+        storage.format_new(node, distribution, settings)
         log = directory / "node.log"
         with log.open("wb") as output:
             server = node.launch(f"-XX:ArchiveClassesAtExit={written}").start(output=output.fileno())

@@ -72,7 +72,6 @@ class Kafka:
         if self._distribution is None:
             say = say or _say_on_standard_error
             fetched = distribution.resolve(say)
-            storage.ensure(fetched, _SETTINGS | _of_size(1))
             class_data.ensure(fetched, _SETTINGS | _of_size(1), say)
             self._distribution = fetched
         return self._distribution
@@ -100,7 +99,7 @@ class Kafka:
         }
         for node in self._nodes.values():
             node.prepare()
-            storage.format_new(node, fetched)
+            storage.format_new(node, fetched, _SETTINGS | _of_size(1))
 
     def launch(self) -> Launch:
         """How to start the server where there is one node; `prepare` comes first."""
