@@ -18,13 +18,23 @@ from typing import Any
 
 import httpx
 
-from prog_infra.servers import free_port
+from prog_infra.servers.kafka.ports import unused_ports
 from tests.deploy.toolbox import Manifest, containers, of_kind
 from tests.forking import Popen
 from tests.waiting import wait_until
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0
+
+
+_given: set[int] = set()
+
+
+def new_port() -> int:
+    """For one of a fleet's thirty servers, which start later: no two get the same, nor does an outgoing connection."""
+    port = next(port for port in iter(lambda: unused_ports(1)[0], None) if port not in _given)
+    _given.add(port)
+    return port
 
 
 @dataclass(slots=True)
@@ -49,7 +59,7 @@ class Part:
             elif name.endswith("_FILE"):
                 assert text.startswith(secrets_from)
                 self.variables[name] = str(secrets / text.removeprefix(secrets_from))
-        self.variables |= {"PROG_HOST": HOST, "PROG_PORT": str(free_port()), "PROG_METRICS_PORT": str(free_port())}
+        self.variables |= {"PROG_HOST": HOST, "PROG_PORT": str(new_port()), "PROG_METRICS_PORT": str(new_port())}
         self.port = int(self.variables["PROG_PORT" if self.arguments == ["edge"] else "PROG_METRICS_PORT"])
 
     def ask(self, path: str) -> httpx.Response | None:

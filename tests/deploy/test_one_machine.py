@@ -17,11 +17,10 @@ from prog_contracts.topics import DOMAINS, TOPICS
 from prog_infra.demo.client import Api
 from prog_infra.demo.report import tell
 from prog_infra.demo.story import Story
-from prog_infra.servers import free_port
 from prog_kernels.engine import cache_directory
 from prog_workers.monitoring.rules import readers
 from prog_workers.process import load
-from tests.deploy.fleet import HOST, Fleet, of_chart, of_compose
+from tests.deploy.fleet import HOST, Fleet, new_port, of_chart, of_compose
 from tests.deploy.toolbox import CHART, COMPOSE, Toolbox, of_kind
 from tests.depth import by_depth
 from tests.waiting import wait_until
@@ -89,14 +88,14 @@ class TestCompose:
     def fleet(self, tools: Toolbox, tmp: Path, kernels: Path, empty_postgres: str, valkey_url: str) -> Iterator[Fleet]:
         folder = tmp.parent / "checkout/infra/compose"
         shutil.copytree(COMPOSE, folder, ignore=shutil.ignore_patterns("secrets", ".env"))
-        port = free_port()
+        port = new_port()
         example = (folder / ".env.example").read_text()
         (folder / ".env").write_text(example.replace(f"http://{HOST}:8000", f"http://{HOST}:{port}"))
         subprocess.run([folder / "secrets.sh"], check=True, capture_output=True)
         done = tools.run("compose-config", cwd=folder, environment={})
         assert done.returncode == 0, done.stderr
         secrets = folder / "secrets"
-        smtp_port = free_port()
+        smtp_port = new_port()
         (secrets / "database_url").write_text(empty_postgres)
         (secrets / "redis_url").write_text(valkey_url)
         (secrets / "smtp_url").write_text(f"smtp://{HOST}:{smtp_port}\n")
@@ -141,7 +140,7 @@ class TestChart:
         secrets = tmp.parent / "secrets"
         secrets.mkdir()
         texts = {"database-url": empty_postgres, "redis-url": valkey_url, "secret-keys": "0123456789abcdef" * 4}
-        for name, text in (texts | {"smtp-url": f"smtp://{HOST}:{free_port()}"}).items():
+        for name, text in (texts | {"smtp-url": f"smtp://{HOST}:{new_port()}"}).items():
             (secrets / name).write_text(f"{text}\n")
         parts = of_chart(tools.manifests(CHART / "ci/development.yaml", sets=broker), secrets)
         fleet = Fleet(parts, tmp, kernels, forked=True)
