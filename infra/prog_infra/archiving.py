@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ import asyncpg
 import orjson
 
 from prog_infra import migrations
+from prog_infra.durable import sync
 from prog_infra.errors import OperatorError
 
 BATCH: Final = 1000
@@ -97,17 +97,9 @@ def _line(row: asyncpg.Record) -> bytes:
 
 def _keep(unfinished: Path, file: Path) -> None:
     """Gives the file its name once all of it is on the disk."""
-    _sync(unfinished)
+    sync(unfinished)
     unfinished.rename(file)
-    _sync(file.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(file.parent)
 
 
 def _sha256(file: Path) -> str:

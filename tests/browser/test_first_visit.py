@@ -6,12 +6,15 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import RunningPlatform, Visit
+from tests.servers import run
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow(15)]
 
@@ -27,14 +30,15 @@ class Person:
 
 def has_account(address: str, person: Person) -> None:
     """What `sign_up` and `verify` come to, by the API: for tests of what comes afterwards."""
-    deadline = time.monotonic() + MAIL_WITHIN_SECONDS
     with httpx.Client(base_url=address, verify=False) as http:
+
+        def letters() -> Any:
+            return http.get("/v1/mailbox", params={"to": person.email}).json()["data"]
+
         account = {"email": person.email, "password": PASSWORD, "name": person.name}
         http.post("/v1/auth/register", json=account).raise_for_status()
-        while not (mails := http.get("/v1/mailbox", params={"to": person.email}).json()["data"]):
-            assert time.monotonic() < deadline, f"no mail came to {person.email}"
-            time.sleep(0.02)
-        token = re.search(r"prog_verify_[\w-]+", http.get(f"/v1/mailbox/{mails[0]['id']}").json()["text"])
+        run(wait_until(letters, within_seconds=MAIL_WITHIN_SECONDS, what=f"a mail to {person.email}"))
+        token = re.search(r"prog_verify_[\w-]+", http.get(f"/v1/mailbox/{letters()[0]['id']}").json()["text"])
         assert token is not None
         http.post("/v1/auth/email/verify", json={"token": token[0]}).raise_for_status()
 

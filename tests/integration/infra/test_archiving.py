@@ -79,7 +79,7 @@ async def test_stopped_in_the_middle_it_begins_anew(
         raise OSError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(archiving, "_sync", full)
+        patch.setattr(archiving, "sync", full)
         with pytest.raises(OSError, match="no space left"):
             await archiving.archive(url, tmp_path)
     assert await admin.fetchval("SELECT count(*) FROM bus.event_log_first") == 2500

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -14,23 +13,10 @@ import uvloop
 
 from prog_kit.connecting import connecting
 from prog_kit.outbound import Outbound, Unreachable
-from prog_workers.email.providers.port import Deferred, OutgoingMail, SendResult
+from prog_workers.email.providers.port import Deferred, SendResult
 from prog_workers.email.providers.sendgrid import SendgridProvider
 from prog_workers.users.strength import BreachedPasswords, ServiceAway
-
-MAIL = OutgoingMail(
-    mail_id="mail_01jd7z4c8nf3ktv9q2m6x0r5we",
-    message_id="<mail_01jd7z4c8nf3ktv9q2m6x0r5we@prognetwork.example>",
-    attempt=1,
-    sender="hello@prognetwork.example",
-    sender_name="ProgNetwork",
-    recipient="ada@example.com",
-    recipient_name="Ada",
-    subject_line="Your receipt",
-    text="Hi Ada",
-    html="<p>Hi Ada</p>",
-    date=datetime(2027, 2, 14, 12, 0, tzinfo=UTC),
-)
+from tests.unit.email.test_compose import MAIL
 
 
 @pytest.fixture

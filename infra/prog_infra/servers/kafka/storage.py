@@ -6,7 +6,6 @@ its directory. A tool that writes anything else is refused.
 """
 
 import base64
-import os
 import secrets
 import shutil
 import signal
@@ -14,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from prog_infra.durable import sync
 from prog_infra.errors import OperatorError
 from prog_infra.servers import process
 from prog_infra.servers.kafka.distribution import Distribution, held
@@ -53,7 +53,7 @@ def format_new(node: Node, distribution: Distribution, settings: dict[str, str])
     shutil.rmtree(node.data, ignore_errors=True)  # a formatting that was cut short
     node.data.mkdir()
     shutil.copyfile(distribution.features, node.data / distribution.features.name)
-    _make_durable(node.data / distribution.features.name)
+    sync(node.data / distribution.features.name)
     values = ("1", node.cluster_id, str(node.number), _directory_id())
     write_private(node.data / NAMES, "".join(f"{key}={value}\n" for key, value in zip(_KEYS, values, strict=True)))
 
@@ -83,7 +83,7 @@ def _make(distribution: Distribution, settings: dict[str, str]) -> None:
         if failed or not made.exists():
             raise OperatorError(f"Kafka could not format a new storage: {reason(log)}", remedy=f"see {log}")
         _refuse_what_is_not_known(node.data, made.name)
-        _make_durable(made)
+        sync(made)
         made.replace(distribution.features)
     log.unlink()
 
@@ -98,15 +98,6 @@ def _refuse_what_is_not_known(data: Path, features: str) -> None:
             f"this Kafka formats a storage in another way: {', '.join(sorted(files | keys))}",
             remedy="use the Kafka that infra/kafka/pom.xml pins",
         )
-
-
-def _make_durable(path: Path) -> None:
-    """On the disk before anything says that it is there."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _directory_id() -> str:
