@@ -17,24 +17,19 @@ else
   uv=()
 fi
 
-suitable() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
-
 find_python() {
-  local candidate
-  for candidate in python3 python3.13 python3.12 python3.11 python3.14 python; do
-    if suitable "$candidate"; then
-      command -v "$candidate"
-      return
-    fi
-  done
-  if [ ${#uv[@]} -gt 0 ]; then
-    "${uv[@]}" python find '>=3.11' 2>/dev/null && return
+  if [ -n "${PYTHON:-}" ]; then
+    bash infra/setup/find-python.sh
+  elif [ ${#uv[@]} -gt 0 ]; then
+    bash infra/setup/find-python.sh || "${uv[@]}" python find '>=3.11' 2>/dev/null
+  else
+    # Without what venv needs, the failure of venv itself says what to install.
+    bash infra/setup/find-python.sh --with-venv || bash infra/setup/find-python.sh
   fi
-  return 1
 }
 
 # An environment of another place or of a Python that is gone is made anew.
-if ! suitable .venv/bin/python; then
+if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
   python=$(find_python) || fail "no Python 3.11 or newer found - install one, such as with your system's packages"
   echo "Making .venv with $("$python" --version)…"
   rm -rf .venv
