@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from aiokafka import TopicPartition
@@ -12,11 +13,31 @@ from aiokafka.errors import KafkaError
 from prog_broker.ports import Outages, Shard
 from prog_contracts.topics import TOPICS, Topic
 from prog_kit.settings import Settings
+from prog_kit.tasks import cancelled
 
 OUTAGES: Final[Outages] = (KafkaError, OSError)
 """What aiokafka raises while brokers are away. Its other errors, of topics that are not made yet for one, pass too."""
 
 REQUEST_TIMEOUT_MILLISECONDS: Final = 10_000
+STARTING_SECONDS: Final = 2.0
+"""For so long who is cancelled waits for what is being started."""
+
+
+async def start(client: Any) -> None:
+    """Starts an admin client or a consumer of aiokafka's; raises what its `start` does.
+
+    A cancellation waits until the start is through, if that does not take long: aiokafka forgets the connection over
+    which it asks for the first metadata when it is cancelled there, and leaves it open.
+    """
+    starting = asyncio.ensure_future(client.start())
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait([starting], timeout=STARTING_SECONDS)
+        await cancelled([starting])
+        if not starting.cancelled():
+            starting.exception()  # nobody else hears of it
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from prog_broker.kafka.connection import REQUEST_TIMEOUT_MILLISECONDS, Names
+from prog_broker.kafka.connection import REQUEST_TIMEOUT_MILLISECONDS, Names, start
 from prog_contracts.topics import KAFKA_RETENTION_HOURS, Topic
 
 HOUR_MILLISECONDS: Final = 3_600_000
@@ -26,7 +26,7 @@ async def admin(names: Names) -> Any:
     """An admin client, closed at the end."""
     client = _client(names)
     try:
-        await client.start()
+        await start(client)
         yield client
     finally:
         await client.close()
@@ -45,7 +45,7 @@ class Admin:
             if self._client is None:
                 client = _client(self._names)
                 try:
-                    await client.start()
+                    await start(client)
                 except BaseException:
                     await client.close()
                     raise

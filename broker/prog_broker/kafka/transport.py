@@ -16,7 +16,7 @@ from faststream.kafka import KafkaBroker
 
 from prog_broker.intake import Intake
 from prog_broker.kafka import lag, topics
-from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names
+from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names, start
 from prog_broker.kafka.consuming import GroupConsumer
 from prog_broker.kafka.publisher import KafkaPublisher
 from prog_broker.kafka.records import record_of
@@ -121,7 +121,7 @@ class KafkaTransport:
         try:
             if self._sampler is None:
                 self._sampler = self._bare_consumer(max_partition_fetch_bytes=LOOK_BYTES)
-                await self._sampler.start()
+                await start(self._sampler)
             return await lag.shard_lags(self._names, self._sampler, await self._admin.get(), readers)
         except OUTAGES:
             await self._close_sampler()
@@ -171,7 +171,7 @@ class KafkaTransport:
             consumer.assign([self._marked])
             consumer.pause(self._marked)
             try:
-                await consumer.start()
+                await start(consumer)
             except BaseException:
                 await consumer.stop()
                 raise
@@ -190,7 +190,7 @@ class KafkaTransport:
         places = [TopicPartition(self._names.topic(topic), n) for topic in topics for n in range(topic.partitions)]
         consumer.assign(places)
         try:
-            await consumer.start()
+            await start(consumer)
             ends = await consumer.end_offsets(places)
             found: Mapping[TopicPartition, Any] = {}
             if since is not None:
