@@ -41,6 +41,24 @@ _SCHEMA = " UNION ALL ".join(
     for name in _CATALOGS
 )
 """Of each part of the schema how many rows it has, and how many of them have come or changed since a transaction."""
+_COUNTING: Final = """
+SET allow_system_table_mods = on;
+CREATE SEQUENCE pg_catalog.test_schema_changes;
+CREATE FUNCTION pg_catalog.count_schema_change() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog AS $$ BEGIN PERFORM nextval('pg_catalog.test_schema_changes'); END $$;
+CREATE EVENT TRIGGER count_schema_change ON ddl_command_end EXECUTE FUNCTION pg_catalog.count_schema_change();
+ALTER EVENT TRIGGER count_schema_change ENABLE ALWAYS;
+RESET allow_system_table_mods
+"""
+"""Among what is PostgreSQL's own, where no test of the schema looks."""
+_MAYBE_CHANGED: Final = """
+SELECT pg_sequence_last_value('pg_catalog.test_schema_changes') IS NOT NULL,
+       (SELECT string_agg(t::text, ';' ORDER BY oid) FROM pg_event_trigger AS t),
+       (SELECT count(*) FILTER (WHERE age(xmin) < age($1::text::xid)) FROM pg_statistic),
+       (SELECT count(*) FROM pg_largeobject_metadata)
+"""
+"""By a statement that PostgreSQL tells of, or by one that it does not: those on triggers of its own kind, ANALYZE, and
+what makes large objects. To look for what has changed takes ten times as long."""
 _DATABASE_SETTINGS = """
 SELECT count(*) FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase
 WHERE d.datname = current_database()
@@ -65,7 +83,9 @@ class Emptier:
 
     async def learn(self, template: Connection) -> None:
         """How a database of theirs is when it is new. The template must not change any more."""
+        await template.execute(_COUNTING)
         self._since: str = await template.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
+        self._unchanged = await template.fetchrow(_MAYBE_CHANGED, self._since)
         self._schema = await template.fetch(_SCHEMA, self._since)
         self._rows: dict[str, bytes] = {}
         for (table,) in await template.fetch(_FILLED):
@@ -113,9 +133,7 @@ class Emptier:
         return True
 
     async def _empty(self, connection: Connection) -> bool:
-        if await connection.fetch(_SCHEMA, self._since) != self._schema:
-            return False
-        if await connection.fetchval(_DATABASE_SETTINGS):
+        if await self._has_another_schema(connection) or await connection.fetchval(_DATABASE_SETTINGS):
             return False
         async with connection.transaction():
             filled = [table for (table,) in await connection.fetch(_FILLED) if table not in self._rows]
@@ -131,6 +149,11 @@ class Emptier:
                 )
             await connection.execute(_BEGIN_ANEW)
         return not await connection.fetchval(_OTHERS, lasting.sessions())
+
+    async def _has_another_schema(self, connection: Connection) -> bool:
+        if await connection.fetchrow(_MAYBE_CHANGED, self._since) == self._unchanged:
+            return False
+        return bool(await connection.fetch(_SCHEMA, self._since) != self._schema)
 
     @staticmethod
     def _digests(tables: dict[str, bytes]) -> str:

@@ -27,13 +27,13 @@ class Times:
 
 
 class Work:
-    """How long this process, its PostgreSQL and its Valkey have had a processor: the time of an answer without that for
-    which it waits until others have had theirs, which on a busy machine is most of it."""
+    """How long this process and its servers have had a processor: the time of an answer without that for which it waits
+    until others have had theirs, which on a busy machine is most of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, servers: frozenset[str]) -> None:
         mine = psutil.Process().children()
-        self._servers = [child for child in mine if child.name() in SERVERS]
-        assert {server.name() for server in self._servers} == SERVERS, "what they take would be seen by nobody"
+        self._servers = [child for child in mine if child.name() in servers]
+        assert {server.name() for server in self._servers} == servers, "what they take would be seen by nobody"
 
     def seconds(self) -> float:
         """Since some moment."""
@@ -51,7 +51,9 @@ def _had(process: int) -> float:
     return 0.0
 
 
-async def interleaved(asks: Mapping[str, Ask], times: int, *, seed: int) -> dict[str, Times]:
+async def interleaved(
+    asks: Mapping[str, Ask], times: int, *, seed: int, servers: frozenset[str] = SERVERS
+) -> dict[str, Times]:
     """What each question takes, each asked so many times, all in one random order.
 
     What else the machine does meanwhile then falls on all alike, and so does the work that a question leaves behind: in
@@ -60,7 +62,7 @@ async def interleaved(asks: Mapping[str, Ask], times: int, *, seed: int) -> dict
     order = [name for name in asks for _ in range(times)]
     random.Random(seed).shuffle(order)
     found = {name: Times() for name in asks}
-    work = Work()
+    work = Work(servers)
     for name in order:
         worked, started = work.seconds(), perf_counter()
         await asks[name]()

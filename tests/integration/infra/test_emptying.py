@@ -86,6 +86,11 @@ def test_a_database_that_a_test_has_used_is_as_new_for_another(own: TestServers)
         "CREATE OR REPLACE FUNCTION bus.current_tenant() RETURNS text LANGUAGE sql STABLE RETURN 'tenant_1'",
         "ALTER TABLE users.users DISABLE TRIGGER ALL",
         "ANALYZE payments.prices",
+        "COMMENT ON TABLE users.users IS 'more'",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA bus GRANT SELECT ON TABLES TO prog_email",
+        "SET session_replication_role = replica; ALTER TABLE users.users ADD COLUMN more int",
+        "ALTER EVENT TRIGGER count_schema_change DISABLE",
+        "SELECT lo_create(0)",
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = ''1MB''', current_database()); END $$",
     ],
 )

@@ -31,9 +31,9 @@ async def test_every_question_is_asked_as_often_and_in_one_order_for_a_seed() ->
 
         return go
 
-    first = await interleaved({"a": ask("a"), "b": ask("b")}, 30, seed=1)
+    first = await interleaved({"a": ask("a"), "b": ask("b")}, 30, seed=1, servers=frozenset())
     order, heard[:] = heard[:], []
-    await interleaved({"a": ask("a"), "b": ask("b")}, 30, seed=1)
+    await interleaved({"a": ask("a"), "b": ask("b")}, 30, seed=1, servers=frozenset())
     assert {name: len(times.worked) for name, times in first.items()} == {"a": 30, "b": 30}
     assert {name: len(times.waited) for name, times in first.items()} == {"a": 30, "b": 30}
     assert order == heard
