@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from prog_broker.ports import Outages, Shard
@@ -19,24 +21,37 @@ OUTAGES: Final[Outages] = (KafkaError, OSError)
 """What aiokafka raises while brokers are away. Its other errors, of topics that are not made yet for one, pass too."""
 
 REQUEST_TIMEOUT_MILLISECONDS: Final = 10_000
-STARTING_SECONDS: Final = 2.0
+STARTING_SECONDS: Final = 1.0
 """For so long who is cancelled waits for what is being started."""
 
 
-async def start(client: Any) -> None:
-    """Starts an admin client or a consumer of aiokafka's; raises what its `start` does.
+async def started(client: Any) -> Any:
+    """Starts one of aiokafka's clients; it is ended when that fails. Raises what its `start` does.
 
     A cancellation waits until the start is through, if that does not take long: aiokafka forgets the connection over
     which it asks for the first metadata when it is cancelled there, and leaves it open.
     """
+    try:
+        await _start(client)
+    except BaseException:
+        await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
+        raise
+    return client
+
+
+async def _start(client: Any) -> None:
     starting = asyncio.ensure_future(client.start())
     try:
         await asyncio.shield(starting)
     except asyncio.CancelledError:
-        await asyncio.wait([starting], timeout=STARTING_SECONDS)
-        await cancelled([starting])
-        if not starting.cancelled():
-            starting.exception()  # nobody else hears of it
+        deadline = asyncio.get_running_loop().time() + STARTING_SECONDS
+        while not starting.done():
+            with suppress(asyncio.CancelledError):  # who cancels again waits no less
+                left = deadline - asyncio.get_running_loop().time()
+                if left > 0:
+                    await asyncio.wait([starting], timeout=left)
+                else:
+                    await cancelled([starting])
         raise
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names
+from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names, started
 from prog_broker.redis.connection import reconnect_delay_seconds
 from prog_kit import logging
 from prog_kit.tasks import cancelled
@@ -139,12 +139,7 @@ class GroupConsumer:
         )
         consumer.assign(self._partitions)
         consumer.pause(*self._partitions)
-        try:
-            await consumer.start()
-        except BaseException:
-            await consumer.stop()
-            raise
-        self._consumer = consumer
+        self._consumer = await started(consumer)
         return consumer
 
     def _watch(self) -> None:

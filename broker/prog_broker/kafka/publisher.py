@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names
+from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names, started
 from prog_broker.kafka.records import headers_of
 from prog_broker.ports import Delivery
 from prog_contracts.envelope import Envelope
@@ -100,12 +100,7 @@ class KafkaPublisher:
             max_request_size=2 * BATCH_BYTES,
             request_timeout_ms=REQUEST_TIMEOUT_MILLISECONDS,
         )
-        try:
-            await producer.start()
-        except BaseException:
-            await producer.stop()
-            raise
-        return producer
+        return await started(producer)
 
 
 async def _publish_to(producer: AIOKafkaProducer, place: tuple[str, int], rows: list[Row]) -> None:

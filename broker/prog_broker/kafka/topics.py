@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from prog_broker.kafka.connection import REQUEST_TIMEOUT_MILLISECONDS, Names, start
+from prog_broker.kafka.connection import REQUEST_TIMEOUT_MILLISECONDS, Names, started
 from prog_contracts.topics import KAFKA_RETENTION_HOURS, Topic
 
 HOUR_MILLISECONDS: Final = 3_600_000
@@ -24,9 +24,8 @@ class PartitionsMismatch(KafkaError):  # type: ignore[misc]  # aiokafka has no t
 @asynccontextmanager
 async def admin(names: Names) -> Any:
     """An admin client, closed at the end."""
-    client = _client(names)
+    client = await started(_client(names))
     try:
-        await start(client)
         yield client
     finally:
         await client.close()
@@ -43,13 +42,7 @@ class Admin:
     async def get(self) -> Any:
         async with self._connecting:
             if self._client is None:
-                client = _client(self._names)
-                try:
-                    await start(client)
-                except BaseException:
-                    await client.close()
-                    raise
-                self._client = client
+                self._client = await started(_client(self._names))
             return self._client
 
     async def close(self) -> None:

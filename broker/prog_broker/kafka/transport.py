@@ -16,7 +16,7 @@ from faststream.kafka import KafkaBroker
 
 from prog_broker.intake import Intake
 from prog_broker.kafka import lag, topics
-from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names, start
+from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names, started
 from prog_broker.kafka.consuming import GroupConsumer
 from prog_broker.kafka.publisher import KafkaPublisher
 from prog_broker.kafka.records import record_of
@@ -120,8 +120,7 @@ class KafkaTransport:
     async def lags(self, readers: Mapping[str, Sequence[str]]) -> list[ShardLag]:
         try:
             if self._sampler is None:
-                self._sampler = self._bare_consumer(max_partition_fetch_bytes=LOOK_BYTES)
-                await start(self._sampler)
+                self._sampler = await started(self._bare_consumer(max_partition_fetch_bytes=LOOK_BYTES))
             return await lag.shard_lags(self._names, self._sampler, await self._admin.get(), readers)
         except OUTAGES:
             await self._close_sampler()
@@ -170,12 +169,7 @@ class KafkaTransport:
             )
             consumer.assign([self._marked])
             consumer.pause(self._marked)
-            try:
-                await start(consumer)
-            except BaseException:
-                await consumer.stop()
-                raise
-            self._marks = consumer
+            self._marks = await started(consumer)
         await self._marks.commit({self._marked: OffsetAndMetadata(0, note)})
 
     async def follow(
@@ -189,8 +183,8 @@ class KafkaTransport:
         consumer = self._bare_consumer()
         places = [TopicPartition(self._names.topic(topic), n) for topic in topics for n in range(topic.partitions)]
         consumer.assign(places)
+        await started(consumer)
         try:
-            await start(consumer)
             ends = await consumer.end_offsets(places)
             found: Mapping[TopicPartition, Any] = {}
             if since is not None:

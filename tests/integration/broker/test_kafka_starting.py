@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 
 from prog_broker.kafka import connection
-from prog_broker.kafka.connection import Names, start
+from prog_broker.kafka.connection import Names, started
 from prog_broker.kafka.topics import Admin, admin
 from tests.kafka import bootstrap
 
@@ -32,6 +32,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return event
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "STARTING_SECONDS", 60.0)  # on a busy machine Kafka takes its time
+
+
 def left_open() -> list[AIOKafkaConnection]:
     return [each for each in gc.get_objects() if isinstance(each, AIOKafkaConnection) and each.connected()]
 
@@ -46,21 +51,24 @@ async def that_stays(names: Names) -> None:
 
 
 async def consumer(names: Names) -> None:
-    client = AIOKafkaConsumer(bootstrap_servers=names.bootstrap)
-    try:
-        await start(client)
-    finally:
-        await client.stop()
+    await started(AIOKafkaConsumer(bootstrap_servers=names.bootstrap))
 
 
-@pytest.mark.parametrize("begin", [by_call, that_stays, consumer])
+async def producer(names: Names) -> None:
+    await started(AIOKafkaProducer(bootstrap_servers=names.bootstrap))
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("begin", [by_call, that_stays, consumer, producer])
 async def test_a_start_that_is_cut_short_leaves_no_connection_open(
-    begin: Callable[[Names], Awaitable[None]], kafka_url: str, asked: asyncio.Event
+    begin: Callable[[Names], Awaitable[None]], times: int, kafka_url: str, asked: asyncio.Event
 ) -> None:
     before = left_open()
     task = asyncio.ensure_future(begin(Names(bootstrap(kafka_url), "")))
     await asyncio.wait_for(asked.wait(), 60)
-    task.cancel()
+    for _ in range(times):
+        task.cancel()
+        await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await task
     assert [each for each in left_open() if each not in before] == []
@@ -70,7 +78,8 @@ class Client:
     """Starts when it is let, and fails then."""
 
     def __init__(self) -> None:
-        self.began, self.let, self.cut_short = asyncio.Event(), asyncio.Event(), False
+        self.began, self.let = asyncio.Event(), asyncio.Event()
+        self.cut_short = self.ended = False
 
     async def start(self) -> None:
         self.began.set()
@@ -81,24 +90,40 @@ class Client:
             raise
         raise KafkaConnectionError("nobody is there")
 
+    async def stop(self) -> None:
+        self.ended = True
+
+
+async def test_what_does_not_start_is_ended() -> None:
+    client = Client()
+    client.let.set()
+    with pytest.raises(KafkaConnectionError):
+        await started(client)
+    assert client.ended
+
 
 async def test_a_failure_after_a_cancellation_is_nobody_s() -> None:
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     client = Client()
-    task = asyncio.ensure_future(start(client))
+    task = asyncio.ensure_future(started(client))
     await client.began.wait()
     task.cancel()
     client.let.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not client.cut_short
+    assert (client.cut_short, client.ended) == (False, True)
+    del task, client
+    gc.collect()
+    assert reported == []
 
 
 async def test_a_start_that_takes_too_long_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "STARTING_SECONDS", 0.01)
     client = Client()
-    task = asyncio.ensure_future(start(client))
+    task = asyncio.ensure_future(started(client))
     await client.began.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert client.cut_short
+    assert (client.cut_short, client.ended) == (True, True)

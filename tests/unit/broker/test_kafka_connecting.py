@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+from prog_broker.kafka import connection
 from prog_broker.kafka import publisher as publishing
 from prog_broker.kafka.connection import Names
 from prog_broker.kafka.publisher import KafkaPublisher
@@ -58,6 +59,7 @@ def publisher(monkeypatch: pytest.MonkeyPatch) -> KafkaPublisher:
     monkeypatch.setattr(Producer, "made", [], raising=False)
     monkeypatch.setattr(Producer, "failing", False, raising=False)
     monkeypatch.setattr(publishing, "AIOKafkaProducer", Producer)
+    monkeypatch.setattr(connection, "STARTING_SECONDS", 0.01)
     return KafkaPublisher(Names("kafka://broker.example:9092", ""))
 
 
