@@ -18,9 +18,7 @@ else
 fi
 
 find_python() {
-  if [ -n "${PYTHON:-}" ]; then
-    bash infra/setup/find-python.sh
-  elif [ ${#uv[@]} -gt 0 ]; then
+  if [ ${#uv[@]} -gt 0 ]; then
     bash infra/setup/find-python.sh || "${uv[@]}" python find '>=3.11' 2>/dev/null
   else
     # Without what venv needs, the failure of venv itself says what to install.
@@ -30,7 +28,11 @@ find_python() {
 
 # An environment of another place or of a Python that is gone is made anew.
 if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
-  python=$(find_python) || fail "no Python 3.11 or newer found - install one, such as with your system's packages"
+  if [ -n "${PYTHON:-}" ]; then
+    python=$(bash infra/setup/find-python.sh) || exit 1
+  else
+    python=$(find_python) || fail "no Python 3.11 or newer found - install one, such as with your system's packages"
+  fi
   echo "Making .venv with $("$python" --version)…"
   rm -rf .venv
   if [ ${#uv[@]} -gt 0 ]; then

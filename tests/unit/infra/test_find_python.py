@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,9 @@ class Machine:
         folder = self._directory / f"bin{len(self._folders)}"
         folder.mkdir()
         (folder / "sitecustomize.py").write_text(
-            f"import sys, sysconfig\nsys.version_info = {version!r}\nsys.base_prefix = {prefix!r}\n"
+            f"import platform, sys, sysconfig\nsys.version_info = {version!r}\nsys.base_prefix = {prefix!r}\n"
+            f"sys._base_executable = {str(folder / name)!r}\n"
+            f"platform.python_version = lambda: '{version[0]}.{version[1]}'\n"
             f"sysconfig.get_config_var = {{'CONFIG_ARGS': {built!r}}}.get\n"
         )
         program = folder / name
@@ -69,8 +73,8 @@ def test_one_that_was_built_without_optimisations_makes_room_and_that_is_said(
     quick = machine.python(name, **other)  # type: ignore[arg-type]
     chosen = machine.chosen()
     assert chosen.stdout == f"{quick}\n"
-    assert chosen.stderr.startswith(f"{quick} serves: {slow} was built without optimisations")
-    assert f"PYTHON={slow}" in chosen.stderr
+    assert chosen.stderr.startswith(f"{quick} (3.11) serves: {slow} (3.11) was built without optimisations")
+    assert f"rm -rf .venv, and PYTHON={slow}" in chosen.stderr
 
 
 def test_one_without_optimisations_serves_where_there_is_no_better(machine: Machine) -> None:
@@ -89,6 +93,21 @@ def test_one_that_cannot_make_an_environment_by_itself_serves_with_uv_alone(mach
     assert machine.chosen("--with-venv").stdout == f"{whole}\n"
 
 
+def test_one_that_is_newer_than_what_is_tried_makes_no_other_go(machine: Machine) -> None:
+    slow = machine.python("python3")
+    machine.python("python3.14", version=(3, 14), built=OPTIMISED)
+    assert machine.chosen().stdout == f"{slow}\n"
+
+
+def test_of_an_environment_the_python_behind_it_serves(machine: Machine, tmp_path: Path) -> None:
+    environment = tmp_path / "environment"
+    venv.create(environment, symlinks=True)
+    asked = str(environment / "bin" / "python3")
+    chosen = machine.chosen(asked=asked).stdout.strip()
+    assert Path(chosen).samefile(asked)
+    assert not chosen.startswith(str(tmp_path))
+
+
 def test_who_asks_for_one_has_it(machine: Machine) -> None:
     slow = machine.python("python3")
     machine.python("python3.13", built=OPTIMISED)
@@ -102,7 +121,20 @@ def test_who_asks_for_what_does_not_serve_is_told(machine: Machine, asked: str) 
     machine.python("python3", built=OPTIMISED)
     chosen = machine.chosen(asked=asked)
     assert (chosen.stdout, chosen.returncode) == ("", 1)
-    assert chosen.stderr == f"PYTHON={asked} is no Python 3.11 or newer that can make an environment\n"
+    assert chosen.stderr == f"PYTHON={asked} is no Python 3.11 or newer\n"
+
+
+def test_setup_says_no_more_to_who_asks_for_what_does_not_serve(tmp_path: Path) -> None:
+    """And makes nothing: it is asked in a copy, which has no environment."""
+    setup = tmp_path / "infra" / "setup"
+    shutil.copytree(SCRIPT.parent, setup)
+    environment = os.environ | {"PYTHON": "/nowhere/python3"}
+    done = subprocess.run(
+        [BASH, setup / "python.sh"], env=environment, check=False, capture_output=True, text=True, timeout=30
+    )
+    assert (done.stdout, done.returncode) == ("", 1)
+    assert done.stderr == "PYTHON=/nowhere/python3 is no Python 3.11 or newer\n"
+    assert not (tmp_path / ".venv").exists()
 
 
 def test_none_is_found_where_all_are_too_old(machine: Machine) -> None:
