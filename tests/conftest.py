@@ -116,7 +116,7 @@ def lone_postgres(servers: TestServers) -> Iterator[str]:
 def module_postgres(servers: TestServers) -> Iterator[str]:
     name = servers.new_database()
     yield servers.postgres.url(name)
-    servers.drop_database(name)
+    servers.give_back(name)
 
 
 @pytest.fixture
