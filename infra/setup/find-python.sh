@@ -2,7 +2,7 @@
 # Prints the path of the Python that a new .venv is made with: 3.11 or newer. PYTHON=… chooses one.
 #
 # One that was built without profile-guided optimisation, as pyenv and a plain ./configure do, takes a quarter longer for
-# everything that is Python: where this machine has another, that serves, and standard error says so.
+# everything that is Python: where the path has another, that serves, and standard error says so.
 # See https://docs.python.org/3/using/configure.html#cmdoption-enable-optimizations.
 #
 # Options: --with-venv when the environment is to be made by the standard library's venv, which some systems package apart.
@@ -13,8 +13,15 @@ needs=sys
 
 suitable() { "$1" -c "import $needs; sys.exit(sys.version_info < (3, 11))" </dev/null >/dev/null 2>&1; }
 
+# Newer ones do not go before one that the tests are run with.
+tried() { "$1" -c 'import sys; sys.exit(sys.version_info >= (3, 14))' </dev/null; }
+
 # Of an environment or a shim the Python behind it: uvx, which runs this, has an environment that is gone some day.
-itself() { "$1" -c 'import sys; print(sys._base_executable or sys.executable)' </dev/null; }
+itself() {
+  local behind
+  behind=$("$1" -c 'import sys; print(sys._base_executable or sys.executable)' </dev/null)
+  if suitable "$behind"; then echo "$behind"; else command -v "$1"; fi
+}
 
 version() { "$1" -c 'import platform; print(platform.python_version())' </dev/null; }
 
@@ -47,7 +54,7 @@ first=
 while IFS= read -r candidate; do
   suitable "$candidate" || continue
   first=${first:-$candidate}
-  optimised "$candidate" || continue
+  optimised "$candidate" && { [ "$candidate" = "$first" ] || tried "$candidate"; } || continue
   chosen=$(itself "$candidate")
   if [ "$candidate" != "$first" ]; then
     slow=$(itself "$first")

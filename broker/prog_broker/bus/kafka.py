@@ -22,7 +22,7 @@ from prog_broker.bus.delivering import DeadLetter, Deliverer, Entry, wait_any
 from prog_broker.bus.redis import ReadingOptions
 from prog_broker.bus.subscriptions import Plan
 from prog_broker.kafka import topics
-from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names
+from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names, started
 from prog_broker.kafka.publisher import KafkaPublisher
 from prog_broker.kafka.records import Record, attributes_of
 from prog_broker.redis.connection import reconnect_delay_seconds
@@ -101,8 +101,8 @@ class KafkaGroupReader:
             fetch_max_wait_ms=FETCH_WAIT_MILLISECONDS,
         )
         consumer.subscribe(list(self._topics), listener=_Rebalance(self))
+        await started(consumer)
         try:
-            await consumer.start()
             self._consumer = consumer
             if self._plan.start == "end":
                 await self._note_the_end(consumer)

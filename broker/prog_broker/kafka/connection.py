@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -15,7 +14,7 @@ from aiokafka.errors import KafkaError
 from prog_broker.ports import Outages, Shard
 from prog_contracts.topics import TOPICS, Topic
 from prog_kit.settings import Settings
-from prog_kit.tasks import cancelled
+from prog_kit.tasks import AGAIN_SECONDS
 
 OUTAGES: Final[Outages] = (KafkaError, OSError)
 """What aiokafka raises while brokers are away. Its other errors, of topics that are not made yet for one, pass too."""
@@ -26,33 +25,47 @@ STARTING_SECONDS: Final = 1.0
 
 
 async def started(client: Any) -> Any:
-    """Starts one of aiokafka's clients; it is ended when that fails. Raises what its `start` does.
+    """Starts one of aiokafka's clients; one that does not start is ended. Raises what its `start` does.
 
-    A cancellation waits until the start is through, if that does not take long: aiokafka forgets the connection over
-    which it asks for the first metadata when it is cancelled there, and leaves it open.
+    A cancellation waits until the start is through, if that does not take long, and then until the client has ended:
+    aiokafka forgets the connection over which it asks for the first metadata when it is cancelled there, and leaves it
+    open.
     """
+    starting = asyncio.ensure_future(client.start())
+    cut_short = await _settled(starting)
     try:
-        await _start(client)
+        if cut_short is not None:
+            raise cut_short
+        starting.result()
     except BaseException:
-        await (client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
+        end = client.close if isinstance(client, AIOKafkaAdminClient) else client.stop
+        cut_short = await _settled(asyncio.ensure_future(end()))
+        if cut_short is not None:
+            raise cut_short from None
         raise
     return client
 
 
-async def _start(client: Any) -> None:
-    starting = asyncio.ensure_future(client.start())
-    try:
-        await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        deadline = asyncio.get_running_loop().time() + STARTING_SECONDS
-        while not starting.done():
-            with suppress(asyncio.CancelledError):  # who cancels again waits no less
-                left = deadline - asyncio.get_running_loop().time()
-                if left > 0:
-                    await asyncio.wait([starting], timeout=left)
-                else:
-                    await cancelled([starting])
-        raise
+async def _settled(work: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """Waits until the work has ended, however it did, whoever is cancelled meanwhile; the first cancellation.
+
+    From then on the work has STARTING_SECONDS.
+    """
+    loop, deadline = asyncio.get_running_loop(), 0.0
+    first: asyncio.CancelledError | None = None
+    while not work.done():
+        left = None if first is None else max(deadline - loop.time(), 0.0)
+        if left == 0.0:
+            work.cancel()  # again and again: client libraries turn some cancellations into time-outs
+            left = AGAIN_SECONDS
+        try:
+            await asyncio.wait([work], timeout=left)
+        except asyncio.CancelledError as error:
+            if first is None:
+                first, deadline = error, loop.time() + STARTING_SECONDS
+    if not work.cancelled():
+        work.exception()  # heard, so that nobody is told of an error that nobody took
+    return first
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ class GroupConsumer:
             return self._consumer
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._connect())
-        # A reader that is cancelled must not cut the connecting short: aiokafka would leave connections open.
+        # A reader that is cancelled must not cut the connecting short: others wait for it.
         return await asyncio.shield(self._connecting)
 
     async def _connect(self) -> Any:

@@ -94,6 +94,39 @@ class Client:
         self.ended = True
 
 
+class Lasting(Client):
+    """Whose end takes until it is let, and then fails."""
+
+    async def start(self) -> None:
+        raise KafkaConnectionError("nobody is there")
+
+    async def stop(self) -> None:
+        self.began.set()
+        await self.let.wait()
+        self.ended = True
+        raise KafkaConnectionError("nobody is there any more")
+
+
+async def test_a_cancellation_while_a_client_ends_waits_for_the_end() -> None:
+    client = Lasting()
+    task = asyncio.ensure_future(started(client))
+    await client.began.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    assert not task.done()
+    client.let.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert client.ended
+
+
+async def test_what_went_wrong_first_is_told() -> None:
+    client = Lasting()
+    client.let.set()
+    with pytest.raises(KafkaConnectionError, match=r"nobody is there$"):
+        await started(client)
+
+
 async def test_what_does_not_start_is_ended() -> None:
     client = Client()
     client.let.set()
@@ -114,6 +147,7 @@ async def test_a_failure_after_a_cancellation_is_nobody_s() -> None:
         await task
     assert (client.cut_short, client.ended) == (False, True)
     del task, client
+    await asyncio.sleep(0)  # the loop lets go of what it has just done
     gc.collect()
     assert reported == []
 

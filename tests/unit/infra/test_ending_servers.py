@@ -30,7 +30,7 @@ signal.signal(signal.SIGTERM, {heeds})
 with open("ready", "a") as ready:
     ready.write(".")
 while True:
-    signal.pause()
+    time.sleep(0.02)
 """
 CHILD = PROGRAM.format(name="child", pause=0, heeds="end", first="")
 BEGIN_CHILD = f"subprocess.Popen([sys.executable, '-S', '-c', {CHILD!r}])"

@@ -93,10 +93,18 @@ def test_one_that_cannot_make_an_environment_by_itself_serves_with_uv_alone(mach
     assert machine.chosen("--with-venv").stdout == f"{whole}\n"
 
 
-def test_one_that_is_newer_than_what_is_tried_makes_no_other_go(machine: Machine) -> None:
+@pytest.mark.parametrize("name", ["python3", "python3.14"])
+def test_one_that_is_newer_than_what_is_tried_makes_no_other_go(machine: Machine, name: str) -> None:
     slow = machine.python("python3")
-    machine.python("python3.14", version=(3, 14), built=OPTIMISED)
+    newer = machine.python(name, version=(3, 14), built=OPTIMISED)
     assert machine.chosen().stdout == f"{slow}\n"
+    assert machine.chosen(asked=newer).stdout == f"{newer}\n"
+
+
+def test_a_newer_one_that_comes_first_serves(machine: Machine) -> None:
+    newer = machine.python("python3", version=(3, 14), built=OPTIMISED)
+    machine.python("python3.13", version=(3, 13), built=OPTIMISED)
+    assert machine.chosen().stdout == f"{newer}\n"
 
 
 def test_of_an_environment_the_python_behind_it_serves(machine: Machine, tmp_path: Path) -> None:
