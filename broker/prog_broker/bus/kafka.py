@@ -22,7 +22,7 @@ from prog_broker.bus.delivering import DeadLetter, Deliverer, Entry, wait_any
 from prog_broker.bus.redis import ReadingOptions
 from prog_broker.bus.subscriptions import Plan
 from prog_broker.kafka import topics
-from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names, started
+from prog_broker.kafka.connection import OUTAGES, REQUEST_TIMEOUT_MILLISECONDS, Names, ended, started
 from prog_broker.kafka.publisher import KafkaPublisher
 from prog_broker.kafka.records import Record, attributes_of
 from prog_broker.redis.connection import reconnect_delay_seconds
@@ -108,7 +108,7 @@ class KafkaGroupReader:
                 await self._note_the_end(consumer)
         except BaseException:
             self._consumer = None
-            await consumer.stop()
+            await ended(consumer)
             raise
 
     async def _note_the_end(self, consumer: Any) -> None:

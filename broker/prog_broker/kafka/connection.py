@@ -38,12 +38,20 @@ async def started(client: Any) -> Any:
             raise cut_short
         starting.result()
     except BaseException:
-        end = client.close if isinstance(client, AIOKafkaAdminClient) else client.stop
-        cut_short = await _settled(asyncio.ensure_future(end()))
-        if cut_short is not None:
-            raise cut_short from None
+        await ended(client)
         raise
     return client
+
+
+async def ended(client: Any) -> None:
+    """Ends one of aiokafka's clients after something else went wrong, of which alone is told.
+
+    A cancellation waits for it, as in `started`: what is cut short is taken for ended, and never does.
+    """
+    end = client.close if isinstance(client, AIOKafkaAdminClient) else client.stop
+    cut_short = await _settled(asyncio.ensure_future(end()))
+    if cut_short is not None:
+        raise cut_short from None
 
 
 async def _settled(work: asyncio.Future[Any]) -> asyncio.CancelledError | None:
