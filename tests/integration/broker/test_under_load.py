@@ -76,16 +76,22 @@ async def test_requirement_22_a_noisy_tenant_leaves_the_others_their_turn(rig: R
     async def places_of_quiet(flood: int) -> list[int]:
         """Where the quiet tenants' messages come among all that were handled, the flood having been sent first."""
         rig.ledger.handled.clear()
-        messages = [command(f"noisy{n}", noisy, key) for n, key in enumerate(keys(flood))]
+        rig.ledger.gate.clear()
+        [first, *others] = keys(1 + flood)
+        # The batch at work lasts until all are sent: on a busy machine the flood would be over before that.
+        await rig.transport.publisher.send([command("slow", noisy, first)])
+        await eventually(lambda: rig.ledger.handled == ["slow"])
+        messages = [command(f"noisy{n}", noisy, key) for n, key in enumerate(others)]
         messages += [command(f"quiet{n}", quiet[n % 10], key) for n, key in enumerate(keys(50))]
         await rig.transport.publisher.send(messages)
-        await eventually(lambda: len(rig.ledger.handled) == len(messages))
+        rig.ledger.gate.set()
+        await eventually(lambda: len(rig.ledger.handled) == 1 + len(messages))
         return sorted(number for number, name in enumerate(rig.ledger.handled) if name.startswith("quiet"))
 
     await rig.worker(batch_size=100)
     alone = await places_of_quiet(flood=5)
     beside_a_flood = await places_of_quiet(flood=350)
-    assert alone[-1] < 55
+    assert alone[-1] <= 55
     assert beside_a_flood[-1] < 2 * 100, f"the last of 50 quiet messages was handled at place {beside_a_flood[-1]}"
 
 
