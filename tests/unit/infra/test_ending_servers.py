@@ -19,23 +19,19 @@ NAME = Path(sys.executable).name
 PROGRAM = """
 import signal, subprocess, sys, time
 
-def end(*_):
-    time.sleep({pause})
-    with open("told", "a") as told:
-        told.write("{name} ")
-    sys.exit()
-
-signal.signal(signal.SIGTERM, {heeds})
+signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGTERM}})
 {first}
 with open("ready", "a") as ready:
     ready.write(".")
-while True:
-    time.sleep(0.02)
+signal.sigwait({{{heeds}}})
+time.sleep({pause})
+with open("told", "a") as told:
+    told.write("{name} ")
 """
-CHILD = PROGRAM.format(name="child", pause=0, heeds="end", first="")
+CHILD = PROGRAM.format(name="child", pause=0, heeds="signal.SIGTERM", first="")
 BEGIN_CHILD = f"subprocess.Popen([sys.executable, '-S', '-c', {CHILD!r}])"
-SERVER = PROGRAM.format(name="server", pause=0.2, heeds="end", first=BEGIN_CHILD)
-DEAF = PROGRAM.format(name="deaf", pause=0, heeds="signal.SIG_IGN", first="")
+SERVER = PROGRAM.format(name="server", pause=0.2, heeds="signal.SIGTERM", first=BEGIN_CHILD)
+DEAF = PROGRAM.format(name="deaf", pause=0, heeds="signal.SIGUSR1", first="")
 
 
 @contextmanager
