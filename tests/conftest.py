@@ -21,25 +21,27 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator
 from importlib.util import find_spec
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
 
 import prog_contracts.scim  # noqa: F401 - first, from a shallow stack, which saves seconds: see prog_edge.process
 from tests import builtin_types, depth, forking, frames, garbage, hashing, kafka, signing_keys
+from tests.clusters import Clusters
 from tests.memory import put_files_into_memory
-from tests.order import longest_modules_first, module_of
+from tests.order import ON_KAFKA, Dealer, Ending, longest_first, unit_of
 from tests.servers import TestServers
 
 if find_spec("sniffio") is None:
     # httpcore looks for it several times a request, in every folder: a twentieth of what tests of the edge take
     sys.modules["sniffio"] = None  # type: ignore[assignment]
 
-KAFKA = pytest.StashKey[kafka.TestKafka]()
-KAFKA_MODULES = pytest.StashKey[frozenset[str]]()
+ENDING = pytest.StashKey[dict[str, list[Ending]]]()
 
 # How long an example takes says how busy the machine is, and nothing of what it shows.
 settings.register_profile(
@@ -93,8 +95,15 @@ def forked_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServers]:
-    servers = TestServers(tmp_path_factory.mktemp("servers"))
+def clusters(tmp_path_factory: pytest.TempPathFactory) -> Clusters:
+    mine = tmp_path_factory.getbasetemp()
+    of_all = mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
+    return Clusters(of_all / "clusters")
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory, clusters: Clusters) -> Iterator[TestServers]:
+    servers = TestServers(tmp_path_factory.mktemp("servers"), clusters)
     yield servers
     servers.close()
 
@@ -132,8 +141,19 @@ def valkey_url(servers: TestServers) -> str:
 
 
 @pytest.fixture(scope="session")
-def session_kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[kafka.TestKafka]:
-    server = pytestconfig.stash[KAFKA] = kafka.TestKafka(tmp_path_factory.mktemp("kafka"))
+def ended_with_their_unit(pytestconfig: pytest.Config) -> Callable[[str, Ending], None]:
+    """Have it closed, again and again, as soon as no test of a unit comes next: see `tests.order`."""
+    ending: dict[str, list[Ending]] = defaultdict(list)
+    pytestconfig.stash[ENDING] = ending
+    return lambda unit, server: ending[unit].append(server)
+
+
+@pytest.fixture(scope="session")
+def session_kafka(
+    tmp_path_factory: pytest.TempPathFactory, ended_with_their_unit: Callable[[str, Ending], None]
+) -> Iterator[kafka.TestKafka]:
+    server = kafka.TestKafka(tmp_path_factory.mktemp("kafka"))
+    ended_with_their_unit(ON_KAFKA, server)
     yield server
     server.close()
 
@@ -194,15 +214,20 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    config.stash[KAFKA_MODULES] = longest_modules_first(items)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Dealer | None:
+    return Dealer(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    server = item.config.stash.get(KAFKA, None)
-    if server is not None and nextitem is not None and module_of(nextitem) not in item.config.stash[KAFKA_MODULES]:
-        server.close()
+    unit = unit_of(item.nodeid)
+    if nextitem is not None and unit_of(nextitem.nodeid) != unit:
+        for server in item.config.stash.get(ENDING, {}).get(unit, []):
+            server.close()
 
 
 @pytest.hookimpl(wrapper=True)

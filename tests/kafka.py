@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from prog_infra.servers import Kafka
 from prog_infra.servers.kafka.java import NotInstalled
-from tests.servers import run
+from tests.running import run
 from tests.waiting import wait_until
 
 IMAGE = "confluentinc/cp-kafka:8.0.0"  # Apache Kafka 4.0

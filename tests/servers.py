@@ -1,8 +1,8 @@
 """The embedded servers for tests: real PostgreSQL and Valkey, one pair for each test process, gone when it ends.
 
-They start when the first test asks for them, with persistence off, and die with the process even if it is killed. The
-migrations run once into a template; a test's own database is a copy of it, or one that another test has used and that
-is as new again (`tests.emptying`). All that takes longer than many tests, and longer still on a server that waits for
+They start when the first test asks for them, with persistence off, and die with the process even if it is killed. A
+test's own database is a copy of a template, or one that another test has used and that is as new again
+(`tests.emptying`). All that takes longer than many tests, and longer still on a server that waits for
 connections that were just closed, so nobody waits for it: the next one is made while a test runs, and its own is
 emptied or dropped while the next one does. These are transactions, though, and what reads behind the oldest one of the
 server (relay, replays, the audit trail) sees nothing newer meanwhile: tests of that have the server to themselves
@@ -24,20 +24,15 @@ from typing import Any, Self, TypeVar
 
 import asyncpg
 
-from prog_infra import migrations
+from prog_infra.local.platform import DATABASE
 from prog_infra.servers import Postgres, Valkey
+from tests.clusters import FAST, Clusters
 from tests.emptying import Emptier
+from tests.running import run
 
 Result = TypeVar("Result")
 
 TEMPLATE = "prognetwork_template"
-_FAST_POSTGRES = {
-    "fsync": "off",
-    "full_page_writes": "off",
-    "synchronous_commit": "off",
-    "autovacuum": "off",
-    "io_method": "sync",
-}
 _FAST_VALKEY = {"appendonly": "no"}
 
 
@@ -46,8 +41,9 @@ class TestServers:
 
     __test__ = False
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, clusters: Clusters) -> None:
         self._directory = directory
+        self._clusters = clusters
         self._exits = ExitStack()
         self._numbers = itertools.count(1)
         self._postgres: Postgres | None = None
@@ -64,7 +60,8 @@ class TestServers:
     @property
     def postgres(self) -> Postgres:
         if self._postgres is None:
-            server = Postgres(self._directory / "postgres", settings=_FAST_POSTGRES)
+            server = Postgres(self._directory / "postgres", settings=FAST)
+            self._clusters.copy_to(server.directory)
             self._postgres = self._exits.enter_context(server.running(self._directory / "postgres.log"))
             run(self._make_template(self._postgres))
         return self._postgres
@@ -129,9 +126,8 @@ class TestServers:
 
     async def _make_template(self, server: Postgres) -> None:
         connection = await asyncpg.connect(server.url())
-        await connection.execute(f"CREATE DATABASE {TEMPLATE}")
+        await connection.execute(f"ALTER DATABASE {DATABASE} RENAME TO {TEMPLATE}")
         await connection.close()
-        await migrations.migrate(server.url(TEMPLATE))
         template = await asyncpg.connect(server.url(TEMPLATE))
         await self._emptier.learn(template)
         await template.close()
@@ -202,9 +198,3 @@ class Administrator:
 
 def _drop(name: str) -> str:
     return f"DROP DATABASE {name} WITH (FORCE)"
-
-
-def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine from a synchronous fixture, away from the loop of the test."""
-    with ThreadPoolExecutor(1) as executor:
-        return executor.submit(asyncio.run, work).result()

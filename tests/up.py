@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.clusters import Clusters
+from tests.depth import by_depth
 from tests.forking import Popen
 
 PROCESSES = ("edge", "mailbox", "relay", "scheduler", "worker users tenants payments email", "worker monitoring events")
@@ -16,8 +18,13 @@ PROCESSES = ("edge", "mailbox", "relay", "scheduler", "worker users tenants paym
 class Up:
     """One `prog up`, and everything it started."""
 
-    def __init__(self, data: Path, port: int, *options: str, forked: bool = True) -> None:
-        """`forked` saves what Python takes to begin and to import it all: see `tests.forking`."""
+    def __init__(
+        self, data: Path, port: int, *options: str, forked: bool = True, clusters: Clusters | None = None
+    ) -> None:
+        """`forked` saves what Python takes to begin and to import it all: see `tests.forking`. In the usual depth
+        `clusters`, where they are given and there are no data, save what PostgreSQL takes to be set up."""
+        if clusters is not None and by_depth(usual=True, thorough=False) and not (data / "postgres").exists():
+            clusters.copy_to(data / "postgres")
         self.data = data
         self.port = port
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PROG_")}

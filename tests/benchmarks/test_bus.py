@@ -24,7 +24,7 @@ from prog_infra.bench.bus.stage import Servers, Stage
 from prog_infra.commands.bench import app
 from prog_infra.errors import OperatorError
 from tests.benchmarks.test_bench import promised
-from tests.servers import run
+from tests.running import run
 
 pytestmark = pytest.mark.usefixtures("forked_programs")
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import ExitStack
 from typing import Final
 
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 ARGUMENTS: Final = (
     "--no-sandbox",
@@ -44,3 +45,28 @@ def launch(playwright: Playwright) -> Browser:
     if path is None:
         raise RuntimeError("Chromium is missing: `apt-get install chromium`, or set PROG_CHROMIUM")
     return playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+
+
+class TestChromium:
+    """One browser for all tests of a process, from the first that asks for it until `close`.
+
+    While it is there Playwright's loop runs in the main thread, and no other can.
+    """
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self._exits = ExitStack()
+        self._browser: Browser | None = None
+
+    @property
+    def browser(self) -> Browser:
+        if self._browser is None:
+            self._browser = launch(self._exits.enter_context(sync_playwright()))
+            self._exits.callback(self._browser.close)
+        return self._browser
+
+    def close(self) -> None:
+        """End it; the next test that asks for it has another one."""
+        self._browser = None
+        self._exits.close()

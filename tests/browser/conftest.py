@@ -21,12 +21,15 @@ from typing import Any
 import pytest
 import uvicorn
 import uvloop
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.browser.chromium import executable, launch
+from tests.browser.chromium import TestChromium, executable
 from tests.browser.screenshots import watch
+from tests.clusters import Clusters
+from tests.depth import by_depth
 from tests.forking import Popen
 from tests.integration.edge.stage import Stage
+from tests.order import IN_A_BROWSER, Ending
 from tests.servers import TestServers
 from tests.unit.edge.web.sample_app import sample_app
 
@@ -42,15 +45,19 @@ class RunningPlatform:
     administrator_password: str
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser a module: Playwright's loop must have ended before other modules run theirs."""
+@pytest.fixture(scope="session")
+def session_chromium(ended_with_their_unit: Callable[[str, Ending], None]) -> Iterator[TestChromium]:
+    chromium = TestChromium()
+    ended_with_their_unit(IN_A_BROWSER, chromium)
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture
+def chromium(session_chromium: TestChromium) -> Browser:
     if executable() is None:
         pytest.skip("Chromium is not installed: `apt-get install chromium`, or set PROG_CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
+    return session_chromium.browser
 
 
 Visit = Callable[..., Page]
@@ -79,8 +86,10 @@ def visit(chromium: Browser) -> Iterator[Visit]:
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
+def platform(tmp_path_factory: pytest.TempPathFactory, clusters: Clusters) -> Iterator[RunningPlatform]:
     directory = tmp_path_factory.mktemp("platform")
+    if by_depth(usual=True, thorough=False):
+        clusters.copy_to(directory / "data/postgres")
     port = free_port()
     command = [sys.executable, "-m", "prog_infra.cli", "up", "--data", str(directory / "data"), "--port", str(port)]
     with (directory / "up.log").open("w+b") as log:

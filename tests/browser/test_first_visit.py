@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import RunningPlatform, Visit
-from tests.servers import run
+from tests.running import run
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow(15)]

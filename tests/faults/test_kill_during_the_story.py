@@ -20,8 +20,9 @@ import pytest
 
 from prog_infra.servers import free_port
 from tests import forking
+from tests.clusters import Clusters
 from tests.depth import by_depth
-from tests.servers import run
+from tests.running import run
 from tests.up import PROCESSES, Up
 from tests.waiting import wait_until
 
@@ -38,8 +39,8 @@ SEED = int(os.environ.get("PROG_FAULTS_SEED", random.SystemRandom().randrange(10
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    up = Up(tmp_path_factory.mktemp("killed") / "data", free_port())
+def up(tmp_path_factory: pytest.TempPathFactory, clusters: Clusters) -> Iterator[Up]:
+    up = Up(tmp_path_factory.mktemp("killed") / "data", free_port(), clusters=clusters)
     up.wait_ready()
     yield up
     up.stop(signal.SIGINT)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from prog_infra.servers import free_port
+from tests.clusters import Clusters
 from tests.depth import by_depth
 from tests.forking import run
 from tests.up import Up
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    up = Up(tmp_path_factory.mktemp("demo") / "data", free_port())
+def up(tmp_path_factory: pytest.TempPathFactory, clusters: Clusters) -> Iterator[Up]:
+    up = Up(tmp_path_factory.mktemp("demo") / "data", free_port(), clusters=clusters)
     up.wait_ready()
     yield up
     up.process.send_signal(signal.SIGINT)

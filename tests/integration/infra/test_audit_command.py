@@ -17,7 +17,7 @@ from prog_infra.commands import audit
 from prog_kit.database import Database
 from prog_workers.events.audit import writing
 from prog_workers.events.audit.entries import Happening, Outcome
-from tests.servers import run
+from tests.running import run
 
 OURS, THEIRS, ADA = new_id("tenant"), new_id("tenant"), new_id("user")
 

@@ -15,7 +15,7 @@ from prog_infra.findings import Finding
 from prog_infra.servers import free_port
 from prog_kit.settings import Settings
 from tests import kafka
-from tests.servers import run
+from tests.running import run
 from tests.waiting import wait_until
 
 

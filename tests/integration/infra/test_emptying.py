@@ -8,7 +8,9 @@ import asyncpg
 import pytest
 
 from tests import emptying
-from tests.servers import TestServers, run
+from tests.clusters import Clusters
+from tests.running import run
+from tests.servers import TestServers
 
 _TABLES = """
 SELECT oid::regclass::text FROM pg_class
@@ -27,9 +29,9 @@ SELECT setval(seqrelid, 4000) FROM pg_sequence;
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServers]:
+def own(tmp_path_factory: pytest.TempPathFactory, clusters: Clusters) -> Iterator[TestServers]:
     """Nobody else takes its databases."""
-    servers = TestServers(tmp_path_factory.mktemp("servers"))
+    servers = TestServers(tmp_path_factory.mktemp("servers"), clusters)
     yield servers
     servers.close()
 

@@ -14,7 +14,7 @@ from prog_infra import cli
 from prog_infra.findings import Finding
 from prog_infra.isolation import examine, examine_database
 from tests.depth import by_depth
-from tests.servers import run
+from tests.running import run
 
 BROKEN = {
     "enabled": ("ALTER TABLE users.users DISABLE ROW LEVEL SECURITY", "users.users", "is not enabled"),

@@ -25,7 +25,7 @@ from tests.integration.infra.test_kafka import (
     read,
     supervisor,
 )
-from tests.servers import run
+from tests.running import run
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow(15)

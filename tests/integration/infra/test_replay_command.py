@@ -15,7 +15,7 @@ from prog_contracts.ids import new_id, new_message_id
 from prog_contracts.tenants import RenameTenant
 from prog_infra.commands import dead, replay
 from tests.integration.broker.replays import write_history
-from tests.servers import run
+from tests.running import run
 
 
 @pytest.fixture

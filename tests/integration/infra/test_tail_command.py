@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from prog_contracts.ids import new_id
 from prog_infra.commands import publish, tail
 from prog_kit.tasks import cancelled
-from tests.servers import run
+from tests.running import run
 from tests.waiting import wait_until
 
 TOPIC = "prog.tenants.events"

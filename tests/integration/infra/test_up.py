@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from prog_infra.servers import free_port, is_free
+from tests.clusters import Clusters
 from tests.up import PROCESSES, Up, lives, title_of
 from tests.waiting import wait_until
 
@@ -35,9 +36,10 @@ def up(data: Path) -> Iterator[Up]:
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+def standing(tmp_path_factory: pytest.TempPathFactory, clusters: Clusters) -> Iterator[Up]:
     """One that runs, with two edges, for tests that leave it running."""
-    up = Up(tmp_path_factory.mktemp("standing") / "data of ours", free_port(), "--edges", "2")
+    data = tmp_path_factory.mktemp("standing") / "data of ours"
+    up = Up(data, free_port(), "--edges", "2", clusters=clusters)
     up.wait_ready()
     yield up
     up.stop()
@@ -79,8 +81,8 @@ async def test_edges_share_the_port_and_one_that_dies_is_not_missed(standing: Up
     await wait_until(lambda: len(titled(up, "edge")) == 2, within_seconds=60, what="both edges to be back")
 
 
-async def test_data_survives_a_killed_supervisor_and_the_next_start_is_clean(data: Path) -> None:
-    up = Up(data, free_port())
+async def test_data_survives_a_killed_supervisor_and_the_next_start_is_clean(data: Path, clusters: Clusters) -> None:
+    up = Up(data, free_port(), clusters=clusters)
     try:
         up.wait_ready()
         sign_in = (data / "administrator.json").read_text()

@@ -15,6 +15,7 @@ import pytest
 from prog_infra.servers import free_port
 from prog_infra.servers.kafka import distribution
 from tests import forking
+from tests.clusters import Clusters
 from tests.depth import by_depth
 from tests.up import PROCESSES, Up, lives
 from tests.waiting import wait_until
@@ -23,10 +24,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory, kafka_jars: None) -> Iterator[Up]:
+def up(tmp_path_factory: pytest.TempPathFactory, kafka_jars: None, clusters: Clusters) -> Iterator[Up]:
     """On data that was there before, of a platform whose messages travelled over Redis."""
     data = tmp_path_factory.mktemp("kafka") / "data of ours"
-    first = Up(data, free_port())
+    first = Up(data, free_port(), clusters=clusters)
     first.wait_ready()
     first.stop(signal.SIGINT)
     up = Up(data, first.port, "--broker", "kafka", forked=by_depth(usual=True, thorough=False))

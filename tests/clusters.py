@@ -1,0 +1,52 @@
+"""A cluster of PostgreSQL with the product's schema in it: made once for all processes of a run of tests, and copied.
+
+To make one takes 1.2 seconds of processor, and to copy one less than 0.1.
+"""
+
+import fcntl
+import os
+import subprocess
+from pathlib import Path
+
+from prog_infra import migrations
+from prog_infra.local.platform import DATABASE
+from prog_infra.servers import Postgres
+from tests.running import run
+
+FAST = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "io_method": "sync",
+}
+"""Settings for a server whose data nobody misses when the machine stops."""
+
+
+class Clusters:
+    """Copies of one cluster, which is kept in `folder`; several processes may share it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def copy_to(self, directory: Path) -> None:
+        """Make it a cluster as `prog up` leaves one after its first start, with DATABASE in it, but without data."""
+        directory.parent.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        subprocess.run(["cp", "-a", self._original(), directory], check=True)  # the owner stays, who may be another
+
+    def _original(self) -> Path:
+        self._folder.mkdir(mode=0o711, exist_ok=True)
+        done = self._folder / "done"
+        with (self._folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                run(self._make())
+                done.touch()
+        return self._folder / DATABASE
+
+    async def _make(self) -> None:
+        server = Postgres(self._folder / DATABASE, settings=FAST)
+        with server.running(self._folder / "log"):
+            url = server.url(DATABASE)
+            await migrations.create_database(url)
+            await migrations.migrate(url)
