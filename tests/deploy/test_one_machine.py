@@ -123,7 +123,8 @@ class TestCompose:
         assert list((fleet.tmp / "root").iterdir()) == []
 
 
-@pytest.fixture(params=["redis", "kafka"])
+# The story of the compose files is told over Redis.
+@pytest.fixture(params=by_depth(usual=["kafka"], thorough=["redis", "kafka"]))
 def broker(request: pytest.FixtureRequest) -> list[str]:
     """The chart's values for one of the two brokers."""
     if request.param == "redis":
