@@ -5,6 +5,7 @@
 `module_postgres` the same, one for each test module: for read-mostly tests
 `empty_postgres` address of a database without any schema
 `valkey_url`     address of an empty Valkey; emptied for each test
+`clusters`       copies of a PostgreSQL cluster that has the schema already, for tests that start a server of their own
 `environment`    the `PROG_…` variables of a process that runs on these two
 `kafka_url`      address of a real Kafka that other tests use too, so name topics and groups for the test
 `empty_kafka`    the same address, with no topic left in it
@@ -21,27 +22,26 @@ import os
 import signal
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
-from xdist.remote import Producer
 
 import prog_contracts.scim  # noqa: F401 - first, from a shallow stack, which saves seconds: see prog_edge.process
 from tests import builtin_types, depth, forking, frames, garbage, hashing, kafka, signing_keys
 from tests.clusters import Clusters
 from tests.memory import put_files_into_memory
-from tests.order import ON_KAFKA, Dealer, Ending, longest_first, unit_of
+from tests.order import ON_KAFKA, Dealer, Shared, closing_with_unit, longest_first, share, unit_of
 from tests.servers import TestServers
 
 if find_spec("sniffio") is None:
     # httpcore looks for it several times a request, in every folder: a twentieth of what tests of the edge take
     sys.modules["sniffio"] = None  # type: ignore[assignment]
 
-ENDING = pytest.StashKey[dict[str, list[Ending]]]()
 
 # How long an example takes says how busy the machine is, and nothing of what it shows.
 settings.register_profile(
@@ -97,8 +97,8 @@ def forked_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def clusters(tmp_path_factory: pytest.TempPathFactory) -> Clusters:
     mine = tmp_path_factory.getbasetemp()
-    of_all = mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
-    return Clusters(of_all / "clusters")
+    of_all_workers = mine.parent if mine.name.startswith("popen-gw") else mine
+    return Clusters(of_all_workers / "clusters")
 
 
 @pytest.fixture(scope="session")
@@ -141,30 +141,30 @@ def valkey_url(servers: TestServers) -> str:
 
 
 @pytest.fixture(scope="session")
-def ended_with_their_unit(pytestconfig: pytest.Config) -> Callable[[str, Ending], None]:
-    """Have it closed, again and again, as soon as no test of a unit comes next: see `tests.order`."""
-    ending: dict[str, list[Ending]] = defaultdict(list)
-    pytestconfig.stash[ENDING] = ending
-    return lambda unit, server: ending[unit].append(server)
+def close_with_unit(pytestconfig: pytest.Config) -> Callable[[str, Shared], None]:
+    """Have something closed whenever no test of a unit comes next: see `tests.order`."""
+    return partial(share, pytestconfig)
 
 
 @pytest.fixture(scope="session")
 def session_kafka(
-    tmp_path_factory: pytest.TempPathFactory, ended_with_their_unit: Callable[[str, Ending], None]
+    tmp_path_factory: pytest.TempPathFactory, close_with_unit: Callable[[str, Shared], None]
 ) -> Iterator[kafka.TestKafka]:
     server = kafka.TestKafka(tmp_path_factory.mktemp("kafka"))
-    ended_with_their_unit(ON_KAFKA, server)
+    close_with_unit(ON_KAFKA, server)
     yield server
     server.close()
 
 
 @pytest.fixture
-def kafka_url(session_kafka: kafka.TestKafka) -> str:
+def kafka_url(request: pytest.FixtureRequest, session_kafka: kafka.TestKafka) -> str:
+    if unit_of(request.node.nodeid) != ON_KAFKA:
+        pytest.fail("this test asks for Kafka, and its id does not tell: see tests/order.py")
     return session_kafka.url
 
 
 @pytest.fixture
-def empty_kafka(session_kafka: kafka.TestKafka) -> str:
+def empty_kafka(kafka_url: str, session_kafka: kafka.TestKafka) -> str:
     return session_kafka.empty()
 
 
@@ -218,16 +218,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     longest_first(items)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Dealer | None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Dealer | None:
     return Dealer(config, log) if config.getoption("dist") == "loadfile" else None
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    unit = unit_of(item.nodeid)
-    if nextitem is not None and unit_of(nextitem.nodeid) != unit:
-        for server in item.config.stash.get(ENDING, {}).get(unit, []):
-            server.close()
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    with closing_with_unit(item, nextitem):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

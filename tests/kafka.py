@@ -1,5 +1,5 @@
-"""Kafka for tests: a real one, one for each test process, started by the first test that asks for it, and ended when no
-module of tests that asks for it comes next.
+"""Kafka for tests: a real one, started by the first test that asks for it, and ended when no other test on Kafka comes
+next. One worker runs them all (`tests/order.py`).
 
 It is the server that PROG_TEST_KAFKA_URL names, else a container where a Docker engine answers, else Kafka's own jars.
 Where a machine lacks what the jars need, the test is skipped with the remedy; CI allows no skip and installs it.

@@ -6,10 +6,12 @@ is estimated by what its tests ask for. `slow` may say it better: `pytest.mark.s
 Most workers run whole modules. What is costly to have is had once: one worker runs all tests on Kafka, before all
 others, and one all those in a browser. It starts what they ask for, and ends it with the last of them: a Kafka takes
 ten seconds of processor, and a twentieth of a core while it waits. The process that deals the tests out knows nothing
-of them but their ids, so the ids tell.
+of them but their ids, so the ids tell. All that holds for `--dist loadfile`, as in Taskfile.yml.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 import pytest
@@ -17,10 +19,12 @@ from xdist.scheduler import LoadScopeScheduling
 
 ON_KAFKA: Final = "the tests on Kafka"
 IN_A_BROWSER: Final = "the tests in a browser"
-_NAMED_FOR_KAFKA: Final = re.compile(r"tests/integration/(broker/|bus/|infra/test_doctor).*kafka|.*\[kafka\]$")
-_KAFKA: Final = frozenset({"kafka_url", "empty_kafka"})
+_NAMED_FOR_KAFKA: Final = re.compile(
+    # Those of other modules of infra have servers of their own.
+    r"tests/integration/(broker/|bus/|infra/test_doctor|infra/test_shared_).*kafka|.*\[kafka\]$"
+)
 
-_SECONDS = {"postgres": 0.4, "module_postgres": 0.4, "valkey_url": 0.2, "kafka_url": 1.0}
+_SECONDS = {"postgres": 0.4, "module_postgres": 0.4, "valkey_url": 0.2}
 _SLOW = 6.0
 _BROWSER = 4.0
 _LEAST = 0.02
@@ -33,10 +37,31 @@ class Dealer(LoadScopeScheduling):  # type: ignore[misc]
         return unit_of(nodeid)
 
 
-class Ending(Protocol):
-    """What the tests of a unit share, and nobody else needs."""
+class Shared(Protocol):
+    """What the tests of a unit share, and nobody else needs; closed, it starts again for who asks."""
 
     def close(self) -> None: ...
+
+
+_SHARED: Final = pytest.StashKey[dict[str, list[Shared]]]()
+
+
+def share(config: pytest.Config, unit: str, server: Shared) -> None:
+    """Have it closed whenever no test of this unit comes next."""
+    config.stash.setdefault(_SHARED, {}).setdefault(unit, []).append(server)
+
+
+@contextmanager
+def closing_with_unit(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Around the end of a test, which may fail: afterwards close what its unit shares, if it was the last of it. After
+    the last test of all that is the fixtures' business."""
+    try:
+        yield
+    finally:
+        unit = unit_of(item.nodeid)
+        if nextitem is not None and unit_of(nextitem.nodeid) != unit:
+            for server in item.config.stash.get(_SHARED, {}).get(unit, []):
+                server.close()
 
 
 def unit_of(nodeid: str) -> str:
@@ -47,23 +72,19 @@ def unit_of(nodeid: str) -> str:
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Sort in place by units; tests of a module keep their order. Raises UsageError for one that asks for Kafka, and
-    whose id does not tell."""
+    """Sort in place by units; tests of a module keep their order, but that a Kafka is emptied before it is filled."""
     seconds: dict[str, float] = {}
     for item in items:
         unit = unit_of(item.nodeid)
-        if unit != ON_KAFKA and _asks_for_kafka(item):
-            raise pytest.UsageError(f"{item.nodeid} asks for Kafka, and its id does not tell: see {__name__}")
         seconds[unit] = seconds.get(unit, 0.0) + _estimate(item)
     seconds[ON_KAFKA] = float("inf")
-    items.sort(key=lambda item: (-seconds[unit := unit_of(item.nodeid)], unit, item.nodeid.partition("::")[0]))
 
+    def place(item: pytest.Item) -> tuple[float, str, bool, str]:
+        unit = unit_of(item.nodeid)
+        fills = unit == ON_KAFKA and "empty_kafka" not in getattr(item, "fixturenames", ())
+        return -seconds[unit], unit, fills, item.nodeid.partition("::")[0]
 
-def _asks_for_kafka(item: pytest.Item) -> bool:
-    """By itself, or as the broker that the test is run on."""
-    callspec = getattr(item, "callspec", None)
-    chosen = None if callspec is None else callspec.params.get("broker")
-    return chosen == "kafka" or not _KAFKA.isdisjoint(getattr(item, "fixturenames", ()))
+    items.sort(key=place)
 
 
 def _estimate(item: pytest.Item) -> float:

@@ -1,4 +1,4 @@
-"""Running a coroutine to its end from where no loop may be begun, or none is."""
+"""Running a coroutine to its end from code that is none itself, whether or not a loop runs in its thread."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,6 +9,6 @@ Result = TypeVar("Result")
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine from a synchronous fixture, away from the loop of the test."""
+    """In a loop of a thread of its own. Returns what it returns, and raises what it raises."""
     with ThreadPoolExecutor(1) as executor:
         return executor.submit(asyncio.run, work).result()

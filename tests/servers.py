@@ -61,7 +61,8 @@ class TestServers:
     def postgres(self) -> Postgres:
         if self._postgres is None:
             server = Postgres(self._directory / "postgres", settings=FAST)
-            self._clusters.copy_to(server.directory)
+            if not server.directory.exists():
+                self._clusters.copy_to(server.directory)
             self._postgres = self._exits.enter_context(server.running(self._directory / "postgres.log"))
             run(self._make_template(self._postgres))
         return self._postgres

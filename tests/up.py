@@ -9,7 +9,6 @@ from pathlib import Path
 import psutil
 
 from tests.clusters import Clusters
-from tests.depth import by_depth
 from tests.forking import Popen
 
 PROCESSES = ("edge", "mailbox", "relay", "scheduler", "worker users tenants payments email", "worker monitoring events")
@@ -21,10 +20,10 @@ class Up:
     def __init__(
         self, data: Path, port: int, *options: str, forked: bool = True, clusters: Clusters | None = None
     ) -> None:
-        """`forked` saves what Python takes to begin and to import it all: see `tests.forking`. In the usual depth
-        `clusters`, where they are given and there are no data, save what PostgreSQL takes to be set up."""
-        if clusters is not None and by_depth(usual=True, thorough=False) and not (data / "postgres").exists():
-            clusters.copy_to(data / "postgres")
+        """`forked` saves what Python takes to begin and to import it all: see `tests.forking`. `clusters`, where its
+        first start is not what the test is about, save most of that in the usual depth."""
+        if clusters is not None:
+            clusters.spare_the_first_start(data)
         self.data = data
         self.port = port
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PROG_")}

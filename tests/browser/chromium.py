@@ -61,9 +61,12 @@ class TestChromium:
 
     @property
     def browser(self) -> Browser:
-        if self._browser is None:
-            self._browser = launch(self._exits.enter_context(sync_playwright()))
-            self._exits.callback(self._browser.close)
+        if self._browser is None or not self._browser.is_connected():
+            self.close()
+            with ExitStack() as exits:
+                self._browser = launch(exits.enter_context(sync_playwright()))
+                exits.callback(self._browser.close)
+                self._exits = exits.pop_all()
         return self._browser
 
     def close(self) -> None:

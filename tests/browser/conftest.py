@@ -26,10 +26,9 @@ from playwright.sync_api import Browser, Page
 from tests.browser.chromium import TestChromium, executable
 from tests.browser.screenshots import watch
 from tests.clusters import Clusters
-from tests.depth import by_depth
 from tests.forking import Popen
 from tests.integration.edge.stage import Stage
-from tests.order import IN_A_BROWSER, Ending
+from tests.order import IN_A_BROWSER, Shared
 from tests.servers import TestServers
 from tests.unit.edge.web.sample_app import sample_app
 
@@ -46,9 +45,9 @@ class RunningPlatform:
 
 
 @pytest.fixture(scope="session")
-def session_chromium(ended_with_their_unit: Callable[[str, Ending], None]) -> Iterator[TestChromium]:
+def session_chromium(close_with_unit: Callable[[str, Shared], None]) -> Iterator[TestChromium]:
     chromium = TestChromium()
-    ended_with_their_unit(IN_A_BROWSER, chromium)
+    close_with_unit(IN_A_BROWSER, chromium)
     yield chromium
     chromium.close()
 
@@ -88,8 +87,7 @@ def visit(chromium: Browser) -> Iterator[Visit]:
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory, clusters: Clusters) -> Iterator[RunningPlatform]:
     directory = tmp_path_factory.mktemp("platform")
-    if by_depth(usual=True, thorough=False):
-        clusters.copy_to(directory / "data/postgres")
+    clusters.spare_the_first_start(directory / "data")
     port = free_port()
     command = [sys.executable, "-m", "prog_infra.cli", "up", "--data", str(directory / "data"), "--port", str(port)]
     with (directory / "up.log").open("w+b") as log:

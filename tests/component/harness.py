@@ -43,7 +43,7 @@ ALL_MINE = """
 INSERT INTO bus.shard_leases
 SELECT $1, u.topic, u.partition, 'test', $4, 'infinity' FROM unnest($2::text[], $3::integer[]) AS u (topic, partition)
 """
-_NOT_DELIVERED = """
+NOT_DELIVERED = """
 SELECT * FROM bus.event_log WHERE position > $1 OR position = ANY ($2::bigint[]) ORDER BY position LIMIT 500
 """
 FIRST_TIMER = """
@@ -165,7 +165,7 @@ class Harness:
         """
         delivered = 0
         while True:
-            rows = await self.admin.fetch(_NOT_DELIVERED, self._position, self._passed_over)
+            rows = await self.admin.fetch(NOT_DELIVERED, self._position, self._passed_over)
             if not rows:
                 return delivered
             for some in (rows[start : start + at_once] for start in range(0, len(rows), at_once)):

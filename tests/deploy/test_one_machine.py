@@ -123,8 +123,7 @@ class TestCompose:
         assert list((fleet.tmp / "root").iterdir()) == []
 
 
-# The story of the compose files is told over Redis.
-@pytest.fixture(params=by_depth(usual=["kafka"], thorough=["redis", "kafka"]))
+@pytest.fixture(params=by_depth(usual=["redis"], thorough=["redis", "kafka"]))
 def broker(request: pytest.FixtureRequest) -> list[str]:
     """The chart's values for one of the two brokers."""
     if request.param == "redis":

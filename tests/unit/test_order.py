@@ -1,12 +1,13 @@
 """Which tests come first, and which of them are dealt out as one."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from tests.order import ON_KAFKA, longest_first, unit_of
+from tests.order import IN_A_BROWSER, ON_KAFKA, closing_with_unit, longest_first, share, unit_of
 
 
 def item(nodeid: str, *fixtures: str, seconds: float | None = None, **params: str) -> Any:
@@ -34,9 +35,13 @@ def ordered(items: Sequence[Any]) -> list[str]:
         ("tests/integration/bus/test_kafka.py::TestIt::test_a_tail", ON_KAFKA),
         ("tests/deploy/test_one_machine.py::TestChart::test_it_serves[kafka]", ON_KAFKA),
         ("tests/integration/infra/test_up_kafka.py::test_a_story", "tests/integration/infra/test_up_kafka.py"),
+        ("tests/browser/test_people.py::test_an_avatar", IN_A_BROWSER),
+        ("tests/unit/edge/test_avatars.py::test_a_picture[kafka.png]", "tests/unit/edge/test_avatars.py"),
     ],
 )
-def test_the_tests_on_kafka_are_one_unit_and_all_others_go_by_module(nodeid: str, unit: str) -> None:
+def test_the_tests_on_kafka_and_those_in_a_browser_are_a_unit_and_all_others_go_by_module(
+    nodeid: str, unit: str
+) -> None:
     assert unit_of(nodeid) == unit
 
 
@@ -60,9 +65,38 @@ def test_kafka_comes_first_and_then_what_takes_longest() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "asking", [item("tests/a.py::test_it", "kafka_url"), item("tests/a.py::test_it[kafka-1]", broker="kafka")]
-)
-def test_one_that_asks_for_kafka_and_does_not_say_so_is_refused(asking: Any) -> None:
-    with pytest.raises(pytest.UsageError, match=r"tests/a\.py::test_it.* asks for Kafka, and its id does not tell"):
-        ordered([asking])
+def test_a_kafka_is_emptied_before_it_is_filled() -> None:
+    fills, empties = (
+        "tests/integration/broker/test_a.py::test_it[kafka]",
+        "tests/integration/bus/test_kafka.py::test_it",
+    )
+    assert ordered([item(fills, "kafka_url"), item(empties, "kafka_url", "empty_kafka")]) == [empties, fills]
+
+
+class Server:
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+KAFKA, NEXT, BROWSER = (
+    "tests/integration/bus/test_kafka.py::test_a", "tests/integration/bus/test_kafka.py::test_b",
+    "tests/browser/test_people.py::test_a",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("last", "following", "closed"), [(KAFKA, NEXT, 0), (KAFKA, BROWSER, 1), (BROWSER, KAFKA, 0)])
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_unit_shares_is_closed_after_its_last_test_however_that_ends(
+    last: str, following: str, closed: int, fails: bool
+) -> None:
+    server, config = Server(), SimpleNamespace(stash=pytest.Stash())
+    share(cast(pytest.Config, config), ON_KAFKA, server)
+    ending = item(last)
+    ending.config = config
+    with suppress(RuntimeError), closing_with_unit(ending, item(following)):
+        if fails:
+            raise RuntimeError
+    assert server.closed == closed

@@ -1,9 +1,8 @@
 """The tests' own platform misses nothing, whatever order transactions end in."""
 
-import asyncpg
-
 from prog_contracts.payments import PayInvoice
 from tests.component.scheduler.subscribers import Subscribers
+from tests.lasting import kept
 
 _AGAIN = """
 INSERT INTO bus.event_log (message_id, kind, topic, source_domain, type, schema_version, tenant_id, partition_key,
@@ -19,13 +18,11 @@ _NEWEST = "SELECT max(position) FROM bus.event_log"
 async def test_what_is_written_first_and_committed_later_is_delivered(subscribers: Subscribers, postgres: str) -> None:
     tenant_id = await subscribers.tenant()
     await subscribers.subscribe(tenant_id)
-    other = await asyncpg.connect(postgres)
-    async with other.transaction():
+    async with kept().administrator(postgres) as other, other.transaction():
         earlier = await other.fetchval(_AGAIN, PayInvoice.TYPE)
         await subscribers.subscribe(tenant_id)
         assert earlier < await subscribers.platform.admin.fetchval(_NEWEST)
         paid = len(subscribers.paid)
-    await other.close()
     assert await subscribers.platform.settle() == 1
     assert len(subscribers.paid) == paid + 1
     assert await subscribers.platform.settle() == 0

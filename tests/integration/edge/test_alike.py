@@ -187,8 +187,8 @@ async def test_check_04_guesses_that_come_before_their_time_are_refused_alike(st
 
 @pytest.fixture(params=by_depth(usual=["quiet"], thorough=["quiet", "busy"]))
 def others_work(request: pytest.FixtureRequest) -> Iterator[None]:
-    """On a machine that is `busy` each processor has somebody else to work for all the time; in the usual depth the
-    other tests are busy enough."""
+    """On a machine that is `busy` each processor has somebody else to work for all the time. To hold that takes ten
+    seconds of processor from all other tests."""
     work = [sys.executable, "-S", "-c", f"import os\nwhile os.getppid() == {os.getpid()}: pass"]
     others = [subprocess.Popen(work) for _ in range(psutil.cpu_count() or 1) if request.param == "busy"]
     yield

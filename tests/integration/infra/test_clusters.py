@@ -3,6 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from prog_infra import migrations
 from prog_infra.local.platform import DATABASE
 from prog_infra.servers import Postgres
@@ -28,5 +30,11 @@ def test_those_who_ask_at_once_share_one(tmp_path: Path) -> None:
         asking = [executor.submit(Clusters(tmp_path / "clusters").copy_to, to) for to in copies]
         for asked in asking:
             asked.result()
-    [control] = {(to / "global/pg_control").read_bytes() for to in copies}
-    assert control == (tmp_path / "clusters" / DATABASE / "global/pg_control").read_bytes()
+    controls = {(to / "global/pg_control").read_bytes() for to in copies}
+    assert len(controls) == 1
+
+
+def test_no_cluster_is_copied_over_another_one(tmp_path: Path, clusters: Clusters) -> None:
+    with pytest.raises(FileExistsError):
+        clusters.copy_to(tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -12,7 +12,6 @@ from typing import Any
 import psutil
 import pytest
 
-from prog_infra.local.directory import DataDirectory
 from prog_infra.servers import free_port
 from prog_infra.servers.kafka import distribution
 from tests import forking
@@ -26,16 +25,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory, kafka_jars: None, clusters: Clusters) -> Iterator[Up]:
-    """On data that was there before, of a platform whose messages travelled over Redis; in the usual depth what is left
-    of it is that it says so."""
+    """On data that was there before, of a platform whose messages travelled over Redis."""
     data, port = tmp_path_factory.mktemp("kafka") / "data of ours", free_port()
-    if by_depth(usual=True, thorough=False):
-        clusters.copy_to(data / "postgres")
-        DataDirectory(data).remember_broker("redis")
-    else:
-        first = Up(data, port)
-        first.wait_ready()
-        first.stop(signal.SIGINT)
+    first = Up(data, port, clusters=clusters)
+    first.wait_ready()
+    first.stop(signal.SIGINT)
     up = Up(data, port, "--broker", "kafka", forked=by_depth(usual=True, thorough=False))
     up.wait_ready()
     yield up
