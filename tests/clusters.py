@@ -6,6 +6,7 @@ To make one takes 1.2 seconds of processor, and to copy one less than 0.1.
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -48,8 +49,11 @@ class Clusters:
         """
         if directory.exists():
             raise FileExistsError(directory)
+        part = directory.with_name(f"{directory.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
         directory.parent.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-        subprocess.run(["cp", "-a", self._original(), directory], check=True)  # the owner stays, who may be another
+        subprocess.run(["cp", "-a", self._original(), part], check=True)  # the owner stays, who may be another
+        part.rename(directory)
 
     def _original(self) -> Path:
         self._folder.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -57,6 +61,7 @@ class Clusters:
         with (self._folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not done.exists():
+                shutil.rmtree(self._folder / DATABASE, ignore_errors=True)  # its maker may have been killed
                 run(self._make())
                 done.touch()
         return self._folder / DATABASE

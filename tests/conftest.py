@@ -223,7 +223,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Dealer | Non
     return Dealer(config, log) if config.getoption("dist") == "loadfile" else None
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
     with closing_with_unit(item, nextitem):
         return (yield)

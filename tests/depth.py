@@ -1,8 +1,9 @@
 """How often the same kind of check is repeated: PROG_TEST_DEPTH, `usual` without it, `thorough` in CI.
 
-Each kind of defect is looked for at either depth; how many of a kind, how closely, and how many at once goes by the
-depth. The usual one makes fewer examples, fewer rounds, smaller floods, and tells several failures in one story where
-the thorough one tells each by itself. A rare case that must not be missed has a test, or an example, of its own.
+Each kind of defect is looked for at either depth, but for the two that CONTRIBUTING.md names; how many of a kind, how
+closely, and how many at once goes by the depth. The usual one makes fewer examples, fewer rounds, smaller floods, and
+tells several failures in one story where the thorough one tells each by itself. A rare case that must not be missed
+has a test, or an example, of its own.
 """
 
 import os

@@ -53,13 +53,12 @@ def share(config: pytest.Config, unit: str, server: Shared) -> None:
 
 @contextmanager
 def closing_with_unit(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """Around the end of a test, which may fail: afterwards close what its unit shares, if it was the last of it. After
-    the last test of all that is the fixtures' business."""
+    """Around the end of a test, which may fail: afterwards close what its unit shares, if it was the last of it."""
     try:
         yield
     finally:
         unit = unit_of(item.nodeid)
-        if nextitem is not None and unit_of(nextitem.nodeid) != unit:
+        if nextitem is None or unit_of(nextitem.nodeid) != unit:
             for server in item.config.stash.get(_SHARED, {}).get(unit, []):
                 server.close()
 

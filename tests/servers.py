@@ -63,8 +63,9 @@ class TestServers:
             server = Postgres(self._directory / "postgres", settings=FAST)
             if not server.directory.exists():
                 self._clusters.copy_to(server.directory)
-            self._postgres = self._exits.enter_context(server.running(self._directory / "postgres.log"))
-            run(self._make_template(self._postgres))
+            self._exits.enter_context(server.running(self._directory / "postgres.log"))
+            run(self._make_template(server))
+            self._postgres = server
         return self._postgres
 
     @property

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Final
 
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 
 ARGUMENTS: Final = (
     "--no-sandbox",
@@ -61,11 +61,11 @@ class TestChromium:
 
     @property
     def browser(self) -> Browser:
-        if self._browser is None or not self._browser.is_connected():
+        if self._browser is None or not _answers(self._browser):
             self.close()
             with ExitStack() as exits:
                 self._browser = launch(exits.enter_context(sync_playwright()))
-                exits.callback(self._browser.close)
+                exits.callback(_end, self._browser)
                 self._exits = exits.pop_all()
         return self._browser
 
@@ -73,3 +73,17 @@ class TestChromium:
         """End it; the next test that asks for it has another one."""
         self._browser = None
         self._exits.close()
+
+
+def _answers(browser: Browser) -> bool:
+    """Asks it, for Playwright learns of a browser that was killed when it asks something of it."""
+    try:
+        browser.new_browser_cdp_session().detach()
+    except Error:
+        return False
+    return True
+
+
+def _end(browser: Browser) -> None:
+    with suppress(Error):  # it may be lost
+        browser.close()

@@ -1,7 +1,7 @@
 """Any request at all: schemathesis makes requests of the API's own contract, such as it allows and such as it forbids,
 and everybody sends each of them: nobody in particular, an owner, a plain member, an operator, a program with a key. In
 the usual depth of the tests those that carry nothing that exists are sent by the owner and the operator alone, and
-those that carry what is the other tenant's by the owner and the program.
+those that carry what is the other tenant's only by those who have a tenant of their own.
 
 Whatever comes, the answer is none of the server's errors, is what the contract says, and holds nothing of a tenant that
 the caller does not belong to. Many requests carry what exists, of the caller's own tenant or of the other one, for what
@@ -58,10 +58,10 @@ EVERYBODY: Final = ("nobody", "owner", "member", "operator", "program")
 SENDERS: Final[dict[Place, tuple[str, ...]]] = {
     "made up": by_depth(usual=("owner", "operator"), thorough=EVERYBODY),
     "mine": EVERYBODY,
-    "theirs": by_depth(usual=("owner", "program"), thorough=EVERYBODY),
+    "theirs": by_depth(usual=("owner", "member", "program"), thorough=EVERYBODY),
 }
-"""Who sends what: who may do most finds most of what is wrong with what is made up altogether, and of what is another
-tenant's; to nobody and to the operator both tenants are the same."""
+"""Who sends what: who may do most finds most of what is wrong with what is made up altogether, and to nobody and to the
+operator both tenants are the same."""
 ANSWER_SECONDS: Final = 60
 STREAMED_SECONDS: Final = 0.1
 """For so long a stream is read once its head is there."""
