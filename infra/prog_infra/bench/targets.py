@@ -73,10 +73,11 @@ def target(options: Options, **settings: str) -> Iterator[Target]:
 
 @contextmanager
 def running(arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m ARGUMENTS`, stopped by SIGINT at the end, also when this process is killed."""
+    """`python -m ARGUMENTS`, stopped by SIGINT at the end, and by SIGTERM when this process is killed: a Python that is
+    importing may lose an interrupt, and no other would come."""
     argv = (sys.executable, "-m", *arguments)
     with tempfile.TemporaryFile() as output:
-        launch = Launch(argv, environment, death_signal=signal.SIGINT, working_directory=Path.cwd())
+        launch = Launch(argv, environment, death_signal=signal.SIGTERM, working_directory=Path.cwd())
         child = launch.start(output=output.fileno())
         try:
             yield child
